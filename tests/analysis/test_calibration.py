@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from theory_check.analysis.calibration import CASES, PlantedTrace, coverage, plant
+
+TRIALS = 300
+FALSE_ALARM = 1e-4
+
+
+@pytest.mark.parametrize(
+    "case", ["clean", "slope 2, noisy", "flat", "heavy tails", "correlated", "log factor"]
+)
+def test_intervals_cover_between_92_and_98_percent(case: str) -> None:
+    """Reject only if the count is impossible, at level 1e-4 per side, for a coverage in range."""
+    covered = int(coverage([case], trials=TRIALS, resamples=400)["covered"].iloc[0])
+    assert covered >= stats.binom.ppf(FALSE_ALARM, TRIALS, 0.92)
+    assert covered <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.98)
+
+
+@pytest.mark.parametrize("case", ["burn-in", "floor", "scattered prefactors, mean"])
+def test_contaminated_traces_cover_within_the_resolution(case: str) -> None:
+    """At least 92 % cover once 0.05 is added; rejected falsely with probability at most 1e-4."""
+    row = coverage([case], trials=150, resamples=300).iloc[0]
+    assert row["coverage_within_0.05"] * 150 >= stats.binom.ppf(FALSE_ALARM, 150, 0.92)
+
+
+def test_clean_traces_are_rarely_trimmed() -> None:
+    """The stated significance is 1 %; level 1e-4 of at most that."""
+    row = coverage(["clean"], trials=TRIALS, resamples=100).iloc[0]
+    assert row["trimmed"] * TRIALS <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.01)
+    assert row["refused"] == 0
+
+
+def test_same_seed_same_table_other_seed_other_table() -> None:
+    first, same, other = (
+        coverage(["clean"], trials=3, resamples=50, seed=seed) for seed in (0, 0, 1)
+    )
+    assert first.equals(same)
+    assert first["bias"].iloc[0] != other["bias"].iloc[0]
+
+
+def test_planted_curve_without_noise_is_its_formula() -> None:
+    trace = PlantedTrace(exponent=-2.0, noise=0.0, transient=1.0, floor=0.1, log_power=1.0)
+    x, y = plant(trace, 2, np.random.default_rng(0))
+    np.testing.assert_allclose(y[1], x**-2.0 * np.log(x) * (1 + np.exp(-x / 10)) + 0.1)
+
+
+def test_correlation_is_the_declared_one() -> None:
+    _, y = plant(CASES["correlated"], 20_000, np.random.default_rng(0))
+    logs = np.log(y)
+    # Standard error of a correlation of 0.9 over 20000 rows: (1 - 0.81)/141 = 1.3e-3.
+    assert np.corrcoef(logs[:, 3], logs[:, 4])[0, 1] == pytest.approx(0.9, abs=7e-3)
+    assert logs[:, 7].std() == pytest.approx(0.5, abs=0.013)

@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+
+from theory_check.analysis import fit_power_law
+from theory_check.errors import InvalidArgumentError
+
+X = np.geomspace(1, 1000, 13)
+
+
+def noisy(expected: np.ndarray, noise: float, seed: int, replicates: int = 16) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return expected * np.exp(noise * rng.standard_normal((replicates, expected.size)))
+
+
+def test_exact_power_law_is_recovered_whatever_the_prefactors() -> None:
+    prefactors = np.geomspace(1e-3, 1e3, 9)[:, None]
+    fit = fit_power_law(X, prefactors * X**-1.5)
+    assert fit.exponent == pytest.approx(-1.5, abs=1e-12)
+    assert fit.high - fit.low < 1e-10
+    assert fit.prefactor == pytest.approx(prefactors.mean())
+    assert fit.window == (0, 13)
+    assert (fit.burn_in, fit.floor, fit.floor_level) == (0, False, None)
+    assert fit.decades_x == pytest.approx(3)
+    assert fit.decades_y == pytest.approx(4.5)
+    np.testing.assert_allclose(fit.local_slopes, -1.5)
+    np.testing.assert_allclose(fit.predict(X), prefactors.mean() * X**-1.5)
+
+
+def test_order_of_points_and_of_replicates_does_not_matter() -> None:
+    y = noisy(X**-1, 0.3, seed=0)
+    shuffled = np.random.default_rng(1).permutation(X.size)
+    straight, mixed = fit_power_law(X, y), fit_power_law(X[shuffled], y[:, shuffled])
+    assert (straight.exponent, straight.low) == (mixed.exponent, mixed.low)
+    assert fit_power_law(X, y[::-1]).exponent == pytest.approx(straight.exponent)
+
+
+def test_seed_decides_the_interval_and_nothing_else() -> None:
+    y = noisy(X**-1, 0.3, seed=0)
+    first, same, other = (fit_power_law(X, y, seed=seed) for seed in (0, 0, 1))
+    assert (first.low, first.high) == (same.low, same.high)
+    assert first.low != other.low
+    assert first.exponent == other.exponent
+
+
+def test_replicates_are_the_unit_of_resampling() -> None:
+    # Replicates with slopes -1 ± 0.1 and no noise along x: the interval must reflect the 16
+    # slopes, standard error about 0.1/4, although every single curve is straight.
+    slopes = -1 + 0.1 * np.tile([-1, 1], 8)[:, None]
+    fit = fit_power_law(X, X**slopes, average="geometric")
+    assert fit.exponent == pytest.approx(-1)
+    assert 0.04 < fit.high - fit.low < 0.14
+
+
+def test_burn_in_is_dropped_at_the_end_away_from_the_limit() -> None:
+    expected = X**-1 * (1 + 4 * np.exp(-X / 3))
+    late = fit_power_law(X, noisy(expected, 0.05, seed=3), limit="infinity")
+    assert late.burn_in >= 2
+    assert late.window == (late.burn_in, X.size)
+    assert late.exponent == pytest.approx(-1, abs=0.05)
+    # Mirrored x -> 1/x: the same curve, asymptotic at zero.
+    early = fit_power_law(1 / X, noisy(expected, 0.05, seed=3), limit="zero")
+    assert early.burn_in == late.burn_in
+    assert early.window == (0, X.size - late.burn_in)
+    assert early.exponent == pytest.approx(-late.exponent)
+
+
+def test_floor_is_found_and_does_not_bias_the_exponent() -> None:
+    y = noisy(X**-1 + 0.005, 0.05, seed=4)
+    fit = fit_power_law(X, y)
+    assert fit.floor
+    # The noise has mean exp(0.05**2/2); 12 standard errors of the level leave 10 %.
+    assert fit.floor_level == pytest.approx(0.005, rel=0.1)
+    # x**-1 = 0.005 at x = 200: no point beyond it belongs to the power law.
+    assert X[fit.window[1] - 1] < 230
+    assert fit.exponent == pytest.approx(-1, abs=0.05)
+    assert not fit_power_law(X, y, find_floor=False).floor
+
+
+def test_a_growing_or_constant_curve_has_no_floor() -> None:
+    assert not fit_power_law(X, noisy(X**0, 0.1, seed=5)).floor
+    # Towards zero 1/x grows; it levels off at the other end, which is burn-in.
+    fit = fit_power_law(X, noisy(1 / X + 0.005, 0.02, seed=5), limit="zero")
+    assert not fit.floor
+    assert fit.burn_in > 0
+
+
+def test_slight_curvature_of_noise_free_curves_is_tolerated() -> None:
+    sigma = np.geomspace(5e-4, 0.5, 10)
+    scale = np.random.default_rng(6).uniform(0.5, 2, (16, 1))
+    fit = fit_power_law(
+        sigma, scale * sigma / (1 + 0.05 * scale * sigma), limit="zero", curvature_tolerance=0.02
+    )
+    assert fit.lack_of_fit.p_value < 1e-6  # significant
+    assert not fit.lack_of_fit.rejected  # and irrelevant
+    assert fit.decades_x > 2
+    assert abs(fit.exponent - 1) < 0.02
+
+
+def test_a_curve_that_is_no_power_law_is_refused() -> None:
+    fit = fit_power_law(X, noisy(np.exp(-((np.log(X)) ** 2)), 0.05, seed=7))
+    assert fit.lack_of_fit.rejected
+
+
+def test_log_factor_is_modelled_when_asked_for() -> None:
+    x = np.geomspace(2, 2000, 13)
+    y = noisy(x**-1 * np.log(x) ** 2, 0.01, seed=8)
+    known = fit_power_law(x, y, log_factor=True, log_power=2.0)
+    assert known.exponent == pytest.approx(-1, abs=0.01)
+    fitted = fit_power_law(x, y, log_factor=True)
+    assert fitted.log_power == pytest.approx(2, abs=0.2)
+    assert fitted.high - fitted.low > 2 * (known.high - known.low)
+    assert fit_power_law(x, y).exponent > -0.9
+    with pytest.raises(InvalidArgumentError, match="one side of 1"):
+        fit_power_law(x / 10, y, log_factor=True)
+    with pytest.raises(InvalidArgumentError, match="log_power"):
+        fit_power_law(x, y, log_power=1.0)
+
+
+def test_dense_grids_are_thinned_evenly_in_log_x() -> None:
+    x = np.arange(1.0, 2001.0)
+    fit = fit_power_law(x, noisy(x**-0.5, 0.1, seed=9))
+    assert fit.points <= 48
+    assert fit.window == (0, 2000)
+    # The slope of about 40 points over 3.3 decades has standard error 0.1/4/sqrt(40)/2 = 2e-3.
+    assert fit.exponent == pytest.approx(-0.5, abs=0.02)
+
+
+def test_single_curve_needs_deterministic_and_reports_the_range_of_slopes() -> None:
+    y = X**-1 * (1 + 0.02 / X)
+    with pytest.raises(InvalidArgumentError, match="1 replicate"):
+        fit_power_law(X, y)
+    fit = fit_power_law(X, y, deterministic=True)
+    assert fit.low < fit.exponent < fit.high
+    assert fit.high == pytest.approx(-1, abs=1e-3)  # the slope of the last third
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "argument"),
+    [
+        (X, np.ones((3, 12)), "y"),
+        (X[:, None], np.ones((3, 13)), "x"),
+        (X[:3], np.ones((3, 3)), "x"),
+        (np.zeros(5), np.ones((3, 5)), "x"),
+        (np.ones(5), np.ones((3, 5)), "x"),
+        (-X, np.ones((3, 13)), "x"),
+        (X, -np.ones((3, 13)), "y"),
+        (X, np.zeros((3, 13)), "y"),
+        (X, np.full((3, 13), np.nan), "y"),
+        (X, np.full((3, 13), np.inf), "y"),
+        (np.append(X[:-1], np.nan), np.ones((3, 13)), "x"),
+        (X, np.ones((0, 13)), "y"),
+    ],
+)
+def test_bad_input_is_refused(x: np.ndarray, y: np.ndarray, argument: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        fit_power_law(x, y)
+    assert caught.value.argument == argument
+
+
+def test_unknown_choices_are_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="limit"):
+        fit_power_law(X, np.ones((3, 13)), limit="zer")  # type: ignore[arg-type]

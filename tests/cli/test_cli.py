@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import sweep_toys
+from laboratory import Laboratory
+
+from theory_check.claims import get_claim
+from theory_check.cli import main
+from theory_check.errors import InvalidArgumentError
+from theory_check.runs import locations
+from theory_check.verification import FailedCellsError, verify
+
+Capture = pytest.CaptureFixture[str]
+
+
+def run(*words: str) -> int:
+    return main([*words, "--jobs", "1"])
+
+
+def test_list_shows_what_there_is(laboratory: Laboratory, capsys: Capture) -> None:
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "problems:",
+        "  line  Draw a line.",
+        "solvers:",
+        "  gradient  Descend.",
+        "  newton    Solve.",
+        "measurements:",
+        "  careless  Forget the last seed.",
+        "  values    Evaluate the line, with noise, and leave a line in ``journal``.",
+        "claims:",
+        "  flatness   [V] It is flat. (here)",
+        "  steepness  [R] It is not steep. (there)",
+        "experiments:",
+        "  flat   Values of flat lines.",
+        "  steep  Values of steep lines.",
+    ]
+
+
+def test_run_takes_a_path_or_a_stem(laboratory: Laboratory, capsys: Capture) -> None:
+    assert run("run", "experiments/flat.toml") == 0
+    assert capsys.readouterr() == ("", "1 cells: 1 run, 0 reused, 0 failed\n")
+    assert run("run", "flat") == 0
+    assert capsys.readouterr() == ("", "1 cells: 0 run, 1 reused, 0 failed\n")
+    assert len(list(Path("results").glob("*.parquet"))) == 1
+
+
+def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture) -> None:
+    assert run("verify") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "claim      status    measured  predicted  provenance  reason",
+        "flatness   tight     0.5       1          [V]         4 rows",
+        "steepness  violated  0.5       1          [R]         4 rows",
+        "",
+        "[V] stated in the abstract or text of the source",
+        "[R] reconstructed: consistent with what is known of the source, not quoted from it",
+    ]
+    assert err == "2 cells: 2 run, 0 reused, 0 failed\n"
+
+
+def test_verify_runs_only_the_experiment_of_the_claim(
+    laboratory: Laboratory, capsys: Capture
+) -> None:
+    assert run("verify", "steepness", "--quick") == 0
+    assert laboratory.journal.read_text() == "4.0 sum\n"
+    assert "2 rows" in capsys.readouterr().out
+
+
+def test_json_is_all_there_is_on_standard_output(laboratory: Laboratory, capsys: Capture) -> None:
+    laboratory.measured = float("nan")
+    assert run("verify", "--json") == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [record["claim"] for record in records] == ["flatness", "steepness"]
+    assert records[0]["status"] == "tight"
+    assert records[0]["measured"] is None
+    assert records[1]["provenance"] == "R"
+    assert records[1]["expected"] == "violated"
+    assert records[1]["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("claim", "status", "code"),
+    [
+        ("flatness", "tight", 0),
+        ("flatness", "inconclusive", 0),
+        ("flatness", "violated", 1),
+        ("steepness", "violated", 0),
+        ("steepness", "tight", 1),
+    ],
+)
+def test_the_exit_code_says_whether_the_claims_passed(
+    laboratory: Laboratory, claim: str, status: str, code: int
+) -> None:
+    laboratory.statuses[claim] = status
+    assert run("verify", claim) == code
+
+
+def test_a_failed_cell_is_exit_code_3_until_it_is_retried(
+    laboratory: Laboratory, capsys: Capture
+) -> None:
+    laboratory.failing.touch()
+    assert run("verify", "flatness") == 3
+    out, err = capsys.readouterr()
+    assert re.search(r"^flatness +not judged +- +- +\[V\] +1 of 1 cells of flat failed", out, re.M)
+    assert re.search(r"flat/flat failed: RuntimeError: the file is there; traceback in .*json", err)
+    assert err.endswith("\n1 cells: 0 run, 0 reused, 1 failed\n")
+    laboratory.failing.unlink()
+    assert run("verify", "flatness") == 3
+    assert laboratory.executions() == 1
+    assert run("verify", "flatness", "--retry-failed") == 0
+    assert laboratory.executions() == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["verify", "flatnes"], "claim: received 'flatnes'; did you mean 'flatness'?"),
+        (["run", "stepe"], "experiment: received 'stepe'; did you mean 'steep'?"),
+        (["run", "absent.toml"], "absent.toml: experiment file: received No such file"),
+        (["run", "flat", "--store", "journal/x"], "store: cannot write to journal/x"),
+        (["run", "flat", "--backend", "lok"], "backend: received 'lok'; did you mean 'loky'?"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    laboratory: Laboratory, capsys: Capture, words: list[str], message: str
+) -> None:
+    assert run(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"theory-check: error: {message}")
+    assert err.count("\n") == 1
+    assert laboratory.executions() == 0
+
+
+@pytest.mark.parametrize("jobs", ["0", "two"])
+def test_bad_jobs_are_exit_code_2(laboratory: Laboratory, capsys: Capture, jobs: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "flat", "--jobs", jobs])
+    assert caught.value.code == 2
+    assert f"--jobs: received {jobs!r}; pass an integer" in capsys.readouterr().err
+
+
+def test_help_documents_the_exit_codes(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^  (\d+) ", out, re.M) == ["0", "1", "2", "3", "130"]
+
+
+def test_interruption_is_one_line(
+    laboratory: Laboratory, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_toys.Values, "measure", interrupt)
+    assert run("run", "flat") == 130
+    assert capsys.readouterr().err.startswith("theory-check: interrupted; finished cells are kept")
+
+
+def test_figures_are_drawn_as_pdf_and_png(laboratory: Laboratory, capsys: Capture) -> None:
+    assert run("figures", "--output", "drawn") == 0
+    assert sorted(path.name for path in Path("drawn").iterdir()) == ["lines.pdf", "lines.png"]
+    assert Path("drawn/lines.pdf").read_bytes().startswith(b"%PDF")
+    assert Path("drawn/lines.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().err.endswith("2 cells: 2 run, 0 reused, 0 failed\n")
+
+
+def test_a_figure_without_its_results_is_named(laboratory: Laboratory, capsys: Capture) -> None:
+    laboratory.failing.touch()
+    assert run("figures") == 3
+    assert "figure lines is not drawn: 1 of 1 cells of flat failed" in capsys.readouterr().err
+    assert list(Path("results/figures").iterdir()) == []
+
+
+def test_a_script_without_draw_is_refused(laboratory: Laboratory, capsys: Capture) -> None:
+    Path("paper_figures/empty.py").touch()
+    assert run("figures") == 2
+    assert "paper_figures/empty.py: received no function draw" in capsys.readouterr().err
+
+
+def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: Capture) -> None:
+    assert run("reproduce", "--quick") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("claim ")
+    records = json.loads(Path("results/verdicts.json").read_text())
+    assert [record["status"] for record in records] == ["tight", "violated"]
+    lines = Path("results/verdicts.md").read_text().splitlines()
+    assert lines[0] == "| claim | status | measured | predicted | provenance | reason |"
+    assert lines[2] == "| flatness | tight | 0.5 | 1 | [V] | 2 rows |"
+    assert Path("results/figures/lines.pdf").exists()
+    assert laboratory.executions() == 2
+    assert run("reproduce", "--quick") == 0
+    assert laboratory.executions() == 2
+
+
+def test_outside_a_checkout_the_files_of_the_package_are_used(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(locations, "PACKAGE", tmp_path / "theory_check")
+    assert run("run", "flat") == 0
+    monkeypatch.setattr(locations, "PACKAGE", tmp_path / "nowhere" / "theory_check")
+    assert run("run", "flat") == 2
+    assert "run from a checkout of theory-check" in capsys.readouterr().err
+
+
+def test_verify_is_also_a_function(laboratory: Laboratory) -> None:
+    verdict = verify("flatness", store=laboratory.folder / "store")
+    assert verdict.status == "tight"
+    assert verify("flatness", store=laboratory.folder / "store") == verdict
+    assert laboratory.executions() == 1
+    with pytest.raises(InvalidArgumentError, match="did you mean 'flatness'"):
+        verify("flatnes")
+    laboratory.failing.touch()
+    with pytest.raises(FailedCellsError, match="steepness cannot be judged: 1 of 1 cells"):
+        verify("steepness", store=laboratory.folder / "store")
+    assert get_claim("flatness").experiment == "flat"

@@ -1,0 +1,1 @@
+"""Problem generators, naive reference computations and statistics shared by the tests."""

@@ -1,0 +1,112 @@
+"""A sweep killed at any moment continues where it was, and its results are the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0  # seconds; only a hanging program reaches it
+
+Command = Callable[[Path], list[str]]
+
+
+def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start ``command`` as the leader of a process group that its workers belong to."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(command: list[str], folder: Path) -> str:
+    """Run ``command`` to its end, which must be a good one, and return its last line."""
+    process = start(command, folder)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    return errors.splitlines()[-1]
+
+
+def results(store: Path) -> dict[str, Path]:
+    return {path.stem: path for path in store.glob("*.parquet")}
+
+
+def kill_with(command: list[str], folder: Path, store: Path, enough: int) -> set[str]:
+    """Kill ``command`` and its workers once it stored ``enough`` results; return their keys."""
+    process = start(command, folder)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while len(results(store)) < enough:
+            assert process.poll() is None, "the sweep ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return set(results(store))
+
+
+def check_resumption(
+    command: Command,
+    folder: Path,
+    *,
+    enough: int,
+    before_kill: Callable[[], None] = lambda: None,
+    after_kill: Callable[[], None] = lambda: None,
+) -> None:
+    """Compare a sweep that was killed and continued with one that was left alone.
+
+    ``command`` returns the command line for a store. ``before_kill`` and ``after_kill`` prepare
+    the run that is killed and the one that continues it.
+    """
+    whole, broken = folder / "whole", folder / "broken"
+    finish(command(whole), folder)
+    expected = results(whole)
+
+    before_kill()
+    kept = kill_with(command(broken), folder, broken, enough)
+    assert 0 < len(kept) < len(expected)
+    written = {key: results(broken)[key].stat().st_mtime_ns for key in kept}
+
+    after_kill()
+    last = finish(command(broken), folder)
+    missing = len(expected) - len(kept)
+    assert last == f"{len(expected)} cells: {missing} run, {len(kept)} reused, 0 failed"
+    found = results(broken)
+    assert {key: found[key].stat().st_mtime_ns for key in kept} == written
+    assert found.keys() == expected.keys()
+    for key, path in expected.items():
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(found[key]), pd.read_parquet(path), check_exact=True
+        )
+    assert list(broken.glob(".*")) == []
+
+
+def test_a_killed_sweep_loses_nothing_and_runs_nothing_twice(
+    tmp_path: Path, journal: Path, text: Callable[..., str]
+) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    (tmp_path / "lines.toml").write_text(text(("[settings]", f'[settings]\ngate = "{gate}"')))
+    program = [sys.executable, str(Path(__file__).with_name("sweep_program.py"))]
+
+    def command(store: Path) -> list[str]:
+        return [*program, "run", "lines.toml", "--jobs", "2", "--store", str(store)]
+
+    # With the gate closed the two steep cells cannot end, and the two flat ones do.
+    check_resumption(command, tmp_path, enough=2, before_kill=gate.unlink, after_kill=gate.touch)
+    runs = journal.read_text().splitlines()
+    assert runs.count("0.5 sum") == runs.count("0.5 product") == 2  # once per store

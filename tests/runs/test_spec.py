@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sweep_toys import REGISTRY, Gradient, Newton
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.runs import Experiment, load_experiment
+
+Load = Callable[[str], Experiment]
+Text = Callable[..., str]
+
+
+def test_one_cell_per_problem_and_grid_combination(load: Load, text: Text) -> None:
+    experiment = load(text())
+    assert experiment.name == "lines"
+    assert experiment.description == "Values of lines."
+    assert [str(cell) for cell in experiment.cells()] == [
+        "lines/flat method=sum",
+        "lines/steep method=sum",
+        "lines/flat method=product",
+        "lines/steep method=product",
+    ]
+    cell = experiment.cells()[3]
+    assert cell.seeds == 3
+    assert cell.parameters == {"slope": 4.0, "offset": 1, "limit": None}
+    assert isinstance(cell.parameters["slope"], float)
+    assert cell.measurement.points == (1.0, 2.5)
+    assert cell.measurement.method == "product"
+
+
+def test_quick_applies_its_overrides_only(load: Load, text: Text) -> None:
+    (cell,) = load(text()).cells(quick=True)
+    assert str(cell) == "lines/flat method=sum"
+    assert cell.seeds == 2
+    assert cell.measurement.points == (3.0,)
+    assert cell.measurement.journal == load(text()).cells()[0].measurement.journal
+
+
+def test_without_a_quick_table_quick_is_the_full_version(load: Load, text: Text) -> None:
+    content = text()
+    experiment = load(content[: content.index("[quick]")])
+    assert [c.key for c in experiment.cells(quick=True)] == [c.key for c in experiment.cells()]
+
+
+def test_components_are_tables_with_a_name(load: Load, text: Text) -> None:
+    solver = '[settings.solver]\nname = "newton"\ndamping = 1\n[grid]'
+    assert load(text(("[grid]", solver))).cells()[0].measurement.solver == Newton(1.0)
+
+
+def test_a_grid_may_vary_a_field_of_a_component(load: Load, text: Text) -> None:
+    solver = '[settings.solver]\nname = "newton"\n[grid]\nsolver.damping = [1, 2.0]'
+    cells = load(text(("[grid]", solver))).cells()
+    assert {(cell.axes[0], cell.measurement.solver) for cell in cells} == {
+        (("solver.damping", 1), Newton(1.0)),
+        (("solver.damping", 2.0), Newton(2.0)),
+    }
+
+
+def test_a_grid_of_components_is_labelled_by_their_names(load: Load, text: Text) -> None:
+    axis = '[grid]\nsolver = [{name = "newton", damping = 1.0}, {name = "gradient"}]'
+    cells = load(text(("[grid]", axis))).cells()
+    assert {(cell.axes[0][1], cell.measurement.solver) for cell in cells} == {
+        ("newton", Newton(1.0)),
+        ("gradient", Gradient()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seeds = 3", "sedes = 3"), "sedes: received an unknown key; did you mean 'seeds'?"),
+        (("seeds = 3", ""), "seeds: received nothing; add this key with a value of type int"),
+        (("seeds = 3", "seeds = 0"), "seeds: received 0;"),
+        (("seeds = 3", "seeds = true"), "seeds: received True; pass a value of type int"),
+        (("seeds = 3", "seeds = [1]"), "seeds: received [1]; pass a value of type int"),
+        (('"values"', '"value"'), "measurement: received 'value'; did you mean 'values'?"),
+        (("points = ", "point = "), "settings.point: received an unknown key; did you mean 'p"),
+        (("[1, 2.5]", '[1, "a"]'), "settings.points[1]: received 'a'; pass a value of type fl"),
+        (("[1, 2.5]", "1.0"), "settings.points: received 1.0; pass a value of type tuple[float,"),
+        (("[1, 2.5]", "[]"), "settings.points: received (); pass at least one"),
+        (("method = [", "metod = ["), "grid.metod: received an unknown key; did you mean 'meth"),
+        (('"product"]', '"prod"]'), "grid.method: received 'prod'; pass a value of type Literal["),
+        (('"product"]', '"sum"]'), "grid.method: received 'sum' twice;"),
+        (('["sum", "product"]', '"sum"'), "grid.method: received 'sum'; pass a list"),
+        (
+            ("[settings]", '[settings]\nmethod = "sum"'),
+            "grid.method: received a value that is also in settings.method;",
+        ),
+        (
+            ("[grid]", "[grid]\nsolver.damping = [1]"),
+            "settings.solver.name: received nothing; known: gradient, newton",
+        ),
+        (
+            ("[grid]", '[settings.solver]\nname = "newton"\n[grid]\nsolver.dampin = [1]'),
+            "grid.solver.dampin: received an unknown key; did you mean 'damping'?",
+        ),
+        (("slope = 0.5", "slop = 0.5"), "problems.flat.slop: received an unknown key; did you m"),
+        (("slope = 0.5", ""), "problems.flat.slope: received nothing; add this key with a value"),
+        (("slope = 0.5", "slope = '1'"), "problems.flat.slope: received '1'; pass a value of ty"),
+        (("slope = 0.5", "slope = -1.0"), "problems.flat.slope: received -1.0; pass a finite"),
+        (("offset = 1", "offset = 1.5"), "problems.steep.offset: received 1.5; pass a value of"),
+        (('family = "line"', 'family = "lime"'), "problems.flat.family: received 'lime'; did yo"),
+        (('family = "line"', ""), "problems.flat.family: received nothing; name one; known: line"),
+        (('["flat"]', '["flut"]'), "quick.problems: received 'flut'; did you mean 'flat'?"),
+        (("settings = { p", "settings = { q"), "quick.settings.qoints: received an unknown key;"),
+        (("= [3.0]", '= ["x"]'), "quick.settings.points[0]: received 'x'; pass a value of type"),
+        (("grid = { m", "grid = { n"), "quick.grid.nethod: received an unknown key; did you me"),
+        (('["sum"] }', '["som"] }'), "quick.grid.method: received 'som'; pass a value of type"),
+        (("seeds = 2", "seeds = 0"), "quick.seeds: received 0; pass an integer of at least 1"),
+        (
+            ("[grid]", '[settings.solver]\nname = "newtom"\n[grid]'),
+            "settings.solver.name: received 'newtom'; did you mean 'newton'?",
+        ),
+        (
+            ("[grid]", '[settings.solver]\nname = "newton"\n[grid]'),
+            "settings.solver.damping: received nothing; add this key with a value of type float",
+        ),
+        (
+            ("[grid]", '[settings.solver]\nname = "gradient"\nstep_size = -1\n[grid]'),
+            "settings.solver.step_size: received -1.0; pass a finite number greater than 0",
+        ),
+        (("[grid]", "[grid"), "experiment file: received text that is not TOML; correct it: "),
+    ],
+)
+def test_a_mistake_names_the_file_the_key_and_the_remedy(
+    load: Load, text: Text, tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        load(text(change))
+    assert str(caught.value).startswith(f"{tmp_path / 'lines.toml'}: {message}")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"absent.toml: experiment file: .*No such"):
+        load_experiment(tmp_path / "absent.toml", REGISTRY)
+
+
+def test_the_key_does_not_depend_on_spelled_out_defaults(load: Load, text: Text) -> None:
+    before = load(text()).cells()
+    explicit = text(
+        ("[settings]", "[settings]\nrepeats = 1\ngate = ''"),
+        ("slope = 0.5", "slope = 0.50\noffset = 0"),
+    )
+    assert [cell.key for cell in load(explicit).cells()] == [cell.key for cell in before]
+
+
+def test_the_key_does_not_depend_on_a_component_default(load: Load, text: Text) -> None:
+    keys = {
+        load(text(("[grid]", f'[settings.solver]\nname = "gradient"\n{step}[grid]'))).cells()[0].key
+        for step in ("", "step_size = 1\n", "step_size = 1.0\n")
+    }
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("2.5]", "2.5000001]"),
+        ("seeds = 3", "seeds = 4"),
+        ("slope = 0.5", "slope = 0.6"),
+        ("slope = 0.5", "slope = 0.5\noffset = 1"),
+        ("slope = 0.5", "slope = 0.5\nlimit = 1"),
+        ("[settings]", "[settings]\nrepeats = 2"),
+        ("[grid]", '[settings.solver]\nname = "gradient"\n[grid]'),
+    ],
+)
+def test_the_key_depends_on_every_number(load: Load, text: Text, change: tuple[str, str]) -> None:
+    assert load(text(change)).cells()[0].key != load(text()).cells()[0].key
+
+
+def test_labels_and_descriptions_are_not_part_of_the_key(load: Load, text: Text) -> None:
+    renamed = text(("[problems.flat]", "[problems.level]"), ('["flat"]', '["level"]'))
+    described = text(("Values of lines.", "Something else."))
+    keys = {load(content).cells()[0].key for content in (text(), renamed, described)}
+    assert len(keys) == 1

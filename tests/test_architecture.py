@@ -1,0 +1,388 @@
+"""The imports and files of the project obey ``docs/architecture.md``.
+
+The rules are the data below; the code reads the real import graph. A fake package with one planted
+mistake at a time shows that each rule can fail.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "theory_check"
+
+FOUNDATION = frozenset({"errors", "discovery"})
+TOP = frozenset({"verification", "cli"})
+
+# Room -> the rooms it may import, beside FOUNDATION: the table of docs/architecture.md.
+ALLOWED: Mapping[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "discovery": frozenset(),
+    "bilevel": frozenset(),
+    "kernels": frozenset(),
+    "models": frozenset(),
+    "problems": frozenset({"models"}),
+    "oracles": frozenset({"problems", "models", "kernels", "bilevel"}),
+    "solvers": frozenset({"bilevel", "models"}),
+    "recording": frozenset({"oracles", "bilevel"}),
+    "claims": frozenset(),
+    "analysis": frozenset({"claims"}),
+    "runs": frozenset(
+        ["bilevel", "claims", "kernels", "models", "oracles", "problems", "recording", "solvers"]
+    ),
+    "verification": frozenset({"runs", "analysis", "claims"}),
+    "cli": frozenset(
+        [
+            "analysis",
+            "bilevel",
+            "claims",
+            "kernels",
+            "models",
+            "oracles",
+            "problems",
+            "recording",
+            "runs",
+            "solvers",
+            "verification",
+        ]
+    ),
+}
+
+# The order in which FOUNDATION itself is built.
+FOUNDATION_ALLOWED: Mapping[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "discovery": frozenset({"errors"}),
+}
+
+NUMERICAL = frozenset({"numpy", "torch", "scipy", "pandas", "numba", "pyarrow"})
+# Claims and everything claims may import.
+WITHOUT_NUMERICS = frozenset({"claims"}) | FOUNDATION
+
+# What a solver must never see; stated again so that editing the table alone cannot allow it.
+SOLVERS_NEVER = frozenset({"oracles", "problems", "recording", "claims"})
+
+# Names of the package, or of its public interface, that run something.
+FIGURES_NEVER = frozenset(
+    {"solvers", "oracles", "problems", "runs", "run", "ExactOracle", "SampledOracle"}
+)
+
+LINE_LIMIT = 400
+
+# A directory of somebody's machine at the start of a path: not in a URL, nor after `~` or `$HOME`.
+LOCAL_PATH = re.compile(
+    r"(?<![\w./~}-])/(?:home|Users|root|tmp|work|workspace|mnt|private|scratch)/"
+    r"|\b[A-Za-z]:\\{1,2}Users\b"
+)
+SEARCHED = (".ci", "docs", "experiments", "paper_figures", "tests", PACKAGE)
+GENERATED = frozenset({"__pycache__", "output"})
+
+
+def room_of(module: str) -> str:
+    """Return the room of a module, and "" for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def import_graph(package: str) -> grimp.ImportGraph:
+    # No cache: it would be written into the working directory.
+    return grimp.build_graph(package, include_external_packages=True, cache_dir=None)
+
+
+def arrows(graph: grimp.ImportGraph, package: str) -> Iterator[tuple[str, str]]:
+    """Yield every direct import (importer, imported), lazy and type-checking ones included."""
+    for importer in sorted(graph.modules):
+        if importer.partition(".")[0] == package:
+            for imported in sorted(graph.find_modules_directly_imported_by(importer)):
+                yield importer, imported
+
+
+def permitted(room: str) -> frozenset[str]:
+    return FOUNDATION_ALLOWED[room] if room in FOUNDATION else ALLOWED[room] | FOUNDATION
+
+
+def wrong_arrows(package: str) -> list[str]:
+    """Return the imports between rooms that the table does not allow."""
+    wrong = []
+    for importer, imported in arrows(import_graph(package), package):
+        source, target = room_of(importer), room_of(imported)
+        if imported.partition(".")[0] != package or source in ("", target):
+            continue
+        if source not in ALLOWED:
+            wrong.append(f"{importer}: room {source!r} is not in the table")
+        elif target not in permitted(source):
+            wrong.append(f"{importer} imports {imported}")
+    return wrong
+
+
+def existing_rooms(package: str) -> set[str]:
+    modules = import_graph(package).modules
+    return {room_of(module) for module in modules if module.startswith(f"{package}.")}
+
+
+def unknown_rooms(package: str) -> list[str]:
+    """Return the rooms that exist but are not in the table."""
+    return sorted(existing_rooms(package) - ALLOWED.keys())
+
+
+def numerical_imports(package: str) -> list[str]:
+    """Return numerical imports of rooms that must do without."""
+    return [
+        f"{importer} imports {imported}"
+        for importer, imported in arrows(import_graph(package), package)
+        if room_of(importer) in WITHOUT_NUMERICS and imported.partition(".")[0] in NUMERICAL
+    ]
+
+
+def names_used(source: str, package: str) -> set[str]:
+    """Return the direct members of ``package`` that a script imports or reads as attributes."""
+    used: set[str] = set()
+    aliases: set[str] = set()
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == package:
+                    used.add(room_of(alias.name))
+                    if alias.asname is None or alias.name == package:
+                        aliases.add(alias.asname or package)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            if node.module == package:
+                used.update(alias.name for alias in node.names)
+            elif node.module.partition(".")[0] == package:
+                used.add(room_of(node.module))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in aliases
+        ):
+            used.add(node.attr)
+    return used
+
+
+def overlong_modules(folder: Path) -> list[str]:
+    return [
+        f"{path.relative_to(folder)}: {lines} lines"
+        for path in sorted(folder.rglob("*.py"))
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > LINE_LIMIT
+    ]
+
+
+def searched_files(root: Path) -> Iterator[Path]:
+    """Yield the project's files: those at the top, and those of the folders it consists of."""
+    yield from (path for path in sorted(root.iterdir()) if path.is_file())
+    for name in SEARCHED:
+        for path in sorted((root / name).rglob("*")):
+            if path.is_file() and not GENERATED.intersection(path.relative_to(root).parts):
+                yield path
+
+
+def local_paths(root: Path) -> list[str]:
+    found = []
+    for path in searched_files(root):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # binary
+        for number, line in enumerate(text.splitlines(), start=1):
+            if LOCAL_PATH.search(line):
+                found.append(f"{path.relative_to(root)}:{number}: {line.strip()}")
+    return found
+
+
+def documented_rules(text: str) -> dict[str, frozenset[str]]:
+    """Read the table of rooms: names in the first column, permissions in the third."""
+    permissions: dict[str, str] = {}
+    for line in text.splitlines():
+        cells = line.split("|")
+        if len(cells) == 5 and "`" in cells[1]:
+            for room in re.findall(r"`(\w+)(?:/|\.py)`", cells[1]):
+                permissions[room] = cells[3]
+    rules = {}
+    for room, permission in permissions.items():
+        named = frozenset(re.findall(r"`(\w+)`", permission))
+        if "all but" in permission:
+            # Nothing imports what stands above it, whatever the exceptions named.
+            named = frozenset(permissions) - named - TOP - {room}
+        elif "everything" in permission:
+            named = frozenset(permissions) - {room}
+        rules[room] = named
+    return rules
+
+
+def test_every_import_follows_the_table() -> None:
+    assert wrong_arrows(PACKAGE) == []
+
+
+def test_every_room_is_in_the_table_and_every_room_of_the_table_exists() -> None:
+    assert unknown_rooms(PACKAGE) == []
+    assert sorted(ALLOWED.keys() - existing_rooms(PACKAGE)) == []
+
+
+def test_the_rules_here_are_those_of_the_document() -> None:
+    documented = documented_rules((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    assert {room: rule - FOUNDATION for room, rule in documented.items()} == dict(ALLOWED)
+
+
+def test_the_rules_have_no_cycle() -> None:
+    order = list(TopologicalSorter({room: permitted(room) for room in ALLOWED}).static_order())
+    assert set(order) == set(ALLOWED)
+
+
+def test_the_rules_keep_solvers_from_the_truth() -> None:
+    assert not permitted("solvers") & SOLVERS_NEVER
+
+
+def test_claims_import_nothing_numerical() -> None:
+    assert numerical_imports(PACKAGE) == []
+
+
+def test_figures_run_nothing() -> None:
+    scripts = sorted((ROOT / "paper_figures").glob("*.py"))
+    assert scripts, "paper_figures holds no script, so nothing was checked"
+    offences = {
+        script.name: sorted(used)
+        for script in scripts
+        if (used := names_used(script.read_text(encoding="utf-8"), PACKAGE) & FIGURES_NEVER)
+    }
+    assert offences == {}
+
+
+def test_modules_are_short() -> None:
+    assert overlong_modules(ROOT / PACKAGE) == []
+
+
+def test_no_file_names_a_local_path() -> None:
+    assert local_paths(ROOT) == []
+
+
+PLANTED = "planted"
+Plant = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Return a function that builds a correct package with one file changed or added."""
+
+    def build(file: str, source: str) -> Path:
+        package = tmp_path / PLANTED
+        for room in ALLOWED:
+            (package / room).mkdir(parents=True)
+            (package / room / "__init__.py").write_text("")
+            (package / room / "part.py").write_text("")
+        (package / "__init__.py").write_text(f"from {PLANTED}.runs import part\n")
+        (package / file).parent.mkdir(parents=True, exist_ok=True)
+        (package / file).write_text(source)
+        monkeypatch.syspath_prepend(tmp_path)
+        return package
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "imported"),
+    [
+        ("solvers", "from planted.oracles.part import x", "planted.oracles.part"),
+        ("solvers", "from planted import problems", "planted.problems"),
+        ("solvers", "def late():\n    import planted.recording", "planted.recording"),
+        (
+            "solvers",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import planted.claims",
+            "planted.claims",
+        ),
+        ("models", "from ..problems import part", "planted.problems.part"),
+        ("kernels", "import planted.models.part as p", "planted.models.part"),
+        ("analysis", "import planted.runs", "planted.runs"),
+        ("runs", "import planted.analysis", "planted.analysis"),
+        ("runs", "import planted.verification", "planted.verification"),
+        ("errors", "import planted.discovery", "planted.discovery"),
+        # The package itself re-exports every room, so importing it would go round the table.
+        ("solvers", "import planted", "planted"),
+    ],
+)
+def test_a_planted_wrong_import_is_flagged(
+    plant: Plant, room: str, source: str, imported: str
+) -> None:
+    plant(f"{room}/greedy.py", source)
+    assert wrong_arrows(PLANTED) == [f"planted.{room}.greedy imports {imported}"]
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("solvers", "from planted.models import part"),
+        ("solvers", "from planted.errors import part"),
+        ("solvers", "from . import part"),
+        ("claims", "import planted.discovery"),
+        ("cli", "import planted.runs, planted.verification"),
+        ("oracles", "import numpy"),
+    ],
+)
+def test_a_right_import_is_not_flagged(plant: Plant, room: str, source: str) -> None:
+    plant(f"{room}/modest.py", source)
+    assert wrong_arrows(PLANTED) == []
+    assert numerical_imports(PLANTED) == []
+    assert unknown_rooms(PLANTED) == []
+
+
+def test_a_planted_room_is_flagged(plant: Plant) -> None:
+    plant("helpers/__init__.py", "import planted.models")
+    assert unknown_rooms(PLANTED) == ["helpers"]
+    assert wrong_arrows(PLANTED) == ["planted.helpers: room 'helpers' is not in the table"]
+
+
+@pytest.mark.parametrize("room", sorted(WITHOUT_NUMERICS))
+@pytest.mark.parametrize("library", ["numpy", "torch", "scipy", "pandas"])
+def test_a_planted_numerical_import_is_flagged(plant: Plant, room: str, library: str) -> None:
+    plant(f"{room}/heavy.py", f"def late():\n    from {library} import linalg")
+    assert numerical_imports(PLANTED) == [f"planted.{room}.heavy imports {library}"]
+
+
+@pytest.mark.parametrize(
+    ("source", "used"),
+    [
+        ("from theory_check.solvers.base import Solver", {"solvers"}),
+        ("def late():\n    import theory_check.oracles.exact", {"oracles"}),
+        ("from theory_check import problems, run", {"problems", "run"}),
+        (
+            "import theory_check as tc\ntc.ExactOracle(tc.problems.bandit())",
+            {"ExactOracle", "problems"},
+        ),
+        ("import theory_check\ntheory_check.runs.load_table('a', 'b')", {"runs"}),
+    ],
+)
+def test_a_planted_figure_that_runs_something_is_flagged(source: str, used: set[str]) -> None:
+    assert names_used(source, PACKAGE) & FIGURES_NEVER == used
+
+
+def test_a_figure_may_use_verdicts() -> None:
+    source = "import theory_check as tc\nfrom theory_check.analysis import fit\ntc.verify('a')"
+    assert names_used(source, PACKAGE) >= {"analysis", "verify"}
+    assert not names_used(source, PACKAGE) & FIGURES_NEVER
+
+
+def test_a_planted_overlong_module_is_flagged(tmp_path: Path) -> None:
+    (tmp_path / "limit.py").write_text("x = 0\n" * LINE_LIMIT)
+    assert overlong_modules(tmp_path) == []
+    (tmp_path / "beyond.py").write_text("x = 0\n" * (LINE_LIMIT + 1))
+    assert overlong_modules(tmp_path) == [f"beyond.py: {LINE_LIMIT + 1} lines"]
+
+
+def test_a_planted_local_path_is_flagged(tmp_path: Path) -> None:
+    # Put together here, so that this file does not name such a path itself.
+    line = "store = '" + "/".join(["", "home", "me", "results"]) + "'"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "innocent.md").write_text(
+        "#!/usr/bin/env bash\nhttps://example.org/home/page\n~/work/results\ndev/tmp/x\n"
+    )
+    assert local_paths(tmp_path) == []
+    (tmp_path / "docs" / "guilty.md").write_text(f"first\n{line}\n")
+    windows = "C:" + "\\Users\\me"
+    (tmp_path / "notes.txt").write_text(windows)
+    assert local_paths(tmp_path) == [f"notes.txt:1: {windows}", f"docs/guilty.md:2: {line}"]

@@ -1,0 +1,38 @@
+"""Theory validation for bilevel RLHF: does this rate hold, and which term is responsible?
+
+The public names are ``problems``, ``solvers``, ``ExactOracle``, ``run``, ``analysis`` and ``verify``; they are
+imported on first use, so that reading results does not load the numerical rooms.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theory_check import analysis, problems, solvers
+    from theory_check.oracles.exact import ExactOracle
+    from theory_check.runs.trace import run
+    from theory_check.verification import verify
+
+__all__ = ["ExactOracle", "analysis", "problems", "run", "solvers", "verify"]
+
+_OBJECTS = {
+    "ExactOracle": "theory_check.oracles.exact",
+    "run": "theory_check.runs.trace",
+    "verify": "theory_check.verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    if name in _OBJECTS:
+        return getattr(importlib.import_module(_OBJECTS[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {__all__}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

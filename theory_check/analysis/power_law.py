@@ -1,0 +1,285 @@
+"""Power laws: the exponent of a curve, its interval over replicates, and where it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike, NDArray
+
+from theory_check.analysis.replicates import (
+    Average,
+    AverageCurve,
+    average_curve,
+    checked_curves,
+    half_width,
+)
+from theory_check.analysis.window import (
+    FLOOR_SHARE,
+    MINIMUM_POINTS,
+    LackOfFit,
+    Window,
+    choose_window,
+    from_point,
+    slope_contrast,
+)
+from theory_check.errors import InvalidArgumentError, require_choice, require_positive_integer
+
+# Dense grids are thinned to about this many points, equally spaced in log x: a linear grid would
+# otherwise put nearly all weight on its last factor of two.
+MAXIMUM_POINTS = 48
+
+
+@dataclass(frozen=True)
+class PowerLawFit:
+    """A fitted ``y = prefactor * x ** exponent * |log x| ** log_power``.
+
+    Attributes
+    ----------
+    exponent, low, high
+        Least-squares exponent and its 95 % interval over replicates; for ``deterministic`` fits
+        ``low`` and ``high`` are the extreme slopes of the window's thirds, not a confidence
+        interval.
+    prefactor
+        In the units of y.
+    log_power
+        Power of ``|log x|``; 0 without a modelled log factor.
+    window
+        Half-open range of indices into ``x`` sorted ascending: where the power law holds, after
+        the burn-in and before the floor makes up half of the curve.
+    points
+        Number of points in the window; fewer on a thinned dense grid.
+    burn_in
+        Points dropped at the end away from the limit.
+    floor
+        Whether the curve flattens at the limit end.
+    floor_level
+        Fitted additive constant, in the units of y; ``None`` without one. With a floor the
+        exponent is that of ``y - floor_level``, fitted jointly over all points after the
+        burn-in, so that points near the floor do not bias it.
+    local_slopes
+        Slopes between neighbouring points of the average curve, shape (m - 1,), all points.
+    lack_of_fit
+        Departure from the model within the window.
+    decades_x, decades_y
+        Factors of ten spanned by the window, along x and along the average curve.
+    replicates
+        Number of rows of y.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    prefactor: float
+    log_power: float
+    window: tuple[int, int]
+    points: int
+    burn_in: int
+    floor: bool
+    floor_level: float | None
+    local_slopes: Float[np.ndarray, " slopes"]
+    lack_of_fit: LackOfFit
+    decades_x: float
+    decades_y: float
+    replicates: int
+
+    def predict(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return the fitted curve at ``x``, any shape."""
+        at = np.asarray(x, dtype=np.float64)
+        curve = self.prefactor * at**self.exponent
+        if self.log_power != 0:
+            curve = curve * np.abs(np.log(at)) ** self.log_power
+        return np.asarray(curve, dtype=np.float64)
+
+
+def fit_power_law(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    limit: Literal["zero", "infinity"] = "infinity",
+    resamples: int = 2000,
+    seed: int = 0,
+    log_factor: bool = False,
+    log_power: float | None = None,
+    average: Average = "mean",
+    curvature_tolerance: float = 0.05,
+    find_floor: bool = True,
+    deterministic: bool = False,
+) -> PowerLawFit:
+    """Fit a power law to the average curve of replicates.
+
+    Least squares on log-log axes over the window of :func:`theory_check.analysis.window.
+    choose_window`; intervals by :func:`theory_check.analysis.replicates.half_width`, with whole
+    replicates as the unit of resampling. The window is chosen once: the interval is conditional
+    on it, and :mod:`theory_check.analysis.calibration` measures what that costs.
+
+    Parameters
+    ----------
+    x
+        Abscissae, shape (m,), positive and distinct, in any order; m at least 4.
+    y
+        Positive observations, shape (replicates, m).
+    limit
+        End of x at which the statement is asymptotic. Burn-in is looked for at the other end, a
+        floor at this one.
+    resamples
+        Bootstrap resamples.
+    seed
+        Of the resampling: same seed, same interval.
+    log_factor
+        Model ``|log x| ** q`` as well. An explicit choice: over few decades a log factor and a
+        slightly different exponent cannot be told apart.
+    log_power
+        The q of ``log_factor`` where it is known; fitted, at the price of a much wider interval
+        for the exponent, when ``None``.
+    average
+        ``"mean"``: the curve of E[y], which bounds on expectations are about; replicates with
+        the largest values dominate it, which for a bound is the safe side. ``"geometric"``: each
+        replicate counts equally whatever its prefactor; the choice for noisy replicates whose
+        prefactors differ by orders of magnitude, where the mean is in effect over a few of them.
+    curvature_tolerance
+        Difference between local exponents that is not held against a power law.
+    find_floor
+        Look for a floor. It makes sense only where y should decay towards the limit.
+    deterministic
+        Accept a single replicate; the meaning of ``low`` and ``high`` changes, see
+        :class:`PowerLawFit`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For shapes that disagree, values that are not finite and positive, fewer than 4 points, a
+        single replicate without ``deterministic``, or a log factor on x that touches 1.
+    """
+    require_choice("limit", limit, ("zero", "infinity"))
+    require_choice("average", average, ("mean", "geometric"))
+    require_positive_integer("resamples", resamples)
+    abscissa, curves = checked_curves(x, y, MINIMUM_POINTS)
+    if curves.shape[0] < 2 and not deterministic:
+        raise InvalidArgumentError(
+            "y",
+            "1 replicate",
+            "pass at least 2 replicates (rows), or deterministic=True for a curve without noise",
+        )
+    if log_power is not None and not log_factor:
+        raise InvalidArgumentError("log_power", log_power, "pass log_factor=True with it")
+    design, offset = _model(abscissa, log_factor, log_power)
+    kept = _thinned(np.log(abscissa))
+    # From here on points are ordered towards the limit.
+    towards = kept if limit == "infinity" else kept[::-1]
+    curve = average_curve(curves[:, towards], average)
+    window = choose_window(
+        curve,
+        design[towards],
+        offset[towards],
+        float(curvature_tolerance),
+        decay_sign=-1.0 if limit == "infinity" else 1.0,
+        find_floor=find_floor,
+    )
+    fitted = towards[window.start :]
+    part = from_point(curve, window.start)
+    local_design, coefficients = _solve(part, design[fitted], offset[fitted], window)
+    exponent = float(coefficients[1])
+    low, high = _interval(part, local_design, exponent, resamples, np.random.default_rng(seed))
+    used = _power_dominated(fitted, window)
+    first, last = int(used.min()), int(used.max())
+    everything = average_curve(curves, average).log_average
+    return PowerLawFit(
+        exponent=exponent,
+        low=low,
+        high=high,
+        prefactor=float(np.exp(coefficients[0])),
+        log_power=_fitted_log_power(coefficients, log_factor, log_power),
+        window=(first, last + 1),
+        points=int(used.size),
+        burn_in=first if limit == "infinity" else int(abscissa.size) - last - 1,
+        floor=window.floor is not None,
+        floor_level=None if window.floor is None else window.floor.level,
+        local_slopes=np.diff(everything) / np.diff(np.log(abscissa)),
+        lack_of_fit=window.lack_of_fit,
+        decades_x=float(np.log10(abscissa[last] / abscissa[first])),
+        decades_y=float(abs(everything[last] - everything[first]) / np.log(10)),
+        replicates=int(curves.shape[0]),
+    )
+
+
+def _solve(
+    curve: AverageCurve,
+    design: Float[np.ndarray, "m columns"],
+    offset: Float[np.ndarray, " m"],
+    window: Window,
+) -> tuple[Float[np.ndarray, "m parameters"], Float[np.ndarray, " columns"]]:
+    """Return the (linearised) design and the coefficients of the window's model.
+
+    With a floor the design is the Jacobian at the optimum, so the slope's contrast is free of
+    the floor's error to first order.
+    """
+    if window.floor is not None:
+        return window.floor.jacobian, window.floor.coefficients
+    return design, np.linalg.pinv(design) @ (curve.log_average - offset)
+
+
+def _power_dominated(fitted: NDArray[np.intp], window: Window) -> NDArray[np.intp]:
+    """Return the fitted points up to the first where the floor makes up half of the curve."""
+    if window.floor is None:
+        return fitted
+    return fitted[: int(np.argmax(window.floor.share >= FLOOR_SHARE))]
+
+
+def _model(
+    x: Float[np.ndarray, " m"], log_factor: bool, log_power: float | None
+) -> tuple[Float[np.ndarray, "m columns"], Float[np.ndarray, " m"]]:
+    """Return the design (1, log x[, log|log x|]) and the known part of log y."""
+    log_x = np.log(x)
+    design = np.column_stack([np.ones_like(log_x), log_x])
+    if not log_factor:
+        return design, np.zeros_like(log_x)
+    if log_x[0] * log_x[-1] <= 0:
+        raise InvalidArgumentError(
+            "log_factor",
+            f"x from {x[0]:g} to {x[-1]:g}",
+            "rescale x so that it stays on one side of 1, where log x vanishes",
+        )
+    log_log = np.log(np.abs(log_x))
+    if log_power is None:
+        return np.column_stack([design, log_log]), np.zeros_like(log_x)
+    return design, log_power * log_log
+
+
+def _fitted_log_power(
+    coefficients: Float[np.ndarray, " columns"], log_factor: bool, log_power: float | None
+) -> float:
+    if not log_factor:
+        return 0.0
+    return float(coefficients[2]) if log_power is None else float(log_power)
+
+
+def _thinned(log_x: Float[np.ndarray, " m"]) -> NDArray[np.intp]:
+    """Return indices of at most about 48 points, near an equally spaced grid in log x."""
+    if log_x.size <= MAXIMUM_POINTS:
+        return np.arange(log_x.size)
+    grid = np.linspace(log_x[0], log_x[-1], MAXIMUM_POINTS)
+    return np.unique(np.abs(log_x[:, None] - grid).argmin(axis=0))
+
+
+def _interval(
+    curve: AverageCurve,
+    design: Float[np.ndarray, "m columns"],
+    exponent: float,
+    resamples: int,
+    generator: np.random.Generator,
+) -> tuple[float, float]:
+    """Return the ends of the interval around ``exponent``."""
+    if curve.replicates > 1:
+        reach = half_width(curve, slope_contrast(design), resamples, generator)
+        return exponent - reach, exponent + reach
+    residual = curve.log_average - design @ (np.linalg.pinv(design) @ curve.log_average)
+    edges = np.round(np.linspace(0, design.shape[0] - 1, 4)).astype(int)
+    slopes = [
+        exponent + float(np.polyfit(design[a : b + 1, 1], residual[a : b + 1], 1)[0])
+        for a, b in pairwise(edges)
+    ]
+    return min(exponent, *slopes), max(exponent, *slopes)

@@ -1,0 +1,375 @@
+"""One rate on one problem: from rows of a table to a status with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from theory_check.analysis.decay import (
+    MINIMUM_USABLE,
+    ROUNDING_LEVEL,
+    DecayComparison,
+    GeometricFit,
+    compare_decay,
+    fit_geometric,
+)
+from theory_check.analysis.power_law import PowerLawFit, fit_power_law
+from theory_check.analysis.window import MINIMUM_POINTS
+from theory_check.claims.base import GeometricRate, PowerRate
+from theory_check.errors import InvalidArgumentError, nearest
+
+Status = Literal["tight", "faster", "violated", "inconclusive", "assumption not met"]
+
+MINIMUM_DECADES = 1.0
+# Between a burn-in and a floor the two curvatures can cancel and pass for another exponent:
+# with 1.3 decades in between, planted exponents were off by 0.1.
+MINIMUM_DECADES_BETWEEN = 2.0
+# An interval wider than this share of max(1, |predicted exponent|) contains too much to agree.
+WIDEST_INTERVAL = 0.4
+# Slope of the later half over that of the earlier half, below which a decay is slowing down and
+# above whose reciprocal it is speeding up.
+STEADY_SLOPE_RATIO = 0.8
+
+
+@dataclass(frozen=True)
+class RateVerdict:
+    """Whether one rate holds on one problem.
+
+    Attributes
+    ----------
+    rate, problem
+        Names.
+    status
+        ``"tight"``, ``"faster"``, ``"violated"``, ``"inconclusive"`` or ``"assumption not met"``.
+    reason
+        One sentence with the numbers behind the status.
+    predicted, measured
+        For a power rate ``exponent`` (measured also ``low``, ``high``) in x, or in 1/x for a
+        reciprocal rate, with the same numbers in ``norm`` and ``squared norm`` units where y has
+        them; for a geometric rate ``rho``. ``measured`` is empty when nothing was fitted.
+    evidence
+        Everything the status rests on, ready for JSON.
+    fit
+        The fit, for figures; ``None`` when nothing was fitted.
+    x, y
+        The observations judged, shapes (m,) and (replicates, m); empty when unusable.
+    """
+
+    rate: str
+    problem: str
+    status: Status
+    reason: str
+    predicted: Mapping[str, object]
+    measured: Mapping[str, object]
+    evidence: Mapping[str, object]
+    fit: PowerLawFit | GeometricFit | None = field(default=None, compare=False, repr=False)
+    x: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    y: NDArray[np.float64] = field(
+        default_factory=lambda: np.empty((0, 0)), compare=False, repr=False
+    )
+
+
+def require_columns(rate: PowerRate | GeometricRate, table: pd.DataFrame) -> None:
+    """Refuse a table without the columns that ``rate`` needs."""
+    for column in ("problem", "seed", rate.x, rate.y, *rate.where):
+        if column not in table.columns:
+            raise InvalidArgumentError(
+                "table",
+                f"no column {column!r}, needed by the rate {rate.name!r}",
+                nearest(column, map(str, table.columns)),
+            )
+
+
+def curves_of(
+    rate: PowerRate | GeometricRate, table: pd.DataFrame, problem: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:
+    """Return x (m,) and y (replicates, m) of a rate, or a sentence that says why not.
+
+    Rows of ``problem`` that satisfy ``rate.where``, one replicate per seed. A row whose
+    ``status`` is not ``"ok"``, a missing row or a value that is not finite makes the whole rate
+    unusable: leaving out the seeds that diverged would favour the claim.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a column is missing, or several rows share seed and x.
+    """
+    require_columns(rate, table)
+    selected = table["problem"] == problem
+    for column, value in rate.where.items():
+        selected &= table[column] == value
+    rows = table.loc[selected]
+    if rows.empty:
+        conditions = ", ".join(f"{key} = {value!r}" for key, value in rate.where.items())
+        return f"the table has no rows for it{f' with {conditions}' if conditions else ''}"
+    if "status" in rows.columns:
+        bad = rows.loc[rows["status"] != "ok"]
+        if not bad.empty:
+            names = ", ".join(sorted({repr(str(name)) for name in bad["status"]}))
+            return (
+                f"{len(bad)} of {len(rows)} rows have status {names} "
+                f"(seeds {_listed(bad['seed'].unique())})"
+            )
+    if rows.duplicated(["seed", rate.x]).any():
+        raise InvalidArgumentError(
+            "table",
+            f"several rows of {problem!r} with the same seed and {rate.x}",
+            f"select one of them by `where` of the rate {rate.name!r}",
+        )
+    wide = rows.pivot(index="seed", columns=rate.x, values=rate.y).sort_index(axis=1)
+    y = wide.to_numpy(dtype=np.float64)
+    finite = np.isfinite(y)
+    if not finite.all():
+        seeds = _listed(wide.index[~finite.all(axis=1)])
+        return (
+            f"{int((~finite).sum())} of {y.size} values are missing or not finite (seeds {seeds})"
+        )
+    if y.shape[0] < 2:
+        return "it has one seed, and an interval needs at least 2"
+    return wide.columns.to_numpy(dtype=np.float64), y
+
+
+def _listed(seeds: object) -> str:
+    values = sorted(int(seed) for seed in np.asarray(seeds))
+    return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+
+
+def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> RateVerdict:
+    """Judge a power rate on one problem.
+
+    With the 95 % interval [low, high] of the exponent, predicted p and resolution r, for
+    ``better="larger"`` (mirrored for ``"smaller"``), the first rule that applies decides:
+
+    1. *inconclusive*: unusable rows; values that are not positive; lack of fit; less than one
+       decade of x in the window, or less than two between a burn-in and a floor;
+    2. *violated*: high < p - r;
+    3. *inconclusive*: a floor that the statement does not allow, unless it lies below 1.5e-8 of
+       the largest value, where it is put down to rounding;
+    4. *faster*: low > p + r;
+    5. *tight* if the interval is no wider than 0.4 max(1, |p|), else *inconclusive*.
+
+    A floor is looked for only where the prediction decays towards the limit; decades of y are
+    not required, since a predicted exponent may be 0.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the table lacks a column or has several rows for one seed and x.
+    """
+    predicted = _in_units(rate, {"exponent": float(rate.exponent)})
+
+    def verdict(status: Status, reason: str, fit: PowerLawFit | None = None) -> RateVerdict:
+        measured = {} if fit is None else _in_units(rate, _exponents(rate, fit))
+        evidence = {"problem": problem, "rate": rate.name, "predicted": predicted} | (
+            {} if fit is None else _power_evidence(fit) | {"measured": measured}
+        )
+        return RateVerdict(
+            rate.name, problem, status, reason, predicted, measured, evidence, fit, x, y
+        )
+
+    x, y = np.empty(0), np.empty((0, 0))
+    found = curves_of(rate, table, problem)
+    if isinstance(found, str):
+        return verdict("inconclusive", f"cannot be judged: {found}.")
+    x, y = found
+    if (y <= 0).any() or (x <= 0).any():
+        count = int((y <= 0).sum() + (x <= 0).sum())
+        return verdict("inconclusive", f"cannot be judged: {count} values are not positive.")
+    if x.size < MINIMUM_POINTS:
+        return verdict(
+            "inconclusive", f"cannot be judged: {x.size} points, {MINIMUM_POINTS} are needed."
+        )
+    fit = fit_power_law(
+        x,
+        y,
+        limit=rate.limit,
+        curvature_tolerance=float(rate.resolution),
+        find_floor=_decays(rate),
+    )
+    status, because = _power_status(rate, fit, float(y.max()))
+    numbers = _exponents(rate, fit)
+    variable = f"1/{rate.x}" if rate.reciprocal else rate.x
+    summary = (
+        f"exponent {numbers['exponent']:.3f} [{numbers['low']:.3f}, {numbers['high']:.3f}] of "
+        f"{rate.y} in {variable} over {fit.decades_x:.1f} decades, predicted "
+        f"{rate.exponent:g} ± {rate.resolution:g}"
+    )
+    return verdict(status, f"{summary}: {because}.", fit)
+
+
+def _decays(rate: PowerRate) -> bool:
+    in_x = -rate.exponent if rate.reciprocal else rate.exponent
+    return in_x > 0 if rate.limit == "zero" else in_x < 0
+
+
+def _exponents(rate: PowerRate, fit: PowerLawFit) -> dict[str, float]:
+    """Return exponent, low and high in the rate's own variable."""
+    if rate.reciprocal:
+        return {"exponent": -fit.exponent, "low": -fit.high, "high": -fit.low}
+    return {"exponent": fit.exponent, "low": fit.low, "high": fit.high}
+
+
+def _in_units(rate: PowerRate, numbers: dict[str, float]) -> dict[str, object]:
+    """Add the same exponents in norm and in squared-norm units."""
+    if rate.y_units == "value":
+        return dict(numbers)
+    to_norm = 0.5 if rate.y_units == "squared norm" else 1.0
+    return {
+        **numbers,
+        "norm": {key: to_norm * value for key, value in numbers.items()},
+        "squared norm": {key: 2 * to_norm * value for key, value in numbers.items()},
+    }
+
+
+def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Status, str]:
+    """Apply the rules of :func:`judge_power_rate` to a fit."""
+    numbers = _exponents(rate, fit)
+    sign = 1.0 if rate.better == "larger" else -1.0
+    low, high = sorted((sign * numbers["low"], sign * numbers["high"]))
+    target = sign * rate.exponent
+    end = f"a floor near {fit.floor_level:.2g}" if fit.floor else "the burn-in"
+    if fit.lack_of_fit.rejected:
+        return "inconclusive", (
+            "lack of fit, local exponents vary by "
+            f"{fit.lack_of_fit.curvature:.2g} (p = {fit.lack_of_fit.p_value:.1g})"
+        )
+    needed = MINIMUM_DECADES_BETWEEN if fit.floor and fit.burn_in else MINIMUM_DECADES
+    if fit.decades_x < needed - 1e-9:
+        cut = f", after {end} was removed" if fit.floor or fit.burn_in else ""
+        return "inconclusive", f"too few decades of {rate.x}, {needed:g} are needed{cut}"
+    if high < target - rate.resolution:
+        return "violated", "the whole interval is worse than predicted"
+    if fit.floor and not rate.allows_floor:
+        level = fit.floor_level if fit.floor_level is not None else 0.0
+        if level > ROUNDING_LEVEL * largest:
+            return "inconclusive", f"{end} ends the decay, and the statement has no floor"
+    if low > target + rate.resolution:
+        return "faster", "the whole interval is better than predicted"
+    widest = WIDEST_INTERVAL * max(1.0, abs(rate.exponent))
+    if high - low > widest:
+        return "inconclusive", f"the interval is wider than {widest:g}"
+    return "tight", "the interval meets the prediction" + (f", down to {end}" if fit.floor else "")
+
+
+def _power_evidence(fit: PowerLawFit) -> dict[str, object]:
+    return {
+        "points": fit.points,
+        "window": list(fit.window),
+        "burn_in": fit.burn_in,
+        "floor": fit.floor,
+        "floor_level": fit.floor_level,
+        "replicates": fit.replicates,
+        "decades_x": fit.decades_x,
+        "decades_y": fit.decades_y,
+        "lack_of_fit_p": fit.lack_of_fit.p_value,
+        "curvature": fit.lack_of_fit.curvature,
+        "lack_of_fit": fit.lack_of_fit.rejected,
+        "prefactor": fit.prefactor,
+        "local_slopes": [float(slope) for slope in fit.local_slopes],
+    }
+
+
+def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str) -> RateVerdict:
+    """Judge a geometric rate on one problem.
+
+    The first rule that applies decides:
+
+    1. *inconclusive*: unusable rows, or too few points before the numerical floor;
+    2. *violated*: the power law predicts the held-out half better
+       (:func:`theory_check.analysis.decay.compare_decay`) over at least one decade of x or y;
+    3. *inconclusive*: undecided, less than ``minimum_decades`` of y, a rho whose interval
+       reaches 1, or a decay that slows down: later slope below 0.8 of the earlier one;
+    4. *faster*: it speeds up: later slope above 1.25 of the earlier one;
+    5. *tight*.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the table lacks a column or has several rows for one seed and x.
+    """
+    predicted = {"rho": "< 1"}
+
+    def verdict(
+        status: Status,
+        reason: str,
+        fit: GeometricFit | None = None,
+        comparison: DecayComparison | None = None,
+    ) -> RateVerdict:
+        measured: dict[str, object] = (
+            {} if fit is None else {"rho": fit.rho, "low": fit.low, "high": fit.high}
+        )
+        evidence: dict[str, object] = {
+            "problem": problem,
+            "rate": rate.name,
+            "predicted": predicted,
+        }
+        if fit is not None and comparison is not None:
+            evidence |= _geometric_evidence(fit, comparison) | {"measured": measured}
+        return RateVerdict(
+            rate.name, problem, status, reason, predicted, measured, evidence, fit, x, y
+        )
+
+    x, y = np.empty(0), np.empty((0, 0))
+    found = curves_of(rate, table, problem)
+    if isinstance(found, str):
+        return verdict("inconclusive", f"cannot be judged: {found}.")
+    x, y = found
+    if x.size < MINIMUM_USABLE:
+        return verdict(
+            "inconclusive", f"cannot be judged: {x.size} points, {MINIMUM_USABLE} are needed."
+        )
+    try:
+        comparison = compare_decay(x, y)
+    except InvalidArgumentError as refusal:
+        return verdict("inconclusive", f"cannot be judged: {refusal.received}.")
+    fit = fit_geometric(x, y, burn_in=comparison.burn_in)
+    status, because = _geometric_status(rate, fit, comparison)
+    summary = (
+        f"{rate.y} falls {comparison.decades:.1f} decades with rho {fit.rho:.4g} "
+        f"[{fit.low:.4g}, {fit.high:.4g}] per step of {rate.x}; prediction errors of power law "
+        f"over geometric decay 10^{comparison.statistic:.2f} "
+        f"[10^{comparison.low:.2f}, 10^{comparison.high:.2f}]"
+    )
+    return verdict(status, f"{summary}: {because}.", fit, comparison)
+
+
+def _geometric_status(
+    rate: GeometricRate, fit: GeometricFit, comparison: DecayComparison
+) -> tuple[Status, str]:
+    """Apply the rules of :func:`judge_geometric_rate` to a fit."""
+    if comparison.decision == "power law":
+        if max(comparison.decades, comparison.decades_x) < 1:
+            return "inconclusive", "less than one decade of either axis to tell the two apart"
+        return "violated", "a power law predicts the decay better"
+    if comparison.decision == "undecided":
+        return "inconclusive", "neither model predicts clearly better"
+    if comparison.decades < rate.minimum_decades:
+        return "inconclusive", f"{rate.minimum_decades:g} decades of {rate.y} are needed"
+    if fit.high >= 1:
+        return "inconclusive", "the interval of rho reaches 1"
+    if fit.slope_ratio_high < STEADY_SLOPE_RATIO:
+        return "inconclusive", (
+            f"lack of fit, the later slope is {fit.slope_ratio:.2f} of the earlier one"
+        )
+    if fit.slope_ratio_low > 1 / STEADY_SLOPE_RATIO:
+        return "faster", f"the later slope is {fit.slope_ratio:.2f} of the earlier one"
+    return "tight", "the decay is geometric"
+
+
+def _geometric_evidence(fit: GeometricFit, comparison: DecayComparison) -> dict[str, object]:
+    return {
+        "points": min(stop - start for start, stop in fit.usable),
+        "window": [list(part) for part in fit.usable],
+        "burn_in_share": comparison.burn_in,
+        "replicates": fit.replicates,
+        "decades_x": comparison.decades_x,
+        "decades_y": comparison.decades,
+        "slope_ratio": [fit.slope_ratio_low, fit.slope_ratio, fit.slope_ratio_high],
+        "decision": comparison.decision,
+        "log10_error_ratio": [comparison.low, comparison.statistic, comparison.high],
+    }

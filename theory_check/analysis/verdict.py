@@ -1,0 +1,156 @@
+"""Verdicts: a claim against the table of its experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from theory_check.analysis.rate_verdict import (
+    RateVerdict,
+    Status,
+    judge_geometric_rate,
+    judge_power_rate,
+    require_columns,
+)
+from theory_check.claims.base import Claim, GeometricRate, PowerRate
+from theory_check.errors import InvalidArgumentError
+
+__all__ = ["RateVerdict", "Verdict", "judge", "judge_geometric_rate", "judge_power_rate"]
+
+WORST_FIRST: tuple[Status, ...] = (
+    "violated",
+    "assumption not met",
+    "inconclusive",
+    "tight",
+    "faster",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a table says about a claim.
+
+    Attributes
+    ----------
+    claim
+        The claim judged.
+    status
+        Worst status of any rate on any problem, in the order violated, assumption not met,
+        inconclusive, tight, faster; so ``"faster"`` means faster everywhere.
+    reason
+        One sentence with the numbers of the rate that decided.
+    rates
+        Every rate on every problem.
+    """
+
+    claim: Claim
+    status: Status
+    reason: str
+    rates: tuple[RateVerdict, ...]
+
+    @property
+    def measured(self) -> tuple[Mapping[str, object], ...]:
+        """Measured numbers, one record per problem and rate."""
+        return tuple(
+            {"problem": rate.problem, "rate": rate.rate, **rate.measured} for rate in self.rates
+        )
+
+    @property
+    def predicted(self) -> tuple[Mapping[str, object], ...]:
+        """Predicted numbers, one record per problem and rate."""
+        return tuple(
+            {"problem": rate.problem, "rate": rate.rate, **rate.predicted} for rate in self.rates
+        )
+
+    @property
+    def evidence(self) -> tuple[Mapping[str, object], ...]:
+        """Fits, windows and decades behind the status, one record per problem and rate."""
+        return tuple(
+            {**rate.evidence, "status": rate.status, "reason": rate.reason} for rate in self.rates
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether the suite succeeds: a claim not violated, or a negative control caught."""
+        if self.claim.expected == "violated":
+            return self.status == "violated"
+        return self.status != "violated"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything but the fits, ready for JSON."""
+        return {
+            "claim": self.claim.id,
+            "statement": self.claim.statement,
+            "source": self.claim.source,
+            "provenance": self.claim.provenance,
+            "expected": self.claim.expected,
+            "status": self.status,
+            "passed": self.passed,
+            "reason": self.reason,
+            "measured": [dict(record) for record in self.measured],
+            "predicted": [dict(record) for record in self.predicted],
+            "evidence": [dict(record) for record in self.evidence],
+        }
+
+
+def judge(
+    claim: Claim, table: pd.DataFrame, failed_audits: Mapping[str, str] | None = None
+) -> Verdict:
+    """Judge every rate of a claim on every problem of a table.
+
+    Parameters
+    ----------
+    claim
+        What is judged.
+    table
+        Tidy: columns ``problem``, ``seed``, those the rates name, and optionally ``status``.
+    failed_audits
+        Assumptions found not to hold on these problems: name to what was found. With any, no
+        rate is fitted and the status is ``"assumption not met"``. To exempt single problems,
+        judge the others' rows by themselves.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the table is empty, lacks a column, or has several rows for one seed and x.
+    """
+    for rate in claim.rates:
+        require_columns(rate, table)
+    if table.empty:
+        raise InvalidArgumentError("table", "no rows", f"run experiment {claim.experiment!r}")
+    problems = [str(problem) for problem in table["problem"].unique()]
+    if failed_audits:
+        found = "; ".join(f"{name}: {what}" for name, what in failed_audits.items())
+        reason = f"not judged, {found}."
+        unjudged = tuple(
+            _unjudged(rate, problem, reason, failed_audits)
+            for problem in problems
+            for rate in claim.rates
+        )
+        return Verdict(claim, "assumption not met", reason, unjudged)
+    judged = tuple(
+        judge_power_rate(rate, table, problem)
+        if isinstance(rate, PowerRate)
+        else judge_geometric_rate(rate, table, problem)
+        for problem in problems
+        for rate in claim.rates
+    )
+    deciding = min(judged, key=lambda rate: WORST_FIRST.index(rate.status))
+    alike = sum(rate.status == deciding.status for rate in judged)
+    reason = (
+        f"{alike} of {len(judged)} are {deciding.status}; "
+        f"{deciding.problem}, {deciding.rate}: {deciding.reason}"
+    )
+    return Verdict(claim, deciding.status, reason, judged)
+
+
+def _unjudged(
+    rate: PowerRate | GeometricRate, problem: str, reason: str, failed_audits: Mapping[str, str]
+) -> RateVerdict:
+    predicted: dict[str, object] = (
+        {"exponent": float(rate.exponent)} if isinstance(rate, PowerRate) else {"rho": "< 1"}
+    )
+    evidence = {"problem": problem, "rate": rate.name, "failed_audits": dict(failed_audits)}
+    return RateVerdict(rate.name, problem, "assumption not met", reason, predicted, {}, evidence)

@@ -1,0 +1,116 @@
+"""What a claim is: a statement, where it comes from, and how a table of results can refute it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Provenance = Literal["V", "S", "D", "R"]
+
+PROVENANCE_MEANING: Mapping[str, str] = {
+    "V": "stated in the abstract or text of the source",
+    "S": "stated by a secondary source",
+    "D": "derived in this project",
+    "R": "reconstructed: consistent with what is known of the source, not quoted from it",
+}
+
+
+@dataclass(frozen=True)
+class PowerRate:
+    """``y`` behaves like ``x ** exponent``, or like ``(1/x) ** exponent`` when ``reciprocal``.
+
+    Attributes
+    ----------
+    name
+        Short name of the dependence, such as ``"gradient"`` or ``"1/sigma"``.
+    x, y
+        Columns of the experiment's table.
+    exponent
+        Predicted exponent of ``y`` in ``x`` (in ``1/x`` when ``reciprocal``).
+    reciprocal
+        Whether the exponent refers to ``1/x``.
+    limit
+        Where the statement is asymptotic: ``x`` towards ``"zero"`` or ``"infinity"``.
+    better
+        The side of the predicted exponent on which the measured rate beats the bound.
+    resolution
+        Half-width of the band around ``exponent`` inside which a difference is not judged:
+        what finite range and curvature may explain. Declared before measuring.
+    y_units
+        ``"norm"`` or ``"squared norm"`` for gradient-like quantities (an exponent p in squared
+        units is p/2 in norm units); ``"value"`` where the distinction has no meaning.
+    x_symbol, y_symbol
+        Labels for figures, in mathtext.
+    where
+        Rows of the table that this rate is about: column name to required value.
+    allows_floor
+        Whether the statement itself has an additive constant, so that a curve which flattens at
+        the limit does not speak against it.
+    """
+
+    name: str
+    x: str
+    y: str
+    exponent: float
+    reciprocal: bool
+    limit: Literal["zero", "infinity"]
+    better: Literal["larger", "smaller"]
+    resolution: float
+    y_units: Literal["norm", "squared norm", "value"]
+    x_symbol: str
+    y_symbol: str
+    where: Mapping[str, object] = field(default_factory=dict)
+    allows_floor: bool = False
+
+
+@dataclass(frozen=True)
+class GeometricRate:
+    """``y`` decays like ``rho ** x`` with some ``rho < 1``, rather than like a power of ``x``.
+
+    Attributes are those of :class:`PowerRate`; ``minimum_decades`` is the range of ``y`` over
+    which the decay must have been seen before it is judged.
+    """
+
+    name: str
+    x: str
+    y: str
+    minimum_decades: float
+    x_symbol: str
+    y_symbol: str
+    where: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the theory, and the experiment that could refute it.
+
+    Attributes
+    ----------
+    id
+        Name used on the command line and in ``docs/theory.md`` section 5.
+    statement
+        One sentence, in the symbols of ``docs/theory.md``.
+    source
+        Paper and theorem, or section of ``docs/theory.md``.
+    provenance
+        ``"V"``, ``"S"``, ``"D"`` or ``"R"``; see :data:`PROVENANCE_MEANING`.
+    assumptions
+        What the statement rests on, one phrase each.
+    experiment
+        Stem of the file in ``experiments/`` whose table is the evidence.
+    rates
+        The dependences that are judged; the claim's status is the worst of theirs.
+    expected
+        ``"holds"`` for a statement that should survive; ``"violated"`` for a negative control,
+        which fails ``verify`` unless it is caught.
+    """
+
+    id: str
+    statement: str
+    source: str
+    provenance: Provenance
+    assumptions: tuple[str, ...]
+    experiment: str
+    rates: tuple[PowerRate | GeometricRate, ...]
+    expected: Literal["holds", "violated"] = "holds"

@@ -1,0 +1,31 @@
+"""Ergodic convergence of the outer loop."""
+
+from theory_check.claims.base import Claim, PowerRate
+
+CLAIM = Claim(
+    id="outer-ergodic",
+    statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor, the floor set by sigma, K and n",
+    source="arXiv 2503.17644 and arXiv 2308.02585, convergence of the outer loop",
+    provenance="S",
+    assumptions=(
+        "Phi is smooth and the step size is at most the inverse smoothness",
+        "penalty bias, inner error and sampling error do not depend on T",
+    ),
+    experiment="outer-ergodic",
+    rates=(
+        PowerRate(
+            name="1/T",
+            x="iteration",
+            y="ergodic_stationarity",
+            exponent=1.0,
+            reciprocal=True,
+            limit="infinity",
+            better="larger",
+            resolution=0.05,
+            y_units="squared norm",
+            x_symbol=r"$1/T$",
+            y_symbol=r"$\frac{1}{T}\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",
+            allows_floor=True,
+        ),
+    ),
+)

@@ -1,0 +1,44 @@
+"""Bias of the penalty reformulation."""
+
+from theory_check.claims.base import Claim, PowerRate
+
+CLAIM = Claim(
+    id="penalty-bias",
+    statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma)",
+    source="arXiv 2309.01753, theorem on the landscape of the penalised hyperobjective",
+    provenance="S",
+    assumptions=(
+        "the lower level satisfies a Polyak-Lojasiewicz (or error-bound) condition around its "
+        "solutions, uniformly for small sigma",
+        "G and J are twice continuously differentiable there",
+    ),
+    experiment="penalty-bias",
+    rates=(
+        PowerRate(
+            name="gradient",
+            x="sigma",
+            y="gradient_bias",
+            exponent=1.0,
+            reciprocal=False,
+            limit="zero",
+            better="larger",
+            resolution=0.02,
+            y_units="norm",
+            x_symbol=r"$\sigma$",
+            y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|$",
+        ),
+        PowerRate(
+            name="value",
+            x="sigma",
+            y="value_bias",
+            exponent=1.0,
+            reciprocal=False,
+            limit="zero",
+            better="larger",
+            resolution=0.02,
+            y_units="value",
+            x_symbol=r"$\sigma$",
+            y_symbol=r"$|\Phi_\sigma - \Phi|$",
+        ),
+    ),
+)

@@ -1,0 +1,284 @@
+"""The command line: its words, its commands and its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from theory_check.errors import StoreError, TheoryCheckError
+
+if TYPE_CHECKING:
+    from theory_check.claims.base import Claim
+    from theory_check.cli.figures import FigureScript
+    from theory_check.runs import Report
+    from theory_check.verification import Judgement, RunOptions, Sweep
+
+# The heavy imports of this module are inside the commands: help comes at once, and the number of
+# threads is set before the libraries that read it are loaded.
+
+SUCCESS, REFUTED, BAD_INPUT, CELL_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+EPILOG = """\
+exit codes:
+  0    everything as it should be
+  1    a claim that should hold is violated, or a negative control is not
+  2    bad input: an argument, an experiment file or the store; nothing was run
+  3    a cell failed, so that some results are missing (takes precedence over 1)
+  130  interrupted; finished cells are kept
+
+Results are kept in the store, one file per cell. A command runs only cells without a result, so a
+killed one is resumed by giving it again.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``theory-check``; those of this process when absent.
+    """
+    options = _parser().parse_args(arguments)
+    # Cells run in this process with --jobs 1, in others otherwise: one thread in both.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    try:
+        code: int = options.command(options)
+    except TheoryCheckError as error:
+        _say(f"error: {' '.join(str(error).split())}")
+        return _code_of(error)
+    except KeyboardInterrupt:
+        _say("interrupted; finished cells are kept, the same command continues")
+        return INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="theory-check",
+        description="Does a convergence rate hold, and which term of the bound is responsible?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(command=function)
+        return added
+
+    command("list", _list, "show problems, solvers, measurements, claims and experiments")
+    run = command("run", _run, "run the cells of an experiment file")
+    run.add_argument("file", metavar="FILE", help="TOML file, or its stem in experiments/")
+    verify = command("verify", _verify, "judge claims, running what their experiments lack")
+    verify.add_argument("claims", metavar="CLAIM", nargs="*", help="id of a claim; all if absent")
+    verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    figures = command("figures", _figures, "draw the figures, running what they lack")
+    reproduce = command("reproduce", _reproduce, "run all experiments, draw all figures, judge")
+    for drawing in (figures, reproduce):
+        drawing.add_argument(
+            "--output", metavar="DIR", type=Path, help="folder of the figures (STORE/figures)"
+        )
+    for running in (run, verify, figures, reproduce):
+        _add_run_options(running)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--store", metavar="DIR", type=Path, default=Path("results"), help="results (%(default)s)"
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_positive,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        help="worker processes, about 0.5 GiB each (%(default)s: the cores of this machine)",
+    )
+    parser.add_argument(
+        "--backend",
+        default="loky",
+        help="joblib backend: loky (default), dask or ray; the last two use the cluster at "
+        "DASK_SCHEDULER_ADDRESS or RAY_ADDRESS",
+    )
+    parser.add_argument("--quick", action="store_true", help="the small version of experiments")
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="run cells again that failed earlier"
+    )
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"received {text!r}; pass an integer of at least 1")
+    return value
+
+
+def _list(options: argparse.Namespace) -> int:
+    from theory_check.claims import all_claims
+    from theory_check.runs.locations import experiment_files
+    from theory_check.runs.registry import discover
+    from theory_check.runs.spec import load_experiment
+
+    registry = discover()
+    sections = {
+        "problems": {name: _summary(found) for name, found in registry.families.items()},
+        "solvers": {name: _summary(found) for name, found in registry.solvers.items()},
+        "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
+        "claims": {name: _describe(claim) for name, claim in all_claims().items()},
+        "experiments": {
+            name: load_experiment(path, registry).description
+            for name, path in experiment_files().items()
+        },
+    }
+    for title, entries in sections.items():
+        print(f"{title}:")
+        width = max(map(len, entries), default=0)
+        for name in sorted(entries):
+            print(f"  {name.ljust(width)}  {entries[name]}")
+    return SUCCESS
+
+
+def _run(options: argparse.Namespace) -> int:
+    from theory_check.verification import sweep
+
+    done = sweep([options.file], _run_options(options))
+    return _finish(done.report)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from theory_check.cli import reporting
+    from theory_check.verification import sweep
+
+    claims = _claims(options.claims)
+    done = sweep([claim.experiment for claim in claims], _run_options(options))
+    judgements = [done.judge(claim) for claim in claims]
+    write = reporting.json_list if options.json else reporting.text_table
+    print(write(judgements))
+    return _finish(done.report, judgements)
+
+
+def _figures(options: argparse.Namespace) -> int:
+    from theory_check.claims import get_claim
+    from theory_check.cli.figures import load_scripts
+    from theory_check.verification import sweep
+
+    scripts = load_scripts()
+    experiments = [name for script in scripts for name in script.experiments]
+    done = sweep(experiments, _run_options(options))
+    names = dict.fromkeys(claim for script in scripts for claim in script.claims)
+    judgements = [done.judge(get_claim(name)) for name in names]
+    _draw(scripts, done, judgements, options)
+    return _finish(done.report)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from theory_check.cli import reporting
+    from theory_check.cli.figures import load_scripts
+    from theory_check.runs.locations import experiment_files
+    from theory_check.verification import sweep
+
+    claims = _claims([])
+    scripts = load_scripts()
+    done = sweep(experiment_files().values(), _run_options(options))
+    judgements = [done.judge(claim) for claim in claims]
+    _draw(scripts, done, judgements, options)
+    try:
+        options.store.mkdir(parents=True, exist_ok=True)
+        (options.store / "verdicts.json").write_text(reporting.json_list(judgements) + "\n")
+        (options.store / "verdicts.md").write_text(reporting.markdown_table(judgements))
+    except OSError as error:
+        raise StoreError(f"cannot write the verdicts to {options.store}: {error}") from error
+    print(reporting.text_table(judgements))
+    return _finish(done.report, judgements)
+
+
+def _draw(
+    scripts: Sequence[FigureScript],
+    done: Sweep,
+    judgements: Sequence[Judgement],
+    options: argparse.Namespace,
+) -> None:
+    """Draw every figure whose results are complete, and name the others."""
+    from theory_check.runs import load_table
+
+    directory: Path = options.output or options.store / "figures"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create {directory} ({error.strerror}); pass another one with --output"
+        ) from error
+    verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
+    for script in scripts:
+        reasons = [reason for name in script.experiments if (reason := done.failures(name))]
+        if reasons:
+            _say(f"figure {script.name} is not drawn: {reasons[0]}")
+            continue
+        tables = {
+            name: load_table(done.experiments[name], options.store, quick=options.quick)
+            for name in script.experiments
+        }
+        shown = {claim: verdicts[claim] for claim in script.claims}
+        for file in script.save(shown, tables, directory):
+            _say(f"wrote {file}")
+
+
+def _claims(names: Sequence[str]) -> list[Claim]:
+    from theory_check.claims import all_claims, get_claim
+
+    if names:
+        return [get_claim(name) for name in dict.fromkeys(names)]
+    return list(all_claims().values())
+
+
+def _run_options(options: argparse.Namespace) -> RunOptions:
+    from theory_check.verification import RunOptions
+
+    return RunOptions(
+        options.store, options.jobs, options.quick, options.retry_failed, options.backend
+    )
+
+
+def _finish(report: Report, judgements: Sequence[Judgement] = ()) -> int:
+    """Print what became of the cells and return the exit code."""
+    for failure in report.failed:
+        _say(str(failure))
+    print(report, file=sys.stderr)
+    if report.failed:
+        return CELL_FAILED
+    passed = all(each.verdict is not None and each.verdict.passed for each in judgements)
+    return SUCCESS if passed else REFUTED
+
+
+def _code_of(error: TheoryCheckError) -> int:
+    from theory_check.runs import WorkerDiedError
+
+    return CELL_FAILED if isinstance(error, WorkerDiedError) else BAD_INPUT
+
+
+def _describe(claim: Claim) -> str:
+    return f"[{claim.provenance}] {claim.statement} ({claim.source})"
+
+
+def _summary(component: object) -> str:
+    text = (getattr(component, "__doc__", None) or "").strip()
+    return text.splitlines()[0] if text else ""
+
+
+def _say(line: str) -> None:
+    print(f"theory-check: {line}", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""Errors that name the argument, the value received, and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TheoryCheckError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class InvalidArgumentError(TheoryCheckError, ValueError):
+    """An argument was refused before any work was done.
+
+    Parameters
+    ----------
+    argument
+        Name of the argument as the caller wrote it.
+    received
+        What was received, already shortened to something readable.
+    remedy
+        What to pass instead.
+    """
+
+    def __init__(self, argument: str, received: object, remedy: str) -> None:
+        self.argument = argument
+        self.received = received
+        self.remedy = remedy
+        super().__init__(f"{argument}: received {received}; {remedy}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, object, str]]:
+        """Rebuild from the three parts, so that the error survives a process boundary."""
+        return type(self), (self.argument, self.received, self.remedy)
+
+
+class EnumerationBudgetError(InvalidArgumentError):
+    """The problem has more trajectories than the exact oracle may enumerate."""
+
+
+class UndeclaredTruthError(TheoryCheckError):
+    """A problem was asked for an optimum or constant that it does not declare."""
+
+
+class CertificationError(TheoryCheckError):
+    """An exact quantity could not be computed to its stated accuracy."""
+
+
+class SampleBudgetExhausted(TheoryCheckError):  # noqa: N818 - a named outcome, not a fault
+    """The sampled oracle was asked for more samples than its budget allows."""
+
+
+class DuplicateNameError(TheoryCheckError):
+    """Two components claim the same name."""
+
+
+class StoreError(TheoryCheckError):
+    """The result store cannot be read or written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a remedy that points at the known name nearest to ``name``."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(choices)}"
+
+
+def require_positive(argument: str, value: float) -> None:
+    """Refuse a number that is not finite and strictly positive."""
+    if not 0 < value < float("inf"):
+        raise InvalidArgumentError(argument, value, "pass a finite number greater than 0")
+
+
+def require_positive_integer(argument: str, value: object) -> None:
+    """Refuse anything that is not an integer of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidArgumentError(argument, value, "pass an integer of at least 1")
+
+
+def require_choice(argument: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a name that is not among ``choices``, and point at the nearest one."""
+    known = tuple(choices)
+    if value not in known:
+        raise InvalidArgumentError(argument, repr(value), nearest(str(value), known))

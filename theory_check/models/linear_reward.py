@@ -1,0 +1,39 @@
+"""Rewards linear in given features; the tabular class is the case of indicator features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LinearReward:
+    """``r_phi(s, a) = phi . x(s, a)``.
+
+    Parameters
+    ----------
+    features
+        Feature vectors ``x(s, a)``, shape (states, actions, parameters).
+    """
+
+    features: Float[Tensor, "s a parameter"]
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of one replicate."""
+        return self.features.shape[-1]
+
+    def table(self, phi: Float[Tensor, "replicate parameter"]) -> Float[Tensor, "replicate s a"]:
+        """Return the reward of every state and action."""
+        return torch.einsum("sad,rd->rsa", self.features, phi)
+
+    def pullback(
+        self,
+        phi: Float[Tensor, "replicate parameter"],  # noqa: ARG002 - the map is linear
+        cotangent: Float[Tensor, "replicate s a"],
+    ) -> Float[Tensor, "replicate parameter"]:
+        """Return the gradient in ``phi`` of ``sum(cotangent * table(phi))``."""
+        return torch.einsum("sad,rsa->rd", self.features, cotangent)

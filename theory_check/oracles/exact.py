@@ -1,0 +1,239 @@
+"""The exact oracle: hyperobjective, hypergradient, penalised versions and gaps, in float64.
+
+Every quantity is a sum over enumerated trajectories and pairs of them, so nothing here is sampled
+(``docs/theory.md`` sections 2 and 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.errors import CertificationError, InvalidArgumentError
+from theory_check.models import RewardModel
+from theory_check.oracles import soft_control
+from theory_check.oracles.pairs import PairLoss
+from theory_check.oracles.penalised import (
+    GRADIENT_TOLERANCE,
+    PenalisedLowerLevel,
+    PenalisedSolution,
+    minimise_penalised,
+)
+from theory_check.oracles.soft_control import Dynamics
+from theory_check.oracles.trajectories import (
+    DEFAULT_ENUMERATION_BUDGET,
+    enumerate_trajectories,
+)
+from theory_check.problems import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class UpperEvaluation:
+    """The upper objective ``G(phi, lambda)`` and its partial derivatives in table space.
+
+    Attributes
+    ----------
+    value
+        ``G``, shape (replicate,).
+    reward_gradient
+        ``dG/dr(s, a)`` at fixed policy, shape (replicate, s, a).
+    policy_gradient
+        ``dG/dlog pi_h(a|s)`` with free entries, shape (replicate, h, s, a).
+    """
+
+    value: Float[Tensor, " replicate"]
+    reward_gradient: Float[Tensor, "replicate s a"]
+    policy_gradient: Float[Tensor, "replicate h s a"]
+
+
+class ExactOracle:
+    """Exact quantities of a problem with the tabular policy class.
+
+    Parameters
+    ----------
+    problem
+        An episodic problem.
+    reward_model
+        The reward class; the problem's own when None.
+    enumeration_budget
+        Largest number of trajectories to enumerate.
+    device
+        Where the tables live; results stay on that device.
+
+    Raises
+    ------
+    EnumerationBudgetError
+        If the problem has more trajectories than the budget.
+
+    Notes
+    -----
+    Parameters ``phi`` have shape (..., d) in float64; results keep the leading dimensions.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        reward_model: RewardModel | None = None,
+        enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.problem = problem
+        self.reward_model = problem.reward_model if reward_model is None else reward_model
+        self.space = enumerate_trajectories(problem, budget=enumeration_budget, device=device)
+        self.dynamics = Dynamics.of(problem, device)
+        self.true_reward = problem.true_reward.to(device)
+        self.pair_loss = PairLoss(
+            true_returns=self.space.class_returns(self.true_reward[None])[0],
+            excess=problem.objective == "excess_risk",
+        )
+
+    def hyperobjective(self, phi: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead"]:
+        """Return ``Phi(phi) = G(phi, lambda*(phi))``."""
+        flat, lead = self._flatten(phi)
+        reward = self.reward_model.table(flat)
+        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
+        return self.evaluate_upper(reward, optimal).value.reshape(lead)
+
+    def hypergradient(self, phi: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead d"]:
+        """Return ``∇Phi(phi)`` by the adjoint of ``docs/theory.md`` section 2."""
+        flat, _ = self._flatten(phi)
+        reward = self.reward_model.table(flat)
+        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
+        upper = self.evaluate_upper(reward, optimal)
+        response = soft_control.pull_back_through_optimum(
+            self.dynamics, optimal, upper.policy_gradient
+        )
+        gradient = self.reward_model.pullback(flat, upper.reward_gradient + response)
+        return gradient.reshape(phi.shape)
+
+    def optimal_policy(self, phi: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead h s a"]:
+        """Return ``log pi*`` of the lower level at ``phi``."""
+        flat, lead = self._flatten(phi)
+        optimal = soft_control.optimal_log_policy(self.dynamics, self.reward_model.table(flat))
+        return optimal.reshape(*lead, *self.dynamics.policy_shape)
+
+    def penalised_policy(
+        self, phi: Float[Tensor, "*lead d"], sigma: float
+    ) -> Float[Tensor, "*lead h s a"]:
+        """Return ``log pi`` at ``lambda_sigma(phi) = argmin_lambda sigma G + g``.
+
+        Raises
+        ------
+        CertificationError
+            If the inner gradient norm could not be brought to 1e-11.
+        """
+        flat, lead = self._flatten(phi)
+        solution = self._certified_penalised(self.reward_model.table(flat), sigma)
+        return solution.log_policy.reshape(*lead, *self.dynamics.policy_shape)
+
+    def penalised_objective(
+        self, phi: Float[Tensor, "*lead d"], sigma: float
+    ) -> Float[Tensor, "*lead"]:
+        """Return ``Phi_sigma(phi)``, computed as ``G(lambda_sigma) + (J* - J(lambda_sigma)) / sigma``.
+
+        Raises
+        ------
+        CertificationError
+            If the inner gradient norm could not be brought to 1e-11.
+        """
+        flat, lead = self._flatten(phi)
+        reward = self.reward_model.table(flat)
+        log_policy = self._certified_penalised(reward, sigma).log_policy
+        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
+        gap = soft_control.lower_gap(self.dynamics, log_policy, optimal)
+        return (self.evaluate_upper(reward, log_policy).value + gap / sigma).reshape(lead)
+
+    def penalised_gradient(
+        self, phi: Float[Tensor, "*lead d"], sigma: float
+    ) -> Float[Tensor, "*lead d"]:
+        """Return ``∇Phi_sigma(phi)``, both inner problems solved to gradient norm 1e-11.
+
+        Raises
+        ------
+        CertificationError
+            If the inner gradient norm could not be brought to 1e-11.
+        """
+        flat, _ = self._flatten(phi)
+        reward = self.reward_model.table(flat)
+        log_policy = self._certified_penalised(reward, sigma).log_policy
+        return self.penalty_gradient_at(flat, log_policy, sigma).reshape(phi.shape)
+
+    def evaluate_upper(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> UpperEvaluation:
+        """Return ``G`` and its partial derivatives for reward and policy tables."""
+        space = self.space
+        law = space.probabilities(log_policy)
+        class_law = space.sum_by_class(law)
+        moments = self.pair_loss.moments(space.class_returns(reward), class_law)
+        class_weight = 2 * class_law * moments.mean_residual
+        reward_gradient = (class_weight @ space.classes).reshape(reward.shape)
+        loss_weight = 2 * law * moments.mean_loss[:, space.class_of]
+        return UpperEvaluation(
+            value=moments.value,
+            reward_gradient=reward_gradient,
+            policy_gradient=space.to_policy_table(loss_weight, self.dynamics.policy_shape),
+        )
+
+    def penalty_gradient_at(
+        self,
+        phi: Float[Tensor, "replicate d"],
+        penalised_log_policy: Float[Tensor, "replicate h s a"],
+        sigma: float,
+    ) -> Float[Tensor, "replicate d"]:
+        """Return ``∂_phi G(lambda') + (∂_phi J(lambda*) - ∂_phi J(lambda')) / sigma``."""
+        reward = self.reward_model.table(phi)
+        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
+        visits = soft_control.discounted_reward_occupancy
+        difference = visits(self.dynamics, optimal) - visits(self.dynamics, penalised_log_policy)
+        upper = self.evaluate_upper(reward, penalised_log_policy)
+        return self.reward_model.pullback(phi, upper.reward_gradient + difference / sigma)
+
+    def solve_penalised(
+        self, reward: Float[Tensor, "replicate s a"], sigma: float
+    ) -> PenalisedSolution:
+        """Minimise the penalised lower level; the solution says which replicates are certified."""
+        if not 0 < sigma < float("inf"):
+            raise InvalidArgumentError("sigma", sigma, "pass a finite number greater than 0")
+        level = self.penalised_level(reward, sigma)
+        start = soft_control.optimal_log_policy(self.dynamics, reward)
+        return minimise_penalised(level, start)
+
+    def penalised_level(
+        self, reward: Float[Tensor, "replicate s a"], sigma: float
+    ) -> PenalisedLowerLevel:
+        """Return ``h_sigma(phi, .)`` for given rewards."""
+        return PenalisedLowerLevel(
+            space=self.space,
+            dynamics=self.dynamics,
+            pair_loss=self.pair_loss,
+            reward=reward,
+            sigma=reward.new_full((reward.shape[0],), sigma),
+        )
+
+    def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
+        solution = self.solve_penalised(reward, sigma)
+        if not bool(solution.certified.all()):
+            worst = int(solution.gradient_norm.argmax())
+            raise CertificationError(
+                f"sigma = {sigma:g}: the penalised lower level of replicate {worst} stopped at inner "
+                f"gradient norm {solution.gradient_norm[worst].item():.1e}, above "
+                f"{GRADIENT_TOLERANCE:g}; use a smaller sigma or a larger kl_weight"
+            )
+        return solution
+
+    def _flatten(self, phi: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        dimension = self.reward_model.parameters
+        if phi.ndim < 1 or phi.shape[-1] != dimension:
+            raise InvalidArgumentError(
+                "phi", f"shape {tuple(phi.shape)}", f"pass shape (..., {dimension})"
+            )
+        if phi.dtype != torch.float64:
+            raise InvalidArgumentError("phi", f"dtype {phi.dtype}", "pass a float64 tensor")
+        return phi.reshape(-1, dimension), tuple(phi.shape[:-1])

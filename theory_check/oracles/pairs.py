@@ -1,0 +1,110 @@
+"""Exact expectations over pairs of trajectories, in blocks of bounded memory.
+
+For a pair with return difference ``D = R_phi(tau0) - R_phi(tau1)`` the expected loss over labels is
+``softplus(D) - sigmoid(D*) D``, minus the label entropy for the excess risk, where it is the
+divergence ``KL(P* || P_phi)`` (``docs/theory.md`` section 1). Both are symmetric in the pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import softplus
+
+BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class PairMoments:
+    """Moments of the pair loss under two independent trajectories.
+
+    Attributes
+    ----------
+    value
+        ``E[loss]``, shape (replicate,): the upper objective G.
+    mean_loss
+        ``E[loss(tau, tau') | tau]``, shape (replicate, class).
+    mean_residual
+        ``E[P_phi(tau > tau') - P*(tau > tau') | tau]``, shape (replicate, class).
+    """
+
+    value: Float[Tensor, " replicate"]
+    mean_loss: Float[Tensor, "replicate class"]
+    mean_residual: Float[Tensor, "replicate class"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairLoss:
+    """The pair loss over classes of trajectories with equal returns.
+
+    Parameters
+    ----------
+    true_returns
+        ``R*`` of every class, shape (class,).
+    excess
+        Whether the label entropy is subtracted.
+    """
+
+    true_returns: Float[Tensor, " class"]
+    excess: bool
+
+    def moments(
+        self,
+        returns: Float[Tensor, "replicate class"],
+        law: Float[Tensor, "replicate class"],
+    ) -> PairMoments:
+        """Return the moments of the loss when both trajectories follow ``law``."""
+        mean_loss = torch.empty_like(returns)
+        mean_residual = torch.empty_like(returns)
+        for block, rows in self._blocks(returns):
+            difference = returns[block, rows, None] - returns[block, None, :]
+            true_difference = self._true_difference(rows)
+            weight = law[block, :, None]
+            loss = self._loss(difference, true_difference)
+            mean_loss[block, rows] = (loss @ weight).squeeze(-1)
+            residual = torch.sigmoid(difference) - torch.sigmoid(true_difference)
+            mean_residual[block, rows] = (residual @ weight).squeeze(-1)
+        return PairMoments(
+            value=(law * mean_loss).sum(-1), mean_loss=mean_loss, mean_residual=mean_residual
+        )
+
+    def quadratic_form(
+        self,
+        returns: Float[Tensor, "replicate class"],
+        vectors: Float[Tensor, "replicate class column"],
+    ) -> Float[Tensor, "replicate column column"]:
+        """Return ``V^T L V`` with the loss matrix L, for the Hessian of G in the policy."""
+        columns = vectors.shape[-1]
+        form = vectors.new_zeros(vectors.shape[0], columns, columns)
+        for block, rows in self._blocks(returns):
+            difference = returns[block, rows, None] - returns[block, None, :]
+            loss = self._loss(difference, self._true_difference(rows))
+            form[block] += vectors[block, rows].mT @ (loss @ vectors[block])
+        return form
+
+    def _blocks(self, returns: Tensor) -> Iterator[tuple[slice, slice]]:
+        """Yield (replicates, rows) whose loss matrices stay under ``BLOCK_BYTES`` each."""
+        replicates, classes = returns.shape
+        rows = min(classes, max(1, BLOCK_BYTES // (8 * classes)))
+        together = max(1, BLOCK_BYTES // (8 * classes * rows))
+        for first in range(0, replicates, together):
+            for start in range(0, classes, rows):
+                yield slice(first, first + together), slice(start, start + rows)
+
+    def _true_difference(self, rows: slice) -> Float[Tensor, "row class"]:
+        return self.true_returns[rows, None] - self.true_returns[None, :]
+
+    def _loss(
+        self,
+        difference: Float[Tensor, "replicate row class"],
+        true_difference: Float[Tensor, "row class"],
+    ) -> Float[Tensor, "replicate row class"]:
+        preferred = torch.sigmoid(true_difference)
+        loss = softplus(difference) - preferred * difference
+        if self.excess:
+            loss = loss - (softplus(true_difference) - preferred * true_difference)
+        return loss

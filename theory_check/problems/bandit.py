@@ -1,0 +1,56 @@
+"""Contextual bandits: one-turn alignment, episodes of a single step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theory_check.errors import require_positive_integer
+from theory_check.problems.garnet import random_rewards
+from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.tabular import tabular
+
+
+def bandit(
+    *,
+    contexts: int,
+    actions: int,
+    features: int | None = None,
+    kl_weight: float = 1.0,
+    objective: Objective = "cross_entropy",
+    reward_scale: float = 1.0,
+    seed: int = 0,
+) -> Problem:
+    """Draw a contextual bandit with random features and a realisable true reward.
+
+    Parameters
+    ----------
+    contexts
+        Number of contexts (states), drawn uniformly at the start of an episode.
+    actions
+        Number of actions.
+    features
+        Dimension of the reward features; None gives the tabular class.
+    kl_weight
+        ``beta`` > 0.
+    objective
+        ``"cross_entropy"`` or ``"excess_risk"``.
+    reward_scale
+        Standard deviation of the true reward over states and actions, in expectation.
+    seed
+        Seed of the problem's own generator; it does not affect any solver's randomness.
+    """
+    require_positive_integer("contexts", contexts)
+    require_positive_integer("actions", actions)
+    generator = np.random.default_rng([seed, contexts, actions])
+    table, reward = random_rewards(generator, contexts, actions, features, reward_scale)
+    stay = np.repeat(np.eye(contexts)[:, None, :], actions, axis=1)
+    return tabular(
+        transitions=stay,
+        initial=np.full(contexts, 1 / contexts),
+        features=table,
+        true_reward=reward,
+        horizon=1,
+        kl_weight=kl_weight,
+        objective=objective,
+        name=f"bandit({contexts}x{actions}, seed {seed})",
+    )

@@ -1,0 +1,109 @@
+"""Garnet problems: random sparse Markov decision processes.
+
+Source: Archibald, McKinnon and Thomas, "On the generation of Markov decision processes", 1995: every
+state and action leads to ``branching`` distinct successors, with probabilities given by the
+spacings of uniform cut points.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_positive,
+    require_positive_integer,
+)
+from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.tabular import tabular
+
+
+def garnet(
+    *,
+    states: int,
+    actions: int,
+    horizon: int | None,
+    features: int | None = None,
+    branching: int | None = None,
+    discount: float = 1.0,
+    kl_weight: float = 1.0,
+    segment_length: int = 1,
+    objective: Objective = "cross_entropy",
+    reward_scale: float = 1.0,
+    seed: int = 0,
+) -> Problem:
+    """Draw a Garnet problem with random features and a realisable true reward.
+
+    Parameters
+    ----------
+    states, actions, horizon
+        Sizes S, A and H.
+    features
+        Dimension of the reward features; None gives the tabular class.
+    branching
+        Successors of every state and action; 2, or 1 where there is one state, when None.
+    discount
+        ``gamma`` in (0, 1].
+    kl_weight
+        ``beta`` > 0.
+    segment_length
+        As in :func:`theory_check.problems.tabular`.
+    objective
+        ``"cross_entropy"`` or ``"excess_risk"``.
+    reward_scale
+        Standard deviation of the true reward over states and actions, in expectation.
+    seed
+        Seed of the problem's own generator; it does not affect any solver's randomness.
+    """
+    require_positive_integer("states", states)
+    require_positive_integer("actions", actions)
+    successors = min(2, states) if branching is None else branching
+    if not isinstance(successors, int) or not 1 <= successors <= states:
+        raise InvalidArgumentError(
+            "branching", successors, f"pass an integer between 1 and states = {states}"
+        )
+    generator = np.random.default_rng([seed, states, actions, successors])
+    kernel = np.zeros((states, actions, states))
+    for state in range(states):
+        for action in range(actions):
+            targets = generator.choice(states, size=successors, replace=False)
+            cuts = np.sort(generator.random(successors - 1))
+            kernel[state, action, targets] = np.diff(cuts, prepend=0.0, append=1.0)
+    initial = generator.dirichlet(np.ones(states))
+    table, reward = random_rewards(generator, states, actions, features, reward_scale)
+    return tabular(
+        transitions=kernel,
+        initial=initial,
+        features=table,
+        true_reward=reward,
+        horizon=horizon,
+        discount=discount,
+        kl_weight=kl_weight,
+        segment_length=segment_length,
+        objective=objective,
+        name=f"garnet({states}x{actions}, horizon {horizon}, seed {seed})",
+    )
+
+
+def random_rewards(
+    generator: np.random.Generator,
+    states: int,
+    actions: int,
+    features: int | None,
+    reward_scale: float,
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+    """Draw standard normal features and a reward in their span.
+
+    Returns
+    -------
+    features, true_reward
+        Shapes (states, actions, features), or None for the tabular class, and (states, actions).
+    """
+    require_positive("reward_scale", reward_scale)
+    if features is None:
+        return None, reward_scale * generator.standard_normal((states, actions))
+    require_positive_integer("features", features)
+    table = generator.standard_normal((states, actions, features))
+    direction = generator.standard_normal(features) / np.sqrt(features)
+    return table, reward_scale * table @ direction

@@ -1,0 +1,1 @@
+"""What is measured along a run: the columns of a trace, and when they are filled."""

@@ -1,0 +1,46 @@
+"""Where the experiment files and the figure scripts are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from theory_check.errors import InvalidArgumentError, require_choice
+from theory_check.runs.identity import PACKAGE
+
+
+def directory(name: str) -> Path:
+    """Return ``name`` under the current directory, else under the checkout of the package.
+
+    Raises
+    ------
+    InvalidArgumentError
+        When neither has such a directory.
+    """
+    for parent in (Path(), PACKAGE.parent):
+        if (parent / name).is_dir():
+            return parent / name
+    raise InvalidArgumentError(
+        f"{name}/",
+        f"no such directory in {Path.cwd()}",
+        f"run from a checkout of theory-check, or from a directory that holds {name}/",
+    )
+
+
+def experiment_files() -> dict[str, Path]:
+    """Return the path of every experiment file by its stem."""
+    return {path.stem: path for path in sorted(directory("experiments").glob("*.toml"))}
+
+
+def experiment_file(name: str | Path) -> Path:
+    """Return the file that ``name`` stands for: a path, or the stem of one in ``experiments/``."""
+    if Path(name).suffix == ".toml" or Path(name).is_file():
+        return Path(name)
+    files = experiment_files()
+    require_choice("experiment", str(name), files)
+    return files[str(name)]
+
+
+def figure_scripts() -> list[Path]:
+    """Return the scripts of ``paper_figures/``, one per figure."""
+    scripts = directory("paper_figures").glob("*.py")
+    return sorted(path for path in scripts if not path.stem.startswith("_"))

@@ -1,0 +1,58 @@
+"""What a measurement is: settings, and one method that turns a problem into a tidy table."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from theory_check.problems import Problem
+
+
+class Progress(Protocol):
+    """Told how far a cell has come; cheap enough to be called at any rate."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Report that ``done`` of ``total`` equal parts of the cell are finished."""
+
+
+class Measurement(ABC):
+    """Base of all measurements; a concrete one is a frozen dataclass of its settings.
+
+    The settings are the fields, with their types and defaults, and are validated in
+    ``__post_init__``. The results of a measurement depend on its settings, the problem and the
+    seeds, and on nothing else: that is what the store assumes when it reuses a cell.
+
+    Attributes
+    ----------
+    kind
+        Name of the measurement in experiment files.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Measure on one problem, all seeds in one batched program.
+
+        Parameters
+        ----------
+        problem
+            The problem of the cell.
+        seeds
+            One replicate each.
+        progress
+            Called as ``progress(done, total)`` from time to time.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Tidy, first column ``seed``, at least one row for every seed.
+        """
+
+    def relative_cost(self) -> float:
+        """Return how long this measurement takes relative to others; longest run first."""
+        return 1.0

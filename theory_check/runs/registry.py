@@ -1,0 +1,38 @@
+"""Which measurements, problem families and solvers an experiment file may name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from theory_check.runs.measurements.base import Measurement
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The components by their names.
+
+    Attributes
+    ----------
+    measurements
+        Measurement classes by ``kind``.
+    families
+        Functions that build a problem from keyword arguments, by family name.
+    solvers
+        Solver classes by ``name``.
+    """
+
+    measurements: Mapping[str, type[Measurement]]
+    families: Mapping[str, Callable[..., Any]]
+    solvers: Mapping[str, type]
+
+
+def discover() -> Registry:
+    """Return the components that the package holds."""
+    # Imported here: the rooms pull in torch, which a reader of results has no use for.
+    from theory_check.problems import families
+    from theory_check.runs.measurements import measurement_classes
+    from theory_check.solvers import solver_classes
+
+    return Registry(measurement_classes(), families(), solver_classes())

@@ -1,0 +1,316 @@
+"""Experiment files: read, validated in full before any work, and cut into cells."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from theory_check.errors import (
+    InvalidArgumentError,
+    nearest,
+    require_choice,
+    require_positive_integer,
+)
+from theory_check.runs import registry as registry_module
+from theory_check.runs.build import bind, build, field_parameters, function_parameters, located
+from theory_check.runs.identity import cell_key
+from theory_check.runs.measurements.base import Measurement
+from theory_check.runs.registry import Registry
+
+Axes = tuple[tuple[str, Any], ...]
+Table = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The unit of work and of storage: one problem and one measurement, all seeds.
+
+    Attributes
+    ----------
+    experiment, label, axes
+        Where the cell belongs: stem of the file, label of the problem, and the grid's columns
+        and values. They do not enter :attr:`key`, so experiments share equal cells.
+    measurement
+        The measurement, with its settings.
+    family, parameters, build_problem
+        The problem: name of its family, keyword arguments with the defaults filled in, and the
+        function that takes them.
+    seeds
+        Number of replicates; the seeds are ``0 .. seeds - 1``.
+    """
+
+    experiment: str
+    label: str
+    axes: Axes
+    measurement: Measurement
+    family: str
+    parameters: Mapping[str, Any]
+    build_problem: Callable[..., Any]
+    seeds: int
+
+    @cached_property
+    def key(self) -> str:
+        """Name under which the result is stored."""
+        return cell_key(self)
+
+    def __str__(self) -> str:
+        axes = "".join(f" {name}={value}" for name, value in self.axes)
+        return f"{self.experiment}/{self.label}{axes}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A validated experiment file.
+
+    Attributes
+    ----------
+    name
+        Stem of the file.
+    description
+        One sentence.
+    full, quick
+        The cells, and those of ``--quick``.
+    """
+
+    name: str
+    description: str
+    full: tuple[Cell, ...]
+    quick: tuple[Cell, ...]
+
+    def cells(self, quick: bool = False) -> tuple[Cell, ...]:
+        """Return the cells of the quick or of the full version."""
+        return self.quick if quick else self.full
+
+
+@dataclass(frozen=True)
+class _Quick:
+    """The table ``[quick]``: what ``--quick`` changes."""
+
+    seeds: int | None = None
+    problems: tuple[str, ...] | None = None
+    settings: dict[str, object] = field(default_factory=dict)
+    grid: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None:
+            require_positive_integer("seeds", self.seeds)
+
+
+@dataclass(frozen=True)
+class _File:
+    """The top level of an experiment file."""
+
+    measurement: str
+    description: str
+    seeds: int
+    problems: dict[str, dict[str, object]]
+    settings: dict[str, object] = field(default_factory=dict)
+    grid: dict[str, object] = field(default_factory=dict)
+    quick: _Quick = field(default_factory=_Quick)
+
+    def __post_init__(self) -> None:
+        require_positive_integer("seeds", self.seeds)
+        if not self.problems:
+            raise InvalidArgumentError("problems", "an empty table", "add [problems.LABEL]")
+        for label in self.quick.problems or ():
+            require_choice("quick.problems", label, self.problems)
+
+
+def load_experiment(path: str | Path, registry: Registry | None = None) -> Experiment:
+    """Read and validate an experiment file.
+
+    Parameters
+    ----------
+    path
+        The TOML file; its format is described in ``docs/architecture.md``.
+    registry
+        The components it may name; all of the package when absent.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For anything in the file that cannot be run; the message names the file, the dotted key
+        and, for a name that is not known, the nearest that is.
+    """
+    path = Path(path)
+    registry = registry_module.discover() if registry is None else registry
+    try:
+        return _validated(path.stem, _parse(path), registry)
+    except InvalidArgumentError as error:
+        argument = f"{path}: {error.argument}"
+        raise InvalidArgumentError(argument, error.received, error.remedy) from error
+
+
+def _parse(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArgumentError(
+            "experiment file", error.strerror, "pass the path of a readable TOML file"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgumentError(
+            "experiment file", "text that is not TOML", f"correct it: {error}"
+        ) from error
+
+
+def _validated(name: str, content: Table, registry: Registry) -> Experiment:
+    file: _File = build(_File, content, "", {})
+    require_choice("measurement", file.measurement, registry.measurements)
+    problems = {
+        label: _problem(table, f"problems.{label}", registry)
+        for label, table in file.problems.items()
+    }
+
+    def cells(seeds: int, labels: tuple[str, ...], versions: Iterator[_Version]) -> Iterator[Cell]:
+        for axes, measurement in versions:
+            for label in labels:
+                yield Cell(name, label, axes, measurement, *problems[label], seeds=seeds)
+
+    quick = file.quick
+    return Experiment(
+        name,
+        file.description,
+        full=tuple(cells(file.seeds, tuple(problems), _measurements(file, _Quick(), registry))),
+        quick=tuple(
+            cells(
+                file.seeds if quick.seeds is None else quick.seeds,
+                tuple(problems) if quick.problems is None else quick.problems,
+                _measurements(file, quick, registry),
+            )
+        ),
+    )
+
+
+def _problem(
+    table: Mapping[str, object], where: str, registry: Registry
+) -> tuple[str, dict[str, Any], Callable[..., Any]]:
+    """Return family, parameters and function of a problem, having built it once."""
+    family = table.get("family")
+    with located(where):
+        if not isinstance(family, str):
+            raise InvalidArgumentError(
+                "family",
+                "nothing" if family is None else repr(family),
+                f"name one; {nearest('', registry.families)}",
+            )
+        require_choice("family", family, registry.families)
+    function = registry.families[family]
+    given = {key: value for key, value in table.items() if key != "family"}
+    parameters = bind(given, function_parameters(function), where, registry.solvers)
+    with located(where):
+        function(**parameters)
+    return family, parameters, function
+
+
+_Version = tuple[Axes, Measurement]
+
+
+def _measurements(file: _File, quick: _Quick, registry: Registry) -> Iterator[_Version]:
+    """Yield the measurement of every combination of the grid, with its columns."""
+    cls = registry.measurements[file.measurement]
+    parameters = field_parameters(cls)
+    settings = _merged(file.settings, quick.settings)
+    grid = _flat(file.grid) | _flat(quick.grid)
+    # Where each overridden setting was written, so that an error points there.
+    origins = {f"settings.{key}": f"quick.settings.{key}" for key in _flat(quick.settings)}
+    for axis, values in grid.items():
+        where = f"quick.grid.{axis}" if axis in _flat(quick.grid) else f"grid.{axis}"
+        origins[f"settings.{axis}"] = where
+        _check_axis(axis, values, where, settings, parameters)
+    columns = {axis: _labels(values) for axis, values in grid.items()}
+    for picks in itertools.product(*(range(len(values)) for values in grid.values())):
+        chosen = settings
+        for (axis, values), pick in zip(grid.items(), picks, strict=True):
+            chosen = _with(chosen, axis.split("."), values[pick])
+        try:
+            measurement = build(cls, chosen, "settings", registry.solvers)
+        except InvalidArgumentError as error:
+            raise _at_origin(error, origins) from error
+        axes = tuple((axis, columns[axis][pick]) for axis, pick in zip(grid, picks, strict=True))
+        yield axes, measurement
+
+
+def _check_axis(
+    axis: str, values: object, where: str, settings: Table, parameters: Mapping[str, object]
+) -> None:
+    if axis.split(".")[0] not in parameters:
+        raise InvalidArgumentError(where, "an unknown key", nearest(axis, parameters))
+    if not isinstance(values, list) or not values:
+        raise InvalidArgumentError(where, repr(values), "pass a list of at least one value")
+    repeated = [value for position, value in enumerate(values) if value in values[:position]]
+    if repeated:
+        raise InvalidArgumentError(where, f"{repeated[0]!r} twice", "list every value once")
+    labels = _labels(values)
+    shared = [label for position, label in enumerate(labels) if label in labels[:position]]
+    if shared:
+        raise InvalidArgumentError(
+            where, f"two components named {shared[0]!r}", "vary a setting, as in [grid.solver]"
+        )
+    if axis in _flat(settings) or axis in settings:
+        raise InvalidArgumentError(
+            where, f"a value that is also in settings.{axis}", "set it in one of the two places"
+        )
+
+
+def _labels(values: list[object]) -> list[Any]:
+    """Return what stands in the column of a grid axis: a component is known by its name."""
+    labels: list[Any] = []
+    for value in values:
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            labels.append(value["name"])
+        elif isinstance(value, dict | list):
+            labels.append(json.dumps(value, sort_keys=True))
+        else:
+            labels.append(value)
+    return labels
+
+
+def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
+    """Return ``table`` without nesting: ``{"solver": {"sigma": x}}`` -> ``{"solver.sigma": x}``."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _merged(base: Mapping[str, object], changes: Mapping[str, object]) -> Table:
+    """Return ``base`` with ``changes``; a table is merged unless it names another component."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
+            merged[key] = _merged(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _with(table: Mapping[str, object], keys: list[str], value: object) -> Table:
+    """Return ``table`` with the entry at the nested ``keys`` set to ``value``."""
+    head, *rest = keys
+    inner = table.get(head)
+    entry = _with(inner if isinstance(inner, dict) else {}, rest, value) if rest else value
+    return {**table, head: entry}
+
+
+def _at_origin(error: InvalidArgumentError, origins: Mapping[str, str]) -> InvalidArgumentError:
+    """Return ``error`` naming the key as it stands in the file."""
+    for place in sorted(origins, key=len, reverse=True):
+        if error.argument == place or error.argument.startswith((f"{place}.", f"{place}[")):
+            argument = origins[place] + error.argument.removeprefix(place)
+            return InvalidArgumentError(argument, error.received, error.remedy)
+    return error

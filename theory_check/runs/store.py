@@ -1,0 +1,191 @@
+"""The results on disk: one Parquet file per cell, complete or absent, never half written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from theory_check.errors import StoreError
+from theory_check.runs.identity import source_fingerprint, specification, version_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from theory_check.runs.spec import Cell
+
+METADATA_KEY = b"theory_check"
+DISTRIBUTIONS = ("theory-check", "torch", "numpy", "scipy", "numba", "pandas", "pyarrow")
+
+
+class Store:
+    """A directory of results.
+
+    ``KEY.parquet`` is the result of a cell, with its specification, versions and wall time in
+    the metadata of the schema; ``KEY.error.json`` records that it failed. A result that cannot
+    be read is renamed to ``KEY.parquet.corrupt`` and counts as absent.
+
+    Parameters
+    ----------
+    path
+        The directory; it is created by :meth:`prepare`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def prepare(self) -> None:
+        """Create the directory and make sure that it can be written.
+
+        Raises
+        ------
+        StoreError
+            When it cannot; nothing has been computed then.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._discard_partial_files()
+            probe = self._partial("probe")
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def result_path(self, key: str) -> Path:
+        """Return where the result of a cell is stored."""
+        return self.path / f"{key}.parquet"
+
+    def error_path(self, key: str) -> Path:
+        """Return where the failure of a cell is recorded."""
+        return self.path / f"{key}.error.json"
+
+    def read(self, key: str) -> pa.Table | None:
+        """Return the result of a cell, or None when there is none that can be read.
+
+        Raises
+        ------
+        StoreError
+            When a damaged file cannot be set aside.
+        """
+        path = self.result_path(key)
+        if not path.exists():
+            return None
+        try:
+            # Read in full: a damaged page does not show in the footer.
+            table = pq.ParquetFile(path, page_checksum_verification=True).read()
+            recorded = json.loads((table.schema.metadata or {})[METADATA_KEY])["key"]
+        except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+            self._set_aside(path, str(error).splitlines()[0])
+            return None
+        if recorded != key:
+            self._set_aside(path, f"it holds the result of {recorded}")
+            return None
+        return table
+
+    def has(self, key: str) -> bool:
+        """Return whether the result of a cell is there, and intact."""
+        return self.read(key) is not None
+
+    def write(self, cell: Cell, frame: pd.DataFrame, seconds: float) -> None:
+        """Store the result of a cell that took ``seconds``, and forget its earlier failure."""
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        metadata = {
+            "key": cell.key,
+            "cell": specification(cell),
+            "experiment": cell.experiment,
+            "source": source_fingerprint(),
+            "python": platform.python_version(),
+            "versions": {name: version_of(name) for name in DISTRIBUTIONS},
+            "seconds": round(seconds, 3),
+        }
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(metadata)}
+        )
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, write_page_checksum=True)
+        self._write(self.result_path(cell.key), buffer.getvalue().to_pybytes())
+        self.error_path(cell.key).unlink(missing_ok=True)
+
+    def write_error(self, cell: Cell, message: str, traceback: str) -> None:
+        """Record that a cell failed."""
+        record = {
+            "cell": str(cell),
+            "error": message,
+            "traceback": traceback,
+            "specification": specification(cell),
+        }
+        text = json.dumps(record, indent=2)
+        self._write(self.error_path(cell.key), text.encode())
+
+    def read_error(self, key: str) -> str | None:
+        """Return the message of a recorded failure, or None."""
+        try:
+            record = json.loads(self.error_path(key).read_text(encoding="utf-8"))
+            return str(record["error"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return "the record of this failure cannot be read"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write ``content`` so that ``path`` is complete or absent, even after a power cut."""
+        partial = self._partial(path.name)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            directory = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise self._unwritable(error) from error
+
+    def _partial(self, name: str) -> Path:
+        return self.path / f".{name}.{platform.node()}.{os.getpid()}.partial"
+
+    def _discard_partial_files(self) -> None:
+        """Remove what killed processes of this machine left; others may still be writing."""
+        for path in self.path.glob(f".*.{platform.node()}.*.partial"):
+            process = path.name.split(".")[-2]
+            if process.isdigit() and not _alive(int(process)):
+                path.unlink(missing_ok=True)
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        try:
+            path.replace(path.with_name(f"{path.name}.corrupt"))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        print(
+            f"theory-check: warning: {path} cannot be read ({reason}); "
+            f"set aside as {path.name}.corrupt, its cell counts as not run",
+            file=sys.stderr,
+        )
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"store: cannot write to {self.path} ({error.strerror}); "
+            "pass a directory that can be written, with --store or store="
+        )
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,77 @@
+"""From the store back to one tidy table per experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from theory_check.errors import StoreError
+from theory_check.runs.locations import experiment_file
+from theory_check.runs.spec import Experiment, load_experiment
+from theory_check.runs.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from theory_check.runs.spec import Cell
+
+
+def load_table(
+    experiment: str | Path | Experiment, store: str | Path | Store, *, quick: bool = False
+) -> pd.DataFrame:
+    """Return the results of an experiment as one table.
+
+    Parameters
+    ----------
+    experiment
+        Stem of a file in ``experiments/``, a path, or what
+        :func:`~theory_check.runs.load_experiment` returned.
+    store
+        The store, or its directory.
+    quick
+        Whether the cells of ``--quick`` are meant.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The tables of the measurement, in the order of the file, with two kinds of column put
+        after ``seed``: ``problem``, the label, and one per grid axis.
+
+    Raises
+    ------
+    StoreError
+        When a cell has no result.
+    """
+    import pandas as pd
+
+    if not isinstance(experiment, Experiment):
+        experiment = load_experiment(experiment_file(experiment))
+    if not isinstance(store, Store):
+        store = Store(store)
+    cells = experiment.cells(quick)
+    frames = [_frame(cell, store) for cell in cells]
+    present = [frame for frame in frames if frame is not None]
+    if len(present) < len(cells):
+        raise StoreError(
+            f"{experiment.name}: {len(cells) - len(present)} of {len(cells)} cells have no result "
+            f"in {store.path}; run them with: theory-check run {experiment.name}"
+            f"{' --quick' if quick else ''} --store {store.path}"
+        )
+    return pd.concat(present, ignore_index=True)
+
+
+def _frame(cell: Cell, store: Store) -> pd.DataFrame | None:
+    table = store.read(cell.key)
+    if table is None:
+        return None
+    frame: pd.DataFrame = table.to_pandas()
+    frame.insert(1, "problem", cell.label)
+    for position, (axis, value) in enumerate(cell.axes, start=2):
+        if axis not in frame.columns:
+            frame.insert(position, axis, value)
+        elif not (frame[axis] == value).all():
+            raise StoreError(
+                f"{cell}: the measurement's own column {axis!r} contradicts the grid; "
+                "it has to hold the value of the setting, or be left out"
+            )
+    return frame

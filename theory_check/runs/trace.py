@@ -1,0 +1,185 @@
+"""Running one solver on one problem, all seeds in one batched program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import BilevelOracle, Solver, SolverState
+from theory_check.errors import (
+    InvalidArgumentError,
+    SampleBudgetExhausted,
+    require_positive,
+    require_positive_integer,
+)
+from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.sampled import SampleCounts, SampledOracle, stream_entropy
+from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.problems import Problem
+from theory_check.recording.recorder import Recorder, recording_grid
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What came out of a run.
+
+    Attributes
+    ----------
+    table
+        Tidy frame, one row per (seed, recorded iteration); columns are described in
+        ``theory_check.recording.columns.COLUMNS``.
+    final_upper
+        Outer iterate after the last completed iteration, shape (replicate, upper); NaN where the
+        run diverged.
+    """
+
+    table: pd.DataFrame
+    final_upper: Float[Tensor, "replicate upper"]
+
+
+def run(
+    problem: Problem,
+    solver: Solver,
+    iterations: int,
+    seeds: Sequence[int],
+    *,
+    initial_scale: float = 1.0,
+    sample_budget: int | None = None,
+    points_per_decade: int = 10,
+    ergodic: bool = True,
+    enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> Trace:
+    """Run ``solver`` on ``problem`` with sampled gradients and record it exactly.
+
+    Parameters
+    ----------
+    problem
+        An episodic problem.
+    solver
+        A configured solver.
+    iterations
+        Outer iterations T.
+    seeds
+        One replicate per seed. A replicate's numbers do not depend on which others run beside it.
+    initial_scale
+        Standard deviation of the initial reward parameters, drawn from each seed's own stream.
+    sample_budget
+        Largest number of samples (trajectories plus labels) a replicate may draw; the run ends with
+        status ``"budget exhausted"`` when the next gradient would exceed it.
+    points_per_decade
+        Density of the log-spaced recording grid.
+    ergodic
+        Whether to record the ergodic mean of the stationarity (one exact hypergradient per
+        iteration).
+    enumeration_budget
+        Largest number of trajectories the oracles may enumerate.
+    device
+        Device of the tables.
+    progress
+        Called as ``progress(done, total)`` after every iteration.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Before any work, naming the argument, the value received and the remedy.
+    """
+    replicate_seeds = _checked_seeds(seeds)
+    require_positive_integer("iterations", iterations)
+    require_positive("initial_scale", initial_scale)
+    exact = ExactOracle(problem, enumeration_budget=enumeration_budget, device=device)
+    oracle = SampledOracle(
+        problem,
+        replicate_seeds,
+        sample_budget=sample_budget,
+        space=exact.space,
+        device=device,
+    )
+    information = ExactInformation(problem, space=exact.space, device=device)
+    recorder = Recorder(
+        exact,
+        information,
+        solver,
+        replicate_seeds,
+        recording_grid(iterations, points_per_decade),
+        ergodic=ergodic,
+    )
+    upper = initial_upper(replicate_seeds, exact.reward_model.parameters, initial_scale)
+    lower = oracle.policy_model.initial(exact.dynamics.log_reference, len(replicate_seeds))
+    state = solver.init(upper.to(device), lower)
+    final = iterate(solver, oracle, state, iterations, recorder, lambda: oracle.counts, progress)
+    return Trace(table=recorder.table(), final_upper=final.next_upper)
+
+
+def iterate(
+    solver: Solver,
+    oracle: BilevelOracle,
+    state: SolverState,
+    iterations: int,
+    recorder: Recorder,
+    counts: Callable[[], SampleCounts],
+    progress: Callable[[int, int], None] | None = None,
+) -> SolverState:
+    """Advance a solver: the one loop that owns limits, divergence and outcomes.
+
+    A replicate whose iterate or estimate stops being finite gets a row with status ``"diverged"``
+    and no further rows; the others go on. An exhausted sample budget ends the run for all, with a
+    full row for the last completed iteration where that was not on the grid, and a row that says so.
+    """
+    active = torch.arange(state.upper.shape[0])
+    for iteration in range(1, iterations + 1):
+        try:
+            following = solver.step(oracle, state)
+        except SampleBudgetExhausted:
+            recorder.mark(iteration, counts(), active, "budget exhausted")
+            break
+        state = following
+        finite = _finite(state)[active]
+        recorder.mark(iteration, counts(), active[~finite], "diverged")
+        active = active[finite]
+        recorder.observe(iteration, state, counts(), active)
+        if progress is not None:
+            progress(iteration, iterations)
+        if not len(active):
+            break
+    return state
+
+
+def initial_upper(
+    seeds: Sequence[int], parameters: int, scale: float
+) -> Float[Tensor, "replicate upper"]:
+    """Draw standard normal parameters times ``scale``, each seed from its own stream."""
+    rows = [
+        np.random.default_rng(stream_entropy("initial reward parameters", seed)).standard_normal(
+            parameters
+        )
+        for seed in seeds
+    ]
+    return torch.from_numpy(scale * np.stack(rows))
+
+
+def _finite(state: SolverState) -> Tensor:
+    parts = [state.next_upper, state.estimate, state.lower]
+    if state.lower_penalised is not None:
+        parts.append(state.lower_penalised)
+    finite = torch.ones(state.upper.shape[0], dtype=torch.bool, device=state.upper.device)
+    for part in parts:
+        finite &= torch.isfinite(part).all(-1)
+    return finite.cpu()
+
+
+def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    distinct = tuple(int(seed) for seed in seeds)
+    if not distinct or len(set(distinct)) != len(distinct) or min(distinct) < 0:
+        raise InvalidArgumentError(
+            "seeds", list(distinct), "pass distinct non-negative integers, at least one"
+        )
+    return distinct

@@ -1,0 +1,130 @@
+"""The reference solver: a first-order penalty method with two warm-started inner loops.
+
+Source: ``docs/theory.md`` section 4.1, reconstructed (R) from what is known of 2410.15610 and from
+2309.01753, whose theorem texts were not available.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, get_args
+
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.errors import require_choice, require_positive, require_positive_integer
+from theory_check.bilevel import BilevelOracle, Coupling
+
+
+@dataclass(frozen=True, eq=False)
+class PenaltyState:
+    """State of ``PenaltyBilevel`` after an outer iteration.
+
+    Attributes
+    ----------
+    upper, next_upper
+        ``x_t`` where the estimate was formed, and ``x_{t+1}``, shape (replicate, upper).
+    lower, lower_penalised
+        ``y`` and ``y'`` after the inner loops at ``x_t``, shape (replicate, lower).
+    estimate
+        The hypergradient estimate the step used, shape (replicate, upper).
+    """
+
+    upper: Float[Tensor, "replicate upper"]
+    next_upper: Float[Tensor, "replicate upper"]
+    lower: Float[Tensor, "replicate lower"]
+    lower_penalised: Float[Tensor, "replicate lower"]
+    estimate: Float[Tensor, "replicate upper"]
+
+
+@dataclass(frozen=True)
+class PenaltyBilevel:
+    """Double-loop penalty method for bilevel problems.
+
+    One outer iteration takes ``inner_steps`` steps on ``y`` and ``y'``,
+
+        y  <- y  - tau ∂_y g(x, y)
+        y' <- y' - alpha (∂_y g(x, y') + sigma ∂_y f(x, y'))
+
+    and then ``x <- x - eta [∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma]``.
+
+    Parameters
+    ----------
+    sigma
+        Penalty parameter, > 0.
+    inner_steps
+        Inner steps K of each outer iteration, on both lower variables.
+    inner_step_size
+        ``alpha`` > 0.
+    step_size
+        ``eta`` > 0.
+    trajectories
+        Lower-level samples n of every lower gradient and of the penalty difference.
+    pairs
+        Upper-level samples B of every upper gradient.
+    coupling
+        ``"independent"`` draws the lower-level samples at ``y`` and at ``y'`` separately;
+        ``"shared"`` draws them at ``y`` and reweights them for ``y'``.
+    """
+
+    name: ClassVar[str] = "penalty-bilevel"
+
+    sigma: float
+    inner_steps: int
+    inner_step_size: float
+    step_size: float
+    trajectories: int
+    pairs: int
+    coupling: Coupling = "independent"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        for argument in ("sigma", "inner_step_size", "step_size"):
+            require_positive(argument, getattr(self, argument))
+        for argument in ("inner_steps", "trajectories", "pairs"):
+            require_positive_integer(argument, getattr(self, argument))
+        require_choice("coupling", self.coupling, get_args(Coupling))
+
+    @property
+    def penalty(self) -> float:
+        """The penalty parameter sigma."""
+        return self.sigma
+
+    def init(
+        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
+    ) -> PenaltyState:
+        """Return the state before the first step, both lower variables at ``lower``."""
+        return PenaltyState(
+            upper=upper,
+            next_upper=upper,
+            lower=lower,
+            lower_penalised=lower,
+            estimate=upper.new_zeros(upper.shape),
+        )
+
+    def step(self, oracle: BilevelOracle, state: PenaltyState) -> PenaltyState:
+        """Return the state after one outer iteration."""
+        upper = state.next_upper
+        lower, penalised = state.lower, state.lower_penalised
+        for _ in range(self.inner_steps):
+            gradients = oracle.lower_gradients(
+                upper, lower, penalised, self.trajectories, self.coupling
+            )
+            pull = oracle.upper_gradients(upper, penalised, self.pairs).in_lower
+            lower = lower - self.inner_step_size * gradients.at_lower
+            penalised = penalised - self.inner_step_size * (
+                gradients.at_penalised + self.sigma * pull
+            )
+        inner = replace(state, upper=upper, lower=lower, lower_penalised=penalised)
+        estimate = self.hypergradient_estimate(oracle, inner)
+        return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
+
+    def hypergradient_estimate(
+        self, oracle: BilevelOracle, state: PenaltyState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma`` from fresh samples."""
+        direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper
+        difference = oracle.penalty_difference(
+            state.upper, state.lower, state.lower_penalised, self.trajectories, self.coupling
+        )
+        return direct + difference / self.sigma
