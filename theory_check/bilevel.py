@@ -11,7 +11,7 @@ ignores the numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -51,6 +51,7 @@ class LowerGradients:
     at_penalised: Float[Tensor, "replicate lower"]
 
 
+@runtime_checkable
 class BilevelOracle(Protocol):
     """First-order information of both levels, sampled or exact."""
 
@@ -99,8 +100,13 @@ class BilevelOracle(Protocol):
         ...
 
 
+@runtime_checkable
 class SolverState(Protocol):
-    """What every solver's state shows to the loop and the recorder."""
+    """What every solver's state shows to the loop and the recorder.
+
+    A state is a dataclass, and every tensor in it leads with the replicate dimension: the recorder
+    restricts it to the replicates that are still running.
+    """
 
     @property
     def upper(self) -> Float[Tensor, "replicate upper"]:
@@ -128,6 +134,7 @@ class SolverState(Protocol):
         ...
 
 
+@runtime_checkable
 class Solver(Protocol):
     """A frozen configuration with ``init`` and ``step``; see ``PenaltyBilevel`` for the pattern."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theory_check import analysis
+from theory_check.analysis import verdict as verdicts
 from theory_check.claims import get_claim
 from theory_check.claims.base import Claim
 from theory_check.errors import TheoryCheckError
@@ -15,7 +15,7 @@ from theory_check.runs import Experiment, Report, Store, execute, load_experimen
 from theory_check.runs.locations import experiment_file
 
 if TYPE_CHECKING:
-    from theory_check.analysis import Verdict
+    from theory_check.analysis.verdict import Verdict
 
 
 class FailedCellsError(TheoryCheckError):
@@ -91,7 +91,7 @@ class Sweep:
         table = load_table(
             self.experiments[claim.experiment], self.options.store, quick=self.options.quick
         )
-        verdict = analysis.judge(claim, table)
+        verdict = verdicts.judge(claim, table)
         return Judgement(claim, verdict, verdict.reason)
 
 

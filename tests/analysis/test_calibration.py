@@ -18,6 +18,13 @@ def test_intervals_cover_between_92_and_98_percent(case: str) -> None:
     assert covered <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.98)
 
 
+def test_four_replicates_cover_as_well() -> None:
+    """Between 90 % and 99 %: the test of each end rejects falsely with probability 1e-4."""
+    covered = int(coverage(["clean"], replicates=4, trials=TRIALS)["covered"].iloc[0])
+    assert covered >= stats.binom.ppf(FALSE_ALARM, TRIALS, 0.90)
+    assert covered <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.99)
+
+
 @pytest.mark.parametrize("case", ["burn-in", "floor", "scattered prefactors, mean"])
 def test_contaminated_traces_cover_within_the_resolution(case: str) -> None:
     """At least 92 % cover once 0.05 is added; rejected falsely with probability at most 1e-4."""

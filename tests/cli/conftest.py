@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from theory_check import analysis, claims
+from theory_check import claims
+from theory_check.analysis import verdict
 from theory_check.claims.base import Claim
 from theory_check.runs import registry
 
@@ -36,7 +37,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     }
     find: Callable[[], Mapping[str, Claim]] = lambda: known  # noqa: E731
     monkeypatch.setattr(claims, "all_claims", find)
-    monkeypatch.setattr(analysis, "judge", made.judge, raising=False)
+    monkeypatch.setattr(verdict, "judge", made.judge)
     monkeypatch.setattr(registry, "discover", lambda: sweep_toys.REGISTRY)
     monkeypatch.chdir(tmp_path)
     return made

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from theory_check.analysis.rate_verdict import RateVerdict, Status
+from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 
 EXPERIMENT = """\
@@ -44,20 +46,6 @@ def draw(verdicts, tables):
 """
 
 
-@dataclass(frozen=True)
-class Verdict:
-    claim: str
-    status: str
-    measured: float
-    predicted: float
-    reason: str
-    passed: bool
-    evidence: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-
 @dataclass
 class Laboratory:
     """A folder with two experiments, two claims and a figure; the claims' statuses can be set."""
@@ -65,14 +53,27 @@ class Laboratory:
     folder: Path
     journal: Path
     failing: Path
-    statuses: dict[str, str]
+    statuses: dict[str, Status]
     measured: float = 0.5
 
     def judge(self, claim: Claim, table: pd.DataFrame) -> Verdict:
         assert set(table["problem"]) == {claim.experiment}
         status = self.statuses[claim.id]
-        passed = (status == "violated") == (claim.expected == "violated")
-        return Verdict(claim.id, status, self.measured, 1.0, f"{len(table)} rows", passed)
+        high = {"exponent": 2 * self.measured, "low": 0.9, "high": 1.1}
+        half = {"exponent": self.measured, "low": 0.45, "high": 0.55}
+        rates = (
+            RateVerdict(
+                "bias",
+                claim.experiment,
+                status,
+                "",
+                {"exponent": 1.0, "norm": {"exponent": 0.5}, "squared norm": {"exponent": 1.0}},
+                {**high, "norm": half, "squared norm": high},
+                {},
+            ),
+            RateVerdict("decay", claim.experiment, "tight", "", {"rho": "< 1"}, {"rho": 0.25}, {}),
+        )
+        return Verdict(claim, status, f"{len(table)} rows", rates)
 
     def executions(self) -> int:
         return len(self.journal.read_text().splitlines())

@@ -52,14 +52,20 @@ def test_run_takes_a_path_or_a_stem(laboratory: Laboratory, capsys: Capture) -> 
 def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture) -> None:
     assert run("verify") == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == [
-        "claim      status    measured  predicted  provenance  reason",
-        "flatness   tight     0.5       1          [V]         4 rows",
-        "steepness  violated  0.5       1          [R]         4 rows",
-        "",
-        "[V] stated in the abstract or text of the source",
-        "[R] reconstructed: consistent with what is known of the source, not quoted from it",
+    measured = "bias: 1 [0.9, 1.1] squared, 0.5 [0.45, 0.55] norm"
+    lines = out.splitlines()
+    assert [re.split("  +", line) for line in lines] == [
+        ["claim", "status", "measured", "predicted", "provenance", "reason"],
+        ["flatness", "tight", f"flat, {measured}", "1 squared, 0.5 norm", "[V]", "4 rows"],
+        ["", "flat, decay: 0.25", "< 1"],
+        ["steepness", "violated", f"steep, {measured}", "1 squared, 0.5 norm", "[R]", "4 rows"],
+        ["", "steep, decay: 0.25", "< 1"],
+        [""],
+        ["[V] stated in the abstract or text of the source"],
+        ["[R] reconstructed: consistent with what is known of the source, not quoted from it"],
     ]
+    column = lines[0].index("predicted")
+    assert [line[column - 2 : column + 1] for line in lines[1:5]] == ["  1", "  <", "  1", "  <"]
     assert err == "2 cells: 2 run, 0 reused, 0 failed\n"
 
 
@@ -77,7 +83,8 @@ def test_json_is_all_there_is_on_standard_output(laboratory: Laboratory, capsys:
     records = json.loads(capsys.readouterr().out)
     assert [record["claim"] for record in records] == ["flatness", "steepness"]
     assert records[0]["status"] == "tight"
-    assert records[0]["measured"] is None
+    assert records[0]["measured"][0]["exponent"] is None
+    assert records[0]["measured"][1]["rho"] == 0.25
     assert records[1]["provenance"] == "R"
     assert records[1]["expected"] == "violated"
     assert records[1]["passed"] is True
@@ -193,7 +200,8 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert [record["status"] for record in records] == ["tight", "violated"]
     lines = Path("results/verdicts.md").read_text().splitlines()
     assert lines[0] == "| claim | status | measured | predicted | provenance | reason |"
-    assert lines[2] == "| flatness | tight | 0.5 | 1 | [V] | 2 rows |"
+    assert lines[2].startswith("| flatness | tight | flat, bias: 1 [0.9, 1.1] squared, ")
+    assert lines[3] == "|  |  | flat, decay: 0.25 | < 1 |  |  |"
     assert Path("results/figures/lines.pdf").exists()
     assert laboratory.executions() == 2
     assert run("reproduce", "--quick") == 0

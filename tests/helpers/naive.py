@@ -232,6 +232,11 @@ def implicit_hypergradient(problem: Problem, phi: Tensor) -> Tensor:
     joint = torch.cat([phi, logits])
     second = torch.autograd.functional.hessian(lambda z: -tables.lower(z[:d], z[d:]), joint)
     first = gradient(lambda z: tables.upper(z[:d], z[d:]), joint)
-    # Null directions of the logits and unreachable steps give eigenvalues of rounding size only.
-    inverse = torch.linalg.pinv(second[d:, d:], rtol=1e-11, hermitian=True)
-    return first[:d] - second[:d, d:] @ (inverse @ first[d:])
+    # The rank is known: one null direction per reachable state and step, every logit of the others.
+    # Rounding cannot be told from a small eigenvalue by size alone where the policy is saturated.
+    reachable = {(h, s) for path in paths(problem) for h, (s, _) in enumerate(path.visited)}
+    rank = len(reachable) * (problem.actions - 1)
+    values, vectors = torch.linalg.eigh(second[d:, d:])
+    kept = vectors[:, values.shape[0] - rank :]
+    response = kept @ ((kept.T @ first[d:]) / values[values.shape[0] - rank :])
+    return first[:d] - second[:d, d:] @ response

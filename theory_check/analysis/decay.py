@@ -12,8 +12,9 @@ Usable points of a replicate, in this order:
    it lies below ``sqrt(2**-52)`` of the largest value, rounding is suspected; every point from
    the first one below ten times that level is dropped;
 3. *plateau*: the longest tail that holds at least a quarter of the points and whose slope on
-   log-log axes is at most 0.05 in absolute value is dropped, with all points from the first one
-   below ten times its level; both kinds of decay have steeper tails than that;
+   log-log axes lies, with two standard errors either way, between -0.1 and 0.1 is dropped, with
+   all points from the first one below ten times its level. Geometric decay has steeper tails, and
+   so has every power law with an exponent beyond 0.1;
 4. *burn-in*: a fixed share of what is left is dropped, because one trajectory offers no test by
    which a transient could be told from either kind of decay: a tenth, or half where only the
    later half decays geometrically (see :func:`compare_decay`).
@@ -34,7 +35,7 @@ from theory_check.errors import InvalidArgumentError
 
 MINIMUM_USABLE = 6
 ROUNDING_LEVEL = float(np.sqrt(np.finfo(np.float64).eps))
-PLATEAU_SLOPE = 0.05
+PLATEAU_SLOPE = 0.1
 BURN_IN_SHARES = (0.1, 0.5)
 # log10 of the ratio of prediction errors that is not held for either model: a factor of 1.25.
 MARGIN = 0.1
@@ -145,14 +146,31 @@ def _numerical_stop(y: Float[np.ndarray, " m"]) -> int:
 def _plateau_start(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"]) -> int:
     """Return the number of points before a flat tail; all of them without one."""
     shortest = max(3, math.ceil(y.size / 4))
-    log_x, log_y = np.log(x), np.log(y)
-    for start in range(y.size - shortest + 1):
-        slope = _line(log_x[start:], log_y[start:])[0]
-        if abs(slope) <= PLATEAU_SLOPE:
-            # The later half of the tail: its first points may still be decaying.
-            level = np.exp(np.median(log_y[(start + y.size) // 2 :]))
-            return int(np.argmax(y <= 10 * level))
-    return int(y.size)
+    if y.size < shortest:
+        return int(y.size)
+    slope, error = _tail_slopes(np.log(x), np.log(y))
+    flat = np.flatnonzero(np.abs(slope) + 2 * error <= PLATEAU_SLOPE)
+    flat = flat[flat <= y.size - shortest]
+    if flat.size == 0:
+        return int(y.size)
+    # The later half of the tail: its first points may still be decaying.
+    level = np.median(y[(int(flat[0]) + y.size) // 2 :])
+    return int(np.argmax(y <= 10 * level))
+
+
+def _tail_slopes(
+    x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " tails"], Float[np.ndarray, " tails"]]:
+    """Return the least-squares slope of every tail of at least 3 points, and its standard error."""
+    # Measured from the last point, so that the sums of a flat tail lose no digits.
+    x, y = x - x[-1], y - y[-1]
+    sums = [np.cumsum(term[::-1])[::-1][:-2] for term in (x, y, x * x, x * y, y * y)]
+    count = np.arange(x.size, 2, -1)
+    spread_x = sums[2] - sums[0] ** 2 / count
+    product = sums[3] - sums[0] * sums[1] / count
+    slope = product / spread_x
+    residual = np.maximum(sums[4] - sums[1] ** 2 / count - slope * product, 0.0)
+    return slope, np.sqrt(residual / (count - 2) / spread_x)
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:

@@ -183,8 +183,20 @@ def fit_power_law(
     part = from_point(curve, window.start)
     local_design, coefficients = _solve(part, design[fitted], offset[fitted], window)
     exponent = float(coefficients[1])
-    low, high = _interval(part, local_design, exponent, resamples, np.random.default_rng(seed))
     used = _power_dominated(fitted, window)
+    if part.replicates > 1:
+        reach = half_width(
+            part, slope_contrast(local_design), resamples, np.random.default_rng(seed)
+        )
+        low, high = exponent - reach, exponent + reach
+    else:
+        fitted_curve = (
+            local_design @ coefficients + offset[fitted]
+            if window.floor is None
+            else window.floor.log_curve
+        )
+        residual = (part.log_average - fitted_curve)[: used.size]
+        low, high = _range_of_slopes(np.log(abscissa[used]), residual, exponent)
     first, last = int(used.min()), int(used.max())
     everything = average_curve(curves, average).log_average
     return PowerLawFit(
@@ -265,21 +277,13 @@ def _thinned(log_x: Float[np.ndarray, " m"]) -> NDArray[np.intp]:
     return np.unique(np.abs(log_x[:, None] - grid).argmin(axis=0))
 
 
-def _interval(
-    curve: AverageCurve,
-    design: Float[np.ndarray, "m columns"],
-    exponent: float,
-    resamples: int,
-    generator: np.random.Generator,
+def _range_of_slopes(
+    log_x: Float[np.ndarray, " m"], residual: Float[np.ndarray, " m"], exponent: float
 ) -> tuple[float, float]:
-    """Return the ends of the interval around ``exponent``."""
-    if curve.replicates > 1:
-        reach = half_width(curve, slope_contrast(design), resamples, generator)
-        return exponent - reach, exponent + reach
-    residual = curve.log_average - design @ (np.linalg.pinv(design) @ curve.log_average)
-    edges = np.round(np.linspace(0, design.shape[0] - 1, 4)).astype(int)
+    """Return the smallest and largest slope of the window's thirds, ``exponent`` included."""
+    edges = np.unique(np.round(np.linspace(0, log_x.size - 1, 4)).astype(int))
     slopes = [
-        exponent + float(np.polyfit(design[a : b + 1, 1], residual[a : b + 1], 1)[0])
+        exponent + float(np.polyfit(log_x[a : b + 1], residual[a : b + 1], 1)[0])
         for a, b in pairwise(edges)
     ]
     return min(exponent, *slopes), max(exponent, *slopes)

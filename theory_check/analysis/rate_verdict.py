@@ -19,6 +19,7 @@ from theory_check.analysis.decay import (
     fit_geometric,
 )
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
+from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.claims.base import GeometricRate, PowerRate
 from theory_check.errors import InvalidArgumentError, nearest
@@ -29,6 +30,8 @@ MINIMUM_DECADES = 1.0
 # Between a burn-in and a floor the two curvatures can cancel and pass for another exponent:
 # with 1.3 decades in between, planted exponents were off by 0.1.
 MINIMUM_DECADES_BETWEEN = 2.0
+# A power law loses few decades by nature: less is asked of it than of a geometric decay.
+MINIMUM_DECADES_OF_DECAY = 0.5
 # An interval wider than this share of max(1, |predicted exponent|) contains too much to agree.
 WIDEST_INTERVAL = 0.4
 # Slope of the later half over that of the earlier half, below which a decay is slowing down and
@@ -146,7 +149,8 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     ``better="larger"`` (mirrored for ``"smaller"``), the first rule that applies decides:
 
     1. *inconclusive*: unusable rows; values that are not positive; lack of fit; less than one
-       decade of x in the window, or less than two between a burn-in and a floor;
+       decade of x in the window, or less than two between a burn-in and a floor; a burn-in or floor
+       in fewer than 8 replicates, unless the window left is straight to within the resolution;
     2. *violated*: high < p - r;
     3. *inconclusive*: a floor that the statement does not allow, unless it lies below 1.5e-8 of
        the largest value, where it is put down to rounding;
@@ -242,6 +246,16 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
     if fit.decades_x < needed - 1e-9:
         cut = f", after {end} was removed" if fit.floor or fit.burn_in else ""
         return "inconclusive", f"too few decades of {rate.x}, {needed:g} are needed{cut}"
+    departure = fit.lack_of_fit
+    if (
+        (fit.burn_in or fit.floor)
+        and fit.replicates < MINIMUM_BOOTSTRAP_REPLICATES
+        and departure.curvature > departure.tolerance
+    ):
+        return "inconclusive", (
+            f"{fit.replicates} replicates cannot tell burn-in and floor from the rate, "
+            f"{MINIMUM_BOOTSTRAP_REPLICATES} are needed"
+        )
     if high < target - rate.resolution:
         return "violated", "the whole interval is worse than predicted"
     if fit.floor and not rate.allows_floor:
@@ -281,7 +295,7 @@ def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str)
 
     1. *inconclusive*: unusable rows, or too few points before the numerical floor;
     2. *violated*: the power law predicts the held-out half better
-       (:func:`theory_check.analysis.decay.compare_decay`) over at least one decade of x or y;
+       (:func:`theory_check.analysis.decay.compare_decay`) over at least half a decade of x or y;
     3. *inconclusive*: undecided, less than ``minimum_decades`` of y, a rho whose interval
        reaches 1, or a decay that slows down: later slope below 0.8 of the earlier one;
     4. *faster*: it speeds up: later slope above 1.25 of the earlier one;
@@ -343,8 +357,8 @@ def _geometric_status(
 ) -> tuple[Status, str]:
     """Apply the rules of :func:`judge_geometric_rate` to a fit."""
     if comparison.decision == "power law":
-        if max(comparison.decades, comparison.decades_x) < 1:
-            return "inconclusive", "less than one decade of either axis to tell the two apart"
+        if max(comparison.decades, comparison.decades_x) < MINIMUM_DECADES_OF_DECAY:
+            return "inconclusive", "less than half a decade of either axis to tell the two apart"
         return "violated", "a power law predicts the decay better"
     if comparison.decision == "undecided":
         return "inconclusive", "neither model predicts clearly better"

@@ -16,7 +16,7 @@ from theory_check.runs.locations import figure_scripts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from theory_check.analysis import Verdict
+    from theory_check.analysis.verdict import Verdict
 
 DOTS_PER_INCH = 200
 """Resolution of the PNG files."""

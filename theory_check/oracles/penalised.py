@@ -186,9 +186,11 @@ def _damped_solve(
     while True:
         damped = hessian + damping[:, None, None] * identity
         factor, info = torch.linalg.cholesky_ex(damped)
-        if not bool((info > 0).any()):
+        # No damping repairs a Hessian that is not finite; that replicate stays uncertified.
+        indefinite = (info > 0) & torch.isfinite(scale)
+        if not bool(indefinite.any()):
             break
-        damping = torch.where(info > 0, 10 * damping, damping)
+        damping = torch.where(indefinite, 10 * damping, damping)
     return torch.cholesky_solve(right[..., None], factor).squeeze(-1)
 
 

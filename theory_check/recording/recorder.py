@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def recording_grid(iterations: int, points_per_decade: int = 10) -> frozenset[in
     require_positive_integer("iterations", iterations)
     require_positive_integer("points_per_decade", points_per_decade)
     points = 1 + int(np.ceil(points_per_decade * np.log10(iterations)))
-    return frozenset(np.unique(np.geomspace(1, iterations, max(points, 2)).round().astype(int)))
+    return frozenset(np.geomspace(1, iterations, max(points, 2)).round().astype(int).tolist())
 
 
 class Recorder:
@@ -109,10 +109,12 @@ class Recorder:
 
         A full row is kept on the grid, or always with ``force``.
         """
+        if not len(active):
+            return
         if self._ergodic:
             gradient = self._exact.hypergradient(state.upper[active])
             self._stationarity_sum[active.numpy()] += gradient.square().sum(-1).cpu().numpy()
-        if len(active) and (force or iteration in self._grid):
+        if force or iteration in self._grid:
             self._rows.append(self._measure(iteration, _select(state, active), counts, active))
 
     def mark(self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str) -> None:
@@ -233,23 +235,14 @@ def _counters(iteration: int, counts: SampleCounts) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Selected:
-    """A solver state restricted to some replicates."""
-
-    upper: Tensor
-    lower: Tensor
-    lower_penalised: Tensor | None
-    estimate: Tensor
-    next_upper: Tensor
-
-
-def _select(state: SolverState, replicates: Int[Tensor, " active"]) -> _Selected:
-    penalised = state.lower_penalised
-    return _Selected(
-        upper=state.upper[replicates],
-        lower=state.lower[replicates],
-        lower_penalised=None if penalised is None else penalised[replicates],
-        estimate=state.estimate[replicates],
-        next_upper=state.next_upper[replicates],
-    )
+def _select(state: SolverState, replicates: Int[Tensor, " active"]) -> SolverState:
+    """Return ``state`` restricted to some replicates; solvers may keep more tensors than shown."""
+    record: Any = state
+    tensors = {
+        field.name: value
+        for field in fields(record)
+        if isinstance(value := getattr(record, field.name), Tensor)
+    }
+    chosen = {name: value[replicates] for name, value in tensors.items()}
+    selected: SolverState = replace(record, **chosen)
+    return selected

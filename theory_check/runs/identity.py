@@ -23,6 +23,7 @@ WITHOUT_NUMBERS = (
     "cli",
     "discovery.py",
     "errors.py",
+    "plotting.py",
     "runs/__init__.py",
     "runs/backends.py",
     "runs/build.py",

@@ -1,0 +1,243 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from theory_check.analysis import judge, judge_geometric_rate, judge_power_rate
+from theory_check.claims.base import Claim, GeometricRate, PowerRate
+from theory_check.errors import InvalidArgumentError
+
+RATE = PowerRate(
+    name="1/n",
+    x="n",
+    y="error",
+    exponent=1.0,
+    reciprocal=True,
+    limit="infinity",
+    better="larger",
+    resolution=0.05,
+    y_units="squared norm",
+    x_symbol="$1/n$",
+    y_symbol="$e$",
+    where={"sweep": "n"},
+)
+GEOMETRIC = GeometricRate(
+    name="k", x="k", y="gap", minimum_decades=4.0, x_symbol="$k$", y_symbol="$g$"
+)
+CLAIM = Claim(
+    id="planted",
+    statement="error = O(1/n)",
+    source="here",
+    provenance="D",
+    assumptions=("none",),
+    experiment="planted",
+    rates=(RATE,),
+)
+N = np.geomspace(10, 10_000, 12)
+K = np.arange(0.0, 101.0)
+
+
+def table(
+    x: np.ndarray,
+    curve: np.ndarray,
+    noise: float = 0.05,
+    problem: str = "bandit",
+    names: tuple[str, str] = ("n", "error"),
+    seeds: int = 16,
+) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frames = [
+        pd.DataFrame(
+            {
+                "problem": problem,
+                "seed": seed,
+                "sweep": "n",
+                names[0]: x,
+                names[1]: curve * np.exp(noise * rng.standard_normal(x.size)),
+                "status": "ok",
+            }
+        )
+        for seed in range(seeds)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "status"), [(1.0, "tight"), (0.98, "tight"), (0.8, "violated"), (1.3, "faster")]
+)
+def test_status_follows_the_planted_exponent(exponent: float, status: str) -> None:
+    verdict = judge_power_rate(RATE, table(N, N**-exponent), "bandit")
+    assert verdict.status == status
+    low, high = verdict.measured["low"], verdict.measured["high"]
+    # Noise 0.05/4 per point over 12 points and 3 decades: a standard error of about 2e-3.
+    assert exponent - 0.02 < low < verdict.measured["exponent"] < high < exponent + 0.02
+
+
+def test_smaller_is_better_mirrors_the_statuses() -> None:
+    growth = replace(RATE, better="smaller", limit="zero", exponent=2.0, x="sigma")
+    sigma = 1 / N
+    for exponent, status in ((2.0, "tight"), (2.3, "violated"), (1.5, "faster")):
+        rows = table(sigma, sigma**-exponent, names=("sigma", "error"))
+        assert judge_power_rate(growth, rows, "bandit").status == status
+
+
+def test_both_unit_conventions_are_reported() -> None:
+    verdict = judge_power_rate(RATE, table(N, N**-1.0), "bandit")
+    measured = verdict.measured
+    assert verdict.predicted["norm"] == {"exponent": 0.5}
+    assert verdict.predicted["squared norm"] == {"exponent": 1.0}
+    assert measured["norm"]["low"] == pytest.approx(measured["low"] / 2)  # type: ignore[index,operator]
+    norm = judge_power_rate(replace(RATE, y_units="norm"), table(N, N**-1.0), "bandit")
+    assert norm.predicted["squared norm"] == {"exponent": 2.0}
+    value = judge_power_rate(replace(RATE, y_units="value"), table(N, N**-1.0), "bandit")
+    assert set(value.predicted) == {"exponent"}
+
+
+def test_constant_curves_can_be_tight() -> None:
+    flat = replace(RATE, exponent=0.0, better="smaller", limit="zero")
+    assert judge_power_rate(flat, table(N, N**0), "bandit").status == "tight"
+    assert judge_power_rate(flat, table(N, N**-0.5), "bandit").status == "violated"
+
+
+def test_floor_blocks_agreement_unless_the_statement_has_one() -> None:
+    rows = table(N, 1 / N + 3e-4)
+    verdict = judge_power_rate(RATE, rows, "bandit")
+    assert verdict.status == "inconclusive"
+    assert "floor" in verdict.reason
+    assert judge_power_rate(replace(RATE, allows_floor=True), rows, "bandit").status == "tight"
+
+
+def test_rounding_floor_does_not_block() -> None:
+    wide = np.geomspace(1, 1e6, 25)
+    rows = table(wide, wide**-2.0 + 1e-11)
+    assert judge_power_rate(replace(RATE, exponent=2.0), rows, "bandit").status == "tight"
+
+
+def test_early_floor_is_too_few_decades() -> None:
+    verdict = judge_power_rate(RATE, table(N, 1 / N + 0.03), "bandit")
+    assert verdict.status == "inconclusive"
+    assert "floor" in verdict.reason
+    assert "decades" in verdict.reason
+
+
+def test_short_range_wide_interval_and_lack_of_fit_are_inconclusive() -> None:
+    short = np.geomspace(10, 80, 8)
+    verdict = judge_power_rate(RATE, table(short, 1 / short), "bandit")
+    assert (verdict.status, "too few decades" in verdict.reason) == ("inconclusive", True)
+    wide = judge_power_rate(RATE, table(N, 1 / N, noise=2.0, seeds=4), "bandit")
+    assert (wide.status, "wider" in wide.reason) == ("inconclusive", True)
+    bent = judge_power_rate(RATE, table(N, np.exp(-(np.log(N) ** 2) / 4)), "bandit")
+    assert (bent.status, "lack of fit" in bent.reason) == ("inconclusive", True)
+
+
+def test_burn_in_needs_replicates_unless_the_curve_is_nearly_exact() -> None:
+    curve = 1 / N * (1 + 3 * np.exp(-N / 100))
+    few = judge_power_rate(RATE, table(N, curve, noise=0.1, seeds=4), "bandit")
+    assert few.status == "inconclusive"
+    assert "replicates" in few.reason
+    exact = judge_power_rate(RATE, table(N, curve, noise=1e-6, seeds=4), "bandit")
+    assert exact.status == "tight"
+    assert judge_power_rate(RATE, table(N, curve, seeds=16), "bandit").status == "tight"
+
+
+def test_bad_rows_are_named_and_never_dropped() -> None:
+    diverged = table(N, 1 / N)
+    diverged.loc[diverged["seed"] == 3, "status"] = "diverged"
+    verdict = judge_power_rate(RATE, diverged, "bandit")
+    assert verdict.status == "inconclusive"
+    assert "12 of 192 rows have status 'diverged' (seeds 3)" in verdict.reason
+    missing = table(N, 1 / N)
+    missing.loc[[5, 30], "error"] = np.nan
+    verdict = judge_power_rate(RATE, missing.drop(index=100), "bandit")
+    assert "3 of 192 values are missing or not finite (seeds 0, 2, 8)" in verdict.reason
+    zero = table(N, 1 / N)
+    zero.loc[5, "error"] = 0.0
+    assert "1 values are not positive" in judge_power_rate(RATE, zero, "bandit").reason
+    assert "one seed" in judge_power_rate(RATE, table(N, 1 / N, seeds=1), "bandit").reason
+    assert "3 points" in judge_power_rate(RATE, table(N[:3], 1 / N[:3]), "bandit").reason
+    elsewhere = replace(RATE, where={"sweep": "sigma"})
+    assert "no rows" in judge_power_rate(elsewhere, table(N, 1 / N), "bandit").reason
+
+
+def test_ambiguous_or_incomplete_tables_are_refused() -> None:
+    rows = table(N, 1 / N)
+    with pytest.raises(InvalidArgumentError, match="several rows"):
+        judge_power_rate(RATE, pd.concat([rows, rows]), "bandit")
+    with pytest.raises(InvalidArgumentError, match="no column 'error'"):
+        judge(CLAIM, rows.drop(columns="error"))
+    with pytest.raises(InvalidArgumentError, match="no rows"):
+        judge(CLAIM, rows.iloc[:0])
+
+
+@pytest.mark.parametrize(
+    ("curve", "status", "why"),
+    [
+        (0.8**K, "tight", "geometric"),
+        (0.97**K, "inconclusive", "decades"),
+        (1 / (K + 1), "violated", "power law"),
+        (np.exp(-(K**2) / 100), "faster", "later slope"),
+        (0.5**K + 1e-3, "inconclusive", ""),
+        (np.ones_like(K), "inconclusive", "usable points"),
+    ],
+)
+def test_geometric_statuses(curve: np.ndarray, status: str, why: str) -> None:
+    rows = table(K, curve, noise=0.01, names=("k", "gap"))
+    verdict = judge_geometric_rate(GEOMETRIC, rows, "bandit")
+    assert verdict.status == status
+    assert why in verdict.reason
+
+
+def test_worst_status_decides_and_faster_means_everywhere() -> None:
+    def status(*exponents: float) -> str:
+        rows = [table(N, N**-p, problem=f"p{i}") for i, p in enumerate(exponents)]
+        return judge(CLAIM, pd.concat(rows, ignore_index=True)).status
+
+    assert status(1.0, 1.0) == "tight"
+    assert status(1.3, 1.0) == "tight"
+    assert status(1.3, 1.4) == "faster"
+    assert status(1.3, 0.5) == "violated"
+    short = table(N[:4], 1 / N[:4], problem="short")
+    good, bad = table(N, 1 / N, problem="good"), table(N, N**-0.5, problem="bad")
+    assert judge(CLAIM, pd.concat([short, good])).status == "inconclusive"
+    verdict = judge(CLAIM, pd.concat([short, good, bad]))
+    assert verdict.status == "violated"
+    assert "bad, 1/n" in verdict.reason
+    assert len(verdict.rates) == 3
+
+
+def test_passed_respects_negative_controls() -> None:
+    control = replace(CLAIM, expected="violated")
+    good, bad = table(N, 1 / N), table(N, N**-0.5)
+    assert judge(CLAIM, good).passed
+    assert not judge(CLAIM, bad).passed
+    assert not judge(control, good).passed
+    assert judge(control, bad).passed
+
+
+def test_failed_audit_leaves_the_rate_unjudged() -> None:
+    verdict = judge(CLAIM, table(N, N**-0.5), {"support": "a start law with a zero"})
+    assert verdict.status == "assumption not met"
+    assert "support: a start law with a zero" in verdict.reason
+    assert verdict.rates[0].fit is None
+    assert judge(CLAIM, table(N, N**-0.5), {}).status == "violated"
+
+
+@pytest.mark.parametrize("audits", [None, {"support": "missing"}])
+def test_record_is_json(audits: dict[str, str] | None) -> None:
+    claim = replace(CLAIM, rates=(RATE, GEOMETRIC))
+    rows = table(N, 1 / N)
+    rows[["k", "gap"]] = rows[["n", "error"]]
+    record = json.loads(json.dumps(judge(claim, rows, audits).to_dict(), allow_nan=False))
+    assert record["claim"] == "planted"
+    assert [entry["rate"] for entry in record["evidence"]] == ["1/n", "k"]
+    assert record["evidence"][0]["problem"] == "bandit"
+
+
+def test_figures_find_the_data_and_the_fit() -> None:
+    rate = judge(CLAIM, table(N, 1 / N)).rates[0]
+    np.testing.assert_allclose(rate.x, N)
+    assert rate.y.shape == (16, 12)
+    assert rate.fit is not None
+    assert rate.fit.replicates == 16

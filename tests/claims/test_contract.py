@@ -1,0 +1,107 @@
+"""Every claim in the room, found by being there."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from theory_check import claims
+from theory_check.analysis import judge
+from theory_check.claims import all_claims, get_claim
+from theory_check.claims.base import PROVENANCE_MEANING, Claim, GeometricRate, PowerRate
+from theory_check.discovery import modules
+from theory_check.errors import InvalidArgumentError
+
+CLAIMS = all_claims()
+SEEDS = 16
+NOISE = 0.05
+
+
+def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
+    """Rows for every rate at its predicted rate, or with exponents worse by ``worse_by``.
+
+    Power rates: x over three decades below 1 (limit zero) or above 1, 16 points. Geometric
+    rates: 0.8**k at the prediction, k**-1 when worse.
+    """
+    rng = np.random.default_rng(0)
+    frames = []
+    for rate in claim.rates:
+        if isinstance(rate, PowerRate):
+            x = np.geomspace(1, 1000, 16)
+            x = 1 / x if rate.limit == "zero" else x
+            worse = -worse_by if rate.better == "larger" else worse_by
+            exponent = rate.exponent + worse
+            curve = x ** (-exponent if rate.reciprocal else exponent)
+        else:
+            x = np.arange(1.0, 101.0)
+            curve = x**-1.0 if worse_by > 0 else 0.8**x
+        for seed in range(SEEDS):
+            noise = np.exp(NOISE * rng.standard_normal(x.size))
+            frame = pd.DataFrame({rate.x: x, rate.y: curve * noise, **rate.where})
+            # Rates that share their rows' conditions and x share rows: keep them on one problem
+            # each, so that every seed and x occurs once.
+            frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
+    table = pd.concat(frames, ignore_index=True)
+    keys = ["problem", "seed", "status", *sorted({rate.x for rate in claim.rates})]
+    keys += sorted({column for rate in claim.rates for column in rate.where})
+    return table.groupby(keys, dropna=False, as_index=False).first()
+
+
+def test_the_room_is_not_empty_and_ids_are_unique() -> None:
+    defined = [
+        value.id
+        for module in modules(claims)
+        for value in vars(module).values()
+        if isinstance(value, Claim)
+    ]
+    assert len(defined) == len(set(defined)) == len(CLAIMS)
+    assert {"penalty-bias", "gradient-noise", "gradient-noise-coupled"} <= set(CLAIMS)
+    assert {"inner-linear", "outer-ergodic"} <= set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_declaration_is_complete(name: str) -> None:
+    claim = CLAIMS[name]
+    slug = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+    assert slug.fullmatch(claim.id)
+    assert slug.fullmatch(claim.experiment)
+    assert claim.statement.strip()
+    assert re.search(r"arXiv \d{4}\.\d{5}|docs/theory\.md section \d", claim.source)
+    assert claim.provenance in PROVENANCE_MEANING
+    assert (claim.provenance == "D") == ("docs/theory.md" in claim.source)
+    assert claim.assumptions
+    assert claim.rates
+    assert len({rate.name for rate in claim.rates}) == len(claim.rates)
+    for rate in claim.rates:
+        for column in (rate.x, rate.y, *rate.where):
+            assert re.fullmatch(r"[a-z][a-z0-9_]*", column)
+            assert column not in ("problem", "seed", "status")
+        assert rate.x_symbol.startswith("$")
+        assert rate.y_symbol.startswith("$")
+        if isinstance(rate, PowerRate):
+            assert 0 < rate.resolution <= 0.1
+            assert rate.limit in ("zero", "infinity")
+            assert rate.better in ("larger", "smaller")
+        else:
+            assert isinstance(rate, GeometricRate)
+            assert rate.minimum_decades >= 1
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_predicted_rate_is_tight(name: str) -> None:
+    """The exponents' standard error, 0.05/sqrt(16)/(4 * 2.1) = 1.5e-3, is far below 0.02."""
+    verdict = judge(CLAIMS[name], planted_table(CLAIMS[name], 0.0))
+    assert [rate.status for rate in verdict.rates] == ["tight"] * len(verdict.rates), verdict.reason
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_clearly_worse_rate_is_violated(name: str) -> None:
+    verdict = judge(CLAIMS[name], planted_table(CLAIMS[name], 0.3))
+    assert [rate.status for rate in verdict.rates] == ["violated"] * len(verdict.rates)
+
+
+def test_unknown_claim_is_refused_with_the_nearest_name() -> None:
+    assert get_claim("penalty-bias") is CLAIMS["penalty-bias"]
+    with pytest.raises(InvalidArgumentError, match="did you mean 'penalty-bias'"):
+        get_claim("penalty-bia")

@@ -1,0 +1,197 @@
+"""The sampled oracle: unbiased, counted, capped, and reproducible replicate by replicate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.generators import random_log_policy, random_point, random_problem
+from helpers.statistics import assert_mean
+
+from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
+from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.sampled import SampleCounts, SampledOracle
+from theory_check.runs.trace import run
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+
+REPLICATES = 2000
+PROBLEMS = {
+    "cross_entropy": random_problem(21, (2, 2, 2), discount=0.8),
+    "excess_risk": random_problem(22, (2, 2, 2), objective="excess_risk", features=3),
+}
+MODES = {"indices": (24, 40), "counts": (200, 700)}  # 16 trajectories: limits are 32 and 512
+
+
+def inputs(objective: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    problem = PROBLEMS[objective]
+    phi = random_point(1, problem).expand(REPLICATES, -1)
+    one, two = (
+        random_log_policy(seed, problem).reshape(1, -1).expand(REPLICATES, -1) for seed in (2, 3)
+    )
+    return phi, one, two
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("objective", PROBLEMS)
+def test_every_estimator_has_the_exact_mean(objective: str, mode: str) -> None:
+    """Eight Bonferroni-corrected tests, each with false-alarm probability 1e-6."""
+    problem, (n, pairs) = PROBLEMS[objective], MODES[mode]
+    oracle = SampledOracle(problem, range(REPLICATES))
+    assert oracle.space.size == 16
+    exact = ExactInformation(problem, space=oracle.space)
+    phi, one, two = inputs(objective)
+
+    def check(sampled: torch.Tensor, expected: torch.Tensor) -> None:
+        assert_mean(sampled.numpy(), expected[0].numpy())
+
+    check(oracle.lower_gradient(phi, one, n), exact.lower_gradient(phi, one, n))
+    for coupling in ("independent", "shared"):
+        found = oracle.lower_gradients(phi, one, two, n, coupling)
+        expected = exact.lower_gradients(phi, one, two, n, coupling)
+        check(found.at_lower, expected.at_lower)
+        check(found.at_penalised, expected.at_penalised)
+        check(
+            oracle.penalty_difference(phi, one, two, n, coupling),
+            exact.penalty_difference(phi, one, two, n, coupling),
+        )
+    upper, expected_upper = (o.upper_gradients(phi, one, pairs) for o in (oracle, exact))
+    check(upper.in_upper, expected_upper.in_upper)
+    check(upper.in_lower, expected_upper.in_lower)
+
+
+def test_the_sampled_lower_gradient_of_the_excess_risk_vanishes_at_the_true_reward() -> None:
+    # Section 1.3: the loss is zero for every pair and label, the score of P_phi is not.
+    problem = random_problem(23, (2, 2, 2), objective="excess_risk")
+    oracle = SampledOracle(problem, [0])
+    lower = random_log_policy(1, problem).reshape(1, -1)
+    found = oracle.upper_gradients(problem.true_parameters[None], lower, 25)
+    assert found.in_lower.abs().max() < 1e-14
+    assert found.in_upper.abs().max() > 1e-3
+
+
+def test_counters_of_every_call() -> None:
+    problem = random_problem(24, (2, 2, 3))
+    oracle = SampledOracle(problem, [5, 6])
+    phi = random_point(0, problem, 2)
+    one = random_log_policy(0, problem).reshape(1, -1).repeat(2, 1)
+    calls = [
+        (lambda: oracle.lower_gradient(phi, one, 7), 7, 0),
+        (lambda: oracle.lower_gradients(phi, one, one, 11, "independent"), 22, 0),
+        (lambda: oracle.lower_gradients(phi, one, one, 13, "shared"), 13, 0),
+        (lambda: oracle.upper_gradients(phi, one, 17), 34, 17),
+        (lambda: oracle.penalty_difference(phi, one, one, 19, "independent"), 38, 0),
+        (lambda: oracle.penalty_difference(phi, one, one, 23, "shared"), 23, 0),
+    ]
+    trajectories = labels = 0
+    assert oracle.counts == SampleCounts(0, 0, 0)
+    for call, more_trajectories, more_labels in calls:
+        call()
+        trajectories, labels = trajectories + more_trajectories, labels + more_labels
+        assert oracle.counts == SampleCounts(3 * trajectories, trajectories, labels)
+    assert oracle.counts.samples == 137 + 17
+
+
+def test_the_budget_refuses_before_drawing() -> None:
+    problem = random_problem(25, (2, 2, 2))
+    capped = SampledOracle(problem, [0], sample_budget=100)
+    free = SampledOracle(problem, [0])
+    phi, one = random_point(0, problem, 1), random_log_policy(0, problem).reshape(1, -1)
+    for oracle in (capped, free):
+        oracle.upper_gradients(phi, one, 20)  # 40 trajectories and 20 labels
+    with pytest.raises(SampleBudgetExhausted, match=r"sample_budget.*100.*41.*60"):
+        capped.lower_gradient(phi, one, 41)
+    assert capped.counts == free.counts
+    # Exactly the rest is allowed, and comes from the stream as if nothing had been refused.
+    assert torch.equal(capped.lower_gradient(phi, one, 40), free.lower_gradient(phi, one, 40))
+    assert capped.counts.samples == 100
+
+
+@pytest.mark.parametrize("budget", [0, -5, True])
+def test_budgets_that_are_refused(budget: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="sample_budget"):
+        SampledOracle(random_problem(0), [0], sample_budget=budget)
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1]])
+def test_seeds_that_are_refused(seeds: list[int]) -> None:
+    with pytest.raises(InvalidArgumentError, match="seeds"):
+        SampledOracle(random_problem(0), seeds)
+
+
+def test_seeds_decide_and_purposes_are_separate_streams() -> None:
+    problem = random_problem(26, (2, 2, 2))
+    phi, one = random_point(0, problem, 1), random_log_policy(0, problem).reshape(1, -1)
+
+    def lower(seed: int, *, labels_first: bool = False) -> torch.Tensor:
+        oracle = SampledOracle(problem, [seed])
+        if labels_first:
+            oracle.upper_gradients(phi, one, 33)
+        return oracle.lower_gradient(phi, one, 50)
+
+    assert torch.equal(lower(1), lower(1))
+    assert not torch.equal(lower(1), lower(2))
+    # Drawing pairs does not move the stream of rollouts.
+    assert torch.equal(lower(1), lower(1, labels_first=True))
+
+
+def test_replicates_and_policies_draw_independently() -> None:
+    """Correlations of rollouts at both policies, of pairs, and of neighbouring seeds are zero.
+
+    Six correlations over 2000 replicates; each product test has false-alarm probability 1e-6.
+    """
+    problem = PROBLEMS["cross_entropy"]
+    oracle = SampledOracle(problem, range(REPLICATES))
+    phi, one, _ = inputs("cross_entropy")
+    both = oracle.lower_gradients(phi, one, one, 40, "independent")
+    # The component with the largest spread of each estimator, standardised.
+    series = []
+    for sample in (both.at_lower, both.at_penalised, oracle.upper_gradients(phi, one, 40).in_upper):
+        column = sample[:, sample.std(0).argmax()]
+        series.append(((column - column.mean()) / column.std()).numpy())
+    products = [series[i] * series[j] for i, j in ((0, 1), (0, 2), (1, 2))]
+    products += [np.append(s[1:], 0.0) * s for s in series]
+    assert_mean(np.stack(products, axis=1), np.zeros(6))
+
+
+@pytest.mark.parametrize("coupling", ["independent", "shared"])
+def test_a_replicate_alone_equals_itself_among_32(coupling: str) -> None:
+    problem = random_problem(27, (2, 2, 2), objective="excess_risk", features=2)
+    solver = PenaltyBilevel(
+        sigma=0.1,
+        inner_steps=3,
+        inner_step_size=0.5,
+        step_size=0.3,
+        trajectories=60,
+        pairs=60,
+        coupling=coupling,  # type: ignore[arg-type]
+    )
+    together = run(problem, solver, 5, range(32))
+    alone = run(problem, solver, 5, [17])
+    torch.testing.assert_close(together.final_upper[17:18], alone.final_upper, rtol=1e-9, atol=0)
+    rows = together.table[together.table.seed == 17].reset_index(drop=True)
+    numbers = alone.table.drop(columns="status").to_numpy(dtype=float)
+    # Errors are differences of vectors of order one, squared: 1e-15 is their rounding.
+    np.testing.assert_allclose(
+        rows.drop(columns="status").to_numpy(dtype=float), numbers, rtol=1e-9, atol=1e-15
+    )
+    again = run(problem, solver, 5, [17])
+    assert torch.equal(again.final_upper, alone.final_upper)
+    assert not torch.allclose(together.final_upper[16], alone.final_upper[0])
+
+
+def test_an_exhausted_budget_is_a_status_and_keeps_the_last_completed_iteration() -> None:
+    problem = random_problem(28, (2, 2, 2), objective="excess_risk", features=2)
+    solver = PenaltyBilevel(
+        sigma=0.1, inner_steps=1, inner_step_size=0.5, step_size=0.1, trajectories=10, pairs=10
+    )
+    # An iteration draws 2 * 10 + 30 samples inside and as many for its estimate: 100.
+    table = run(problem, solver, 100, [0, 1], sample_budget=1450, points_per_decade=1).table
+    for _, rows in table.groupby("seed"):
+        assert rows.status.tolist()[-1] == "budget exhausted"
+        assert rows.iteration.tolist()[-1] == 15
+        completed = rows[rows.status == "ok"]
+        assert completed.iteration.tolist() == [1, 10, 14]
+        assert completed.trajectories.tolist() == [80, 800, 1120]
+        assert completed.labels.tolist() == [20, 200, 280]
+        assert completed.env_steps.tolist() == [160, 1600, 2240]
+        assert rows.trajectories.tolist()[-1] + rows.labels.tolist()[-1] == 1450

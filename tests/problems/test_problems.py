@@ -1,0 +1,137 @@
+"""Contract of every problem family, found by its file, and what a problem declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.generators import random_problem
+
+from theory_check.errors import UndeclaredTruthError
+from theory_check.oracles import ExactOracle
+from theory_check.problems import Problem, families, garnet, tabular
+
+# A new family adds its smallest sensible arguments here; without them its tests fail.
+MINIMAL: dict[str, dict[str, Any]] = {
+    "bandit": {"contexts": 2, "actions": 3},
+    "garnet": {"states": 2, "actions": 2, "horizon": 2},
+    "tabular": {
+        "transitions": [[[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [0.2, 0.8]]],
+        "initial": [0.3, 0.7],
+        "true_reward": [[0.1, -0.5], [0.9, 0.2]],
+        "horizon": 2,
+    },
+}
+FAMILIES = pytest.mark.parametrize("name", families())
+
+
+def build(name: str, **changes: object) -> Problem:
+    assert name in MINIMAL, f"give minimal arguments for the family {name!r} in this file"
+    return families()[name](**{**MINIMAL[name], **changes})
+
+
+def tensors(problem: Problem) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in vars(problem).items() if isinstance(value, torch.Tensor)}
+
+
+def test_known_families_are_found() -> None:
+    assert {"bandit", "garnet", "tabular"} <= families().keys()
+
+
+@FAMILIES
+@pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
+def test_contract(name: str, objective: str) -> None:
+    problem = build(name, objective=objective, kl_weight=0.7)
+    assert (problem.objective, problem.kl_weight) == (objective, 0.7)
+    shape = (problem.states, problem.actions)
+    assert problem.transitions.shape == (*shape, problem.states)
+    assert problem.initial.shape == (problem.states,)
+    assert problem.true_reward.shape == shape
+    assert problem.features.shape == (*shape, problem.parameters)
+    assert problem.reference_policy.shape == (problem.horizon, *shape)
+    for value in tensors(problem).values():
+        assert value.dtype == torch.float64
+        assert torch.isfinite(value).all()
+    assert problem.name
+    assert problem.realisable
+    truth = problem.reward_model.table(problem.true_parameters[None])[0]
+    difference = truth - problem.true_reward
+    assert (difference - difference.mean()).abs().max() < 1e-12
+    value = ExactOracle(problem).hyperobjective(problem.true_parameters)
+    if objective == "excess_risk":
+        assert problem.optimal_hyperobjective == 0.0
+        assert abs(value.item()) < 1e-14
+    else:
+        assert value > 0
+        with pytest.raises(UndeclaredTruthError, match="optimum"):
+            _ = problem.optimal_hyperobjective
+    again = build(name, objective=objective, kl_weight=0.7)
+    assert all(torch.equal(tensors(again)[key], value) for key, value in tensors(problem).items())
+
+
+@pytest.mark.parametrize("name", ["bandit", "garnet"])
+def test_seeds_draw_different_problems(name: str) -> None:
+    assert not torch.equal(build(name, seed=1).true_reward, build(name, seed=2).true_reward)
+
+
+@pytest.mark.parametrize("branching", [1, 2, 4])
+def test_garnet_has_the_promised_successors(branching: int) -> None:
+    problem = garnet(states=4, actions=3, horizon=2, branching=branching, seed=5)
+    assert ((problem.transitions > 0).sum(-1) == branching).all()
+
+
+def test_bandit_has_one_step_and_uniform_contexts() -> None:
+    problem = build("bandit")
+    assert problem.horizon == 1
+    assert (problem.initial == 0.5).all()
+
+
+def test_a_reward_outside_the_class_has_no_true_parameters() -> None:
+    problem = random_problem(2, (3, 2, 1), features=2, realisable=False, objective="excess_risk")
+    assert not problem.realisable
+    with pytest.raises(UndeclaredTruthError, match="span of the features"):
+        _ = problem.true_parameters
+    with pytest.raises(UndeclaredTruthError):
+        _ = problem.optimal_hyperobjective
+
+
+def test_a_constant_added_to_a_realisable_reward_keeps_it_realisable() -> None:
+    problem = random_problem(2, (3, 2, 1), features=2)
+    arrays = {key: value.numpy() for key, value in tensors(problem).items()}
+    moved = tabular(**{**arrays, "true_reward": arrays["true_reward"] + 3.0}, horizon=1)
+    assert moved.realisable
+    torch.testing.assert_close(moved.true_parameters, problem.true_parameters)
+
+
+def test_numpy_torch_and_lists_give_equal_problems() -> None:
+    source = random_problem(4, (2, 3, 2), features=2)
+    as_torch = tensors(source)
+    as_numpy = {key: value.numpy() for key, value in as_torch.items()}
+    as_lists = {key: value.tolist() for key, value in as_torch.items()}
+    for arrays in (as_torch, as_numpy, as_lists):
+        made = tensors(tabular(**arrays, horizon=2))
+        assert all(torch.equal(made[key], value) for key, value in as_torch.items())
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch", "shared reference"])
+def test_the_callers_arrays_are_not_aliased(kind: str) -> None:
+    source = random_problem(4, (2, 3, 2), features=2)
+    arrays: dict[str, Any] = {key: value.clone() for key, value in tensors(source).items()}
+    if kind == "numpy":
+        arrays = {key: value.numpy().copy() for key, value in arrays.items()}
+    if kind == "shared reference":
+        arrays["reference_policy"] = arrays["reference_policy"][0].clone()
+    problem = tabular(**arrays, horizon=2)
+    before = {key: value.clone() for key, value in tensors(problem).items()}
+    for value in arrays.values():
+        value[...] = 99.0
+    assert all(torch.equal(tensors(problem)[key], value) for key, value in before.items())
+
+
+def test_one_reference_policy_serves_every_step() -> None:
+    reference = np.array([[0.2, 0.8], [0.5, 0.5]])
+    problem = build("tabular", reference_policy=reference)
+    assert (problem.reference_policy.numpy() == reference).all()
+    assert (build("tabular").reference_policy == 0.5).all()
