@@ -37,6 +37,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "runs": frozenset(
         ["bilevel", "claims", "kernels", "models", "oracles", "problems", "recording", "solvers"]
     ),
+    "plotting": frozenset({"analysis", "claims"}),
     "verification": frozenset({"runs", "analysis", "claims"}),
     "cli": frozenset(
         [
@@ -46,6 +47,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "kernels",
             "models",
             "oracles",
+            "plotting",
             "problems",
             "recording",
             "runs",

@@ -1,7 +1,8 @@
-"""Theory validation for bilevel RLHF: does this rate hold, and which term is responsible?
+"""Theory validation for bilevel RLHF.
 
-The public names are ``problems``, ``solvers``, ``ExactOracle``, ``run``, ``analysis`` and ``verify``; they are
-imported on first use, so that reading results does not load the numerical rooms.
+The public names are ``problems``, ``solvers``, ``ExactOracle``, ``run``, ``analysis`` and
+``verify``; they are imported on first use, so that reading results does not load the numerical
+rooms.
 """
 
 from __future__ import annotations

@@ -19,9 +19,7 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
         yield importlib.import_module(f"{package.__name__}.{info.name}")
 
 
-def classes(
-    package: ModuleType, base: type[Component], key: str
-) -> dict[str, type[Component]]:
+def classes(package: ModuleType, base: type[Component], key: str) -> dict[str, type[Component]]:
     """Return the subclasses of ``base`` that ``package``'s modules define, by their ``key``.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -21,7 +22,7 @@ COLUMN_WIDTH = 3.4
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 7.5,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
@@ -152,7 +153,7 @@ def _inverted(rate: PowerRate) -> bool:
 
 
 def _horizontal_label(rate: PowerRate) -> str:
-    """The symbol of a reciprocal rate is that of 1/x; iterations and batch sizes are drawn as x."""
+    """Return the symbol of what is drawn: a reciprocal rate's own symbol is that of 1/x."""
     if rate.reciprocal and not _inverted(rate):
         return rate.x_symbol.replace("1/", "")
     return rate.x_symbol
@@ -215,9 +216,12 @@ def _draw_prediction(
     line = level * shape
     axes.plot(x, line, color="0.35", linestyle=":", linewidth=1.3)
     variable = f"({rate.x_symbol})" if rate.reciprocal else rate.x_symbol
-    power = {0: "constant", 1: f"∝ {variable}"}.get(
-        rate.exponent, f"∝ {variable}$^{{{rate.exponent:g}}}$"
-    )
+    if rate.exponent == 0:
+        power = "constant"
+    elif rate.exponent == 1:
+        power = f"∝ {variable}"
+    else:
+        power = f"∝ {variable}$^{{{rate.exponent:g}}}$"
     label = text or f"theory: {power}"
     middle = len(x) // 2
     rising_above = (drawn_exponent > 0) == above

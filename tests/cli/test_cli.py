@@ -52,20 +52,26 @@ def test_run_takes_a_path_or_a_stem(laboratory: Laboratory, capsys: Capture) -> 
 def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture) -> None:
     assert run("verify") == 0
     out, err = capsys.readouterr()
-    measured = "bias: 1 [0.9, 1.1] squared, 0.5 [0.45, 0.55] norm"
+    measured = "1.000 [0.900, 1.100] squared, 0.500 [0.450, 0.550] norm"
     lines = out.splitlines()
     assert [re.split("  +", line) for line in lines] == [
-        ["claim", "status", "measured", "predicted", "provenance", "reason"],
-        ["flatness", "tight", f"flat, {measured}", "1 squared, 0.5 norm", "[V]", "4 rows"],
-        ["", "flat, decay: 0.25", "< 1"],
-        ["steepness", "violated", f"steep, {measured}", "1 squared, 0.5 norm", "[R]", "4 rows"],
-        ["", "steep, decay: 0.25", "< 1"],
+        ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"],
+        ["flatness [V]", "TIGHT"],
+        ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm"],
+        ["", "tight", "flat", "decay", "0.25", "< 1"],
+        ["steepness [R]", "VIOLATED"],
+        ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm"],
+        ["", "tight", "steep", "decay", "0.25", "< 1"],
+        [""],
+        ["flatness: 4 rows"],
+        ["steepness: 4 rows"],
         [""],
         ["[V] stated in the abstract or text of the source"],
         ["[R] reconstructed: consistent with what is known of the source, not quoted from it"],
     ]
     column = lines[0].index("predicted")
-    assert [line[column - 2 : column + 1] for line in lines[1:5]] == ["  1", "  <", "  1", "  <"]
+    numbers = [line for line in lines[1:7] if line.startswith(" ")]
+    assert [line[column - 2 : column + 1] for line in numbers] == ["  1", "  <", "  1", "  <"]
     assert err == "2 cells: 2 run, 0 reused, 0 failed\n"
 
 
@@ -113,7 +119,8 @@ def test_a_failed_cell_is_exit_code_3_until_it_is_retried(
     laboratory.failing.touch()
     assert run("verify", "flatness") == 3
     out, err = capsys.readouterr()
-    assert re.search(r"^flatness +not judged +- +- +\[V\] +1 of 1 cells of flat failed", out, re.M)
+    assert re.search(r"^flatness \[V\] +NOT JUDGED$", out, re.M)
+    assert re.search(r"^flatness: 1 of 1 cells of flat failed", out, re.M)
     assert re.search(r"flat/flat failed: RuntimeError: the file is there; traceback in .*json", err)
     assert err.endswith("\n1 cells: 0 run, 0 reused, 1 failed\n")
     laboratory.failing.unlink()
@@ -199,9 +206,10 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     records = json.loads(Path("results/verdicts.json").read_text())
     assert [record["status"] for record in records] == ["tight", "violated"]
     lines = Path("results/verdicts.md").read_text().splitlines()
-    assert lines[0] == "| claim | status | measured | predicted | provenance | reason |"
-    assert lines[2].startswith("| flatness | tight | flat, bias: 1 [0.9, 1.1] squared, ")
-    assert lines[3] == "|  |  | flat, decay: 0.25 | < 1 |  |  |"
+    assert lines[0] == "| claim | status | problem | rate | measured, 95 % interval | predicted |"
+    assert lines[2] == "| flatness [V] | TIGHT |  |  |  |  |"
+    assert lines[3].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
+    assert lines[4] == "|  | tight | flat | decay | 0.25 | < 1 |"
     assert Path("results/figures/lines.pdf").exists()
     assert laboratory.executions() == 2
     assert run("reproduce", "--quick") == 0

@@ -50,7 +50,9 @@ def law(problem: Problem, log_policy: Tensor) -> Tensor:
     return torch.stack(
         [
             path.dynamics
-            * torch.stack([log_policy[h, s, a] for h, (s, a) in enumerate(path.visited)]).sum().exp()
+            * torch.stack([log_policy[h, s, a] for h, (s, a) in enumerate(path.visited)])
+            .sum()
+            .exp()
             for path in paths(problem)
         ]
     )

@@ -1,6 +1,6 @@
 """A bilevel problem in closed form whose lower Hessian is rank-deficient (docs/theory.md 6.1).
 
-    f(x, y) = |x - a|^2 / 2 + |y - b|^2 / 2          g(x, y) = |A y - C x|^2 / 2
+f(x, y) = |x - a|^2 / 2 + |y - b|^2 / 2          g(x, y) = |A y - C x|^2 / 2
 """
 
 from __future__ import annotations

@@ -41,9 +41,8 @@ def assert_second_moments(samples: Floats, mean: Floats, covariance: Floats) -> 
 
 def assert_same_moments(first: Floats, second: Floats) -> None:
     """Check that two independent samples (replicate, component) share means and variances."""
-    for transform in (lambda x: x, lambda x: (x - pooled) ** 2):
-        pooled = np.concatenate([first, second]).mean(0)
-        one, two = transform(first), transform(second)
+    centre = np.concatenate([first, second]).mean(0)
+    for one, two in ((first, second), ((first - centre) ** 2, (second - centre) ** 2)):
         deviation = np.sqrt(one.var(0, ddof=1) / len(one) + two.var(0, ddof=1) / len(two))
         threshold = stats.norm.ppf(1 - FALSE_ALARM / (4 * one.shape[1]))
         error = np.abs(one.mean(0) - two.mean(0))

@@ -11,7 +11,7 @@ from scipy import stats
 from theory_check.kernels.binomial import INVERSION_MEAN, _log_ratio_to_mode, binomial
 from theory_check.kernels.random_bits import seeded_states
 
-DRAWS = 40_000
+DRAWS = 300_000
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,14 @@ def test_cases_cover_both_algorithms() -> None:
 
 @pytest.mark.parametrize(
     ("trials", "probability", "expected"),
-    [(0, 0.4, 0), (5, 0.0, 0), (5, 1.0, 5), (10**12, 1.0, 10**12), (5, -1e-17, 0), (5, 1 + 1e-15, 5)],
+    [
+        (0, 0.4, 0),
+        (5, 0.0, 0),
+        (5, 1.0, 5),
+        (10**12, 1.0, 10**12),
+        (5, -1e-17, 0),
+        (5, 1 + 1e-15, 5),
+    ],
 )
 def test_certain_outcomes(trials: int, probability: float, expected: int) -> None:
     state = seeded_states([1])[0]

@@ -11,7 +11,9 @@ def test_words_and_uniforms_equal_those_of_numpy() -> None:
     assert words.shape == (3, 4)
     for row, value in enumerate(entropy):
         numpy_bits = np.random.SFC64(np.random.SeedSequence(value))
-        assert [int(next_word(words[row])) for _ in range(2000)] == numpy_bits.random_raw(2000).tolist()
+        assert [int(next_word(words[row])) for _ in range(2000)] == numpy_bits.random_raw(
+            2000
+        ).tolist()
         numpy_generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(value)))
         assert [next_uniform(uniforms[row]) for _ in range(2000)] == numpy_generator.random(
             2000

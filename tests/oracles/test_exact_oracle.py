@@ -110,7 +110,9 @@ def test_gap_is_resolved_far_below_rounding_of_the_objective() -> None:
     assert gap(1e-9) / gap(1e-2) == pytest.approx(1e-14, rel=0.05)
 
 
-@pytest.mark.parametrize("problem", SMALL[:6] + [p for p in SMALL if p.objective != "cross_entropy"])
+@pytest.mark.parametrize(
+    "problem", SMALL[:6] + [p for p in SMALL if p.objective != "cross_entropy"]
+)
 def test_upper_objective_and_its_partials(problem: Problem) -> None:
     phi, log_policy = random_point(4, problem), random_log_policy(5, problem)
     reward = naive.reward_table(problem, phi)

@@ -40,7 +40,11 @@ def changed(values: Any, index: tuple[int, ...], value: float) -> np.ndarray:
 NAN, INF = float("nan"), float("inf")
 REFUSED = [
     ("transitions", changed(KERNEL, (1, 0, 1), 0.6), r"1\.1.*\(1, 0\).*sum to 1"),
-    ("transitions", changed(changed(KERNEL, (0, 0, 0), -0.5), (0, 0, 1), 1.5), r"-0\.5.*\(0, 0, 0\)"),
+    (
+        "transitions",
+        changed(changed(KERNEL, (0, 0, 0), -0.5), (0, 0, 1), 1.5),
+        r"-0\.5.*\(0, 0, 0\)",
+    ),
     ("transitions", changed(KERNEL, (0, 1, 1), NAN), r"nan.*\(0, 1, 1\)"),
     ("transitions", KERNEL[0], r"shape \(2, 2\).*states, actions, states"),
     ("transitions", KERNEL[:, :, :1], r"shape \(2, 2, 1\)"),

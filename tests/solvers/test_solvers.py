@@ -119,9 +119,7 @@ def test_converges_to_the_minimiser_of_the_surrogate() -> None:
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 def test_samples_and_coupling_reach_the_oracle(coupling: str) -> None:
     oracle = QuadraticOracle()
-    solver = build(
-        "penalty-bilevel", inner_steps=2, trajectories=30, pairs=70, coupling=coupling
-    )
+    solver = build("penalty-bilevel", inner_steps=2, trajectories=30, pairs=70, coupling=coupling)
     solver.step(oracle, solver.init(torch.zeros(1, 2).double(), torch.zeros(1, 3).double()))
     inner = [("lower pair", 30, coupling), ("upper", 70, None)]
     assert oracle.calls == [*inner, *inner, ("upper", 70, None), ("difference", 30, coupling)]

@@ -41,7 +41,9 @@ def markdown_table(judgements: Sequence[Judgement]) -> str:
         for row in (HEADER, ("---",) * len(HEADER), *_rows(judgements))
     ]
     reasons = [f"* {reason}" for reason in _reasons(judgements)]
-    return "\n".join([*lines, "", *reasons, "", *(f"{line}  " for line in _legend(judgements))]) + "\n"
+    return (
+        "\n".join([*lines, "", *reasons, "", *(f"{line}  " for line in _legend(judgements))]) + "\n"
+    )
 
 
 def json_list(judgements: Sequence[Judgement]) -> str:
@@ -90,10 +92,11 @@ def _in_units(record: Mapping[str, Any]) -> str:
 
 def _value(numbers: Mapping[str, Any]) -> str:
     value = numbers.get("exponent", numbers.get("rho", "-"))
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
     if "low" in numbers and "high" in numbers:
-        return f"{text} [{numbers['low']:.3f}, {numbers['high']:.3f}]"
-    return text
+        return f"{value:.3f} [{numbers['low']:.3f}, {numbers['high']:.3f}]"
+    return f"{value:g}"
 
 
 def _legend(judgements: Sequence[Judgement]) -> list[str]:

@@ -162,7 +162,7 @@ def _add_counted_pairs(state, law, scores, draws, excess, sums):  # type: ignore
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
 def _add_pair(winner, loser, weight, scores, excess, sums):  # type: ignore[no-untyped-def]
-    returns, powers, true_returns, true_powers = scores
+    returns, powers, true_returns, _ = scores
     losses, residuals = sums
     lost = _beats(returns, powers, loser, winner)
     loss = -math.log(1.0 - lost) if lost < 0.5 else _log_loss(returns, winner, loser)
@@ -219,7 +219,4 @@ def _suffix_sums(values):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def _usable(values):  # type: ignore[no-untyped-def]
-    for value in values:
-        if not math.isfinite(value):
-            return False
-    return True
+    return np.isfinite(values).all()

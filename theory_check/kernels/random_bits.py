@@ -26,7 +26,7 @@ def seeded_states(entropy: Sequence[int]) -> NDArray[np.uint64]:
 @numba.njit(cache=True, inline="always")
 def next_word(state: NDArray[np.uint64]) -> np.uint64:
     """Advance ``state`` (4 words, in place) and return 64 random bits."""
-    word = state[0] + state[1] + state[3]
+    word: np.uint64 = state[0] + state[1] + state[3]
     state[3] += np.uint64(1)
     state[0] = state[1] ^ (state[1] >> np.uint64(11))
     state[1] = state[2] + (state[2] << np.uint64(3))

@@ -32,7 +32,7 @@ class LinearReward:
 
     def pullback(
         self,
-        phi: Float[Tensor, "replicate parameter"],  # noqa: ARG002 - the map is linear
+        phi: Float[Tensor, "replicate parameter"],
         cotangent: Float[Tensor, "replicate s a"],
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in ``phi`` of ``sum(cotangent * table(phi))``."""

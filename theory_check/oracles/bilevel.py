@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
 from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
 from theory_check.oracles.soft_control import Dynamics
 from theory_check.oracles.trajectories import (
@@ -21,7 +22,6 @@ from theory_check.oracles.trajectories import (
     enumerate_trajectories,
 )
 from theory_check.problems import Problem
-from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
 
 
 class RLHFOracle(ABC):
@@ -157,9 +157,7 @@ class RLHFOracle(ABC):
             difference = weights[:replicates] - weights[replicates:]
         else:
             drawn = self._trajectory_weights(log_policy[:replicates], samples)
-            log_ratio = self._log_importance_ratio(
-                log_policy[:replicates], log_policy[replicates:]
-            )
+            log_ratio = self._log_importance_ratio(log_policy[:replicates], log_policy[replicates:])
             difference = -drawn * torch.expm1(log_ratio)
         table = self.space.to_reward_table(difference, self.dynamics.policy_shape[1:])
         return self.reward_model.pullback(upper, table)

@@ -19,7 +19,7 @@ class ExactInformation(RLHFOracle):
     def _trajectory_weights(
         self,
         log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,  # noqa: ARG002 - part of the interface
+        samples: int,
     ) -> Float[Tensor, "replicate trajectory"]:
         return self.space.probabilities(log_policy)
 
@@ -27,7 +27,7 @@ class ExactInformation(RLHFOracle):
         self,
         reward: Float[Tensor, "replicate s a"],
         log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,  # noqa: ARG002 - part of the interface
+        samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
         law = self.space.probabilities(log_policy)
         true_returns = self.true_returns.new_zeros(self.space.classes.shape[0])

@@ -22,6 +22,8 @@ CURVATURE_TOLERANCE = 1e-6
 SCALES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 STARTS_PER_SCALE = 8
 POLISHED = 8
+EQUAL_VALUES = 1e-9
+AGREEMENT = 1e-6
 
 _COMPUTED: WeakKeyDictionary[Problem, float] = WeakKeyDictionary()
 
@@ -82,17 +84,23 @@ def find_optimum(
     shape = points.shape
 
     def total(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        phi = torch.from_numpy(flat.reshape(shape))
-        return exact.hyperobjective(phi).sum().item(), exact.hypergradient(phi).numpy().ravel()
+        phi = flat.reshape(shape)
+        return float(_values(exact, phi).sum()), _gradients(exact, phi).ravel()
 
     together = optimize.minimize(
         total, points.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 400, "gtol": 1e-9}
     )
     reached = together.x.reshape(shape)
-    values = exact.hyperobjective(torch.from_numpy(reached)).numpy()
-    polished = [_polish(exact, reached[index]) for index in np.argsort(values)[:POLISHED]]
-    value, phi = min(polished, key=lambda found: found[0])
-    gradient_norm = exact.hypergradient(torch.from_numpy(phi)).norm().item()
+    values = _values(exact, reached)
+    # Among equal values the nearer points first: far ones are often limits at infinity.
+    order = np.lexsort((np.linalg.norm(reached, axis=1), np.round(values / AGREEMENT)))
+    polished = [_polish(exact, reached[index]) for index in order[:POLISHED]]
+    lowest = min(found[0] for found in polished)
+    value, phi = max(
+        (found for found in polished if found[0] <= lowest + EQUAL_VALUES),
+        key=lambda found: _smallest_curvature(exact, found[1]),
+    )
+    gradient_norm = float(np.linalg.norm(_gradients(exact, phi[None])))
     curvature = _smallest_curvature(exact, phi)
     return Optimum(
         value=value,
@@ -101,7 +109,7 @@ def find_optimum(
         curvature=curvature,
         certified=gradient_norm <= GRADIENT_TOLERANCE and curvature >= CURVATURE_TOLERANCE,
         starts=len(points),
-        agreeing=int((np.abs(values - value) < 1e-6).sum()),
+        agreeing=int((np.abs(values - value) < AGREEMENT).sum()),
     )
 
 
@@ -121,24 +129,20 @@ def optimal_hyperobjective(exact: ExactOracle) -> float:
         return _COMPUTED[problem]
 
 
-def _starting_points(
-    exact: ExactOracle, starts_per_scale: int, seed: int
-) -> NDArray[np.float64]:
+def _starting_points(exact: ExactOracle, starts_per_scale: int, seed: int) -> NDArray[np.float64]:
     generator = np.random.default_rng(seed)
     dimension = exact.reward_model.parameters
     scales = np.repeat(SCALES, starts_per_scale)
-    points = generator.standard_normal((scales.size, dimension)) * scales[:, None]
+    points: NDArray[np.float64] = generator.standard_normal((scales.size, dimension))
+    points *= scales[:, None]
     if exact.problem.realisable and exact.problem.parameters == dimension:
         points[0] = exact.problem.true_parameters.numpy()
     return points
 
 
-def _polish(
-    exact: ExactOracle, start: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
+def _polish(exact: ExactOracle, start: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     def value_and_gradient(phi: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        point = torch.from_numpy(phi)
-        return exact.hyperobjective(point).item(), exact.hypergradient(point).numpy()
+        return float(_values(exact, phi[None])[0]), _gradients(exact, phi[None])[0]
 
     found = optimize.minimize(
         value_and_gradient,
@@ -157,12 +161,22 @@ def _smallest_curvature(exact: ExactOracle, phi: NDArray[np.float64]) -> float:
     truncation and 1e-11 from rounding, well under the tolerance.
     """
     step = 1e-4
-    moves = step * torch.eye(phi.size, dtype=torch.float64)
-    point = torch.from_numpy(phi)
-    columns = (exact.hypergradient(point + moves) - exact.hypergradient(point - moves)) / (2 * step)
+    moves = step * np.eye(phi.size)
+    columns = (_gradients(exact, phi + moves) - _gradients(exact, phi - moves)) / (2 * step)
     hessian = 0.5 * (columns + columns.T)
-    effect = exact.space.class_returns(exact.reward_model.table(moves / step)).T
-    effect = effect - effect.mean(0, keepdim=True)
-    _, sizes, directions = torch.linalg.svd(effect, full_matrices=False)
+    unit = torch.eye(phi.size, dtype=torch.float64, device=exact.true_reward.device)
+    effect = exact.space.class_returns(exact.reward_model.table(unit)).T.cpu().numpy()
+    effect = effect - effect.mean(0, keepdims=True)
+    _, sizes, directions = np.linalg.svd(effect, full_matrices=False)
     visible = directions[sizes > 1e-10 * sizes.max()]
-    return float(torch.linalg.eigvalsh(visible @ hessian @ visible.T).min())
+    return float(np.linalg.eigvalsh(visible @ hessian @ visible.T).min())
+
+
+def _values(exact: ExactOracle, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = exact.hyperobjective(torch.from_numpy(phi).to(exact.true_reward.device))
+    return np.asarray(found.cpu().numpy(), dtype=np.float64)
+
+
+def _gradients(exact: ExactOracle, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = exact.hypergradient(torch.from_numpy(phi).to(exact.true_reward.device))
+    return np.asarray(found.cpu().numpy(), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The penalised lower level ``min_lambda sigma G + g`` in tabular logits, by a safeguarded Newton method.
+"""The penalised lower level ``min_lambda sigma G + g`` in logits, by a safeguarded Newton method.
 
 ``docs/theory.md`` section 3. Gradient and Hessian are analytic; steps are damped until the Hessian is
 positive definite and shortened until the objective falls.
@@ -89,9 +89,7 @@ class PenalisedLowerLevel:
         table = space.steps.T @ weighted
         by_class = law.new_zeros(replicates, space.classes.shape[0], space.steps.shape[1])
         by_class.index_add_(1, space.class_of, law[:, :, None] * space.steps)
-        pair_part = self.pair_loss.quadratic_form(
-            space.class_returns(self.reward), by_class
-        )
+        pair_part = self.pair_loss.quadratic_form(space.class_returns(self.reward), by_class)
         kl_part = space.steps.T @ (law[:, :, None] * space.discounted_steps)
         table = (
             table
@@ -108,7 +106,7 @@ class PenalisedLowerLevel:
         return jacobian.mT @ table @ jacobian - curvature
 
     def _slope(self, log_policy: Tensor, law: Tensor) -> Float[Tensor, "replicate trajectory"]:
-        """Derivative of ``h_sigma`` in each trajectory's probability."""
+        """Return the derivative of ``h_sigma`` in each trajectory's probability."""
         moments = self.pair_loss.moments(
             self.space.class_returns(self.reward), self.space.sum_by_class(law)
         )

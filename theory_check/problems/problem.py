@@ -15,6 +15,7 @@ from theory_check.errors import (
     UndeclaredTruthError,
     require_choice,
     require_positive,
+    require_positive_integer,
 )
 from theory_check.models import LinearReward, RewardModel
 
@@ -158,8 +159,7 @@ def _check_scalars(problem: Problem) -> None:
         raise InvalidArgumentError(
             "horizon", None, "pass an integer of at least 1: only episodic problems are available"
         )
-    if not isinstance(problem.horizon, int) or problem.horizon < 1:
-        raise InvalidArgumentError("horizon", problem.horizon, "pass an integer of at least 1")
+    require_positive_integer("horizon", problem.horizon)
     if not 0 < problem.discount <= 1:
         raise InvalidArgumentError(
             "discount", problem.discount, "pass a number in (0, 1] for an episodic problem"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, require_positive_integer
 from theory_check.problems.problem import Objective, Problem
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def tabular(
         raise InvalidArgumentError(
             "horizon", None, "pass an integer of at least 1: only episodic problems are available"
         )
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
-        raise InvalidArgumentError("horizon", horizon, "pass an integer of at least 1")
+    require_positive_integer("horizon", horizon)
     if segment_length != 1:
         raise InvalidArgumentError(
             "segment_length",
@@ -100,9 +99,7 @@ def tabular(
     )
 
 
-def _reference(
-    given: ArrayLike | Tensor | None, horizon: int, states: int, actions: int
-) -> Tensor:
+def _reference(given: ArrayLike | Tensor | None, horizon: int, states: int, actions: int) -> Tensor:
     if given is None:
         return torch.full((horizon, states, actions), 1 / actions, dtype=torch.float64)
     policy = _as_tensor("reference_policy", given)

@@ -95,6 +95,7 @@ class Recorder:
         )
         self._comparable = comparable_rewards(exact)
         self._rows: list[pd.DataFrame] = []
+        self._last_recorded = 0
 
     def observe(
         self,
@@ -102,22 +103,34 @@ class Recorder:
         state: SolverState,
         counts: SampleCounts,
         active: Int[Tensor, " active"],
-        *,
-        force: bool = False,
     ) -> None:
-        """Look at the replicates ``active`` after iteration ``iteration``.
+        """Look at the replicates ``active`` after iteration ``iteration``, once per iteration.
 
-        A full row is kept on the grid, or always with ``force``.
+        A full row is kept for the iterations of the grid.
         """
         if not len(active):
             return
         if self._ergodic:
             gradient = self._exact.hypergradient(state.upper[active])
             self._stationarity_sum[active.numpy()] += gradient.square().sum(-1).cpu().numpy()
-        if force or iteration in self._grid:
-            self._rows.append(self._measure(iteration, _select(state, active), counts, active))
+        if iteration in self._grid:
+            self.record(iteration, state, counts, active)
 
-    def mark(self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str) -> None:
+    def record(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Keep a full row for an iteration already observed, unless there is one."""
+        if len(active) and iteration > self._last_recorded:
+            self._rows.append(self._measure(iteration, _select(state, active), counts, active))
+            self._last_recorded = iteration
+
+    def mark(
+        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
+    ) -> None:
         """Keep a row without measurements that says why replicates stopped."""
         if not len(stopped):
             return
@@ -181,14 +194,14 @@ class Recorder:
             "lower_gap": soft_control.lower_gap(exact.dynamics, log_policy, optimal),
             "lower_gap_penalised": self._penalised_gap(state, reward),
             "reward_error": self._reward_error(reward),
-            "policy_regret": soft_control.lower_gap(exact.dynamics, log_policy, self._true_optimal),
+            "policy_regret": soft_control.lower_gap(
+                exact.dynamics, log_policy, self._true_optimal.expand_as(log_policy)
+            ),
             "min_policy_probability": log_policy.flatten(1).amin(-1).exp(),
             "ergodic_stationarity": np.nan,
         }
         if self._ergodic:
-            columns["ergodic_stationarity"] = (
-                self._stationarity_sum[active.numpy()] / iteration
-            )
+            columns["ergodic_stationarity"] = self._stationarity_sum[active.numpy()] / iteration
         return pd.DataFrame(
             {
                 name: entry.cpu().numpy() if isinstance(entry, Tensor) else entry
@@ -208,7 +221,8 @@ class Recorder:
 
     def _reward_error(self, reward: Tensor) -> Tensor:
         difference = (reward - self._exact.true_reward).flatten(1) @ self._comparable
-        return difference.square().mean(-1)
+        error: Tensor = difference.square().mean(-1)
+        return error
 
 
 def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
@@ -219,7 +233,8 @@ def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
     """
     visits = exact.space.classes
     centred = visits - visits.mean(0, keepdim=True)
-    return torch.linalg.pinv(centred) @ centred
+    projection: Tensor = torch.linalg.pinv(centred) @ centred
+    return projection
 
 
 def _squared_norm(vectors: Float[Tensor, "replicate upper"]) -> Float[Tensor, " replicate"]:

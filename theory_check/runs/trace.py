@@ -95,6 +95,9 @@ def run(
     replicate_seeds = _checked_seeds(seeds)
     require_positive_integer("iterations", iterations)
     require_positive("initial_scale", initial_scale)
+    grid = recording_grid(iterations, points_per_decade)
+    if sample_budget is not None:
+        require_positive_integer("sample_budget", sample_budget)
     exact = ExactOracle(problem, enumeration_budget=enumeration_budget, device=device)
     oracle = SampledOracle(
         problem,
@@ -109,7 +112,7 @@ def run(
         information,
         solver,
         replicate_seeds,
-        recording_grid(iterations, points_per_decade),
+        grid,
         ergodic=ergodic,
     )
     upper = initial_upper(replicate_seeds, exact.reward_model.parameters, initial_scale)
@@ -135,13 +138,16 @@ def iterate(
     full row for the last completed iteration where that was not on the grid, and a row that says so.
     """
     active = torch.arange(state.upper.shape[0])
+    completed = counts()
     for iteration in range(1, iterations + 1):
         try:
             following = solver.step(oracle, state)
         except SampleBudgetExhausted:
+            recorder.record(iteration - 1, state, completed, active)
             recorder.mark(iteration, counts(), active, "budget exhausted")
             break
         state = following
+        completed = counts()
         finite = _finite(state)[active]
         recorder.mark(iteration, counts(), active[~finite], "diverged")
         active = active[finite]

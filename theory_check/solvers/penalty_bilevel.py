@@ -12,8 +12,8 @@ from typing import ClassVar, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import require_choice, require_positive, require_positive_integer
 from theory_check.bilevel import BilevelOracle, Coupling
+from theory_check.errors import require_choice, require_positive, require_positive_integer
 
 
 @dataclass(frozen=True, eq=False)

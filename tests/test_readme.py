@@ -1,0 +1,54 @@
+"""The README's example runs as printed, and its numbers are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import theory_check as tc
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    value = float(re.search(r"true reward: (\S+)", printed)[1])  # type: ignore[index]
+    quoted = float(re.search(r"it is not \((\S+) there\)", README)[1])  # type: ignore[index]
+    assert value == pytest.approx(quoted, abs=5e-4)
+    table = names["trace"].table  # type: ignore[attr-defined]
+    assert set(table["seed"]) == {0, 1, 2, 3}
+    assert table["iteration"].max() == 100
+
+
+def test_the_two_sentences_about_the_objectives() -> None:
+    gradients = {
+        objective: tc.ExactOracle(problem).hypergradient(problem.true_parameters).norm().item()
+        for objective in ("excess_risk", "cross_entropy")
+        for problem in [
+            tc.problems.garnet(
+                states=3,
+                actions=2,
+                horizon=3,
+                features=4,
+                kl_weight=0.5,
+                objective=objective,
+                seed=0,
+            )
+        ]
+    }
+    assert gradients["excess_risk"] < 1e-12
+    assert gradients["cross_entropy"] > 1e-2
+
+
+def test_every_linked_file_exists() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert len(links) >= 5
+    for link in links:
+        assert (ROOT / link).exists(), link
