@@ -45,8 +45,10 @@ def trajectory_frequencies(states: NDArray[np.uint64], law: Floats, draws: int) 
             frequencies[replicate] = np.nan
         elif draws <= DRAWS_PER_OUTCOME * outcomes:
             cumulative = np.cumsum(row)
+            guide = _guide(cumulative)
             for _ in range(draws):
-                frequencies[replicate, _index(states[replicate], cumulative)] += 1.0 / draws
+                index = _index(states[replicate], cumulative, guide)
+                frequencies[replicate, index] += 1.0 / draws
         else:
             suffix = _suffix_sums(row)
             left = draws
@@ -121,9 +123,10 @@ def labelled_pair_sums(
 def _add_indexed_pairs(state, law, scores, draws, excess, sums):  # type: ignore[no-untyped-def]
     _, _, true_returns, true_powers = scores
     cumulative = np.cumsum(law)
+    guide = _guide(cumulative)
     for _ in range(draws):
-        first = _index(state, cumulative)
-        second = _index(state, cumulative)
+        first = _index(state, cumulative, guide)
+        second = _index(state, cumulative, guide)
         if next_uniform(state) < _beats(true_returns, true_powers, first, second):
             _add_pair(first, second, 1.0 / draws, scores, excess, sums)
         else:
@@ -202,9 +205,31 @@ def _log_loss(returns, winner, loser):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _index(state, cumulative):  # type: ignore[no-untyped-def]
-    target = next_uniform(state) * cumulative[-1]
-    return np.searchsorted(cumulative, target, side="right")
+def _guide(cumulative):  # type: ignore[no-untyped-def]
+    """Return where to start looking for each of equally spaced targets.
+
+    Inverting a distribution then takes a bounded number of steps on average (Chen and Asau 1974).
+    """
+    outcomes = cumulative.size
+    guide = np.empty(outcomes, dtype=np.int64)
+    outcome = 0
+    for cell in range(outcomes):
+        target = cumulative[-1] * cell / outcomes
+        while cumulative[outcome] <= target and outcome < outcomes - 1:
+            outcome += 1
+        guide[cell] = outcome
+    return guide
+
+
+@numba.njit(cache=True, error_model="numpy", forceinline=True)
+def _index(state, cumulative, guide):  # type: ignore[no-untyped-def]
+    """Draw an index from the law whose running sums are ``cumulative``."""
+    uniform = next_uniform(state)
+    target = uniform * cumulative[-1]
+    index = guide[int(uniform * guide.size)]
+    while cumulative[index] <= target and index < cumulative.size - 1:
+        index += 1
+    return index
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -46,6 +46,8 @@ class Problem:
         Discount ``gamma`` in (0, 1].
     kl_weight
         KL weight ``beta`` > 0.
+    segment_length
+        Steps of a compared segment; 1 for an episodic problem, which compares whole trajectories.
     objective
         ``"cross_entropy"`` or ``"excess_risk"``.
     reference_policy
@@ -64,6 +66,7 @@ class Problem:
     objective: Objective
     reference_policy: Float[Tensor, "h s a"]
     name: str
+    segment_length: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what is not a problem, before any work."""
