@@ -55,8 +55,8 @@ def _draw_runs(axes: Axes, judged: list[RateVerdict]) -> None:
     axes.loglog(steps, 30 / steps, color="0.35", linestyle=":", linewidth=1.3)
     axes.annotate(
         r"a power law, $\propto k^{-1}$, is a straight line",
-        (3000, 30 / 3000),
-        xytext=(0, 12),
+        (3000, 30 / 3),
+        xytext=(0, 0),
         textcoords="offset points",
         fontsize=6.5,
         color="0.25",
