@@ -9,8 +9,9 @@ from helpers.generators import random_log_policy, random_point, random_problem
 from helpers.statistics import assert_mean
 
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
+from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.sampled import SampleCounts, SampledOracle
+from theory_check.oracles.sampled import SampledOracle
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 

@@ -24,11 +24,12 @@ from torch import Tensor
 from theory_check.bilevel import BilevelOracle
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
+from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.sampled import SampleCounts
+from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
 from theory_check.problems import Problem, tabular
 from theory_check.recording.columns import COLUMNS
-from theory_check.recording.recorder import Recorder, comparable_rewards, recording_grid
+from theory_check.recording.recorder import Recorder, recording_grid
 from theory_check.runs.trace import iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 
@@ -124,7 +125,9 @@ def record(
     problem, solver = two_arms(), Scripted(states)
     exact = ExactOracle(problem)
     information = ExactInformation(problem)
-    recorder = Recorder(exact, information, solver, seeds, grid)
+    recorder = Recorder(
+        RLHFTruth(exact, information.policy_model), information, solver, seeds, grid
+    )
     count = 0
 
     def counts() -> SampleCounts:
@@ -251,7 +254,9 @@ def test_the_three_errors_add_up_and_are_what_they_are_called() -> None:
         for k in (1, 2)
     )
     state = PenaltyState(phi, phi, one, two, estimate=random_point(5, problem, 2))
-    recorder = Recorder(exact, information, solver, [0, 1], frozenset({1}))
+    recorder = Recorder(
+        RLHFTruth(exact, information.policy_model), information, solver, [0, 1], frozenset({1})
+    )
     split = recorder.split_error(state)
     total = split.penalty_bias + split.inner_error + split.sampling_error
     scale = max(part.abs().max() for part in (total, split.inner_error, split.sampling_error))
@@ -312,7 +317,9 @@ def test_an_unknown_optimum_is_computed_for_the_gap() -> None:
     upper = random_point(1, problem, 1)
     lower = exact.optimal_policy(upper).flatten(1)
     solver = Scripted(())
-    recorder = Recorder(exact, information, solver, [0], frozenset({1}))
+    recorder = Recorder(
+        RLHFTruth(exact, information.policy_model), information, solver, [0], frozenset({1})
+    )
     state = ScriptedState(upper, lower, None, upper, upper)
     recorder.observe(1, state, SampleCounts(), torch.arange(1))
     row = recorder.table().iloc[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,45 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import (
-    InvalidArgumentError,
-    SampleBudgetExhausted,
-    require_positive_integer,
-)
+from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.bilevel import RLHFOracle
+from theory_check.oracles.counts import SampleCounter, SampleCounts, stream_entropy
 from theory_check.problems import Problem
-
-
-@dataclass(frozen=True)
-class SampleCounts:
-    """Samples drawn so far by each replicate.
-
-    Attributes
-    ----------
-    env_steps
-        Environment steps.
-    trajectories
-        Rollouts, those that were compared included.
-    labels
-        Preference labels.
-    """
-
-    env_steps: int = 0
-    trajectories: int = 0
-    labels: int = 0
-
-    @property
-    def samples(self) -> int:
-        """Trajectories plus labels: "samples" in a complexity claim."""
-        return self.trajectories + self.labels
-
-
-def stream_entropy(purpose: str, seed: int) -> int:
-    """Hash the named axes that should change randomness into generator entropy."""
-    digest = hashlib.sha256(f"{purpose}|{seed}".encode()).digest()
-    return int.from_bytes(digest[:16], "little")
 
 
 class SampledOracle(RLHFOracle):
@@ -85,10 +50,7 @@ class SampledOracle(RLHFOracle):
         super().__init__(problem, **options)
         if len(seeds) == 0 or len(set(seeds)) != len(seeds):
             raise InvalidArgumentError("seeds", list(seeds), "pass distinct seeds, at least one")
-        if sample_budget is not None:
-            require_positive_integer("sample_budget", sample_budget)
-        self.sample_budget = sample_budget
-        self.counts = SampleCounts()
+        self._counter = SampleCounter(problem.horizon, sample_budget)
         self._replicates = len(seeds)
         self._trajectory_streams = np.concatenate(
             [
@@ -101,12 +63,17 @@ class SampledOracle(RLHFOracle):
         )
         self._true_returns = np.ascontiguousarray(self.true_returns.cpu().numpy())
 
+    @property
+    def counts(self) -> SampleCounts:
+        """Samples each replicate has drawn so far."""
+        return self._counter.counts
+
     def _trajectory_weights(
         self, log_policy: Float[Tensor, "replicate h s a"], samples: int
     ) -> Float[Tensor, "replicate trajectory"]:
         # Two policies stacked (lambda, then lambda') cost a replicate two batches.
         batches = log_policy.shape[0] // self._replicates
-        self._count(trajectories=batches * samples, labels=0)
+        self._counter.add(trajectories=batches * samples, labels=0)
         law = self.space.probabilities(log_policy)
         drawn = trajectory_frequencies(
             self._trajectory_streams[: law.shape[0]], law.cpu().numpy(), samples
@@ -119,7 +86,7 @@ class SampledOracle(RLHFOracle):
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        self._count(trajectories=2 * samples, labels=samples)
+        self._counter.add(trajectories=2 * samples, labels=samples)
         law = self.space.probabilities(log_policy)
         losses, residuals = labelled_pair_sums(
             self._pair_streams,
@@ -130,17 +97,3 @@ class SampledOracle(RLHFOracle):
             self.excess,
         )
         return torch.from_numpy(losses).to(law.device), torch.from_numpy(residuals).to(law.device)
-
-    def _count(self, *, trajectories: int, labels: int) -> None:
-        counts = SampleCounts(
-            env_steps=self.counts.env_steps + trajectories * self.space.horizon,
-            trajectories=self.counts.trajectories + trajectories,
-            labels=self.counts.labels + labels,
-        )
-        if self.sample_budget is not None and counts.samples > self.sample_budget:
-            raise SampleBudgetExhausted(
-                f"sample_budget: {self.sample_budget} allows no further "
-                f"{trajectories + labels} samples after {self.counts.samples}; raise the budget or "
-                "lower the batch sizes"
-            )
-        self.counts = counts

@@ -8,17 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import Solver, SolverState
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
 from theory_check.errors import require_positive_integer
-from theory_check.oracles import soft_control
-from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.optimum import optimal_hyperobjective
-from theory_check.oracles.sampled import SampleCounts
+from theory_check.oracles.counts import SampleCounts
 from theory_check.recording.columns import COLUMNS
 
 
@@ -57,8 +52,8 @@ class Recorder:
 
     Parameters
     ----------
-    exact
-        Exact oracle of the problem.
+    truth
+        What is exactly known of the problem.
     information
         The bilevel interface with exact expectations, for the models the solver uses.
     solver
@@ -74,26 +69,22 @@ class Recorder:
 
     def __init__(
         self,
-        exact: ExactOracle,
-        information: ExactInformation,
+        truth: BilevelTruth,
+        information: BilevelOracle,
         solver: Solver,
         seeds: Sequence[int],
         grid: frozenset[int],
         *,
         ergodic: bool = True,
     ) -> None:
-        self._exact = exact
+        self._truth = truth
         self._information = information
         self._solver = solver
         self._seeds = np.array(seeds)
         self._grid = grid
         self._ergodic = ergodic
         self._stationarity_sum = np.zeros(len(seeds))
-        self._optimum = optimal_hyperobjective(exact)
-        self._true_optimal = soft_control.optimal_log_policy(
-            exact.dynamics, exact.true_reward[None]
-        )
-        self._comparable = comparable_rewards(exact)
+        self._optimum = truth.optimal_hyperobjective
         self._rows: list[pd.DataFrame] = []
         self._last_recorded = 0
 
@@ -111,7 +102,7 @@ class Recorder:
         if not len(active):
             return
         if self._ergodic:
-            gradient = self._exact.hypergradient(state.upper[active])
+            gradient = self._truth.hypergradient(state.upper[active])
             self._stationarity_sum[active.numpy()] += gradient.square().sum(-1).cpu().numpy()
         if iteration in self._grid:
             self.record(iteration, state, counts, active)
@@ -148,7 +139,7 @@ class Recorder:
 
     def split_error(self, state: SolverState) -> ErrorSplit:
         """Split the error of ``state.estimate``; all replicates of ``state`` must be finite."""
-        gradient = self._exact.hypergradient(state.upper)
+        gradient = self._truth.hypergradient(state.upper)
         surrogate = self._surrogate_gradient(state, gradient)
         expected = self._solver.hypergradient_estimate(self._information, state)
         return ErrorSplit(
@@ -161,12 +152,7 @@ class Recorder:
     def _surrogate_gradient(self, state: SolverState, gradient: Tensor) -> Tensor:
         """``∇Phi_sigma``; NaN for replicates whose inner problem is not certified."""
         sigma = self._solver.penalty
-        if sigma is None:
-            return gradient
-        reward = self._exact.reward_model.table(state.upper)
-        solution = self._exact.solve_penalised(reward, sigma)
-        surrogate = self._exact.penalty_gradient_at(state.upper, solution.log_policy, sigma)
-        return torch.where(solution.certified[:, None], surrogate, torch.nan)
+        return gradient if sigma is None else self._truth.surrogate_gradient(state.upper, sigma)
 
     def _measure(
         self,
@@ -175,30 +161,22 @@ class Recorder:
         counts: SampleCounts,
         active: Int[Tensor, " active"],
     ) -> pd.DataFrame:
-        exact = self._exact
         split = self.split_error(state)
-        reward = exact.reward_model.table(state.upper)
-        log_policy = self._information.policy_model.table(state.lower)
-        optimal = soft_control.optimal_log_policy(exact.dynamics, reward)
-        value = exact.evaluate_upper(reward, optimal).value
-        columns: dict[str, Any] = _counters(iteration, counts) | {"status": "ok"}
+        value = self._truth.hyperobjective(state.upper)
+        columns: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
+        columns |= _counters(iteration, counts) | {"status": "ok"}
+        columns |= self._truth.diagnostics(
+            state.upper, state.lower, state.lower_penalised, self._solver.penalty
+        )
         columns |= {
             "seed": self._seeds[active.numpy()],
             "hyperobjective": value,
             "optimality_gap": value - self._optimum,
-            "stationarity": _squared_norm(exact.hypergradient(state.upper)),
+            "stationarity": _squared_norm(self._truth.hypergradient(state.upper)),
             "hypergradient_error": _squared_norm(split.hypergradient_error),
             "penalty_bias": _squared_norm(split.penalty_bias),
             "inner_error": _squared_norm(split.inner_error),
             "sampling_error": _squared_norm(split.sampling_error),
-            "lower_gap": soft_control.lower_gap(exact.dynamics, log_policy, optimal),
-            "lower_gap_penalised": self._penalised_gap(state, reward),
-            "reward_error": self._reward_error(reward),
-            "policy_regret": soft_control.lower_gap(
-                exact.dynamics, log_policy, self._true_optimal.expand_as(log_policy)
-            ),
-            "min_policy_probability": log_policy.flatten(1).amin(-1).exp(),
-            "ergodic_stationarity": np.nan,
         }
         if self._ergodic:
             columns["ergodic_stationarity"] = self._stationarity_sum[active.numpy()] / iteration
@@ -208,33 +186,6 @@ class Recorder:
                 for name, entry in columns.items()
             }
         )
-
-    def _penalised_gap(self, state: SolverState, reward: Tensor) -> Tensor:
-        sigma = self._solver.penalty
-        if sigma is None or state.lower_penalised is None:
-            return torch.full((reward.shape[0],), torch.nan, dtype=reward.dtype)
-        solution = self._exact.solve_penalised(reward, sigma)
-        level = self._exact.penalised_level(reward, sigma)
-        here = self._information.policy_model.table(state.lower_penalised)
-        gap = level.value(here) - level.value(solution.log_policy)
-        return torch.where(solution.certified, gap, torch.nan)
-
-    def _reward_error(self, reward: Tensor) -> Tensor:
-        difference = (reward - self._exact.true_reward).flatten(1) @ self._comparable
-        error: Tensor = difference.square().mean(-1)
-        return error
-
-
-def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
-    """Return the projection onto reward changes that some comparison can see.
-
-    Comparisons see a reward only through differences of returns, so the gauge is the null space of
-    the centred matrix of discounted visits (``docs/theory.md`` section 1).
-    """
-    visits = exact.space.classes
-    centred = visits - visits.mean(0, keepdim=True)
-    projection: Tensor = torch.linalg.pinv(centred) @ centred
-    return projection
 
 
 def _squared_norm(vectors: Float[Tensor, "replicate upper"]) -> Float[Tensor, " replicate"]:

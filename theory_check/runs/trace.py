@@ -18,9 +18,8 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.sampled import SampleCounts, SampledOracle, stream_entropy
+from theory_check.oracles.counts import SampleCounts, stream_entropy
+from theory_check.oracles.instruments import instruments_for
 from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.recorder import Recorder, recording_grid
@@ -98,26 +97,19 @@ def run(
     grid = recording_grid(iterations, points_per_decade)
     if sample_budget is not None:
         require_positive_integer("sample_budget", sample_budget)
-    exact = ExactOracle(problem, enumeration_budget=enumeration_budget, device=device)
-    oracle = SampledOracle(
+    instruments = instruments_for(
         problem,
         replicate_seeds,
         sample_budget=sample_budget,
-        space=exact.space,
+        enumeration_budget=enumeration_budget,
         device=device,
     )
-    information = ExactInformation(problem, space=exact.space, device=device)
+    oracle = instruments.sampled
     recorder = Recorder(
-        exact,
-        information,
-        solver,
-        replicate_seeds,
-        grid,
-        ergodic=ergodic,
+        instruments.truth, instruments.information, solver, replicate_seeds, grid, ergodic=ergodic
     )
-    upper = initial_upper(replicate_seeds, exact.reward_model.parameters, initial_scale)
-    lower = oracle.policy_model.initial(exact.dynamics.log_reference, len(replicate_seeds))
-    state = solver.init(upper.to(device), lower)
+    upper = initial_upper(replicate_seeds, instruments.upper_parameters, initial_scale)
+    state = solver.init(upper.to(device), instruments.initial_lower(len(replicate_seeds)))
     final = iterate(solver, oracle, state, iterations, recorder, lambda: oracle.counts, progress)
     return Trace(table=recorder.table(), final_upper=final.next_upper)
 

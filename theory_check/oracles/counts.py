@@ -1,0 +1,77 @@
+"""The three counters of samples, their budget, and the streams they are drawn from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from theory_check.errors import SampleBudgetExhausted, require_positive_integer
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """Samples drawn so far by each replicate.
+
+    Attributes
+    ----------
+    env_steps
+        Environment steps.
+    trajectories
+        Rollouts, those that were compared included.
+    labels
+        Preference labels.
+    """
+
+    env_steps: int = 0
+    trajectories: int = 0
+    labels: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Trajectories plus labels: "samples" in a complexity claim."""
+        return self.trajectories + self.labels
+
+
+class SampleCounter:
+    """Counts samples where they are drawn, and refuses those beyond a budget.
+
+    Parameters
+    ----------
+    horizon
+        Environment steps of one trajectory.
+    budget
+        Largest number of samples (trajectories plus labels) of a replicate; None for no limit.
+    """
+
+    def __init__(self, horizon: int, budget: int | None) -> None:
+        if budget is not None:
+            require_positive_integer("sample_budget", budget)
+        self.budget = budget
+        self.counts = SampleCounts()
+        self._horizon = horizon
+
+    def add(self, *, trajectories: int, labels: int) -> None:
+        """Count samples that are about to be drawn.
+
+        Raises
+        ------
+        SampleBudgetExhausted
+            If they would exceed the budget; nothing is counted then.
+        """
+        counts = SampleCounts(
+            env_steps=self.counts.env_steps + trajectories * self._horizon,
+            trajectories=self.counts.trajectories + trajectories,
+            labels=self.counts.labels + labels,
+        )
+        if self.budget is not None and counts.samples > self.budget:
+            raise SampleBudgetExhausted(
+                f"sample_budget: {self.budget} allows no further {trajectories + labels} samples "
+                f"after {self.counts.samples}; raise the budget or lower the batch sizes"
+            )
+        self.counts = counts
+
+
+def stream_entropy(purpose: str, seed: int) -> int:
+    """Hash the named axes that should change randomness into generator entropy."""
+    digest = hashlib.sha256(f"{purpose}|{seed}".encode()).digest()
+    return int.from_bytes(digest[:16], "little")

@@ -1,0 +1,84 @@
+"""The instruments of a run: what the solver samples from, and what the recorder knows.
+
+A kind of problem is a class in ``problems`` and a subclass of :class:`Instruments` in this room, found by
+being here.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import BilevelOracle, BilevelTruth
+from theory_check.discovery import classes
+from theory_check.errors import InvalidArgumentError
+from theory_check.oracles.counts import SampleCounts
+
+
+class CountingOracle(BilevelOracle, Protocol):
+    """A sampled oracle: the bilevel interface, with its counters."""
+
+    @property
+    def counts(self) -> SampleCounts:
+        """Samples each replicate has drawn so far."""
+        ...
+
+
+class Instruments(ABC):
+    """Oracles of one problem for a batch of replicates.
+
+    Attributes
+    ----------
+    problem_type
+        Class of the problems these instruments are for.
+    truth, sampled, information
+        What the recorder knows, what the solver samples from, and the same with exact expectations.
+    upper_parameters
+        Number of upper parameters of a replicate.
+    """
+
+    problem_type: ClassVar[type]
+
+    truth: BilevelTruth
+    sampled: CountingOracle
+    information: BilevelOracle
+    upper_parameters: int
+
+    @abstractmethod
+    def __init__(
+        self,
+        problem: Any,
+        seeds: Sequence[int],
+        *,
+        sample_budget: int | None,
+        enumeration_budget: int,
+        device: torch.device | str,
+    ) -> None: ...
+
+    @abstractmethod
+    def initial_lower(self, replicates: int) -> Float[Tensor, "replicate lower"]:
+        """Return where the lower variables start."""
+
+
+def instruments_for(problem: object, seeds: Sequence[int], **options: Any) -> Instruments:
+    """Return the instruments for ``problem``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If no instruments are known for this kind of problem.
+    """
+    # The base class is abstract on purpose: it only names what is searched for.
+    found = classes(sys.modules[__package__], Instruments, "problem_type")  # type: ignore[type-abstract]
+    for kind, instruments in found.items():
+        if isinstance(problem, kind):  # type: ignore[arg-type]
+            return instruments(problem, seeds, **options)
+    raise InvalidArgumentError(
+        "problem", f"a {type(problem).__name__}", "pass a problem built by theory_check.problems"
+    )

@@ -1,0 +1,47 @@
+"""Instruments of RLHF problems: sampled and exact oracles over one enumeration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.instruments import Instruments
+from theory_check.oracles.rlhf_truth import RLHFTruth
+from theory_check.oracles.sampled import SampledOracle
+from theory_check.problems import Problem
+
+
+class RLHFInstruments(Instruments):
+    """Oracles of an RLHF problem; see :class:`Instruments`."""
+
+    problem_type: ClassVar[type] = Problem
+
+    def __init__(
+        self,
+        problem: Problem,
+        seeds: Sequence[int],
+        *,
+        sample_budget: int | None,
+        enumeration_budget: int,
+        device: torch.device | str,
+    ) -> None:
+        exact = ExactOracle(problem, enumeration_budget=enumeration_budget, device=device)
+        sampled = SampledOracle(
+            problem, seeds, sample_budget=sample_budget, space=exact.space, device=device
+        )
+        self.sampled = sampled
+        self.information = ExactInformation(problem, space=exact.space, device=device)
+        self.truth = RLHFTruth(exact, sampled.policy_model)
+        self.upper_parameters = exact.reward_model.parameters
+        self._policy_model = sampled.policy_model
+        self._log_reference = exact.dynamics.log_reference
+
+    def initial_lower(self, replicates: int) -> Float[Tensor, "replicate lower"]:
+        """Return the parameters of the reference policy."""
+        return self._policy_model.initial(self._log_reference, replicates)
