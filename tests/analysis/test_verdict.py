@@ -106,7 +106,7 @@ def test_floor_blocks_agreement_unless_the_statement_has_one() -> None:
     verdict = judge_power_rate(RATE, rows, "bandit")
     assert verdict.status == "inconclusive"
     assert "floor" in verdict.reason
-    assert judge_power_rate(replace(RATE, allows_floor=True), rows, "bandit").status == "tight"
+    assert judge_power_rate(replace(RATE, floor="allowed"), rows, "bandit").status == "tight"
 
 
 def test_rounding_floor_does_not_block() -> None:

@@ -75,7 +75,7 @@ def test_declaration_is_complete(name: str) -> None:
     assert len({rate.name for rate in claim.rates}) == len(claim.rates)
     for rate in claim.rates:
         for column in (rate.x, rate.y, *rate.where):
-            assert re.fullmatch(r"[a-z][a-z0-9_]*", column)
+            assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?", column)
             assert column not in ("problem", "seed", "status")
         assert rate.x_symbol.startswith("$")
         assert rate.y_symbol.startswith("$")

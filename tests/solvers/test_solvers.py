@@ -19,6 +19,13 @@ from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 
 # A new solver adds its smallest sensible arguments here; without them its tests fail.
 MINIMAL: dict[str, dict[str, Any]] = {
+    "alternating": {
+        "inner_steps": 10,
+        "inner_step_size": 0.4,
+        "step_size": 0.1,
+        "trajectories": 50,
+        "pairs": 50,
+    },
     "penalty-bilevel": {
         "sigma": 0.2,
         "inner_steps": 10,

@@ -237,6 +237,9 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
     low, high = sorted((sign * numbers["low"], sign * numbers["high"]))
     target = sign * rate.exponent
     end = f"a floor near {fit.floor_level:.2g}" if fit.floor else "the burn-in"
+    level = fit.floor_level if fit.floor_level is not None else 0.0
+    if rate.floor == "refutes" and fit.floor and level > ROUNDING_LEVEL * largest:
+        return "violated", f"the decay ends at {end}, which the statement rules out"
     if fit.lack_of_fit.rejected:
         return "inconclusive", (
             "lack of fit, local exponents vary by "
@@ -258,10 +261,8 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
         )
     if high < target - rate.resolution:
         return "violated", "the whole interval is worse than predicted"
-    if fit.floor and not rate.allows_floor:
-        level = fit.floor_level if fit.floor_level is not None else 0.0
-        if level > ROUNDING_LEVEL * largest:
-            return "inconclusive", f"{end} ends the decay, and the statement has no floor"
+    if fit.floor and rate.floor != "allowed" and level > ROUNDING_LEVEL * largest:
+        return "inconclusive", f"{end} ends the decay, and the statement has no floor"
     if low > target + rate.resolution:
         return "faster", "the whole interval is better than predicted"
     widest = WIDEST_INTERVAL * max(1.0, abs(rate.exponent))

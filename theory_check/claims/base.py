@@ -44,9 +44,10 @@ class PowerRate:
         Labels for figures, in mathtext.
     where
         Rows of the table that this rate is about: column name to required value.
-    allows_floor
-        Whether the statement itself has an additive constant, so that a curve which flattens at
-        the limit does not speak against it.
+    floor
+        What a curve that flattens at the limit means: ``"allowed"`` where the statement has a
+        floor of its own, ``"unjudged"`` where it has none but the experiment may (rounding, a
+        batch size), ``"refutes"`` where the experiment leaves no other explanation.
     """
 
     name: str
@@ -61,7 +62,7 @@ class PowerRate:
     x_symbol: str
     y_symbol: str
     where: Mapping[str, object] = field(default_factory=dict)
-    allows_floor: bool = False
+    floor: Literal["allowed", "unjudged", "refutes"] = "unjudged"
 
 
 @dataclass(frozen=True)

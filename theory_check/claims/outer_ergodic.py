@@ -25,7 +25,7 @@ CLAIM = Claim(
             y_units="squared norm",
             x_symbol=r"$1/T$",
             y_symbol=r"$\frac{1}{T}\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",
-            allows_floor=True,
+            floor="allowed",
         ),
     ),
 )

@@ -1,0 +1,212 @@
+"""Contract of the closed-form problems: every formula against minimisation and finite differences."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, stats
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedFormOracle
+from theory_check.problems import families, quadratic, quartic
+from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.runs.trace import run
+from theory_check.solvers import PenaltyBilevel
+
+# A new closed-form family adds its values of f and g here; without them its tests fail.
+VALUES = {
+    "quadratic": (
+        lambda p, x, y: (
+            0.5 * np.sum((p.directions.numpy() @ y - p.target.numpy()) ** 2) + 0.05 * np.sum(x**2)
+        ),
+        lambda p, x, y: (
+            0.5
+            * np.sum(
+                p.curvatures.numpy() * (p.directions.numpy() @ y - p.response.numpy() @ x) ** 2
+            )
+        ),
+    ),
+    "quartic": (
+        lambda p, x, y: 0.5 * float(y[0] ** 2),
+        lambda p, x, y: float((y[0] - x[0]) ** 4),
+    ),
+}
+CLOSED_FORM = sorted(
+    name
+    for name, family in families().items()
+    if str(inspect.signature(family).return_annotation) not in ("Problem", "<class 'Problem'>")
+)
+FAMILIES = pytest.mark.parametrize("name", CLOSED_FORM)
+
+
+def points(problem: ClosedFormProblem, count: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(count, problem.upper_parameters, generator=generator, dtype=torch.float64)
+    y = torch.randn(count, problem.lower_parameters, generator=generator, dtype=torch.float64)
+    return x + torch.sign(x), y  # the quartic has no bias at 0 to speak of
+
+
+def test_both_controls_are_found() -> None:
+    assert CLOSED_FORM == ["quadratic", "quartic"]
+
+
+@FAMILIES
+def test_gradients_are_those_of_the_values(name: str) -> None:
+    f, g = VALUES[name]
+    problem = families()[name]()
+    for x, y in zip(*(part.numpy() for part in points(problem)), strict=True):
+        batch = torch.from_numpy(x)[None], torch.from_numpy(y)[None]
+        analytic = (*problem.upper_gradients(*batch), *problem.lower_gradients(*batch))
+        # Central differences, step 1e-5: truncation 1e-10 times third derivatives below 200.
+        for value, pair in ((f, analytic[:2]), (g, analytic[2:])):
+            for part, found in enumerate(pair):
+                for index in range(found.shape[1]):
+                    moved = [[x.copy(), y.copy()], [x.copy(), y.copy()]]
+                    moved[0][part][index] += 1e-5
+                    moved[1][part][index] -= 1e-5
+                    slope = (value(problem, *moved[0]) - value(problem, *moved[1])) / 2e-5
+                    assert found[0, index].item() == pytest.approx(slope, abs=1e-7)
+
+
+@FAMILIES
+@pytest.mark.parametrize("sigma", [0.5, 0.01])
+def test_penalised_quantities_by_numerical_minimisation(name: str, sigma: float) -> None:
+    f, g = VALUES[name]
+    problem = families()[name]()
+    x, _ = points(problem)
+    minimiser = problem.penalised_minimiser(x, sigma)
+    in_upper = problem.upper_gradients(x, minimiser)[1]
+    in_lower = problem.lower_gradients(x, minimiser)[1]
+    assert (sigma * in_upper + in_lower).abs().max() < 1e-12
+
+    def penalised(at: np.ndarray) -> float:
+        found = optimize.minimize(
+            lambda y: sigma * f(problem, at, y) + g(problem, at, y),
+            np.full(problem.lower_parameters, 0.1),
+            method="BFGS",
+            options={"gtol": 1e-10},
+        )
+        return float(found.fun) / sigma  # min g = 0 in both families
+
+    gradient = problem.surrogate_gradient(x, sigma)
+    for row, at in enumerate(x.numpy()):
+        for index in range(problem.upper_parameters):
+            step = np.zeros_like(at)
+            step[index] = 1e-3
+            slope = (penalised(at + step) - penalised(at - step)) / 2e-3
+            assert gradient[row, index].item() == pytest.approx(slope, abs=2e-4)
+
+
+@FAMILIES
+def test_hypergradient_and_optimum(name: str) -> None:
+    f, _ = VALUES[name]
+    problem = families()[name]()
+    x, y = points(problem)
+    for row, at in enumerate(x.numpy()):
+        lower = problem.lower_minimiser(x)[row].numpy()
+        assert problem.hyperobjective(x)[row].item() == pytest.approx(f(problem, at, lower))
+    for index in range(problem.upper_parameters):
+        step = torch.zeros_like(x)
+        step[:, index] = 1e-4
+        slope = (problem.hyperobjective(x + step) - problem.hyperobjective(x - step)) / 2e-4
+        assert torch.allclose(problem.hypergradient(x)[:, index], slope, atol=1e-9)
+    best = optimize.minimize(
+        lambda at: problem.hyperobjective(torch.from_numpy(at)[None]).item(), x[0].numpy()
+    )
+    assert best.fun == pytest.approx(problem.optimal_hyperobjective, abs=1e-8)
+    assert (problem.lower_gap(x, problem.lower_minimiser(x)).abs() < 1e-12).all()
+    assert (problem.lower_gap(x, y) > 0).all()
+
+
+def test_the_lower_hessian_of_the_quadratic_is_rank_deficient() -> None:
+    problem = quadratic(upper=3, lower=5, rank=2)
+    hessian = (problem.directions.T * problem.curvatures) @ problem.directions
+    eigenvalues = torch.linalg.eigvalsh(hessian)
+    assert (eigenvalues[:3].abs() < 1e-12).all()
+    assert (eigenvalues[3:] >= 0.5 - 1e-12).all()
+
+
+def test_the_quartic_bias_has_exponent_one_third() -> None:
+    problem = quartic()
+    x = torch.tensor([[1.0], [-2.0]]).double()
+    for sigma in (1e-6, 1e-9):
+        bias = (problem.surrogate_gradient(x, sigma) - problem.hypergradient(x)).abs()
+        leading = (sigma * x.abs() / 4) ** (1 / 3)
+        # y = x - d with 4 d³ = sigma (|x| - d): relative correction -d / (3 |x|).
+        assert torch.allclose(bias / leading, 1 - leading / (3 * x.abs()), atol=1e-4)
+
+
+def test_noise_has_the_stated_moments_and_cancels_when_shared() -> None:
+    """Mean and variance over 4000 draws; false alarm 1e-6 over all components (normal)."""
+    problem = quadratic(noise=2.0)
+    x, y = points(problem, 1)
+    near = y + 1e-3
+    oracle = SampledClosedFormOracle(problem, [0])
+    exact = ClosedFormOracle(problem)
+    draws, samples = 4000, 25
+    found = torch.cat([oracle.lower_gradient(x, y, samples) for _ in range(draws)])
+    expected = exact.lower_gradient(x, y, samples)
+    deviation = 2.0 / math.sqrt(samples) * math.sqrt(1 + y.square().sum().item())
+    limit = stats.norm.isf(1e-6 / (4 * problem.lower_parameters))
+    assert ((found.mean(0) - expected).abs() < limit * deviation / math.sqrt(draws)).all()
+    ratio = found.var(0) / deviation**2
+    assert ((ratio - 1).abs() < limit * math.sqrt(2 / draws)).all()
+    shared = oracle.penalty_difference(x, y, near, samples, "shared")
+    independent = oracle.penalty_difference(x, y, near, samples, "independent")
+    target = exact.penalty_difference(x, y, near, samples, "shared")
+    assert (shared - target).norm() < 0.05 * (independent - target).norm()
+
+
+def test_counters_seeds_and_replicates() -> None:
+    problem = quadratic()
+    x, y = points(problem, 2)
+    oracle = SampledClosedFormOracle(problem, [3, 4])
+    oracle.lower_gradients(x, y, y, 7, "independent")
+    assert (oracle.counts.trajectories, oracle.counts.labels) == (14, 0)
+    oracle.lower_gradients(x, y, y, 7, "shared")
+    oracle.upper_gradients(x, y, 5)
+    assert (oracle.counts.trajectories, oracle.counts.env_steps, oracle.counts.labels) == (
+        21,
+        21,
+        5,
+    )
+    together = SampledClosedFormOracle(problem, [3, 4]).lower_gradient(x, y, 9)
+    alone = SampledClosedFormOracle(problem, [4]).lower_gradient(x[1:], y[1:], 9)
+    assert torch.allclose(together[1:], alone, rtol=1e-12)
+    assert not torch.allclose(together[:1] - together[1:], torch.zeros(1).double())
+
+
+def test_the_reference_solver_runs_on_the_quadratic_unchanged() -> None:
+    solver = PenaltyBilevel(
+        sigma=1e-3,
+        inner_steps=20,
+        inner_step_size=0.5,
+        step_size=0.2,
+        trajectories=1,
+        pairs=1,
+    )
+    table = run(quadratic(noise=0.0), solver, 300, range(3)).table
+    last = table[table.iteration == 300]
+    assert (last.status == "ok").all()
+    # The surrogate's minimiser is O(sigma) away: ‖∇Phi‖² = O(sigma²) there.
+    assert (last.stationarity < 1e-5).all()
+    assert (last.sampling_error == 0).all()
+    assert (last.optimality_gap < 1e-4).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"rank": 6, "lower": 6}, "rank"),
+        ({"noise": -1.0}, "noise"),
+        ({"noise": float("nan")}, "noise"),
+        ({"upper": 0}, "upper"),
+    ],
+)
+def test_refusals(arguments: dict[str, float], argument: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
+        quadratic(**arguments)

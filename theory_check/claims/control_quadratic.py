@@ -1,0 +1,28 @@
+"""Positive control: the penalty bias of a quadratic lower level with a rank-deficient Hessian."""
+
+from theory_check.claims.base import Claim, PowerRate
+
+CLAIM = Claim(
+    id="control-quadratic",
+    statement="On a quadratic lower level with a rank-deficient Hessian (PL, not strongly convex) "
+    "the penalty bias is O(sigma).",
+    source="docs/theory.md section 6.1, closed form",
+    provenance="D",
+    assumptions=("PL lower level",),
+    experiment="control-quadratic",
+    rates=(
+        PowerRate(
+            name="gradient",
+            x="solver.sigma",
+            y="penalty_bias",
+            exponent=2,
+            reciprocal=False,
+            limit="zero",
+            better="larger",
+            resolution=0.04,
+            y_units="squared norm",
+            x_symbol=r"$\sigma$",
+            y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|^2$",
+        ),
+    ),
+)

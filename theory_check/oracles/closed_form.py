@@ -1,0 +1,211 @@
+"""Oracles of closed-form problems: exact, and with Gaussian gradient noise that is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
+from theory_check.oracles.counts import SampleCounter, SampleCounts, stream_entropy
+from theory_check.oracles.instruments import Instruments
+from theory_check.problems.closed_form import ClosedFormProblem
+
+
+class ClosedFormOracle:
+    """First-order information of both levels, without noise.
+
+    Parameters
+    ----------
+    problem
+        A closed-form problem.
+    """
+
+    def __init__(self, problem: ClosedFormProblem) -> None:
+        self.problem = problem
+
+    def lower_gradient(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return ``∂_y g(x, y)``."""
+        return self._lower(upper, lower, self._batch(samples, upper))[1]
+
+    def lower_gradients(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        samples: int,
+        coupling: Coupling,
+    ) -> LowerGradients:
+        """Return ``∂_y g`` at y and y'; a shared batch has the same noise at both."""
+        first = self._batch(samples, upper)
+        second = first if coupling == "shared" else self._batch(samples, upper)
+        return LowerGradients(
+            at_lower=self._lower(upper, lower, first)[1],
+            at_penalised=self._lower(upper, penalised, second)[1],
+        )
+
+    def upper_gradients(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> UpperGradients:
+        """Return ``∂_x f`` and ``∂_y f``."""
+        in_upper, in_lower = self.problem.upper_gradients(upper, lower)
+        noise = self._upper_noise(samples, upper)
+        split = self.problem.upper_parameters
+        return UpperGradients(
+            in_upper=in_upper + noise[:, :split], in_lower=in_lower + noise[:, split:]
+        )
+
+    def penalty_difference(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        samples: int,
+        coupling: Coupling,
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x g(x, y') - ∂_x g(x, y)``."""
+        first = self._batch(samples, upper)
+        second = first if coupling == "shared" else self._batch(samples, upper)
+        return self._lower(upper, penalised, second)[0] - self._lower(upper, lower, first)[0]
+
+    def _lower(
+        self, upper: Tensor, lower: Tensor, batch: Float[Tensor, "replicate both columns"]
+    ) -> tuple[Tensor, Tensor]:
+        """``(∂_x g, ∂_y g)`` with a batch's noise: a constant, and a part linear in y."""
+        in_upper, in_lower = self.problem.lower_gradients(upper, lower)
+        noise = batch[:, :, 0] + (batch[:, :, 1:] @ lower[:, :, None]).squeeze(-1)
+        split = self.problem.upper_parameters
+        return in_upper + noise[:, :split], in_lower + noise[:, split:]
+
+    def _batch(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both columns"]:
+        """Mean noise of a batch of lower-level samples; drawn by the sampled oracle."""
+        problem = self.problem
+        rows = problem.upper_parameters + problem.lower_parameters
+        return like.new_zeros(like.shape[0], rows, 1 + problem.lower_parameters)
+
+    def _upper_noise(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
+        """Mean noise of a batch of upper-level samples; drawn by the sampled oracle."""
+        problem = self.problem
+        return like.new_zeros(like.shape[0], problem.upper_parameters + problem.lower_parameters)
+
+
+class SampledClosedFormOracle(ClosedFormOracle):
+    """The same with Gaussian noise: the mean of n samples has standard deviation noise / sqrt(n).
+
+    A lower-level sample counts as a trajectory of one step, an upper-level one as a label.
+
+    Parameters
+    ----------
+    problem
+        A closed-form problem.
+    seeds
+        One seed per replicate; a replicate's draws depend on its own seed alone.
+    sample_budget
+        As in :class:`theory_check.oracles.sampled.SampledOracle`.
+    """
+
+    def __init__(
+        self, problem: ClosedFormProblem, seeds: Sequence[int], sample_budget: int | None = None
+    ) -> None:
+        super().__init__(problem)
+        self._counter = SampleCounter(1, sample_budget)
+        self._generators = [
+            np.random.default_rng(stream_entropy("gradient noise", seed)) for seed in seeds
+        ]
+
+    @property
+    def counts(self) -> SampleCounts:
+        """Samples each replicate has drawn so far."""
+        return self._counter.counts
+
+    def _batch(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both columns"]:
+        self._counter.add(trajectories=samples, labels=0)
+        return self._gaussian(super()._batch(samples, like), samples)
+
+    def _upper_noise(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
+        self._counter.add(trajectories=0, labels=samples)
+        return self._gaussian(super()._upper_noise(samples, like), samples)
+
+    def _gaussian(self, like: Tensor, samples: int) -> Tensor:
+        draws = np.stack(
+            [generator.standard_normal(like.shape[1:]) for generator in self._generators]
+        )
+        scale = self.problem.noise / np.sqrt(samples)
+        return torch.from_numpy(scale * draws).to(like.device)
+
+
+class ClosedFormTruth:
+    """What the recorder may know of a closed-form problem: everything."""
+
+    def __init__(self, problem: ClosedFormProblem) -> None:
+        self._problem = problem
+
+    @property
+    def optimal_hyperobjective(self) -> float:
+        """``min Phi``."""
+        return self._problem.optimal_hyperobjective
+
+    def hyperobjective(
+        self, upper: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, " replicate"]:
+        """Return ``Phi``."""
+        return self._problem.hyperobjective(upper)
+
+    def hypergradient(
+        self, upper: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi``."""
+        return self._problem.hypergradient(upper)
+
+    def surrogate_gradient(
+        self, upper: Float[Tensor, "replicate upper"], sigma: float
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi_sigma``."""
+        return self._problem.surrogate_gradient(upper, sigma)
+
+    def diagnostics(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"] | None,
+        sigma: float | None,
+    ) -> dict[str, Float[Tensor, " replicate"]]:
+        """Return the gap of the lower level."""
+        return {"lower_gap": self._problem.lower_gap(upper, lower)}
+
+
+class ClosedFormInstruments(Instruments):
+    """Oracles of a closed-form problem; see :class:`Instruments`."""
+
+    problem_type: ClassVar[type] = ClosedFormProblem
+
+    def __init__(
+        self,
+        problem: ClosedFormProblem,
+        seeds: Sequence[int],
+        *,
+        sample_budget: int | None,
+        enumeration_budget: int,
+        device: torch.device | str,
+    ) -> None:
+        self.sampled = SampledClosedFormOracle(problem, seeds, sample_budget)
+        self.information = ClosedFormOracle(problem)
+        self.truth = ClosedFormTruth(problem)
+        self.upper_parameters = problem.upper_parameters
+        self._start = torch.zeros(problem.lower_parameters, dtype=torch.float64, device=device)
+
+    def initial_lower(self, replicates: int) -> Float[Tensor, "replicate lower"]:
+        """Return zeros."""
+        return self._start.repeat(replicates, 1)

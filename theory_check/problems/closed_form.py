@@ -1,0 +1,85 @@
+"""Bilevel problems whose every quantity is a formula: the controls of ``docs/theory.md`` section 6."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClosedFormProblem(ABC):
+    """``min_x f(x, y*(x))`` with ``y*(x)`` a minimiser of ``g(x, .)``, all in closed form.
+
+    Attributes
+    ----------
+    name
+        How the problem calls itself in tables.
+    upper_parameters, lower_parameters
+        Dimensions of x and y.
+    noise
+        Standard deviation of one sample of every gradient component, and of its derivative along
+        y; 0 for exact gradients.
+    """
+
+    name: str
+    upper_parameters: int
+    lower_parameters: int
+    noise: float
+
+    @property
+    @abstractmethod
+    def optimal_hyperobjective(self) -> float:
+        """``min Phi``."""
+
+    @abstractmethod
+    def upper_gradients(
+        self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return ``(∂_x f, ∂_y f)``."""
+
+    @abstractmethod
+    def lower_gradients(
+        self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return ``(∂_x g, ∂_y g)``."""
+
+    @abstractmethod
+    def hyperobjective(self, x: Float[Tensor, "replicate upper"]) -> Float[Tensor, " replicate"]:
+        """Return ``Phi(x)``."""
+
+    @abstractmethod
+    def hypergradient(
+        self, x: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi(x)``."""
+
+    @abstractmethod
+    def penalised_minimiser(
+        self, x: Float[Tensor, "replicate upper"], sigma: float
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return ``argmin_y sigma f + g``, the minimiser nearest the origin."""
+
+    @abstractmethod
+    def lower_gap(
+        self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, " replicate"]:
+        """Return ``g(x, y) - min g(x, .)``."""
+
+    def lower_minimiser(
+        self, x: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return a minimiser of ``g(x, .)``: here the limit of the penalised one."""
+        return self.penalised_minimiser(x, 0.0)
+
+    def surrogate_gradient(
+        self, x: Float[Tensor, "replicate upper"], sigma: float
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi_sigma`` (``docs/theory.md`` section 3.2)."""
+        penalised = self.penalised_minimiser(x, sigma)
+        direct, _ = self.upper_gradients(x, penalised)
+        pulled, _ = self.lower_gradients(x, penalised)
+        free, _ = self.lower_gradients(x, self.lower_minimiser(x))
+        return direct + (pulled - free) / sigma
