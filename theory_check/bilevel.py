@@ -11,7 +11,7 @@ ignores the numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -189,12 +189,13 @@ class Solver(Protocol):
         """Return the state before the first step."""
         ...
 
-    def step(self, oracle: BilevelOracle, state: SolverState) -> SolverState:
+    # States are Any below: each solver accepts its own kind of SolverState and no other.
+    def step(self, oracle: BilevelOracle, state: Any) -> Any:
         """Return the state after one outer iteration."""
         ...
 
     def hypergradient_estimate(
-        self, oracle: BilevelOracle, state: SolverState
+        self, oracle: BilevelOracle, state: Any
     ) -> Float[Tensor, "replicate upper"]:
         """Return an estimate at the state's iterates.
 

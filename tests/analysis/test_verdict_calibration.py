@@ -1,0 +1,28 @@
+"""Verdicts on planted tables: rarely a false alarm, and a real slowdown is seen."""
+
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+
+from theory_check.analysis.verdict_calibration import verdict_shares
+
+TRIALS = 60
+
+
+@pytest.mark.parametrize("case", ["clean", "correlated"])
+def test_false_alarms_are_at_most_one_per_cent_and_slow_decay_is_caught(case: str) -> None:
+    """With a true rate of 1 % the count exceeds the bound with probability below 1e-4."""
+    found = verdict_shares([case], slower_by=(0.0, 0.4), trials=TRIALS).set_index("slower_by")
+    allowed = stats.binom(TRIALS, 0.01).isf(1e-4)
+    assert found.loc[0.0, "violated"] * TRIALS <= allowed
+    # Power of at least 95 %: fewer than the bound with probability below 1e-4.
+    assert found.loc[0.4, "violated"] * TRIALS >= stats.binom(TRIALS, 0.95).ppf(1e-4)
+
+
+def test_shares_add_up_and_repeat_with_the_seed() -> None:
+    first = verdict_shares(["clean"], slower_by=(0.1,), trials=20)
+    again = verdict_shares(["clean"], slower_by=(0.1,), trials=20)
+    statuses = ["tight", "faster", "violated", "inconclusive"]
+    assert first[statuses].sum(axis=1).tolist() == pytest.approx([1.0])
+    assert first.equals(again)
