@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
+from typing import TypeGuard
+
+INTEGER_LIMIT = 2**62
+"""Integers from here on are refused: sums of two of them would leave 64 bits."""
 
 
 class TheoryCheckError(Exception):
@@ -66,16 +71,33 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(choices)}"
 
 
-def require_positive(argument: str, value: float) -> None:
-    """Refuse a number that is not finite and strictly positive."""
-    if not 0 < value < float("inf"):
-        raise InvalidArgumentError(argument, value, "pass a finite number greater than 0")
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether ``value`` is a real number, of Python or numpy; a truth value is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def require_positive(argument: str, value: object) -> None:
+    """Refuse anything that is not a finite and strictly positive number."""
+    if not is_number(value) or not 0 < value < float("inf"):
+        raise InvalidArgumentError(argument, repr(value), "pass a finite number greater than 0")
 
 
 def require_positive_integer(argument: str, value: object) -> None:
-    """Refuse anything that is not an integer of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidArgumentError(argument, value, "pass an integer of at least 1")
+    """Refuse anything that is not an integer, of Python or numpy, in ``1 .. 2**62 - 1``."""
+    if not _is_integer(value) or not 1 <= value < INTEGER_LIMIT:
+        raise InvalidArgumentError(
+            argument, repr(value), "pass an integer of at least 1 and below 2**62"
+        )
+
+
+def require_seed(argument: str, value: object) -> None:
+    """Refuse anything that is not a non-negative integer, of Python or numpy."""
+    if not _is_integer(value) or value < 0:
+        raise InvalidArgumentError(argument, repr(value), "pass an integer of at least 0")
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def require_choice(argument: str, value: str, choices: Iterable[str]) -> None:

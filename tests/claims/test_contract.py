@@ -9,7 +9,13 @@ import pytest
 from theory_check import claims
 from theory_check.analysis import judge
 from theory_check.claims import all_claims, get_claim
-from theory_check.claims.base import PROVENANCE_MEANING, Claim, GeometricRate, PowerRate
+from theory_check.claims.base import (
+    PROVENANCE_MEANING,
+    Claim,
+    ComplexityRate,
+    GeometricRate,
+    PowerRate,
+)
 from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
 
@@ -22,12 +28,18 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
     """Rows for every rate at its predicted rate, or with exponents worse by ``worse_by``.
 
     Power rates: x over three decades below 1 (limit zero) or above 1, 16 points. Geometric
-    rates: 0.8**k at the prediction, k**-1 when worse.
+    rates: 0.8**k at the prediction, k**-1 when worse. Complexities: exponents larger by the share
+    ``worse_by``, since theirs are not of order 1.
     """
     rng = np.random.default_rng(0)
     frames = []
     for rate in claim.rates:
-        if isinstance(rate, PowerRate):
+        if isinstance(rate, ComplexityRate):
+            # Three decades of accuracy; the samples as counted carry a factor that varies little.
+            accuracy = np.geomspace(1e-1, 1e-4, 16)
+            x = accuracy ** -(rate.exponent * (1 + worse_by))
+            curve = accuracy
+        elif isinstance(rate, PowerRate):
             x = np.geomspace(1, 1000, 16)
             x = 1 / x if rate.limit == "zero" else x
             worse = -worse_by if rate.better == "larger" else worse_by
@@ -39,6 +51,8 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
         for seed in range(SEEDS):
             noise = np.exp(NOISE * rng.standard_normal(x.size))
             frame = pd.DataFrame({rate.x: x, rate.y: curve * noise, **rate.where})
+            if isinstance(rate, ComplexityRate):
+                frame[rate.plain_x] = x * np.log(1 / accuracy)
             # Rates that share their rows' conditions and x share rows: keep them on one problem
             # each, so that every seed and x occurs once.
             frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
@@ -64,7 +78,7 @@ def test_the_room_is_not_empty_and_ids_are_unique() -> None:
 def test_declaration_is_complete(name: str) -> None:
     claim = CLAIMS[name]
     slug = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-    assert slug.fullmatch(claim.id)
+    assert slug.fullmatch(claim.id.replace("/", "-"))
     assert slug.fullmatch(claim.experiment)
     assert claim.statement.strip()
     assert re.search(r"arXiv \d{4}\.\d{5}|docs/theory\.md section \d", claim.source)
@@ -83,6 +97,11 @@ def test_declaration_is_complete(name: str) -> None:
             assert 0 < rate.resolution <= 0.1
             assert rate.limit in ("zero", "infinity")
             assert rate.better in ("larger", "smaller")
+        elif isinstance(rate, ComplexityRate):
+            assert re.fullmatch(r"[a-z][a-z0-9_]*", rate.plain_x)
+            assert 0 < rate.resolution <= 0.1 * rate.exponent
+            assert rate.minimum_decades >= 1.5
+            assert "schedule" in rate.where
         else:
             assert isinstance(rate, GeometricRate)
             assert rate.minimum_decades >= 1

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 import sweep_toys
 from laboratory import Laboratory
+from test_interruption import PATIENCE, start
 
+from theory_check.analysis import verdict
 from theory_check.claims import get_claim
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
@@ -164,7 +169,7 @@ def test_help_documents_the_exit_codes(capsys: Capture) -> None:
         main(["--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert re.findall(r"^  (\d+) ", out, re.M) == ["0", "1", "2", "3", "130"]
+    assert re.findall(r"^  (\d+) ", out, re.M) == ["0", "1", "2", "3", "70", "130", "141", "143"]
 
 
 def test_interruption_is_one_line(
@@ -176,6 +181,59 @@ def test_interruption_is_one_line(
     monkeypatch.setattr(sweep_toys.Values, "measure", interrupt)
     assert run("run", "flat") == 130
     assert capsys.readouterr().err.startswith("theory-check: interrupted; finished cells are kept")
+
+
+def test_a_defect_is_not_a_violated_claim(
+    laboratory: Laboratory, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*arguments: object) -> None:
+        raise ZeroDivisionError("nobody expects this")
+
+    monkeypatch.setattr(verdict, "judge", break_down)
+    assert run("verify", "flatness") == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Traceback (most recent call last):")
+    assert "ZeroDivisionError: nobody expects this\ntheory-check: this is a defect" in err
+
+
+def test_the_handler_of_sigterm_is_put_back(laboratory: Laboratory) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("run", "flat") == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_reader_that_leaves_is_no_defect(laboratory: Laboratory) -> None:
+    program = Path(__file__).parents[1] / "runs" / "sweep_program.py"
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = start([sys.executable, str(program), "list"], laboratory.folder, writer)
+    finally:
+        os.close(writer)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, errors) == (141, "")
+
+
+@pytest.mark.parametrize("command", ["figures", "reproduce"])
+def test_a_figure_folder_that_cannot_be_written_stops_before_any_work(
+    laboratory: Laboratory, capsys: Capture, command: str
+) -> None:
+    Path("taken").touch()
+    assert run(command, "--output", "taken") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("theory-check: error: cannot write figures to taken (File exists)")
+    assert "--output" in err
+    assert laboratory.executions() == 0
+
+
+def test_a_figure_that_cannot_be_written_is_exit_code_2(
+    laboratory: Laboratory, capsys: Capture
+) -> None:
+    Path("drawn/lines.png").mkdir(parents=True)
+    assert run("figures", "--output", "drawn") == 2
+    err = capsys.readouterr().err
+    assert "theory-check: error: cannot write drawn/lines.png (Is a directory)" in err
 
 
 def test_figures_are_drawn_as_pdf_and_png(laboratory: Laboratory, capsys: Capture) -> None:

@@ -13,10 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import (
+    InvalidArgumentError,
+    UndeclaredTruthError,
+    require_positive,
+    require_positive_integer,
+)
+from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.optimum import find_optimum
 from theory_check.oracles.sampled import SampledOracle
-from theory_check.problems import Problem, bandit, garnet, tabular
+from theory_check.problems import Problem, bandit, garnet, quadratic, tabular
+from theory_check.runs.measurements.solver_run import SolverRun
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
@@ -91,6 +100,10 @@ SOLVER = {
 }
 
 
+def penalised(ask: Callable[..., object], oracle: ExactOracle, phi: Any) -> object:
+    return ask(oracle, phi, 0.1)
+
+
 def problem() -> Problem:
     return bandit(contexts=1, actions=2, objective="excess_risk")
 
@@ -110,6 +123,67 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: run(problem(), PenaltyBilevel(**SOLVER), 1, [3, 3]), "seeds", r"\[3, 3\]"),
     (lambda: run(problem(), PenaltyBilevel(**SOLVER), 1, [-1]), "seeds", r"\[-1\]"),
     (lambda: tabular(**{**VALID, "true_reward": "high"}), "true_reward", "str"),
+    *(
+        (partial(tabular, **{**VALID, name: value}), name, text)
+        for name in ("kl_weight", "discount")
+        for value, text in ((None, "None"), ("a", "'a'"), (True, "True"))
+    ),
+    (lambda: tabular(**{**VALID, "initial": [0.25 + 0j, 0.75]}), "initial", "complex"),
+    (lambda: tabular(**{**VALID, "transitions": KERNEL.astype(complex)}), "transitions", "complex"),
+    (
+        lambda: tabular(**{**VALID, "initial": torch.tensor([0.25 + 0j, 0.75])}),
+        "initial",
+        "complex",
+    ),
+    (lambda: tabular(**{**VALID, "initial": [0.25, 0.750002]}), "initial", "1.000002"),
+    (lambda: garnet(states=2, actions=2, horizon=2**62), "horizon", str(2**62)),
+    (lambda: garnet(states=2, actions=2, horizon=1, reward_scale="a"), "reward_scale", "'a'"),
+    (lambda: quadratic(noise="a"), "noise", "'a'"),
+    *(
+        (partial(family, **arguments, seed=seed), "seed", text)
+        for family, arguments in (
+            (garnet, {"states": 2, "actions": 2, "horizon": 1}),
+            (bandit, {"contexts": 1, "actions": 2}),
+            (quadratic, {}),
+        )
+        for seed, text in ((-1, "-1"), (0.5, r"0\.5"), ("1", "'1'"), (True, "True"))
+    ),
+    *(
+        (lambda seeds=seeds: run(problem(), PenaltyBilevel(**SOLVER), 1, seeds), "seeds", text)
+        for seeds, text in (
+            ([0.5], r"\[0\.5\]"),
+            (3, "3"),
+            ("12", "'12'"),
+            (b"12", "b'12'"),
+            ([True], r"\[True\]"),
+            (None, "None"),
+        )
+    ),
+    (lambda: run(problem(), PenaltyBilevel(**SOLVER), 1, [0], device="foo"), "device", "'foo'"),
+    (lambda: ExactOracle(problem(), device="foo"), "device", "'foo'"),
+    (lambda: SolverRun(PenaltyBilevel(**SOLVER), 1, sample_budget=-3), "sample_budget", "-3"),
+    *(
+        (lambda phi=phi, ask=ask: ask(ExactOracle(problem()), phi), "phi", text)
+        for ask in (
+            ExactOracle.hyperobjective,
+            ExactOracle.hypergradient,
+            ExactOracle.optimal_policy,
+            partial(penalised, ExactOracle.penalised_policy),
+            partial(penalised, ExactOracle.penalised_objective),
+            partial(penalised, ExactOracle.penalised_gradient),
+        )
+        for phi, text in (
+            ([NAN, 0.0], "nan"),
+            (torch.tensor([[0.0, INF]], dtype=torch.float64), "inf"),
+            (np.zeros((0, 2)), r"shape \(0, 2\).*at least one point"),
+            (np.zeros(3), r"shape \(3,\)"),
+            (1.0, r"shape \(\)"),
+            (np.zeros(2, dtype=np.float32), "float32"),
+            (np.zeros(2, dtype=int), "int64"),
+            ([[0.0], [0.0, 1.0]], "list"),
+            (["a", "b"], "list"),
+        )
+    ),
 ]
 
 
@@ -178,3 +252,75 @@ def test_family_arguments(family: Any, arguments: dict[str, Any], argument: str)
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: received ") as caught:
         family(**arguments)
     assert str(arguments[argument]) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "1", None, [1.0], NAN, INF, 0.0, 1j])
+def test_what_is_not_a_positive_number_is_refused(value: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^size: received .* greater than 0"):
+        require_positive("size", value)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "1", None, 1.0, 0, -1, 2**62, np.int64(0)])
+def test_what_is_not_a_positive_integer_is_refused(value: object) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^size: received .* at least 1"):
+        require_positive_integer("size", value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    require_positive("size", np.float32(0.5))
+    require_positive("size", np.int64(2))
+    require_positive_integer("size", np.int32(2))
+    require_positive_integer("size", 2**62 - 1)
+
+
+def test_seeds_of_numpy_are_seeds() -> None:
+    table = run(problem(), PenaltyBilevel(**SOLVER), 1, np.array([2, 0])).table
+    assert table["seed"].tolist() == [0, 2]
+
+
+def test_float32_probabilities_are_normalised_exactly() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"transitions": (5, 3, 5), "initial": (5,), "reference_policy": (5, 3)}
+    laws = {
+        name: torch.randn(shape, generator=generator).softmax(-1) for name, shape in shapes.items()
+    }
+    worst = max((law.double().sum(-1) - 1).abs().max().item() for law in laws.values())
+    assert worst > 1e-8  # or nothing is tested: such rows used to be refused
+    made = tabular(**laws, true_reward=np.zeros((5, 3)), horizon=2)
+    for name, law in laws.items():
+        kept = getattr(made, name)
+        # Five terms of at most 1, each rounded once in the division and once in the sum.
+        assert (kept.sum(-1) - 1).abs().max().item() <= 10 * np.finfo(float).eps
+        torch.testing.assert_close(kept, law.double().expand_as(kept), rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_realisability_does_not_depend_on_the_unit_of_the_reward(scale: float) -> None:
+    """Rounding leaves a residual of about 1e-16 of the largest reward, which grows with the unit."""
+    generator = np.random.default_rng(0)
+    features = generator.standard_normal((6, 4, 12))
+    direction = generator.standard_normal(12)
+    inside = {"transitions": np.full((6, 4, 6), 1 / 6), "initial": np.full(6, 1 / 6)}
+    made = tabular(**inside, features=features, true_reward=scale * features @ direction, horizon=1)
+    assert made.realisable
+    outside = scale * (features @ direction + 1e-6 * generator.standard_normal((6, 4)))
+    assert not tabular(**inside, features=features, true_reward=outside, horizon=1).realisable
+
+
+def test_the_remedy_for_an_undeclared_optimum_works() -> None:
+    asked = bandit(contexts=1, actions=2)
+    with pytest.raises(UndeclaredTruthError) as caught:
+        _ = asked.optimal_hyperobjective
+    remedy = "theory_check.oracles.optimum.find_optimum(ExactOracle(problem))"
+    assert remedy in str(caught.value)
+    assert find_optimum(ExactOracle(asked), starts_per_scale=1).starts == 6
+
+
+def test_parameters_may_be_tensors_arrays_or_lists() -> None:
+    oracle = ExactOracle(garnet(states=2, actions=2, horizon=2, features=3))
+    rows = [[0.5, -1.0, 2.0], [1.0, 0.0, -1.0]]
+    expected = oracle.hypergradient(torch.tensor(rows, dtype=torch.float64))
+    for phi in (rows, np.array(rows), np.array(rows)[:, ::-1][:, ::-1], tuple(map(tuple, rows))):
+        assert torch.equal(oracle.hypergradient(phi), expected)
+    assert torch.equal(oracle.hypergradient([1, 0, -1]), oracle.hypergradient(rows[1]))
+    assert oracle.hyperobjective(np.zeros((2, 4, 3))).shape == (2, 4)

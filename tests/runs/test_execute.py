@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import resource
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,29 @@ def test_a_damaged_result_is_set_aside_and_run_again(
     assert warning.count("\n") == 1
     assert len(executions(journal)) == 5
     pd.testing.assert_frame_equal(load_table(experiment, store), whole, check_exact=True)
+
+
+def test_a_result_that_the_system_does_not_read_is_kept(
+    load: Load, text: Text, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = load(text()).cells()
+    execute(cells, store)
+    path = store.result_path(cells[0].key)
+    content = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(StoreError) as caught:
+            store.read(cells[0].key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert f"cannot read {path} (" in str(caught.value)
+    assert "Too many open files" in str(caught.value)
+    assert "run the same command again" in str(caught.value)
+    assert path.read_bytes() == content
+    assert not list(store.path.glob("*.corrupt"))
+    assert store.has(cells[0].key)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_result_carries_its_specification(load: Load, text: Text, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds; only a hanging program reaches it
@@ -18,14 +20,16 @@ PATIENCE = 120.0  # seconds; only a hanging program reaches it
 Command = Callable[[Path], list[str]]
 
 
-def start(command: list[str], folder: Path) -> subprocess.Popen[str]:
+def start(
+    command: list[str], folder: Path, output: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
     """Start ``command`` as the leader of a process group that its workers belong to."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         command,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.DEVNULL,
+        stdout=output,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -42,6 +46,20 @@ def finish(command: list[str], folder: Path) -> str:
 
 def results(store: Path) -> dict[str, Path]:
     return {path.stem: path for path in store.glob("*.parquet")}
+
+
+def living(group: int) -> list[str]:
+    """Return the command lines of the processes of a group, those that only await burial left out."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # "number (name) state parent group ...", and the name may hold anything.
+            state, _, number = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(number) == group and state not in "ZX":
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # ended in the meantime
+    return found
 
 
 def kill_with(command: list[str], folder: Path, store: Path, enough: int) -> set[str]:
@@ -110,3 +128,30 @@ def test_a_killed_sweep_loses_nothing_and_runs_nothing_twice(
     check_resumption(command, tmp_path, enough=2, before_kill=gate.unlink, after_kill=gate.touch)
     runs = journal.read_text().splitlines()
     assert runs.count("0.5 sum") == runs.count("0.5 product") == 2  # once per store
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")
+def test_a_terminated_sweep_leaves_no_process(tmp_path: Path, text: Callable[..., str]) -> None:
+    gate = tmp_path / "gate"  # never opened: the two steep cells would not end by themselves
+    (tmp_path / "lines.toml").write_text(text(("[settings]", f'[settings]\ngate = "{gate}"')))
+    program = [sys.executable, str(Path(__file__).with_name("sweep_program.py"))]
+    store = tmp_path / "store"
+    process = start([*program, "run", "lines.toml", "--jobs", "2", "--store", str(store)], tmp_path)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while len(results(store)) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(living(process.pid)) >= 3  # the command and its two workers
+        process.terminate()
+        assert process.wait(timeout=PATIENCE) == 143
+        deadline = time.monotonic() + 10
+        while left := living(process.pid):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert len(results(store)) == 2

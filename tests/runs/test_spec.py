@@ -133,6 +133,24 @@ def test_a_mistake_names_the_file_the_key_and_the_remedy(
     assert str(caught.value).startswith(f"{tmp_path / 'lines.toml'}: {message}")
 
 
+def test_a_problem_beyond_enumeration_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
+    """4000 contexts with 2 actions, one step: 8000 trajectories, and 4096 are allowed."""
+    text = (
+        'measurement = "penalty-bias"\ndescription = "Large."\nseeds = 1\n'
+        '[problems.large]\nfamily = "bandit"\ncontexts = {}\nactions = 2\nfeatures = 2\n'
+        "[settings]\nsigmas = [0.1, 0.05, 0.02, 0.01]\n"
+    )
+    file = tmp_path / "large.toml"
+    file.write_text(text.format(4000))
+    with pytest.raises(InvalidArgumentError) as caught:
+        load_experiment(file)
+    start = f"{file}: problems.large: received a problem of 8000 trajectories; use a shorter"
+    assert str(caught.value).startswith(start)
+    assert "at most 4096" in str(caught.value)
+    file.write_text(text.format(2048))  # exactly as many as are allowed
+    assert len(load_experiment(file).cells()) == 1
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match=r"absent.toml: experiment file: .*No such"):
         load_experiment(tmp_path / "absent.toml", REGISTRY)

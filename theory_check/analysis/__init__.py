@@ -1,17 +1,15 @@
 """Fits, intervals, decay criteria and verdicts: pure functions of tables."""
 
+from theory_check.analysis.complexity_verdict import judge_complexity_rate
 from theory_check.analysis.decay import (
     DecayComparison,
     GeometricFit,
     compare_decay,
     fit_geometric,
 )
+from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
-from theory_check.analysis.rate_verdict import (
-    RateVerdict,
-    judge_geometric_rate,
-    judge_power_rate,
-)
+from theory_check.analysis.rate_verdict import RateVerdict, judge_power_rate
 from theory_check.analysis.verdict import Verdict, judge
 from theory_check.analysis.window import LackOfFit
 
@@ -26,6 +24,7 @@ __all__ = [
     "fit_geometric",
     "fit_power_law",
     "judge",
+    "judge_complexity_rate",
     "judge_geometric_rate",
     "judge_power_rate",
 ]

@@ -23,7 +23,7 @@ Usable points of a replicate, in this order:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -97,6 +97,9 @@ class DecayComparison:
         Median over replicates of the factors of ten of x over the usable points.
     replicates
         Number of rows of y.
+    dissenting
+        Rows of y that contradict geometric decay by themselves: their log y does not fall, or a
+        power law predicts them better, by more than the margin, at either burn-in.
     """
 
     decision: Literal["geometric", "power law", "undecided"]
@@ -108,6 +111,7 @@ class DecayComparison:
     decades: float
     decades_x: float
     replicates: int
+    dissenting: tuple[int, ...] = ()
 
 
 def usable_range(
@@ -281,26 +285,51 @@ def compare_decay(x: ArrayLike, y: ArrayLike, *, margin: float = MARGIN) -> Deca
     """
     if not 0 <= margin < math.inf:
         raise InvalidArgumentError("margin", margin, "pass a finite number of at least 0")
-    first = _compare(_usable_curves(x, y, BURN_IN_SHARES[0])[0], float(margin), BURN_IN_SHARES[0])
-    if first.decision == "geometric":
+    parts = _usable_curves(x, y, BURN_IN_SHARES[0])[0]
+    statistics = _statistics(parts)
+    against = _contradicting(parts, statistics, margin)
+    first = _compare(parts, statistics, float(margin), BURN_IN_SHARES[0])
+    if first.decision == "geometric" and not against:
         return first
     try:
         later = _usable_curves(x, y, BURN_IN_SHARES[1])[0]
     except InvalidArgumentError:  # too few points in the later half to ask again
-        return first
-    second = _compare(later, float(margin), BURN_IN_SHARES[1])
-    return second if second.decision == "geometric" else first
+        return replace(first, dissenting=tuple(sorted(against)))
+    later_statistics = _statistics(later)
+    against &= _contradicting(later, later_statistics, margin)
+    second = _compare(later, later_statistics, float(margin), BURN_IN_SHARES[1])
+    answer = second if first.decision != "geometric" and second.decision == "geometric" else first
+    return replace(answer, dissenting=tuple(sorted(against)))
+
+
+def _statistics(parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> list[float]:
+    """Return log10 of the ratio of prediction errors, power law over geometric, per replicate."""
+    return [
+        math.log10(_prediction_error(np.log(abscissa), log_y) / _prediction_error(abscissa, log_y))
+        for abscissa, log_y in parts
+    ]
+
+
+def _contradicting(
+    parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    statistics: list[float],
+    margin: float,
+) -> set[int]:
+    """Return the replicates that do not decay, or decay like a power law."""
+    return {
+        index
+        for index, ((abscissa, log_y), statistic) in enumerate(zip(parts, statistics, strict=True))
+        if statistic < -margin or _line(abscissa, log_y)[0] >= 0
+    }
 
 
 def _compare(
-    parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]], margin: float, burn_in: float
+    parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    statistics: list[float],
+    margin: float,
+    burn_in: float,
 ) -> DecayComparison:
     """Compare the two models on the usable parts of the replicates."""
-    statistics = []
-    for abscissa, log_y in parts:
-        power = _prediction_error(np.log(abscissa), log_y)
-        geometric = _prediction_error(abscissa, log_y)
-        statistics.append(math.log10(power / geometric))
     centre, low, high = mean_interval(np.array(statistics))
     decision: Literal["geometric", "power law", "undecided"] = "undecided"
     if low > margin:

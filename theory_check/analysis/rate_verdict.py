@@ -10,18 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from theory_check.analysis.decay import (
-    MINIMUM_USABLE,
-    ROUNDING_LEVEL,
-    DecayComparison,
-    GeometricFit,
-    compare_decay,
-    fit_geometric,
-)
+from theory_check.analysis.decay import ROUNDING_LEVEL, GeometricFit
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
 from theory_check.analysis.window import MINIMUM_POINTS
-from theory_check.claims.base import GeometricRate, PowerRate
+from theory_check.claims.base import PowerRate, Rate
 from theory_check.errors import InvalidArgumentError, nearest
 
 Status = Literal["tight", "faster", "violated", "inconclusive", "assumption not met"]
@@ -30,13 +23,8 @@ MINIMUM_DECADES = 1.0
 # Between a burn-in and a floor the two curvatures can cancel and pass for another exponent:
 # with 1.3 decades in between, planted exponents were off by 0.1.
 MINIMUM_DECADES_BETWEEN = 2.0
-# A power law loses few decades by nature: less is asked of it than of a geometric decay.
-MINIMUM_DECADES_OF_DECAY = 0.5
 # An interval wider than this share of max(1, |predicted exponent|) contains too much to agree.
 WIDEST_INTERVAL = 0.4
-# Slope of the later half over that of the earlier half, below which a decay is slowing down and
-# above whose reciprocal it is speeding up.
-STEADY_SLOPE_RATIO = 0.8
 
 
 @dataclass(frozen=True)
@@ -77,7 +65,7 @@ class RateVerdict:
     )
 
 
-def require_columns(rate: PowerRate | GeometricRate, table: pd.DataFrame) -> None:
+def require_columns(rate: Rate, table: pd.DataFrame) -> None:
     """Refuse a table without the columns that ``rate`` needs."""
     for column in ("problem", "seed", rate.x, rate.y, *rate.where):
         if column not in table.columns:
@@ -89,7 +77,7 @@ def require_columns(rate: PowerRate | GeometricRate, table: pd.DataFrame) -> Non
 
 
 def curves_of(
-    rate: PowerRate | GeometricRate, table: pd.DataFrame, problem: str
+    rate: Rate, table: pd.DataFrame, problem: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:
     """Return x (m,) and y (replicates, m) of a rate, or a sentence that says why not.
 
@@ -170,7 +158,7 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     def verdict(status: Status, reason: str, fit: PowerLawFit | None = None) -> RateVerdict:
         measured = {} if fit is None else _in_units(rate, _exponents(rate, fit))
         evidence = {"problem": problem, "rate": rate.name, "predicted": predicted} | (
-            {} if fit is None else _power_evidence(fit) | {"measured": measured}
+            {} if fit is None else power_evidence(fit) | {"measured": measured}
         )
         return RateVerdict(
             rate.name, problem, status, reason, predicted, measured, evidence, fit, x, y
@@ -268,10 +256,16 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
     widest = WIDEST_INTERVAL * max(1.0, abs(rate.exponent))
     if high - low > widest:
         return "inconclusive", f"the interval is wider than {widest:g}"
-    return "tight", "the interval meets the prediction" + (f", down to {end}" if fit.floor else "")
+    met = (
+        "the interval contains the prediction"
+        if low <= target <= high
+        else f"the interval misses it by less than the declared resolution {rate.resolution:g}"
+    )
+    return "tight", met + (f", down to {end}" if fit.floor else "")
 
 
-def _power_evidence(fit: PowerLawFit) -> dict[str, object]:
+def power_evidence(fit: PowerLawFit) -> dict[str, object]:
+    """Return what a fitted power law rests on, ready for JSON."""
     return {
         "points": fit.points,
         "window": list(fit.window),
@@ -286,105 +280,4 @@ def _power_evidence(fit: PowerLawFit) -> dict[str, object]:
         "lack_of_fit": fit.lack_of_fit.rejected,
         "prefactor": fit.prefactor,
         "local_slopes": [float(slope) for slope in fit.local_slopes],
-    }
-
-
-def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str) -> RateVerdict:
-    """Judge a geometric rate on one problem.
-
-    The first rule that applies decides:
-
-    1. *inconclusive*: unusable rows, or too few points before the numerical floor;
-    2. *violated*: the power law predicts the held-out half better
-       (:func:`theory_check.analysis.decay.compare_decay`) over at least half a decade of x or y;
-    3. *inconclusive*: undecided, less than ``minimum_decades`` of y, a rho whose interval
-       reaches 1, or a decay that slows down: later slope below 0.8 of the earlier one;
-    4. *faster*: it speeds up: later slope above 1.25 of the earlier one;
-    5. *tight*.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the table lacks a column or has several rows for one seed and x.
-    """
-    predicted = {"rho": "< 1"}
-
-    def verdict(
-        status: Status,
-        reason: str,
-        fit: GeometricFit | None = None,
-        comparison: DecayComparison | None = None,
-    ) -> RateVerdict:
-        measured: dict[str, object] = (
-            {} if fit is None else {"rho": fit.rho, "low": fit.low, "high": fit.high}
-        )
-        evidence: dict[str, object] = {
-            "problem": problem,
-            "rate": rate.name,
-            "predicted": predicted,
-        }
-        if fit is not None and comparison is not None:
-            evidence |= _geometric_evidence(fit, comparison) | {"measured": measured}
-        return RateVerdict(
-            rate.name, problem, status, reason, predicted, measured, evidence, fit, x, y
-        )
-
-    x, y = np.empty(0), np.empty((0, 0))
-    found = curves_of(rate, table, problem)
-    if isinstance(found, str):
-        return verdict("inconclusive", f"cannot be judged: {found}.")
-    x, y = found
-    if x.size < MINIMUM_USABLE:
-        return verdict(
-            "inconclusive", f"cannot be judged: {x.size} points, {MINIMUM_USABLE} are needed."
-        )
-    try:
-        comparison = compare_decay(x, y)
-    except InvalidArgumentError as refusal:
-        return verdict("inconclusive", f"cannot be judged: {refusal.received}.")
-    fit = fit_geometric(x, y, burn_in=comparison.burn_in)
-    status, because = _geometric_status(rate, fit, comparison)
-    summary = (
-        f"{rate.y} falls {comparison.decades:.1f} decades with rho {fit.rho:.4g} "
-        f"[{fit.low:.4g}, {fit.high:.4g}] per step of {rate.x}; prediction errors of power law "
-        f"over geometric decay 10^{comparison.statistic:.2f} "
-        f"[10^{comparison.low:.2f}, 10^{comparison.high:.2f}]"
-    )
-    return verdict(status, f"{summary}: {because}.", fit, comparison)
-
-
-def _geometric_status(
-    rate: GeometricRate, fit: GeometricFit, comparison: DecayComparison
-) -> tuple[Status, str]:
-    """Apply the rules of :func:`judge_geometric_rate` to a fit."""
-    if comparison.decision == "power law":
-        if max(comparison.decades, comparison.decades_x) < MINIMUM_DECADES_OF_DECAY:
-            return "inconclusive", "less than half a decade of either axis to tell the two apart"
-        return "violated", "a power law predicts the decay better"
-    if comparison.decision == "undecided":
-        return "inconclusive", "neither model predicts clearly better"
-    if comparison.decades < rate.minimum_decades:
-        return "inconclusive", f"{rate.minimum_decades:g} decades of {rate.y} are needed"
-    if fit.high >= 1:
-        return "inconclusive", "the interval of rho reaches 1"
-    if fit.slope_ratio_high < STEADY_SLOPE_RATIO:
-        return "inconclusive", (
-            f"lack of fit, the later slope is {fit.slope_ratio:.2f} of the earlier one"
-        )
-    if fit.slope_ratio_low > 1 / STEADY_SLOPE_RATIO:
-        return "faster", f"the later slope is {fit.slope_ratio:.2f} of the earlier one"
-    return "tight", "the decay is geometric"
-
-
-def _geometric_evidence(fit: GeometricFit, comparison: DecayComparison) -> dict[str, object]:
-    return {
-        "points": min(stop - start for start, stop in fit.usable),
-        "window": [list(part) for part in fit.usable],
-        "burn_in_share": comparison.burn_in,
-        "replicates": fit.replicates,
-        "decades_x": comparison.decades_x,
-        "decades_y": comparison.decades,
-        "slope_ratio": [fit.slope_ratio_low, fit.slope_ratio, fit.slope_ratio_high],
-        "decision": comparison.decision,
-        "log10_error_ratio": [comparison.low, comparison.statistic, comparison.high],
     }

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from theory_check.analysis.complexity_verdict import judge_complexity_rate, predicted_exponent
+from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
     Status,
-    judge_geometric_rate,
     judge_power_rate,
     require_columns,
 )
-from theory_check.claims.base import Claim, GeometricRate, PowerRate
+from theory_check.claims.base import Claim, ComplexityRate, GeometricRate, PowerRate, Rate
 from theory_check.errors import InvalidArgumentError
 
-__all__ = ["RateVerdict", "Verdict", "judge", "judge_geometric_rate", "judge_power_rate"]
+__all__ = [
+    "RateVerdict",
+    "Verdict",
+    "judge",
+    "judge_complexity_rate",
+    "judge_geometric_rate",
+    "judge_power_rate",
+]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How rates of one type are judged.
+
+    Attributes
+    ----------
+    judge
+        Of a rate, a table and a problem.
+    predicted
+        What a rate predicts, for a verdict without a fit.
+    """
+
+    judge: Callable[[Any, pd.DataFrame, str], RateVerdict]
+    predicted: Callable[[Any], dict[str, object]]
+
+
+JUDGES: Mapping[type, Judge] = {
+    PowerRate: Judge(judge_power_rate, lambda rate: {"exponent": float(rate.exponent)}),
+    GeometricRate: Judge(judge_geometric_rate, lambda rate: {"rho": "< 1"}),
+    ComplexityRate: Judge(judge_complexity_rate, predicted_exponent),
+}
+"""The only place that tells the types of rate apart."""
 
 WORST_FIRST: tuple[Status, ...] = (
     "violated",
@@ -131,9 +164,7 @@ def judge(
         )
         return Verdict(claim, "assumption not met", reason, unjudged)
     judged = tuple(
-        judge_power_rate(rate, table, problem)
-        if isinstance(rate, PowerRate)
-        else judge_geometric_rate(rate, table, problem)
+        JUDGES[type(rate)].judge(rate, table, problem)
         for problem in problems
         for rate in claim.rates
     )
@@ -147,10 +178,8 @@ def judge(
 
 
 def _unjudged(
-    rate: PowerRate | GeometricRate, problem: str, reason: str, failed_audits: Mapping[str, str]
+    rate: Rate, problem: str, reason: str, failed_audits: Mapping[str, str]
 ) -> RateVerdict:
-    predicted: dict[str, object] = (
-        {"exponent": float(rate.exponent)} if isinstance(rate, PowerRate) else {"rho": "< 1"}
-    )
+    predicted = JUDGES[type(rate)].predicted(rate)
     evidence = {"problem": problem, "rate": rate.name, "failed_audits": dict(failed_audits)}
     return RateVerdict(rate.name, problem, "assumption not met", reason, predicted, {}, evidence)

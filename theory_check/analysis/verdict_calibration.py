@@ -1,7 +1,7 @@
 """How often verdicts are wrong: planted tables at, and worse than, the predicted rate.
 
-Run ``python -m theory_check.analysis.verdict_calibration`` for the table of 500 traces per case: coverage of
-the intervals, false ``violated`` at the true rate, and power against slower decays.
+Run ``make calibrate`` for the table of 500 traces per case: coverage of the intervals, false
+``violated`` at the true rate, and power against slower decays.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def verdict_shares(
 def _statuses(
     trace: PlantedTrace, replicates: int, trials: int, generator: np.random.Generator
 ) -> list[str]:
-    statuses = []
+    statuses: list[str] = []
     for _ in range(trials):
         x, y = plant(trace, replicates, generator)
         seeds = np.repeat(np.arange(replicates), x.size)

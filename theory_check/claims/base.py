@@ -83,6 +83,59 @@ class GeometricRate:
 
 
 @dataclass(frozen=True)
+class ComplexityRate:
+    """``accuracy ** -exponent`` samples, up to a logarithm, buy an accuracy.
+
+    The experiment fixes the samples and measures the accuracy, so the average accuracy is fitted
+    against the samples and the exponent is minus the reciprocal of that slope.
+
+    Attributes
+    ----------
+    name
+        Short name of the dependence.
+    x
+        Column of the samples with the log factor divided out, which is judged.
+    plain_x
+        Column of the samples as counted, whose exponent is reported beside it.
+    y
+        Column of the accuracy reached, a squared norm.
+    exponent
+        Predicted exponent of the samples in 1/accuracy, for accuracy as a squared norm; twice
+        that in norm units.
+    resolution
+        Half-width of the band around ``exponent`` inside which a difference is not judged.
+        Declared before measuring.
+    minimum_decades
+        Decades of ``y`` that must have been achieved.
+    x_symbol, y_symbol
+        Labels for figures, in mathtext.
+    where
+        Rows of the table that this rate is about: column name to required value.
+    widest_interval
+        An interval of the exponent wider than this contains too much to agree.
+    floor
+        What an accuracy that stops improving means: ``"unjudged"`` or ``"refutes"``, as for
+        :class:`PowerRate`.
+    """
+
+    name: str
+    x: str
+    plain_x: str
+    y: str
+    exponent: float
+    resolution: float
+    minimum_decades: float
+    x_symbol: str
+    y_symbol: str
+    where: Mapping[str, object] = field(default_factory=dict)
+    widest_interval: float = 0.4
+    floor: Literal["unjudged", "refutes"] = "unjudged"
+
+
+Rate = PowerRate | GeometricRate | ComplexityRate
+
+
+@dataclass(frozen=True)
 class Claim:
     """A statement of the theory, and the experiment that could refute it.
 
@@ -113,5 +166,5 @@ class Claim:
     provenance: Provenance
     assumptions: tuple[str, ...]
     experiment: str
-    rates: tuple[PowerRate | GeometricRate, ...]
+    rates: tuple[Rate, ...]
     expected: Literal["holds", "violated"] = "holds"

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from theory_check.errors import StoreError, TheoryCheckError
@@ -20,7 +26,9 @@ if TYPE_CHECKING:
 # The heavy imports of this module are inside the commands: help comes at once, and the number of
 # threads is set before the libraries that read it are loaded.
 
-SUCCESS, REFUTED, BAD_INPUT, CELL_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+SUCCESS, REFUTED, BAD_INPUT, CELL_FAILED, DEFECT = 0, 1, 2, 3, 70
+# As a shell reports a process that ended by SIGINT, SIGPIPE or SIGTERM.
+INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
 
 EPILOG = """\
 exit codes:
@@ -28,7 +36,10 @@ exit codes:
   1    a claim that should hold is violated, or a negative control is not
   2    bad input: an argument, an experiment file or the store; nothing was run
   3    a cell failed, so that some results are missing (takes precedence over 1)
+  70   a defect of theory-check, whose traceback is printed
   130  interrupted; finished cells are kept
+  141  the reader of the output left before its end
+  143  terminated; finished cells are kept
 
 Results are kept in the store, one file per cell. A command runs only cells without a result, so a
 killed one is resumed by giving it again.
@@ -48,6 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     try:
+        with _ended_by_sigterm():
+            code = _code_of_command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return UNREAD
+    return code
+
+
+def _code_of_command(options: argparse.Namespace) -> int:
+    try:
         code: int = options.command(options)
     except TheoryCheckError as error:
         _say(f"error: {' '.join(str(error).split())}")
@@ -55,7 +77,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted; finished cells are kept, the same command continues")
         return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception:
+        traceback.print_exc()
+        _say("this is a defect of theory-check; finished cells are kept")
+        return DEFECT
     return code
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into an exit from within, so that worker processes are ended as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut this short
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere, or the interpreter would complain at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
         )
     for running in (run, verify, figures, reproduce):
         _add_run_options(running)
+    for wide in (verify, figures, reproduce):
+        wide.add_argument(
+            "--extended",
+            action="store_true",
+            help="with the experiments of experiments/extended/ and their claims",
+        )
     return parser
 
 
@@ -142,7 +203,7 @@ def _list(options: argparse.Namespace) -> int:
         "claims": {name: _describe(claim) for name, claim in all_claims().items()},
         "experiments": {
             name: load_experiment(path, registry).description
-            for name, path in experiment_files().items()
+            for name, path in experiment_files(extended=True).items()
         },
     }
     for title, entries in sections.items():
@@ -164,7 +225,7 @@ def _verify(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
     from theory_check.verification import sweep
 
-    claims = _claims(options.claims)
+    claims = _claims(options.claims, options.extended)
     done = sweep([claim.experiment for claim in claims], _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     write = reporting.json_list if options.json else reporting.text_table
@@ -175,14 +236,18 @@ def _verify(options: argparse.Namespace) -> int:
 def _figures(options: argparse.Namespace) -> int:
     from theory_check.claims import get_claim
     from theory_check.cli.figures import load_scripts
+    from theory_check.runs.locations import experiment_files
     from theory_check.verification import sweep
 
     scripts = load_scripts()
+    files = experiment_files(extended=options.extended)
+    scripts = [script for script in scripts if files.keys() >= set(script.experiments)]
     experiments = [name for script in scripts for name in script.experiments]
+    directory = _figure_folder(options)
     done = sweep(experiments, _run_options(options))
     names = dict.fromkeys(claim for script in scripts for claim in script.claims)
     judgements = [done.judge(get_claim(name)) for name in names]
-    _draw(scripts, done, judgements, options)
+    _draw(scripts, done, judgements, options, directory)
     return _finish(done.report)
 
 
@@ -192,11 +257,19 @@ def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.runs.locations import experiment_files
     from theory_check.verification import sweep
 
-    claims = _claims([])
-    scripts = load_scripts()
-    done = sweep(experiment_files().values(), _run_options(options))
+    claims = _claims([], options.extended)
+    wanted = {claim.id for claim in claims}
+    known = experiment_files(extended=options.extended).keys()
+    scripts = [
+        script
+        for script in load_scripts()
+        if wanted.issuperset(script.claims) and known >= set(script.experiments)
+    ]
+    directory = _figure_folder(options)
+    files = experiment_files(extended=options.extended)
+    done = sweep(files.values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
-    _draw(scripts, done, judgements, options)
+    _draw(scripts, done, judgements, options, directory)
     try:
         options.store.mkdir(parents=True, exist_ok=True)
         (options.store / "verdicts.json").write_text(reporting.json_list(judgements) + "\n")
@@ -207,22 +280,31 @@ def _reproduce(options: argparse.Namespace) -> int:
     return _finish(done.report, judgements)
 
 
+def _figure_folder(options: argparse.Namespace) -> Path:
+    """Create the folder of the figures and make sure, before any work, that it can be written."""
+    directory: Path = options.output or options.store / "figures"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"cannot write figures to {directory} ({error.strerror}); "
+            "pass another folder with --output"
+        ) from error
+    return directory
+
+
 def _draw(
     scripts: Sequence[FigureScript],
     done: Sweep,
     judgements: Sequence[Judgement],
     options: argparse.Namespace,
+    directory: Path,
 ) -> None:
     """Draw every figure whose results are complete, and name the others."""
     from theory_check.runs import load_table
 
-    directory: Path = options.output or options.store / "figures"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot create {directory} ({error.strerror}); pass another one with --output"
-        ) from error
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
     for script in scripts:
         reasons = [reason for name in script.experiments if (reason := done.failures(name))]
@@ -238,12 +320,19 @@ def _draw(
             _say(f"wrote {file}")
 
 
-def _claims(names: Sequence[str]) -> list[Claim]:
+def _claims(names: Sequence[str], extended: bool) -> list[Claim]:
+    """Return the named claims, or all whose experiment is there; say which are left out."""
     from theory_check.claims import all_claims, get_claim
+    from theory_check.runs.locations import experiment_files
 
     if names:
         return [get_claim(name) for name in dict.fromkeys(names)]
-    return list(all_claims().values())
+    files = experiment_files(extended=extended)
+    claims = list(all_claims().values())
+    left_out = [claim.id for claim in claims if claim.experiment not in files]
+    if left_out:
+        _say(f"without the extended experiments, not judged: {', '.join(left_out)}")
+    return [claim for claim in claims if claim.experiment in files]
 
 
 def _run_options(options: argparse.Namespace) -> RunOptions:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from theory_check.claims import get_claim
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.runs.locations import figure_scripts
 
 if TYPE_CHECKING:
@@ -52,7 +52,13 @@ class FigureScript:
         tables: Mapping[str, pd.DataFrame],
         directory: Path,
     ) -> list[Path]:
-        """Draw the figure into ``directory``, as PDF and PNG, and return the files."""
+        """Draw the figure into ``directory``, as PDF and PNG, and return the files.
+
+        Raises
+        ------
+        StoreError
+            When a file cannot be written.
+        """
         from matplotlib import pyplot
 
         figure = self.module.draw(verdicts, tables)
@@ -60,7 +66,12 @@ class FigureScript:
         for file in files:
             # Without a creation date the PDF of equal results is equal.
             metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
-            figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
+            try:
+                figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write {file} ({error.strerror}); pass another folder with --output"
+                ) from error
         pyplot.close(figure)
         return files
 

@@ -85,9 +85,12 @@ def _reasons(judgements: Sequence[Judgement]) -> Iterator[str]:
 
 def _in_units(record: Mapping[str, Any]) -> str:
     """Return an exponent with its interval, in both units where the distinction has a meaning."""
+    text = _value(record)
     if "norm" in record:
-        return f"{_value(record['squared norm'])} squared, {_value(record['norm'])} norm"
-    return _value(record)
+        text = f"{_value(record['squared norm'])} squared, {_value(record['norm'])} norm"
+    if "log factor not modelled" in record:
+        text += f"; {_value(record['log factor not modelled'])} with the log factor left in"
+    return text
 
 
 def _value(numbers: Mapping[str, Any]) -> str:

@@ -65,10 +65,7 @@ class RLHFOracle(ABC):
         )
         self.true_returns = self.space.returns(problem.true_reward.to(device)[None])[0]
         self.excess = problem.objective == "excess_risk"
-        pairs = problem.states * problem.actions
-        visited = self.space.states * problem.actions + self.space.actions
-        offsets = torch.arange(problem.horizon, device=visited.device) * pairs
-        self._step_index = (visited + offsets).reshape(-1)
+        self._step_index = self.space.step_index.reshape(-1)
 
     @abstractmethod
     def _trajectory_weights(
@@ -189,7 +186,7 @@ class RLHFOracle(ABC):
         wanted: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate trajectory"]:
         """Return ``log(rho_wanted / rho_drawn)``; the dynamics cancel."""
-        return (wanted - drawn_from).flatten(1) @ self.space.steps.T
+        return self.space.sum_along(wanted - drawn_from)
 
     def _importance_ratio(
         self,

@@ -6,18 +6,22 @@ Every quantity is a sum over enumerated trajectories and pairs of them, so nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import CertificationError, InvalidArgumentError
+from theory_check.errors import CertificationError, InvalidArgumentError, require_positive
 from theory_check.models import RewardModel
 from theory_check.oracles import soft_control
+from theory_check.oracles.devices import require_device
 from theory_check.oracles.pairs import PairLoss
 from theory_check.oracles.penalised import (
-    GRADIENT_TOLERANCE,
+    SMALLEST_SIGMA,
     PenalisedLowerLevel,
     PenalisedSolution,
     minimise_penalised,
@@ -28,6 +32,9 @@ from theory_check.oracles.trajectories import (
     enumerate_trajectories,
 )
 from theory_check.problems import Problem
+
+Parameters: TypeAlias = Float[Tensor, "*lead d"] | np.ndarray | Sequence[Any]
+"""Finite reward parameters of shape (..., d): float64, or nested sequences of numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +77,9 @@ class ExactOracle:
 
     Notes
     -----
-    Parameters ``phi`` have shape (..., d) in float64; results keep the leading dimensions.
+    Parameters ``phi`` are float64 tensors or arrays of shape (..., d), or nested sequences of numbers,
+    finite and at least one point; anything else is refused with an ``InvalidArgumentError``. Results
+    are tensors that keep the leading dimensions.
     """
 
     def __init__(
@@ -81,6 +90,7 @@ class ExactOracle:
         enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
         device: torch.device | str = "cpu",
     ) -> None:
+        require_device("device", device)
         self.problem = problem
         self.reward_model = problem.reward_model if reward_model is None else reward_model
         self.space = enumerate_trajectories(problem, budget=enumeration_budget, device=device)
@@ -91,16 +101,16 @@ class ExactOracle:
             excess=problem.objective == "excess_risk",
         )
 
-    def hyperobjective(self, phi: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead"]:
+    def hyperobjective(self, phi: Parameters) -> Float[Tensor, "*lead"]:
         """Return ``Phi(phi) = G(phi, lambda*(phi))``."""
         flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
         optimal = soft_control.optimal_log_policy(self.dynamics, reward)
         return self.evaluate_upper(reward, optimal).value.reshape(lead)
 
-    def hypergradient(self, phi: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead d"]:
+    def hypergradient(self, phi: Parameters) -> Float[Tensor, "*lead d"]:
         """Return ``∇Phi(phi)`` by the adjoint of ``docs/theory.md`` section 2."""
-        flat, _ = self._flatten(phi)
+        flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
         optimal = soft_control.optimal_log_policy(self.dynamics, reward)
         upper = self.evaluate_upper(reward, optimal)
@@ -108,37 +118,33 @@ class ExactOracle:
             self.dynamics, optimal, upper.policy_gradient
         )
         gradient = self.reward_model.pullback(flat, upper.reward_gradient + response)
-        return gradient.reshape(phi.shape)
+        return gradient.reshape(*lead, -1)
 
-    def optimal_policy(self, phi: Float[Tensor, "*lead d"]) -> Float[Tensor, "*lead h s a"]:
+    def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*lead h s a"]:
         """Return ``log pi*`` of the lower level at ``phi``."""
         flat, lead = self._flatten(phi)
         optimal = soft_control.optimal_log_policy(self.dynamics, self.reward_model.table(flat))
         return optimal.reshape(*lead, *self.dynamics.policy_shape)
 
-    def penalised_policy(
-        self, phi: Float[Tensor, "*lead d"], sigma: float
-    ) -> Float[Tensor, "*lead h s a"]:
+    def penalised_policy(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead h s a"]:
         """Return ``log pi`` at ``lambda_sigma(phi) = argmin_lambda sigma G + g``.
 
         Raises
         ------
         CertificationError
-            If the inner gradient norm could not be brought to 1e-11.
+            If the inner gradient norm could not be brought to its tolerance.
         """
         flat, lead = self._flatten(phi)
         solution = self._certified_penalised(self.reward_model.table(flat), sigma)
         return solution.log_policy.reshape(*lead, *self.dynamics.policy_shape)
 
-    def penalised_objective(
-        self, phi: Float[Tensor, "*lead d"], sigma: float
-    ) -> Float[Tensor, "*lead"]:
+    def penalised_objective(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead"]:
         """Return ``Phi_sigma(phi)``, computed as ``G(lambda_sigma) + (J* - J(lambda_sigma)) / sigma``.
 
         Raises
         ------
         CertificationError
-            If the inner gradient norm could not be brought to 1e-11.
+            If the inner gradient norm could not be brought to its tolerance.
         """
         flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
@@ -147,20 +153,21 @@ class ExactOracle:
         gap = soft_control.lower_gap(self.dynamics, log_policy, optimal)
         return (self.evaluate_upper(reward, log_policy).value + gap / sigma).reshape(lead)
 
-    def penalised_gradient(
-        self, phi: Float[Tensor, "*lead d"], sigma: float
-    ) -> Float[Tensor, "*lead d"]:
-        """Return ``∇Phi_sigma(phi)``, both inner problems solved to gradient norm 1e-11.
+    def penalised_gradient(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead d"]:
+        """Return ``∇Phi_sigma(phi)``, both inner problems solved to a certified tolerance.
+
+        The inner gradient norm is at most 1e-11 min(1, sigma), not below 1e-14, relative to the size of
+        returns; the result is then accurate to about max(1e-11, 1e-14 / sigma).
 
         Raises
         ------
         CertificationError
-            If the inner gradient norm could not be brought to 1e-11.
+            If the inner gradient norm could not be brought to its tolerance.
         """
-        flat, _ = self._flatten(phi)
+        flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
         log_policy = self._certified_penalised(reward, sigma).log_policy
-        return self.penalty_gradient_at(flat, log_policy, sigma).reshape(phi.shape)
+        return self.penalty_gradient_at(flat, log_policy, sigma).reshape(*lead, -1)
 
     def evaluate_upper(
         self,
@@ -199,8 +206,14 @@ class ExactOracle:
         self, reward: Float[Tensor, "replicate s a"], sigma: float
     ) -> PenalisedSolution:
         """Minimise the penalised lower level; the solution says which replicates are certified."""
-        if not 0 < sigma < float("inf"):
-            raise InvalidArgumentError("sigma", sigma, "pass a finite number greater than 0")
+        require_positive("sigma", sigma)
+        if sigma < SMALLEST_SIGMA:
+            raise InvalidArgumentError(
+                "sigma",
+                sigma,
+                f"pass at least {SMALLEST_SIGMA:g}: below it rounding exceeds the penalty bias, and "
+                "hypergradient is what the penalised gradient tends to",
+            )
         level = self.penalised_level(reward, sigma)
         start = soft_control.optimal_log_policy(self.dynamics, reward)
         return minimise_penalised(level, start)
@@ -223,17 +236,41 @@ class ExactOracle:
             worst = int(solution.gradient_norm.argmax())
             raise CertificationError(
                 f"sigma = {sigma:g}: the penalised lower level of replicate {worst} stopped at inner "
-                f"gradient norm {solution.gradient_norm[worst].item():.1e}, above "
-                f"{GRADIENT_TOLERANCE:g}; use a smaller sigma or a larger kl_weight"
+                f"gradient norm {solution.gradient_norm[worst].item():.1e}, above its tolerance; "
+                "use a smaller sigma, or reward parameters of moderate size"
             )
         return solution
 
-    def _flatten(self, phi: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+    def _flatten(self, phi: Parameters) -> tuple[Tensor, tuple[int, ...]]:
+        """Return ``phi`` as rows on the device of the tables, and its leading dimensions."""
+        values = phi if isinstance(phi, Tensor) else _from_array(phi).to(self.true_reward.device)
         dimension = self.reward_model.parameters
-        if phi.ndim < 1 or phi.shape[-1] != dimension:
+        if values.ndim < 1 or values.shape[-1] != dimension or values.numel() == 0:
             raise InvalidArgumentError(
-                "phi", f"shape {tuple(phi.shape)}", f"pass shape (..., {dimension})"
+                "phi",
+                f"shape {tuple(values.shape)}",
+                f"pass shape (..., {dimension}), at least one point",
             )
-        if phi.dtype != torch.float64:
-            raise InvalidArgumentError("phi", f"dtype {phi.dtype}", "pass a float64 tensor")
-        return phi.reshape(-1, dimension), tuple(phi.shape[:-1])
+        if values.dtype != torch.float64:
+            raise InvalidArgumentError("phi", f"dtype {values.dtype}", "pass float64 numbers")
+        if not bool(torch.isfinite(values).all()):
+            bad = values[~torch.isfinite(values)][0].item()
+            raise InvalidArgumentError(
+                "phi", f"{bad} among its entries", "pass finite numbers only"
+            )
+        return values.reshape(-1, dimension), tuple(values.shape[:-1])
+
+
+def _from_array(values: object) -> Tensor:
+    """Return a tensor of an array's own type; integers of a plain sequence become float64."""
+    try:
+        array = np.array(values)
+        if array.dtype.kind in "iu" and not isinstance(values, np.ndarray):
+            array = array.astype(np.float64)
+        return torch.from_numpy(np.ascontiguousarray(array)).reshape(array.shape)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(
+            "phi",
+            f"{type(values).__name__} ({error})",
+            "pass a rectangular array of float64 numbers",
+        ) from error

@@ -22,6 +22,7 @@ CURVATURE_TOLERANCE = 1e-6
 SCALES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 STARTS_PER_SCALE = 8
 POLISHED = 8
+LARGEST_SEARCH = 100
 EQUAL_VALUES = 1e-9
 AGREEMENT = 1e-6
 
@@ -117,12 +118,21 @@ def optimal_hyperobjective(exact: ExactOracle) -> float:
     """Return ``Phi*``: declared, else computed and certified, else NaN.
 
     NaN says that no optimum is known to exist: the best value seen is then a bound on the infimum,
-    and a gap to it would be a statement about the search.
+    and a gap to it would be a statement about the search. It also stands where the search would take
+    minutes (more than 100 classes of trajectories); call :func:`find_optimum` there.
     """
     problem = exact.problem
+    own_class = exact.reward_model is problem.reward_model
     try:
-        return problem.optimal_hyperobjective
+        if own_class:
+            return problem.optimal_hyperobjective
+        raise UndeclaredTruthError(f"{problem.name}: declared for its own reward class only")
     except UndeclaredTruthError:
+        if exact.space.classes.shape[0] > LARGEST_SEARCH:
+            return math.nan
+        if not own_class:
+            optimum = find_optimum(exact)
+            return optimum.value if optimum.certified else math.nan
         if problem not in _COMPUTED:
             optimum = find_optimum(exact)
             _COMPUTED[problem] = optimum.value if optimum.certified else math.nan
@@ -168,7 +178,9 @@ def _smallest_curvature(exact: ExactOracle, phi: NDArray[np.float64]) -> float:
     effect = exact.space.class_returns(exact.reward_model.table(unit)).T.cpu().numpy()
     effect = effect - effect.mean(0, keepdims=True)
     _, sizes, directions = np.linalg.svd(effect, full_matrices=False)
-    visible = directions[sizes > 1e-10 * sizes.max()]
+    visible = directions[sizes > 1e-10 * max(sizes.max(initial=0.0), 1e-300)]
+    if not len(visible):  # no comparison sees any parameter: Phi is constant
+        return math.inf
     return float(np.linalg.eigvalsh(visible @ hessian @ visible.T).min())
 
 

@@ -6,7 +6,7 @@ positive definite and shortened until the objective falls.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,7 +17,11 @@ from theory_check.oracles.soft_control import Dynamics
 from theory_check.oracles.trajectories import TrajectorySpace
 
 GRADIENT_TOLERANCE = 1e-11
+# What double precision leaves of a gradient of order 1.
+SMALLEST_TOLERANCE = 1e-14
+SMALLEST_SIGMA = 1e-7
 MAXIMUM_ITERATIONS = 200
+HESSIAN_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,7 @@ class PenalisedSolution:
     gradient_norm
         Euclidean norm of the gradient in the logits, shape (replicate,).
     certified
-        Whether that norm is at most ``GRADIENT_TOLERANCE``, shape (replicate,).
+        Whether that norm is at most :func:`tolerance`, shape (replicate,).
     """
 
     log_policy: Float[Tensor, "replicate h s a"]
@@ -90,7 +94,7 @@ class PenalisedLowerLevel:
         by_class = law.new_zeros(replicates, space.classes.shape[0], space.steps.shape[1])
         by_class.index_add_(1, space.class_of, law[:, :, None] * space.steps)
         pair_part = self.pair_loss.quadratic_form(space.class_returns(self.reward), by_class)
-        kl_part = space.steps.T @ (law[:, :, None] * space.discounted_steps)
+        kl_part = (space.steps.T @ (law[:, :, None] * space.steps)) * self._discounts(space)
         table = (
             table
             + 2 * self.sigma[:, None, None] * pair_part
@@ -114,17 +118,38 @@ class PenalisedLowerLevel:
         return pair_slope - self._regularised_returns(log_policy)
 
     def _regularised_returns(self, log_policy: Tensor) -> Float[Tensor, "replicate trajectory"]:
-        log_ratio = (log_policy - self.dynamics.log_reference).flatten(1)
+        log_ratio = log_policy - self.dynamics.log_reference
+        discounted = log_ratio * self.space.discounts[:, None, None]
         return self.space.returns(self.reward) - self.dynamics.kl_weight * (
-            log_ratio @ self.space.discounted_steps.T
+            self.space.sum_along(discounted)
         )
 
     def _table_gradient(self, log_policy: Tensor) -> Float[Tensor, "replicate h s a"]:
         law = self.space.probabilities(log_policy)
         slope = self._slope(log_policy, law)
-        flat = (law * slope) @ self.space.steps
-        flat = flat + self.dynamics.kl_weight * (law @ self.space.discounted_steps)
-        return flat.reshape(log_policy.shape)
+        shape = self.dynamics.policy_shape
+        visits = self.space.to_policy_table(law, shape) * self.space.discounts[:, None, None]
+        slopes = self.space.to_policy_table(law * slope, shape)
+        return slopes + self.dynamics.kl_weight * visits
+
+    @staticmethod
+    def _discounts(space: TrajectorySpace) -> Float[Tensor, " logit"]:
+        return space.discounts.repeat_interleave(space.table_size // space.horizon)
+
+
+def tolerance(level: PenalisedLowerLevel) -> Float[Tensor, " replicate"]:
+    """Return the gradient norm at which a minimiser counts as found, per replicate.
+
+    1e-11, times ``sigma`` below 1: the gradient at the unpenalised optimum is of order ``sigma``, and
+    an error e of the inner gradient is one of order e / sigma in ``∇Phi_sigma``. Double precision
+    ends this at 1e-14, that is at an error of 1e-14 / sigma, which is why ``sigma`` has a smallest
+    value. Everything is relative to the size of returns and of the KL weight.
+    """
+    returns = level.space.class_returns(level.reward).abs().amax(-1)
+    scale = returns.clamp_min(max(1.0, level.dynamics.kl_weight))
+    scale = torch.maximum(scale, level.sigma)
+    relative = (GRADIENT_TOLERANCE * level.sigma.clamp_max(1.0)).clamp_min(SMALLEST_TOLERANCE)
+    return relative * scale
 
 
 def minimise_penalised(
@@ -133,20 +158,44 @@ def minimise_penalised(
     """Minimise ``h_sigma`` from ``start``, which should be the unpenalised optimum.
 
     Started there, the method follows the branch of minimisers that leaves ``lambda*`` as ``sigma``
-    grows from 0, which is the one the penalty reformulation is about.
+    grows from 0, which is the one the penalty reformulation is about. Replicates are taken in
+    groups whose Hessians stay under ``HESSIAN_BYTES``.
     """
+    together = max(1, HESSIAN_BYTES // (8 * level.space.table_size**2))
+    parts = [
+        _minimise(
+            replace(
+                level,
+                reward=level.reward[first : first + together],
+                sigma=level.sigma[first : first + together],
+            ),
+            start[first : first + together],
+        )
+        for first in range(0, start.shape[0], together)
+    ]
+    return PenalisedSolution(
+        log_policy=torch.cat([part.log_policy for part in parts]),
+        gradient_norm=torch.cat([part.gradient_norm for part in parts]),
+        certified=torch.cat([part.certified for part in parts]),
+    )
+
+
+def _minimise(
+    level: PenalisedLowerLevel, start: Float[Tensor, "replicate h s a"]
+) -> PenalisedSolution:
+    wanted = tolerance(level)
     log_policy = start
     value = level.value(log_policy)
     gradient = level.gradient(log_policy).flatten(1)
     norm = gradient.norm(dim=-1)
     for _ in range(MAXIMUM_ITERATIONS):
-        unsolved = norm > GRADIENT_TOLERANCE
+        unsolved = norm > wanted
         if not bool(unsolved.any()):
             break
         direction = -_damped_solve(level.hessian(log_policy), gradient)
         slope = (gradient * direction).sum(-1)
         length = unsolved.to(norm.dtype)
-        for _ in range(40):
+        for halvings in range(40):
             trial = torch.log_softmax(
                 log_policy + (length[:, None] * direction).reshape(log_policy.shape), dim=-1
             )
@@ -155,7 +204,7 @@ def minimise_penalised(
             # Near the optimum h_sigma is flat to rounding; a smaller gradient is then the proof.
             falls = trial_value <= value + 1e-4 * length * slope
             accepted = falls | (trial_norm < 0.5 * norm) & (norm < 1e-5) | (length == 0)
-            if bool(accepted.all()):
+            if bool((accepted | (norm < 1e-9) & (halvings > 3)).all()):
                 break
             length = torch.where(accepted, length, 0.5 * length)
         moved = accepted & unsolved
@@ -165,9 +214,7 @@ def minimise_penalised(
         value = level.value(log_policy)
         gradient = level.gradient(log_policy).flatten(1)
         norm = gradient.norm(dim=-1)
-    return PenalisedSolution(
-        log_policy=log_policy, gradient_norm=norm, certified=norm <= GRADIENT_TOLERANCE
-    )
+    return PenalisedSolution(log_policy=log_policy, gradient_norm=norm, certified=norm <= wanted)
 
 
 def _damped_solve(

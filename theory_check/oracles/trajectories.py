@@ -32,13 +32,13 @@ class TrajectorySpace:
         Visited states and actions, shape (trajectory, h).
     log_dynamics
         Logarithm of ``rho0(s_0) prod P(s_{h+1}|s_h, a_h)``, shape (trajectory,).
-    steps
-        1 where the trajectory takes (h, s, a), shape (trajectory, h * s * a).
-    discounted_visits
-        ``sum_h gamma^h 1[(s_h, a_h) = (s, a)]``, shape (trajectory, s * a).
+    step_index
+        Position of (h, s_h, a_h) in a flattened policy table, shape (trajectory, h).
+    table_size
+        Entries of a policy table, h * s * a.
     classes
-        Distinct rows of ``discounted_visits``, shape (class, s * a). Trajectories of one class have
-        the same return under every reward.
+        Distinct values of the discounted visits ``sum_h gamma^h 1[(s_h, a_h) = (s, a)]``, shape
+        (class, s * a). Trajectories of one class have the same return under every reward.
     class_of
         Index of each trajectory's class, shape (trajectory,).
     discounts
@@ -48,8 +48,8 @@ class TrajectorySpace:
     states: Int[Tensor, "trajectory h"]
     actions: Int[Tensor, "trajectory h"]
     log_dynamics: Float[Tensor, " trajectory"]
-    steps: Float[Tensor, "trajectory step"]
-    discounted_visits: Float[Tensor, "trajectory pair"]
+    step_index: Int[Tensor, "trajectory h"]
+    table_size: int
     classes: Float[Tensor, "class pair"]
     class_of: Int[Tensor, " trajectory"]
     discounts: Float[Tensor, " h"]
@@ -65,23 +65,31 @@ class TrajectorySpace:
         return self.states.shape[1]
 
     @cached_property
-    def discounted_steps(self) -> Float[Tensor, "trajectory step"]:
-        """``steps`` weighted by ``gamma^h``, shape (trajectory, h * s * a)."""
-        weights = self.discounts.repeat_interleave(self.steps.shape[1] // self.horizon)
-        return self.steps * weights
+    def steps(self) -> Float[Tensor, "trajectory step"]:
+        """1 where the trajectory takes (h, s, a), shape (trajectory, h * s * a), dense."""
+        dense = self.log_dynamics.new_zeros(self.size, self.table_size)
+        return dense.scatter_(1, self.step_index, 1.0)
+
+    def sum_along(
+        self, table: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate trajectory"]:
+        """Return ``sum_h table[h, s_h, a_h]`` for every trajectory."""
+        flat = table.reshape(table.shape[0], -1)
+        if self._small:
+            return flat @ self.steps.T
+        return flat[:, self.step_index.reshape(-1)].reshape(-1, self.size, self.horizon).sum(-1)
 
     def probabilities(
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate trajectory"]:
         """Return the law ``rho_lambda`` of trajectories under a policy."""
-        flat = log_policy.reshape(log_policy.shape[0], -1)
-        return torch.exp(flat @ self.steps.T + self.log_dynamics)
+        return torch.exp(self.sum_along(log_policy) + self.log_dynamics)
 
     def returns(
         self, reward: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, "replicate trajectory"]:
         """Return ``R_r(tau)`` for every trajectory."""
-        return reward.reshape(reward.shape[0], -1) @ self.discounted_visits.T
+        return self.class_returns(reward)[:, self.class_of]
 
     def class_returns(
         self, reward: Float[Tensor, "replicate s a"]
@@ -100,13 +108,22 @@ class TrajectorySpace:
         self, weights: Float[Tensor, "replicate trajectory"], shape: tuple[int, int, int]
     ) -> Float[Tensor, "replicate h s a"]:
         """Return ``sum_tau weight(tau) 1[tau takes (h, s, a)]``."""
-        return (weights @ self.steps).reshape(-1, *shape)
+        if self._small:
+            return (weights @ self.steps).reshape(-1, *shape)
+        spread = weights[:, :, None].expand(-1, -1, self.horizon).reshape(weights.shape[0], -1)
+        table = weights.new_zeros(weights.shape[0], self.table_size)
+        return table.index_add_(1, self.step_index.reshape(-1), spread).reshape(-1, *shape)
 
     def to_reward_table(
         self, weights: Float[Tensor, "replicate trajectory"], shape: tuple[int, int]
     ) -> Float[Tensor, "replicate s a"]:
         """Return ``sum_tau weight(tau) * discounted visits of tau``."""
-        return (weights @ self.discounted_visits).reshape(-1, *shape)
+        return (self.sum_by_class(weights) @ self.classes).reshape(-1, *shape)
+
+    @property
+    def _small(self) -> bool:
+        """Whether products with dense ``steps`` are the faster way: under 8 MiB."""
+        return self.size * self.table_size <= 2**20
 
 
 def count_trajectories(problem: Problem) -> int:
@@ -165,10 +182,8 @@ def enumerate_trajectories(
     visited = states * problem.actions + actions
     discounts = problem.discount ** np.arange(horizon)
     rows = np.arange(trajectories)
-    steps = np.zeros((trajectories, horizon * pairs))
     visits = np.zeros((trajectories, pairs))
     for step in range(horizon):
-        steps[rows, step * pairs + visited[:, step]] = 1.0
         visits[rows, visited[:, step]] += discounts[step]
     classes, class_of = np.unique(visits, axis=0, return_inverse=True)
 
@@ -179,8 +194,8 @@ def enumerate_trajectories(
         states=tensor(states),
         actions=tensor(actions),
         log_dynamics=tensor(log_dynamics),
-        steps=tensor(steps),
-        discounted_visits=tensor(visits),
+        step_index=tensor(visited + pairs * np.arange(horizon)),
+        table_size=horizon * pairs,
         classes=tensor(classes),
         class_of=tensor(class_of.reshape(-1)),
         discounts=tensor(discounts),

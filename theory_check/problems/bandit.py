@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory_check.errors import require_positive_integer
+from theory_check.errors import require_positive_integer, require_seed
 from theory_check.problems.garnet import random_rewards
 from theory_check.problems.problem import Objective, Problem
 from theory_check.problems.tabular import tabular
@@ -41,6 +41,7 @@ def bandit(
     """
     require_positive_integer("contexts", contexts)
     require_positive_integer("actions", actions)
+    require_seed("seed", seed)
     generator = np.random.default_rng([seed, contexts, actions])
     table, reward = random_rewards(generator, contexts, actions, features, reward_scale)
     stay = np.repeat(np.eye(contexts)[:, None, :], actions, axis=1)

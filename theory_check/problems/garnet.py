@@ -14,6 +14,7 @@ from theory_check.errors import (
     InvalidArgumentError,
     require_positive,
     require_positive_integer,
+    require_seed,
 )
 from theory_check.problems.problem import Objective, Problem
 from theory_check.problems.tabular import tabular
@@ -59,7 +60,9 @@ def garnet(
     require_positive_integer("states", states)
     require_positive_integer("actions", actions)
     successors = min(2, states) if branching is None else branching
-    if not isinstance(successors, int) or not 1 <= successors <= states:
+    require_positive_integer("branching", successors)
+    require_seed("seed", seed)
+    if successors > states:
         raise InvalidArgumentError(
             "branching", successors, f"pass an integer between 1 and states = {states}"
         )

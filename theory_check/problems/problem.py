@@ -13,6 +13,7 @@ from torch import Tensor
 from theory_check.errors import (
     InvalidArgumentError,
     UndeclaredTruthError,
+    is_number,
     require_choice,
     require_positive,
     require_positive_integer,
@@ -113,7 +114,8 @@ class Problem:
     @cached_property
     def realisable(self) -> bool:
         """Whether some parameter gives ``r*`` up to an additive constant."""
-        return self._true_parameters_and_residual[1] <= _REALISABILITY_TOLERANCE
+        scale = max(1.0, self.true_reward.abs().max().item())
+        return self._true_parameters_and_residual[1] <= _REALISABILITY_TOLERANCE * scale
 
     @property
     def true_parameters(self) -> Float[Tensor, " parameter"]:
@@ -138,13 +140,14 @@ class Problem:
         Raises
         ------
         UndeclaredTruthError
-            Where no closed form is known; ``ExactOracle.optimum`` computes it instead.
+            Where no closed form is known; :func:`theory_check.oracles.optimum.find_optimum`
+            searches for it instead.
         """
         if self.objective == "excess_risk" and self.realisable:
             return 0.0
         raise UndeclaredTruthError(
             f"{self.name}: the optimum of {self.objective!r} has no closed form here; "
-            "use ExactOracle(problem).optimum()"
+            "use theory_check.oracles.optimum.find_optimum(ExactOracle(problem))"
         )
 
     @cached_property
@@ -157,16 +160,21 @@ class Problem:
         return solution[:-1], residual
 
 
+def require_discount(discount: object) -> None:
+    """Refuse a discount that is not a number in (0, 1]."""
+    if not is_number(discount) or not 0 < discount <= 1:
+        raise InvalidArgumentError(
+            "discount", repr(discount), "pass a number in (0, 1] for an episodic problem"
+        )
+
+
 def _check_scalars(problem: Problem) -> None:
     if problem.horizon is None:
         raise InvalidArgumentError(
             "horizon", None, "pass an integer of at least 1: only episodic problems are available"
         )
     require_positive_integer("horizon", problem.horizon)
-    if not 0 < problem.discount <= 1:
-        raise InvalidArgumentError(
-            "discount", problem.discount, "pass a number in (0, 1] for an episodic problem"
-        )
+    require_discount(problem.discount)
     require_positive("kl_weight", problem.kl_weight)
     require_choice("objective", problem.objective, get_args(Objective))
 

@@ -16,7 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, require_positive_integer
+from theory_check.errors import (
+    InvalidArgumentError,
+    is_number,
+    require_positive_integer,
+    require_seed,
+)
 from theory_check.problems.closed_form import ClosedFormProblem
 
 UPPER_WEIGHT = 0.1
@@ -111,6 +116,7 @@ def quadratic(
     if rank >= lower:
         raise InvalidArgumentError("rank", rank, f"pass less than lower = {lower}")
     require_noise(noise)
+    require_seed("seed", seed)
     generator = np.random.default_rng([seed, upper, lower, rank])
     orthogonal, _ = np.linalg.qr(generator.standard_normal((lower, lower)))
     return QuadraticProblem(
@@ -125,7 +131,7 @@ def quadratic(
     )
 
 
-def require_noise(noise: float) -> None:
+def require_noise(noise: object) -> None:
     """Refuse a noise level that is not finite and at least 0."""
-    if not 0 <= noise < float("inf"):
-        raise InvalidArgumentError("noise", noise, "pass a finite number of at least 0")
+    if not is_number(noise) or not 0 <= noise < float("inf"):
+        raise InvalidArgumentError("noise", repr(noise), "pass a finite number of at least 0")

@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, require_positive_integer
-from theory_check.problems.problem import Objective, Problem
+from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.problems.problem import Objective, Problem, require_discount
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+NORMALISATION_TOLERANCE = 1e-6
+"""How far from 1 a row of probabilities may sum: the rounding of a float32 softmax."""
 
 
 def tabular(
@@ -34,7 +37,8 @@ def tabular(
     Parameters
     ----------
     transitions
-        Kernel ``P(s'|s, a)``, shape (S, A, S); every row sums to 1.
+        Kernel ``P(s'|s, a)``, shape (S, A, S). Every row of it, of ``initial`` and of
+        ``reference_policy`` sums to 1 within 1e-6, and is divided by its sum.
     initial
         Start law, shape (S,).
     true_reward
@@ -73,7 +77,9 @@ def tabular(
             segment_length,
             "leave it at 1: an episodic problem compares whole trajectories",
         )
-    kernel = _as_tensor("transitions", transitions)
+    require_discount(discount)
+    require_positive("kl_weight", kl_weight)
+    kernel = _as_law("transitions", transitions)
     if kernel.ndim != 3:
         raise InvalidArgumentError(
             "transitions",
@@ -87,7 +93,7 @@ def tabular(
         table = _as_tensor("features", features)
     return Problem(
         transitions=kernel,
-        initial=_as_tensor("initial", initial),
+        initial=_as_law("initial", initial),
         features=table,
         true_reward=_as_tensor("true_reward", true_reward),
         horizon=horizon,
@@ -102,17 +108,25 @@ def tabular(
 def _reference(given: ArrayLike | Tensor | None, horizon: int, states: int, actions: int) -> Tensor:
     if given is None:
         return torch.full((horizon, states, actions), 1 / actions, dtype=torch.float64)
-    policy = _as_tensor("reference_policy", given)
+    policy = _as_law("reference_policy", given)
     if tuple(policy.shape) == (states, actions):
         return policy.expand(horizon, states, actions).clone()
     return policy
 
 
+def _as_law(argument: str, values: ArrayLike | Tensor) -> Tensor:
+    """Return probabilities whose rows sum to 1 to rounding; other rows are refused later."""
+    law = _as_tensor(argument, values)
+    total = law.sum(-1, keepdim=True)
+    return torch.where((total - 1).abs() <= NORMALISATION_TOLERANCE, law / total, law)
+
+
 def _as_tensor(argument: str, values: ArrayLike | Tensor) -> Tensor:
     try:
-        if isinstance(values, Tensor):
-            return values.detach().to(dtype=torch.float64, device="cpu").clone()
-        return torch.from_numpy(np.array(values, dtype=np.float64))
+        given = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers")
+        return torch.from_numpy(np.array(given, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(
             argument, f"{type(values).__name__} ({error})", "pass a rectangular array of numbers"

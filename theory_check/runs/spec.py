@@ -205,8 +205,27 @@ def _problem(
     given = {key: value for key, value in table.items() if key != "family"}
     parameters = bind(given, function_parameters(function), where, registry.solvers)
     with located(where):
-        function(**parameters)
+        problem = function(**parameters)
+    _check_size(problem, where)
     return family, parameters, function
+
+
+def _check_size(problem: object, where: str) -> None:
+    """Refuse a problem that the exact oracle of every measurement would refuse in its cell."""
+    # Here, so that reading this module does not load the oracles.
+    from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET, count_trajectories
+    from theory_check.problems import Problem
+
+    if not isinstance(problem, Problem):
+        return
+    number = count_trajectories(problem)
+    if number > DEFAULT_ENUMERATION_BUDGET:
+        raise InvalidArgumentError(
+            where,
+            f"a problem of {number} trajectories",
+            f"use a shorter horizon or fewer states, actions or successors: at most "
+            f"{DEFAULT_ENUMERATION_BUDGET} trajectories can be enumerated",
+        )
 
 
 _Version = tuple[Axes, Measurement]

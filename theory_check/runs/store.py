@@ -72,16 +72,23 @@ class Store:
         Raises
         ------
         StoreError
-            When a damaged file cannot be set aside.
+            When the system does not let the file be read, or a damaged one be set aside.
         """
         path = self.result_path(key)
-        if not path.exists():
-            return None
         try:
+            if not path.exists():
+                return None
             # Read in full: a damaged page does not show in the footer.
             table = pq.ParquetFile(path, page_checksum_verification=True).read()
             recorded = json.loads((table.schema.metadata or {})[METADATA_KEY])["key"]
         except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+            # Arrow raises an OSError without a number for damaged pages; with a number it is the
+            # system that did not read, and the file may well be intact.
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+                raise StoreError(
+                    f"store: cannot read {path} ({error}); the file is left as it is: make it "
+                    "readable and run the same command again"
+                ) from error
             self._set_aside(path, str(error).splitlines()[0])
             return None
         if recorded != key:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.oracles.counts import SampleCounts, stream_entropy
+from theory_check.oracles.devices import require_device
 from theory_check.oracles.instruments import instruments_for
 from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
@@ -97,6 +99,7 @@ def run(
     grid = recording_grid(iterations, points_per_decade)
     if sample_budget is not None:
         require_positive_integer("sample_budget", sample_budget)
+    require_device("device", device)
     instruments = instruments_for(
         problem,
         replicate_seeds,
@@ -175,9 +178,16 @@ def _finite(state: SolverState) -> Tensor:
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    distinct = tuple(int(seed) for seed in seeds)
-    if not distinct or len(set(distinct)) != len(distinct) or min(distinct) < 0:
-        raise InvalidArgumentError(
-            "seeds", list(distinct), "pass distinct non-negative integers, at least one"
-        )
+    """Return the seeds as Python integers; nothing is rounded to one, and no text is split."""
+    refusal = "pass distinct non-negative integers, at least one"
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
+        raise InvalidArgumentError("seeds", repr(seeds), refusal)
+    given = list(seeds)
+    try:
+        distinct = tuple(operator.index(seed) for seed in given)
+    except TypeError as error:
+        raise InvalidArgumentError("seeds", given, refusal) from error
+    repeated = len(set(distinct)) != len(distinct)
+    if not distinct or repeated or min(distinct) < 0 or any(isinstance(s, bool) for s in given):
+        raise InvalidArgumentError("seeds", given, refusal)
     return distinct

@@ -46,6 +46,8 @@ class SolverRun(Measurement):
         require_positive_integer("iterations", self.iterations)
         require_positive("initial_scale", self.initial_scale)
         require_positive_integer("points_per_decade", self.points_per_decade)
+        if self.sample_budget is not None:
+            require_positive_integer("sample_budget", self.sample_budget)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return the trace; one replicate per seed."""

@@ -1,0 +1,113 @@
+"""The four-term bound fitted to the error over a factorial design, and the share of each term."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.analysis.bound_terms import TERMS, Design, design_table, fit_bound
+from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+
+EXPERIMENTS = ("bound-terms", "bound-terms-coupled")
+
+_LABELS = {
+    "optimisation": "$a/T$",
+    "bias": r"$b\,\sigma^2$",
+    "sampling": r"$c/(\sigma^2 n)$ or $c/n$",
+    "inner": r"$d\,\rho^K/\sigma^2$",
+}
+_HATCHES = ("", "///", "...", "xxx")
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    figure, (scatter, independent, shared) = column_figure(rows=3, row_height=2.8)
+    problems = [str(name) for name in tables[EXPERIMENTS[0]]["problem"].unique()]
+    styles = problem_styles(problems)
+    with plt.rc_context(STYLE):
+        panels = zip(EXPERIMENTS, (independent, shared), (False, True), strict=True)
+        for name, bars, coupled in panels:
+            shares = []
+            for problem in problems:
+                rows = tables[name].loc[tables[name]["problem"] == problem]
+                design, errors = design_table(rows, "ergodic_stationarity", coupled=coupled)
+                # No interval of a constant is drawn, so resampling would be wasted.
+                fit = fit_bound(design, errors, resamples=1)
+                shares.append(fit.shares)
+                style = styles[problem]
+                scatter.loglog(
+                    fit.predicted,
+                    errors.mean(0),
+                    linestyle="none",
+                    color=style.colour,
+                    marker=style.marker,
+                    markerfacecolor="white" if coupled else style.colour,
+                    alpha=0.7,
+                    label=f"{'shared' if coupled else 'independent'}, {problem}: "
+                    f"{100 * fit.explained_variance:.1f} %",
+                )
+            _draw_shares(bars, design, np.mean(shares, axis=0))
+            batch = "shared batch, $c/n$" if coupled else r"independent, $c/(\sigma^2 n)$"
+            bars.set_ylabel(f"share of the bound\n{batch}")
+        _draw_diagonal(scatter)
+        # Lower than legend_below puts it, because of the slanted tick labels.
+        shared.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.48),
+            ncols=2,
+            title="mean over problems, at the largest $T$ and $K$",
+            title_fontsize=6.5,
+        )
+    scatter.set(
+        xlabel="fitted four-term bound", ylabel=r"$\frac{1}{T}\sum_t\|\nabla\Phi(\phi_t)\|^2$"
+    )
+    legend_below(scatter, "explained variance of the log error")
+    return figure
+
+
+def _draw_shares(axes: Axes, design: Design, shares: NDArray[np.float64]) -> None:
+    shown = np.flatnonzero(
+        (design.iterations == design.iterations.max())
+        & (design.inner_steps == design.inner_steps.max())
+    )
+    shown = shown[np.lexsort((design.trajectories[shown], -design.sigma[shown]))]
+    palette = sns.color_palette("colorblind", n_colors=8)[4:]
+    position, bottom = np.arange(shown.size), np.zeros(shown.size)
+    for index, term in enumerate(TERMS):
+        height = shares[shown, index]
+        axes.bar(
+            position,
+            height,
+            bottom=bottom,
+            color=palette[index],
+            hatch=_HATCHES[index],
+            edgecolor="white",
+            linewidth=0.4,
+            label=_LABELS[term],
+        )
+        bottom = bottom + height
+    labels = [
+        f"{design.sigma[point]:g}, $10^{{{np.log10(design.trajectories[point]):.0f}}}$"
+        for point in shown
+    ]
+    axes.set_xticks(position, labels, rotation=55, ha="right", rotation_mode="anchor")
+    axes.set(ylim=(0, 1), xlabel=r"$\sigma$, $n$")
+    axes.grid(visible=False)
+
+
+def _draw_diagonal(axes: Axes) -> None:
+    ends = np.array(axes.get_xlim())
+    axes.plot(ends, ends, color="0.35", linestyle=":", linewidth=1.3)
+    axes.annotate(
+        "dotted: measured = fitted",
+        (0.97, 0.06),
+        xycoords="axes fraction",
+        ha="right",
+        fontsize=6.5,
+        color="0.25",
+    )

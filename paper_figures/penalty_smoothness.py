@@ -1,0 +1,40 @@
+"""Lipschitz constant of the penalised hypergradient against sigma."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.plotting import STYLE, column_figure, draw_power_rate, legend_below
+
+CLAIMS = ("penalty-smoothness",)
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    verdict = verdicts["penalty-smoothness"]
+    (rate,) = verdict.claim.rates
+    figure, (axes,) = column_figure(rows=1, row_height=2.7)
+    draw_power_rate(axes, verdict, rate, slope_label="theory: uniform in σ")
+    means = [found.y.mean(0) for found in verdict.rates if found.y.size]
+    if not means:
+        return figure
+    lowest, highest = np.min(means), np.max(means)
+    inverse = np.array([10.0, 1000.0])
+    line = 5 * highest * inverse / 10
+    with plt.rc_context(STYLE):
+        axes.plot(inverse, line, color="0.35", linestyle="--", linewidth=1.0)
+        axes.annotate(
+            "$\\propto 1/\\sigma$: what a step\n$\\eta\\sim\\sigma$ pays for",
+            (inverse[0], line[1]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="top",
+            fontsize=6.5,
+            color="0.25",
+        )
+    axes.set_ylim(lowest / 3, 2 * line[1])
+    legend_below(axes, "fitted exponent in 1/σ, 95 % interval")
+    return figure

@@ -1,0 +1,105 @@
+"""Arithmetic of the schedules, derived by hand from docs/theory.md section 5.3."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.solvers import solver_classes
+from theory_check.solvers.schedules import SCHEDULES, ScheduleConstants, get_schedule
+
+CONSTANTS = ScheduleConstants(
+    sigma=2.0,
+    iterations=3.0,
+    inner_steps=1.5,
+    trajectories=5.0,
+    pairs=7.0,
+    step_size=0.4,
+    inner_step_size=0.9,
+)
+UNIT = ScheduleConstants(**dict.fromkeys(dataclasses.asdict(CONSTANTS), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "iterations", "batch", "step_size", "coupling"),
+    [
+        # T = 3 * 1000, n = 5 * 10^4, B = 7 * 10^4, step 0.4 * 0.1.
+        ("total-7/2", 3000, (50_000, 70_000), 0.04, "independent"),
+        ("total-3", 300, (50_000, 70_000), 0.4, "independent"),
+        ("total-2", 300, (500, 700), 0.4, "shared"),
+    ],
+)
+def test_settings_at_a_hundredth(
+    name: str, iterations: int, batch: tuple[int, int], step_size: float, coupling: str
+) -> None:
+    # Common to all: sigma = 2 * 0.1, and K = 1.5 * log(100) = 6.9078 rounded up.
+    schedule = get_schedule(name)
+    found_iterations, found = schedule.configure(0.01, CONSTANTS)
+    assert found_iterations == iterations
+    assert found.sigma == pytest.approx(0.2, rel=1e-12)
+    assert found.inner_steps == 7
+    assert found.inner_step_size == 0.9
+    assert found.step_size == pytest.approx(step_size, rel=1e-12)
+    assert (found.trajectories, found.pairs) == batch
+    assert found.coupling == coupling == schedule.coupling
+
+
+@pytest.mark.parametrize(
+    ("name", "exponent", "tag"),
+    [("total-7/2", 3.5, "R"), ("total-3", 3.0, "R"), ("total-2", 2, "D")],
+)
+def test_samples_grow_with_the_exponent_of_the_claim(name: str, exponent: float, tag: str) -> None:
+    schedule = get_schedule(name)
+    assert schedule.sample_exponent == exponent
+    assert schedule.provenance == tag
+    # At epsilon = 4^-k every power of epsilon^(1/2) is an integer, so nothing is rounded.
+    (few, coarse), (many, fine) = (schedule.configure(4.0**-k, UNIT) for k in (2, 5))
+    growth = many * fine.trajectories / (few * coarse.trajectories)
+    assert math.log(growth) / math.log(4.0**3) == pytest.approx(exponent, rel=1e-12)
+
+
+def test_products_that_are_integers_up_to_rounding_are_not_rounded_up() -> None:
+    # 1 / 0.1**2 is 99.99999999999999 or 100.00000000000001 depending on how it is computed.
+    for epsilon, expected in ((0.1, 100), (0.01, 10_000), (0.001, 1_000_000)):
+        iterations, found = get_schedule("total-3").configure(epsilon, UNIT)
+        assert found.trajectories == expected
+        assert iterations == round(1 / epsilon)
+    # A batch of 5.3 is 6.
+    assert get_schedule("total-2").configure(1 / 5.3, UNIT)[1].trajectories == 6
+    # K = log(1/0.99) = 0.01 is at least 1.
+    assert get_schedule("total-2").configure(0.99, UNIT)[1].inner_steps == 1
+
+
+def test_schedules_are_frozen_and_not_solvers() -> None:
+    assert set(SCHEDULES) == {"total-7/2", "total-3", "total-2"}
+    found = solver_classes()
+    assert not {"Schedule", "ScheduleConstants"} & {cls.__name__ for cls in found.values()}
+    for schedule in SCHEDULES.values():
+        assert schedule.source
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            schedule.batch = -3.0  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CONSTANTS.sigma = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ScheduleConstants)])
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_constants_are_refused(name: str, bad: float) -> None:
+    with pytest.raises(InvalidArgumentError, match="pass a finite number") as caught:
+        dataclasses.replace(CONSTANTS, **{name: bad})
+    assert caught.value.argument == name
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0, 2.0, -0.1, float("nan")])
+def test_impossible_targets_are_refused(bad: float) -> None:
+    with pytest.raises(InvalidArgumentError, match="between 0 and 1") as caught:
+        get_schedule("total-3").configure(bad, CONSTANTS)
+    assert caught.value.argument == "epsilon"
+
+
+def test_unknown_schedule_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InvalidArgumentError, match="did you mean 'total-3'"):
+        get_schedule("total3")

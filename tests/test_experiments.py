@@ -1,0 +1,27 @@
+"""Every committed experiment file is valid, in both versions, and every claim has its experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from theory_check.claims import all_claims
+from theory_check.runs import load_experiment
+
+FILES = sorted((Path(__file__).parents[1] / "experiments").rglob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_loads(path: Path) -> None:
+    experiment = load_experiment(path)
+    assert experiment.description
+    full, quick = (experiment.cells(quick=quick) for quick in (False, True))
+    assert 0 < len(quick) <= len(full)
+    assert len({cell.key for cell in full}) == len(full)
+
+
+def test_names_are_distinct_and_claims_name_them() -> None:
+    stems = [path.stem for path in FILES]
+    assert len(set(stems)) == len(stems)
+    assert {claim.experiment for claim in all_claims().values()} <= set(stems)

@@ -1,0 +1,34 @@
+"""Smoothness of the penalised hyperobjective."""
+
+from theory_check.claims.base import Claim, PowerRate
+
+CLAIM = Claim(
+    id="penalty-smoothness",
+    statement=(
+        "the Lipschitz constant of ∇Phi_sigma is bounded uniformly in sigma, so that a constant "
+        "outer step gives T = O(1/epsilon); O(1/sigma) (exponent 1 in 1/sigma) is what the step "
+        "eta ~ sigma of the schedule total-7/2 pays for"
+    ),
+    source="arXiv 2306.14853, smoothness of the penalised hyperobjective",
+    provenance="S",
+    assumptions=(
+        "the lower level is non-degenerate at its solutions, uniformly for small sigma",
+        "G and J have Lipschitz second derivatives there",
+    ),
+    experiment="penalty-smoothness",
+    rates=(
+        PowerRate(
+            name="1/sigma",
+            x="sigma",
+            y="lipschitz_constant",
+            exponent=0.0,
+            reciprocal=True,
+            limit="zero",
+            better="smaller",
+            resolution=0.05,
+            y_units="value",
+            x_symbol=r"$1/\sigma$",
+            y_symbol=r"$\max_\phi\,\|\nabla^2\Phi_\sigma(\phi)\|$",
+        ),
+    ),
+)

@@ -1,0 +1,171 @@
+"""Schedules: how the settings of the penalty method depend on the accuracy asked for.
+
+Source: ``docs/theory.md`` section 5.3. The exponents are the theory's, the constants the
+experimenter's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Literal
+
+from theory_check.bilevel import Coupling
+from theory_check.errors import InvalidArgumentError, require_choice, require_positive
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+
+# A product that is an integer up to rounding stays that integer: 2 / 0.1 is 20 steps, not 21.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class ScheduleConstants:
+    """Prefactors of a schedule, all finite and greater than 0.
+
+    Attributes
+    ----------
+    sigma
+        Of the penalty parameter.
+    iterations
+        Of the number of outer iterations T.
+    inner_steps
+        Of K, in front of ``log(1/epsilon)``.
+    trajectories, pairs
+        Of the batch sizes n and B.
+    step_size
+        Of the outer step size.
+    inner_step_size
+        The inner step size itself, which depends on no accuracy.
+    """
+
+    sigma: float
+    iterations: float
+    inner_steps: float
+    trajectories: float
+    pairs: float
+    step_size: float
+    inner_step_size: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        for field in fields(self):
+            require_positive(field.name, getattr(self, field.name))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Settings of :class:`~theory_check.solvers.penalty_bilevel.PenaltyBilevel` against epsilon.
+
+    A setting is its constant times ``epsilon`` to the exponent given here; K is
+    ``ceil(constant * log(1/epsilon))``, natural logarithm.
+
+    Attributes
+    ----------
+    id
+        Name, that of the claim it belongs to.
+    source
+        Where the schedule comes from.
+    provenance
+        ``"R"`` reconstructed, ``"D"`` derived in this project; none is a quotation.
+    coupling
+        Of the batches at the two lower variables.
+    sigma, iterations, step_size, batch
+        Exponents of sigma, T, the outer step size, and n = B.
+    """
+
+    id: str
+    source: str
+    provenance: Literal["R", "D"]
+    coupling: Coupling
+    sigma: float
+    iterations: float
+    step_size: float
+    batch: float
+
+    @property
+    def sample_exponent(self) -> float:
+        """The p of ``samples = O~(epsilon**-p)``: T times n, without the logarithm of K."""
+        return -(self.iterations + self.batch)
+
+    def configure(self, epsilon: float, constants: ScheduleConstants) -> tuple[int, PenaltyBilevel]:
+        """Return the number of outer iterations T and the solver for a target accuracy.
+
+        Parameters
+        ----------
+        epsilon
+            Bound asked for on the ergodic mean of ``‖∇Phi‖²`` (squared norm), in (0, 1).
+        constants
+            The prefactors.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If ``epsilon`` is not in (0, 1).
+        """
+        if not 0 < epsilon < 1:
+            raise InvalidArgumentError(
+                "epsilon", epsilon, "pass a target for the squared norm between 0 and 1"
+            )
+        batch = epsilon**self.batch
+        solver = PenaltyBilevel(
+            sigma=constants.sigma * epsilon**self.sigma,
+            inner_steps=_ceiling(constants.inner_steps * math.log(1 / epsilon)),
+            inner_step_size=constants.inner_step_size,
+            step_size=constants.step_size * epsilon**self.step_size,
+            trajectories=_ceiling(constants.trajectories * batch),
+            pairs=_ceiling(constants.pairs * batch),
+            coupling=self.coupling,
+        )
+        return _ceiling(constants.iterations * epsilon**self.iterations), solver
+
+
+SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
+    {
+        schedule.id: schedule
+        for schedule in (
+            Schedule(
+                id="total-7/2",
+                source="arXiv 2410.15610, headline; schedule reconstructed from 2309.01753",
+                provenance="R",
+                coupling="independent",
+                sigma=0.5,
+                iterations=-1.5,
+                step_size=0.5,
+                batch=-2.0,
+            ),
+            Schedule(
+                id="total-3",
+                source="arXiv 2503.17644, headline; schedule reconstructed",
+                provenance="R",
+                coupling="independent",
+                sigma=0.5,
+                iterations=-1.0,
+                step_size=0.0,
+                batch=-2.0,
+            ),
+            Schedule(
+                id="total-2",
+                source="docs/theory.md section 5.3",
+                provenance="D",
+                coupling="shared",
+                sigma=0.5,
+                iterations=-1.0,
+                step_size=0.0,
+                batch=-1.0,
+            ),
+        )
+    }
+)
+"""The schedules of ``docs/theory.md`` section 5.3 by id."""
+
+
+def get_schedule(name: str) -> Schedule:
+    """Return the schedule called ``name``, or refuse with the nearest known name."""
+    require_choice("schedule", name, SCHEDULES)
+    return SCHEDULES[name]
+
+
+def _ceiling(value: float) -> int:
+    return max(1, math.ceil(value * (1 - ROUNDING)))
