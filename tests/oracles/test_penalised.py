@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from theory_check.errors import CertificationError, InvalidArgumentError
+from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.problems import Problem
 
