@@ -330,7 +330,7 @@ def _draw_prediction(
         color="0.25",
     )
     low, high = axes.get_ylim()
-    room = (high / low) ** (0.06 if above else 0.1)
+    room = (high / low) ** (0.06 if above else 0.2)
     axes.set_ylim(low if above else min(low, line.min()) / room, high * room if above else high)
 
 
