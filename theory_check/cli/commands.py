@@ -259,14 +259,13 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     claims = _claims([], options.extended)
     wanted = {claim.id for claim in claims}
-    known = experiment_files(extended=options.extended).keys()
+    files = experiment_files(extended=options.extended)
     scripts = [
         script
         for script in load_scripts()
-        if wanted.issuperset(script.claims) and known >= set(script.experiments)
+        if wanted.issuperset(script.claims) and files.keys() >= set(script.experiments)
     ]
     directory = _figure_folder(options)
-    files = experiment_files(extended=options.extended)
     done = sweep(files.values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     _draw(scripts, done, judgements, options, directory)
