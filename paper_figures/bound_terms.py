@@ -1,4 +1,4 @@
-"""The four-term bound fitted to the error over a factorial design, and the share of each term."""
+"""The four-term bound against the error over a factorial design, and the share of each term."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.bound_terms import TERMS, Design, design_table, fit_bound
+from theory_check.analysis.bands import average_band
+from theory_check.analysis.bound_model import TERMS, Design
+from theory_check.analysis.bound_terms import design_table, fit_bound
 from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
 
-EXPERIMENTS = ("bound-terms", "bound-terms-coupled")
+CLAIMS = ("bound-terms", "bound-terms-coupled")
 
 _LABELS = {
     "optimisation": "$a/T$",
@@ -26,27 +28,30 @@ _HATCHES = ("", "///", "...", "xxx")
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, (scatter, independent, shared) = column_figure(rows=3, row_height=2.8)
-    problems = [str(name) for name in tables[EXPERIMENTS[0]]["problem"].unique()]
+    figure, (scatter, independent, shared) = column_figure(rows=3, row_height=2.9)
+    problems = [str(name) for name in tables[CLAIMS[0]]["problem"].unique()]
     styles = problem_styles(problems)
     with plt.rc_context(STYLE):
-        panels = zip(EXPERIMENTS, (independent, shared), (False, True), strict=True)
+        panels = zip(CLAIMS, (independent, shared), (False, True), strict=True)
         for name, bars, coupled in panels:
             shares = []
             for problem in problems:
                 rows = tables[name].loc[tables[name]["problem"] == problem]
                 design, errors = design_table(rows, "ergodic_stationarity", coupled=coupled)
-                # No interval of a constant is drawn, so resampling would be wasted.
-                fit = fit_bound(design, errors, resamples=1)
+                fit = fit_bound(design, errors)
                 shares.append(fit.shares)
                 style = styles[problem]
-                scatter.loglog(
+                band = average_band(errors)
+                scatter.errorbar(
                     fit.predicted,
-                    errors.mean(0),
+                    band.centre,
+                    yerr=[band.centre - band.low, band.high - band.centre],
                     linestyle="none",
                     color=style.colour,
                     marker=style.marker,
+                    markersize=2.2,
                     markerfacecolor="white" if coupled else style.colour,
+                    elinewidth=0.4,
                     alpha=0.7,
                     label=f"{'shared' if coupled else 'independent'}, {problem}: "
                     f"{100 * fit.explained_variance:.1f} %",
@@ -54,26 +59,27 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             _draw_shares(bars, design, np.mean(shares, axis=0))
             batch = "shared batch, $c/n$" if coupled else r"independent, $c/(\sigma^2 n)$"
             bars.set_ylabel(f"share of the bound\n{batch}")
+        scatter.set(xscale="log", yscale="log")
         _draw_diagonal(scatter)
         # Lower than legend_below puts it, because of the slanted tick labels.
         shared.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, -0.48),
             ncols=2,
-            title="mean over problems, at the largest $T$ and $K$",
+            title="mean over problems, at the largest $T$ and fewest inner steps",
             title_fontsize=6.5,
         )
     scatter.set(
         xlabel="fitted four-term bound", ylabel=r"$\frac{1}{T}\sum_t\|\nabla\Phi(\phi_t)\|^2$"
     )
-    legend_below(scatter, "explained variance of the log error")
+    legend_below(scatter, "explained variance of the log error; bars: 95 % intervals")
     return figure
 
 
 def _draw_shares(axes: Axes, design: Design, shares: NDArray[np.float64]) -> None:
     shown = np.flatnonzero(
         (design.iterations == design.iterations.max())
-        & (design.inner_steps == design.inner_steps.max())
+        & (design.inner_steps == design.inner_steps.min())
     )
     shown = shown[np.lexsort((design.trajectories[shown], -design.sigma[shown]))]
     palette = sns.color_palette("colorblind", n_colors=8)[4:]
@@ -91,20 +97,25 @@ def _draw_shares(axes: Axes, design: Design, shares: NDArray[np.float64]) -> Non
             label=_LABELS[term],
         )
         bottom = bottom + height
-    labels = [
-        f"{design.sigma[point]:g}, $10^{{{np.log10(design.trajectories[point]):.0f}}}$"
-        for point in shown
-    ]
+    labels = [f"{design.sigma[point]:g}, {_power(design.trajectories[point])}" for point in shown]
     axes.set_xticks(position, labels, rotation=55, ha="right", rotation_mode="anchor")
     axes.set(ylim=(0, 1), xlabel=r"$\sigma$, $n$")
     axes.grid(visible=False)
+
+
+def _power(number: float) -> str:
+    """Return a number as mantissa and power of ten."""
+    exponent = int(np.floor(np.log10(number)))
+    mantissa = number / 10**exponent
+    factor = "" if mantissa == 1 else rf"{mantissa:g} \cdot "
+    return f"${factor}10^{{{exponent}}}$"
 
 
 def _draw_diagonal(axes: Axes) -> None:
     ends = np.array(axes.get_xlim())
     axes.plot(ends, ends, color="0.35", linestyle=":", linewidth=1.3)
     axes.annotate(
-        "dotted: measured = fitted",
+        "dotted: theory, measured = bound",
         (0.97, 0.06),
         xycoords="axes fraction",
         ha="right",

@@ -1,18 +1,25 @@
-"""Controls: penalty bias of the quadratic and the quartic lower level, and the missing response."""
+"""Controls: the penalty bias without and with an error bound, and three ways to lose convergence."""
 
 from collections.abc import Mapping
 
+import seaborn as sns
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import column_figure, draw_power_rate, legend_below
+from theory_check.plotting import (
+    column_figure,
+    draw_complexity_rate,
+    draw_power_rate,
+    legend_below,
+)
 
-CLAIMS = ("control-quadratic", "control-quartic", "control-missing-response")
+SCHEDULES = ("control-small-batch", "control-fixed-sigma")
+CLAIMS = ("control-quadratic", "control-quartic", "control-missing-response", *SCHEDULES)
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, (bias, response) = column_figure(rows=2, row_height=2.5)
+    figure, (bias, response, schedules) = column_figure(rows=3, row_height=2.6)
     for claim, hollow in (("control-quadratic", False), ("control-quartic", True)):
         verdict = verdicts[claim]
         draw_power_rate(bias, verdict, verdict.claim.rates[0], hollow=hollow)
@@ -20,4 +27,12 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     missing = verdicts["control-missing-response"]
     draw_power_rate(response, missing, missing.claim.rates[0])
     legend_below(response, "exponent above the floor; a floor must be found")
+    palette = sns.color_palette("colorblind", n_colors=len(SCHEDULES))
+    for claim, colour, offset in zip(SCHEDULES, palette, (1 / 4, 4.0), strict=True):
+        (rate,) = verdicts[claim].claim.rates
+        draw_complexity_rate(
+            schedules, verdicts[claim], rate, colour=colour, offset=offset, slope_label="slope $-2$"
+        )
+    schedules.invert_xaxis()
+    legend_below(schedules, "p of samples ∝ accuracy$^{-p}$ (squared norm); all must fail")
     return figure

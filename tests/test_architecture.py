@@ -31,16 +31,28 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "problems": frozenset({"models"}),
     "oracles": frozenset({"problems", "models", "kernels", "bilevel"}),
     "solvers": frozenset({"bilevel", "models"}),
+    "advice": frozenset({"oracles", "problems", "solvers", "bilevel"}),
     "recording": frozenset({"oracles", "bilevel"}),
     "claims": frozenset(),
     "analysis": frozenset({"claims"}),
     "runs": frozenset(
-        ["bilevel", "claims", "kernels", "models", "oracles", "problems", "recording", "solvers"]
+        [
+            "advice",
+            "bilevel",
+            "claims",
+            "kernels",
+            "models",
+            "oracles",
+            "problems",
+            "recording",
+            "solvers",
+        ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
     "verification": frozenset({"runs", "analysis", "claims"}),
     "cli": frozenset(
         [
+            "advice",
             "analysis",
             "bilevel",
             "claims",

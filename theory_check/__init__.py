@@ -1,8 +1,8 @@
 """Theory validation for bilevel RLHF.
 
-The public names are ``problems``, ``solvers``, ``ExactOracle``, ``run``, ``analysis`` and
-``verify``; they are imported on first use, so that reading results does not load the numerical
-rooms.
+The public names are ``problems``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
+``check_advice``, ``analysis`` and ``verify``; they are imported on first use, so that reading
+results does not load the numerical rooms.
 """
 
 from __future__ import annotations
@@ -12,14 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from theory_check import analysis, problems, solvers
+    from theory_check.advice.advisor import advise
+    from theory_check.advice.check import check_advice
     from theory_check.oracles.exact import ExactOracle
     from theory_check.runs.trace import run
     from theory_check.verification import verify
 
-__all__ = ["ExactOracle", "analysis", "problems", "run", "solvers", "verify"]
+__all__ = [
+    "ExactOracle",
+    "advise",
+    "analysis",
+    "check_advice",
+    "problems",
+    "run",
+    "solvers",
+    "verify",
+]
 
 _OBJECTS = {
     "ExactOracle": "theory_check.oracles.exact",
+    "advise": "theory_check.advice.advisor",
+    "check_advice": "theory_check.advice.check",
     "run": "theory_check.runs.trace",
     "verify": "theory_check.verification",
 }

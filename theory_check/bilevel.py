@@ -137,6 +137,15 @@ class BilevelTruth(Protocol):
         """Return further columns of the trace, by name; those it leaves out are NaN."""
         ...
 
+    def penalised_distance(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        penalised: Float[Tensor, "replicate lower"],
+        sigma: float,
+    ) -> Float[Tensor, " replicate"]:
+        """Return the distance of ``y'`` to ``argmin sigma f + g``; NaN where not certified."""
+        ...
+
 
 @runtime_checkable
 class SolverState(Protocol):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 INTEGER_LIMIT = 2**62
@@ -94,6 +95,22 @@ def require_seed(argument: str, value: object) -> None:
     """Refuse anything that is not a non-negative integer, of Python or numpy."""
     if not _is_integer(value) or value < 0:
         raise InvalidArgumentError(argument, repr(value), "pass an integer of at least 0")
+
+
+def require_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds as Python integers; nothing is rounded to one, and no text is split."""
+    remedy = "pass distinct non-negative integers, at least one"
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
+        raise InvalidArgumentError("seeds", repr(seeds), remedy)
+    given = list(seeds)
+    try:
+        distinct = tuple(operator.index(seed) for seed in given)
+    except TypeError as error:
+        raise InvalidArgumentError("seeds", given, remedy) from error
+    repeated = len(set(distinct)) != len(distinct)
+    if not distinct or repeated or min(distinct) < 0 or any(isinstance(s, bool) for s in given):
+        raise InvalidArgumentError("seeds", given, remedy)
+    return distinct
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

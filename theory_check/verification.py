@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory_check.analysis import verdict as verdicts
+from theory_check.analysis.audits import AuditFinding, audit_problem, failures_of, not_audited
 from theory_check.claims import get_claim
+from theory_check.claims.audits import get_audit
+from theory_check.claims.audits.base import Audit
 from theory_check.claims.base import Claim
 from theory_check.errors import TheoryCheckError
 from theory_check.runs import Experiment, Report, Store, execute, load_experiment, load_table
+from theory_check.runs.identity import plain
 from theory_check.runs.locations import experiment_file
+from theory_check.runs.tables import load_cells
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from theory_check.analysis.verdict import Verdict
+    from theory_check.runs.spec import Cell
 
 
 class FailedCellsError(TheoryCheckError):
@@ -73,26 +81,89 @@ class Sweep:
     experiments: Mapping[str, Experiment]
     report: Report
     options: RunOptions
+    # What the audits were measured on, by experiment and problem: many claims rest on the same rows.
+    _rows: dict[str, pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def failures(self, name: str) -> str:
         """Return why the table of an experiment is not complete, ``""`` when it is."""
-        cells = self.experiments[name].cells(self.options.quick)
+        return self._failed(self.experiments[name].cells(self.options.quick), name)
+
+    def _failed(self, cells: Sequence[Cell], name: str) -> str:
         keys = {cell.key for cell in cells}
         failed = [failure for failure in self.report.failed if failure.cell.key in keys]
         if not failed:
             return ""
         return f"{len(failed)} of {len(keys)} cells of {name} failed, first: {failed[0]}"
 
+    def table(self, name: str) -> pd.DataFrame:
+        """Return the table of an experiment whose cells are complete."""
+        return load_table(self.experiments[name], self.options.store, quick=self.options.quick)
+
     def judge(self, claim: Claim) -> Judgement:
         """Judge a claim whose experiment is part of the sweep."""
         reason = self.failures(claim.experiment)
         if reason:
             return Judgement(claim, None, reason)
-        table = load_table(
-            self.experiments[claim.experiment], self.options.store, quick=self.options.quick
-        )
-        verdict = verdicts.judge(claim, table)
+        findings = self.audit(claim)
+        table = self.table(claim.experiment)
+        verdict = verdicts.judge(claim, table, failures_of(findings), findings)
         return Judgement(claim, verdict, verdict.reason)
+
+    def audit(self, claim: Claim) -> tuple[AuditFinding, ...]:
+        """Return what the audits found of a claim's assumptions on the problems it is judged on.
+
+        Problems are matched by family and parameters, whatever they are called, and steps are
+        the largest that the claim's own experiment takes on each problem.
+        """
+        problems: dict[str, list[Cell]] = {}
+        for cell in self.experiments[claim.experiment].cells(self.options.quick):
+            problems.setdefault(cell.label, []).append(cell)
+        return tuple(
+            self._audit_one(get_audit(name), label, cells)
+            for label, cells in problems.items()
+            for name in claim.audits
+        )
+
+    def _audit_one(self, audit: Audit, label: str, cells: Sequence[Cell]) -> AuditFinding:
+        evidence = self._evidence(audit, cells[0])
+        if not evidence:
+            missing = f"this problem is not among those of {' and '.join(audit.experiments)}"
+            return not_audited(audit, label, missing)
+        name = f"{evidence[0].experiment} on {evidence[0].label}"
+        reason = self._failed(evidence, name)
+        if reason:
+            return not_audited(audit, label, reason)
+        if name not in self._rows:
+            self._rows[name] = load_cells(evidence, self.options.store, quick=self.options.quick)
+        taken = [cell.measurement.step_sizes() for cell in cells]
+        steps = {
+            "outer": max((step.outer for step in taken if step.outer is not None), default=None),
+            "inner": max((step.inner for step in taken if step.inner is not None), default=None),
+        }
+        return audit_problem(audit, self._rows[name], label, steps)
+
+    def _evidence(self, audit: Audit, wanted: Cell) -> list[Cell]:
+        """Return the cells of an audit on the problem of a cell; none where it is not audited."""
+        parameters = plain(wanted.parameters)
+        for name in audit.experiments:
+            if name not in self.experiments:
+                continue
+            cells = self.experiments[name].cells(self.options.quick)
+            for cell in cells:
+                if cell.family == wanted.family and plain(cell.parameters) == parameters:
+                    return [other for other in cells if other.label == cell.label]
+        return []
+
+
+def evidence_for(claims: Iterable[Claim]) -> list[str]:
+    """Return the names of the experiments that judge some claims, those of their audits included."""
+    names: dict[str, None] = {}
+    for claim in claims:
+        audited = (name for audit in claim.audits for name in get_audit(audit).experiments)
+        names |= dict.fromkeys((claim.experiment, *audited))
+    return list(names)
 
 
 def sweep(experiments: Iterable[str | Path], options: RunOptions) -> Sweep:
@@ -136,7 +207,7 @@ def verify(
     retry_failed: bool = False,
     backend: str = "loky",
 ) -> Verdict:
-    """Judge one claim, running what its experiment still lacks.
+    """Judge one claim, running what its experiment and those of its audits still lack.
 
     Parameters
     ----------
@@ -161,7 +232,7 @@ def verify(
     """
     claim = get_claim(claim_name)
     options = RunOptions(store, jobs, quick, retry_failed, backend)
-    judgement = sweep([claim.experiment], options).judge(claim)
+    judgement = sweep(evidence_for([claim]), options).judge(claim)
     if judgement.verdict is None:
         raise FailedCellsError(f"{claim.id} cannot be judged: {judgement.reason}")
     return judgement.verdict

@@ -25,7 +25,15 @@ def test_four_replicates_cover_as_well() -> None:
     assert covered <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.99)
 
 
-@pytest.mark.parametrize("case", ["burn-in", "floor", "scattered prefactors, mean"])
+@pytest.mark.parametrize("case", ["burn-in", "floor"])
+def test_intervals_cover_beyond_a_burn_in_and_above_a_floor(case: str) -> None:
+    """Of 150; the range of the test above, its false-alarm probability too."""
+    covered = int(coverage([case], trials=150, resamples=300)["covered"].iloc[0])
+    assert covered >= stats.binom.ppf(FALSE_ALARM, 150, 0.92)
+    assert covered <= stats.binom.isf(FALSE_ALARM, 150, 0.98)
+
+
+@pytest.mark.parametrize("case", ["weak burn-in", "weak floor", "scattered prefactors, mean"])
 def test_contaminated_traces_cover_within_the_resolution(case: str) -> None:
     """At least 92 % cover once 0.05 is added; rejected falsely with probability at most 1e-4."""
     row = coverage([case], trials=150, resamples=300).iloc[0]

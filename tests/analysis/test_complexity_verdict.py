@@ -183,8 +183,66 @@ def test_false_alarms_and_power_over_planted_tables() -> None:
     assert counts[3.5] >= stats.binom(trials, 0.95).ppf(1e-4)
 
 
-@pytest.mark.parametrize("audits", [None, {"smoothness": "not uniform"}])
-def test_a_claim_with_such_a_rate_is_judged_and_is_json(audits: dict[str, str] | None) -> None:
+def capped_or_floored(
+    means: np.ndarray, samples: np.ndarray, seeds: int, seed: int
+) -> pd.DataFrame:
+    """Rows whose accuracies scatter by 0.3 about ``means`` (natural logarithm, mean kept)."""
+    rng = np.random.default_rng([11, seed])
+    noise = np.exp(0.3 * rng.standard_normal((seeds, means.size)) - 0.045)
+    return pd.DataFrame(
+        [
+            {
+                "problem": "bandit",
+                "seed": index,
+                "schedule": "total-3",
+                "samples_per_log": number,
+                "samples": number,
+                "accuracy": mean * factor,
+                "status": "ok",
+            }
+            for index in range(seeds)
+            for number, mean, factor in zip(samples, means, noise[index], strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("seeds", [16, 48, 128])
+def test_a_curve_that_bends_into_its_floor_is_caught_whatever_the_evidence(seeds: int) -> None:
+    """Neither a power law nor one with a constant, but flat where it should fall fastest.
+
+    Over the last half it falls by 4 % while the samples would have bought a factor 3 (p = 2.2): with
+    0.3 scatter the slope there has a standard error of 0.3 / (4 sqrt(16)) / 2.5 per unit of log
+    samples, 0.01, against a gap of 0.45. Missed with probability below 1e-9 a table.
+    """
+    rate = replace(RATE, exponent=2.0, resolution=0.2, floor="refutes")
+    means = np.array([0.161, 0.126, 0.120, 0.112, 0.1115, 0.111])
+    samples = np.array([2.4e4, 1.8e5, 1.0e6, 5.9e6, 3.7e7, 3.0e8])
+    for seed in range(3):
+        verdict = judge_complexity_rate(
+            rate, capped_or_floored(means, samples, seeds, seed), "bandit"
+        )
+        assert verdict.status == "violated", verdict.reason
+
+
+def test_a_flat_start_does_not_refute_the_tail() -> None:
+    """``1 / (samples**(1/2) + cap)`` falls as promised where samples are many.
+
+    In 40 tables a share of at most 1 % violated is exceeded by 5 or more with probability 1e-5.
+    """
+    rate = replace(RATE, exponent=2.0, resolution=0.2, floor="refutes")
+    samples = np.geomspace(1.0, 1e4, 6)
+    means = 0.1 / (samples**0.5 + 4.0)
+    found = [
+        judge_complexity_rate(rate, capped_or_floored(means, samples, 16, seed), "bandit").status
+        for seed in range(40)
+    ]
+    assert found.count("violated") < 5
+
+
+@pytest.mark.parametrize("audits", [None, {"bandit": {"smoothness": "not uniform"}}])
+def test_a_claim_with_such_a_rate_is_judged_and_is_json(
+    audits: dict[str, dict[str, str]] | None,
+) -> None:
     claim = Claim("planted", "s", "here", "D", ("none",), "planted", (RATE,))
     verdict = judge(claim, planted(3.0), audits)
     record = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from theory_check.analysis import judge, judge_geometric_rate, judge_power_rate
+from theory_check.analysis import PowerLawFit, judge, judge_geometric_rate, judge_power_rate
+from theory_check.analysis.rate_verdict import power_status
 from theory_check.claims.base import Claim, GeometricRate, PowerRate
 from theory_check.errors import InvalidArgumentError
 
@@ -109,6 +110,24 @@ def test_floor_blocks_agreement_unless_the_statement_has_one() -> None:
     assert judge_power_rate(replace(RATE, floor="allowed"), rows, "bandit").status == "tight"
 
 
+def test_a_floor_refutes_unless_a_burn_in_explains_the_curve_as_well() -> None:
+    refuting = replace(RATE, floor="refutes")
+    fit = judge_power_rate(refuting, table(N, 1 / N + 3e-4), "bandit").fit
+    assert isinstance(fit, PowerLawFit)
+    assert fit.without_floor is None
+    # Exponents in x: under a burn-in 1/n decays like n^-0.4 at best, and then like n^-0.96.
+    worse, as_predicted = (
+        replace(fit, without_floor=(low, -0.2), low=low, high=-0.2) for low in (-0.4, -0.96)
+    )
+    assert power_status(refuting, fit, 0.1)[0] == "violated"
+    assert power_status(refuting, worse, 0.1)[0] == "violated"
+    assert power_status(refuting, as_predicted, 0.1)[0] == "inconclusive"
+    # Mirrored: y is bounded by x^-1 from above, and smaller exponents are better.
+    mirrored = replace(refuting, reciprocal=False, exponent=-1.0, better="smaller")
+    assert power_status(mirrored, worse, 0.1)[0] == "violated"
+    assert power_status(mirrored, as_predicted, 0.1)[0] == "inconclusive"
+
+
 def test_rounding_floor_does_not_block() -> None:
     wide = np.geomspace(1, 1e6, 25)
     rows = table(wide, wide**-2.0 + 1e-11)
@@ -135,13 +154,16 @@ def test_short_range_wide_interval_and_lack_of_fit_are_inconclusive() -> None:
 def test_burn_in_needs_replicates_unless_the_curve_is_nearly_exact() -> None:
     # A growing curve, so that no floor can be fitted in the place of the burn-in.
     growth = replace(RATE, reciprocal=False)
-    curve = N * (1 + 3 * np.exp(-N / 100))
-    few = judge_power_rate(growth, table(N, curve, noise=0.1, seeds=4), "bandit")
+    # The burn-in is seen up to n = 700 or so, and the guard drops a further factor of 2: on the usual
+    # grid, up to 10^4, that leaves 0.8 decades, and one is needed before replicates matter.
+    wide = np.geomspace(10, 100_000, 16)
+    curve = wide * (1 + 3 * np.exp(-wide / 100))
+    few = judge_power_rate(growth, table(wide, curve, noise=0.1, seeds=4), "bandit")
     assert few.status == "inconclusive"
     assert "4 replicates" in few.reason
-    exact = judge_power_rate(growth, table(N, curve, noise=1e-6, seeds=4), "bandit")
+    exact = judge_power_rate(growth, table(wide, curve, noise=1e-6, seeds=4), "bandit")
     assert exact.status == "tight"
-    assert judge_power_rate(growth, table(N, curve, seeds=16), "bandit").status == "tight"
+    assert judge_power_rate(growth, table(wide, curve, seeds=16), "bandit").status == "tight"
 
 
 def test_bad_rows_are_named_and_never_dropped() -> None:
@@ -218,16 +240,41 @@ def test_passed_respects_negative_controls() -> None:
     assert judge(control, bad).passed
 
 
+def test_a_control_is_caught_only_when_every_rate_is_violated_on_every_problem() -> None:
+    control = replace(CLAIM, expected="violated")
+    good, bad = table(N, 1 / N, problem="good"), table(N, N**-0.5, problem="bad")
+    verdict = judge(control, pd.concat([bad, good]))
+    assert verdict.status == "violated"
+    assert not verdict.passed
+    assert "not caught everywhere (good, 1/n: tight)" in verdict.reason
+    also_bad = table(N, N**-0.4, problem="also bad")
+    assert judge(control, pd.concat([bad, also_bad])).passed
+    # The same y, of which a second rate predicts what it does: caught by one rate only.
+    slow = replace(RATE, name="slow", exponent=0.5)
+    assert not judge(replace(control, rates=(RATE, slow)), bad).passed
+    # A control that was not judged was not caught.
+    assert not judge(control, bad, {"bad": {"support": "missing"}}).passed
+
+
 def test_failed_audit_leaves_the_rate_unjudged() -> None:
-    verdict = judge(CLAIM, table(N, N**-0.5), {"support": "a start law with a zero"})
+    failed = {"bandit": {"support": "a start law with a zero"}}
+    verdict = judge(CLAIM, table(N, N**-0.5), failed)
     assert verdict.status == "assumption not met"
     assert "support: a start law with a zero" in verdict.reason
     assert verdict.rates[0].fit is None
     assert judge(CLAIM, table(N, N**-0.5), {}).status == "violated"
 
 
-@pytest.mark.parametrize("audits", [None, {"support": "missing"}])
-def test_record_is_json(audits: dict[str, str] | None) -> None:
+def test_failed_audit_spares_the_other_problems() -> None:
+    rows = pd.concat([table(N, 1 / N, problem="good"), table(N, N**-0.5, problem="bad")])
+    verdict = judge(CLAIM, rows, {"bad": {"support": "missing"}, "elsewhere": {"x": "y"}})
+    assert [rate.status for rate in verdict.rates] == ["tight", "assumption not met"]
+    assert verdict.status == "assumption not met"
+    assert judge(CLAIM, rows, {"good": {"support": "missing"}}).status == "violated"
+
+
+@pytest.mark.parametrize("audits", [None, {"bandit": {"support": "missing"}}])
+def test_record_is_json(audits: dict[str, dict[str, str]] | None) -> None:
     claim = replace(CLAIM, rates=(RATE, GEOMETRIC))
     rows = table(N, 1 / N)
     rows[["k", "gap"]] = rows[["n", "error"]]

@@ -20,6 +20,13 @@ def test_false_alarms_are_at_most_one_per_cent_and_slow_decay_is_caught(case: st
     assert found.loc[0.4, "violated"] * TRIALS >= stats.binom(TRIALS, 0.95).ppf(1e-4)
 
 
+@pytest.mark.parametrize("case", ["burn-in", "floor"])
+def test_burn_in_and_floor_raise_no_false_alarm(case: str) -> None:
+    """With a true rate of 1 % the count exceeds the bound with probability below 1e-4."""
+    found = verdict_shares([case], slower_by=(0.0,), trials=TRIALS)
+    assert found["violated"].iloc[0] * TRIALS <= stats.binom(TRIALS, 0.01).isf(1e-4)
+
+
 def test_shares_add_up_and_repeat_with_the_seed() -> None:
     first = verdict_shares(["clean"], slower_by=(0.1,), trials=20)
     again = verdict_shares(["clean"], slower_by=(0.1,), trials=20)

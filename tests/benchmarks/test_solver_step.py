@@ -9,8 +9,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem, families
-from theory_check.runs.trace import initial_upper
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 PROBLEMS = {

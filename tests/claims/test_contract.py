@@ -1,19 +1,23 @@
 """Every claim in the room, found by being there."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.bound import planted_bound
 
 from theory_check import claims
 from theory_check.analysis import judge
 from theory_check.claims import all_claims, get_claim
 from theory_check.claims.base import (
     PROVENANCE_MEANING,
+    BoundRate,
     Claim,
     ComplexityRate,
     GeometricRate,
+    InequalityRate,
     PowerRate,
 )
 from theory_check.discovery import modules
@@ -31,6 +35,13 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
     rates: 0.8**k at the prediction, k**-1 when worse. Complexities: exponents larger by the share
     ``worse_by``, since theirs are not of order 1.
     """
+    for rate in claim.rates:
+        if isinstance(rate, BoundRate):
+            return planted_bound(
+                coupled=rate.coupled,
+                exponents={"optimisation 1/T": 1 - 1.5 * worse_by},
+                deviation=NOISE,
+            )
     rng = np.random.default_rng(0)
     frames = []
     for rate in claim.rates:
@@ -39,6 +50,12 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
             accuracy = np.geomspace(1e-1, 1e-4, 16)
             x = accuracy ** -(rate.exponent * (1 + worse_by))
             curve = accuracy
+        elif isinstance(rate, InequalityRate):
+            # In the middle of the bounds, far from both against the noise; or well outside.
+            low, high = rate.low, rate.high
+            inside = low + 0.3 if low is not None else high - 0.3 if high is not None else 0.0
+            outside = high + 1.0 if high is not None else low - 1.0 if low is not None else np.inf
+            x, curve = np.array([0.1]), np.array([outside if worse_by > 0 else inside])
         elif isinstance(rate, PowerRate):
             x = np.geomspace(1, 1000, 16)
             x = 1 / x if rate.limit == "zero" else x
@@ -74,6 +91,17 @@ def test_the_room_is_not_empty_and_ids_are_unique() -> None:
     assert {"inner-linear", "outer-ergodic"} <= set(CLAIMS)
 
 
+@pytest.mark.parametrize("name", [name for name in CLAIMS if not name.startswith("control-")])
+def test_statement_is_in_the_table_of_the_theory(name: str) -> None:
+    """``docs/theory.md`` section 5.2: id, statement, source, tag, seen; controls are in section 6."""
+    text = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
+    section = text.partition("\n### 5.2 ")[2].partition("\n### 5.3 ")[0]
+    rows = re.findall(rf"^\| `{re.escape(name)}` \| (.+) \| (.+) \| (.+) \| .*\|$", section, re.M)
+    assert len(rows) == 1
+    *_, tag = rows[0]
+    assert CLAIMS[name].provenance in re.findall(r"\b[VSDR]\b", tag)
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_declaration_is_complete(name: str) -> None:
     claim = CLAIMS[name]
@@ -102,6 +130,15 @@ def test_declaration_is_complete(name: str) -> None:
             assert 0 < rate.resolution <= 0.1 * rate.exponent
             assert rate.minimum_decades >= 1.5
             assert "schedule" in rate.where
+        elif isinstance(rate, BoundRate):
+            assert rate.minimum_explained >= 0.9
+            assert rate.minimum_gain >= 0.1
+            assert 0 < rate.resolution <= 0.2
+            assert {"optimisation", "bias", "sampling"} <= set(rate.required)
+        elif isinstance(rate, InequalityRate):
+            assert rate.low is not None or rate.high is not None
+            assert rate.low is None or rate.high is None or rate.low < rate.high
+            assert 0 <= rate.allowed_share <= 0.125
         else:
             assert isinstance(rate, GeometricRate)
             assert rate.minimum_decades >= 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.rate_verdict import RateVerdict, Status
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
@@ -56,9 +58,17 @@ class Laboratory:
     statuses: dict[str, Status]
     measured: float = 0.5
 
-    def judge(self, claim: Claim, table: pd.DataFrame) -> Verdict:
+    def judge(
+        self,
+        claim: Claim,
+        table: pd.DataFrame,
+        failed: Mapping[str, Mapping[str, str]],
+        findings: Sequence[AuditFinding],
+    ) -> Verdict:
         assert set(table["problem"]) == {claim.experiment}
+        assert not failed
         status = self.statuses[claim.id]
+        decay: Status = status if claim.expected == "violated" else "tight"
         high = {"exponent": 2 * self.measured, "low": 0.9, "high": 1.1}
         half = {"exponent": self.measured, "low": 0.45, "high": 0.55}
         rates = (
@@ -71,7 +81,7 @@ class Laboratory:
                 {**high, "norm": half, "squared norm": high},
                 {},
             ),
-            RateVerdict("decay", claim.experiment, "tight", "", {"rho": "< 1"}, {"rho": 0.25}, {}),
+            RateVerdict("decay", claim.experiment, decay, "", {"rho": "< 1"}, {"rho": 0.25}, {}),
         )
         return Verdict(claim, status, f"{len(table)} rows", rates)
 

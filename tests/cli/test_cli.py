@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sweep_toys
-from laboratory import Laboratory
+from laboratory import FIGURE, Laboratory
 from test_interruption import PATIENCE, start
 
 from theory_check.analysis import verdict
@@ -66,7 +66,7 @@ def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture)
         ["", "tight", "flat", "decay", "0.25", "< 1"],
         ["steepness [R]", "VIOLATED"],
         ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm"],
-        ["", "tight", "steep", "decay", "0.25", "< 1"],
+        ["", "violated", "steep", "decay", "0.25", "< 1"],
         [""],
         ["flatness: 4 rows"],
         ["steepness: 4 rows"],
@@ -272,6 +272,38 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert laboratory.executions() == 2
     assert run("reproduce", "--quick") == 0
     assert laboratory.executions() == 2
+
+
+def test_a_checkout_with_some_experiments_judges_and_draws_what_it_can(
+    laboratory: Laboratory, capsys: Capture
+) -> None:
+    Path("experiments/steep.toml").unlink()
+    # The one figure of the laboratory needs both.
+    (laboratory.folder / "paper_figures" / "flat_only.py").write_text(
+        FIGURE.replace('("steep",)', "()").replace('    axes.plot(tables["steep"]["x"]', "    # ")
+    )
+    claim = "theory-check: without their experiments, not judged: steepness\n"
+    figure = "theory-check: figure lines is not drawn, without its experiments: steep\n"
+    counted = "1 cells: {} run, {} reused, 0 failed\n"
+    assert run("verify") == 0
+    out, err = capsys.readouterr()
+    assert err == claim + counted.format(1, 0)
+    assert "flatness [V]" in out
+    assert "steepness" not in out
+    assert run("figures", "--output", "drawn") == 0
+    err = capsys.readouterr().err
+    assert err.startswith(figure)
+    assert err.endswith(counted.format(0, 1))
+    assert {path.stem for path in Path("drawn").iterdir()} == {"flat_only"}
+    assert run("reproduce") == 0
+    err = capsys.readouterr().err
+    assert err.startswith(claim + figure)
+    assert {path.stem for path in Path("results/figures").iterdir()} == {"flat_only"}
+    (record,) = json.loads(Path("results/verdicts.json").read_text())
+    assert record["claim"] == "flatness"
+    # Asked for by name, what is missing is an error.
+    assert run("verify", "steepness") == 2
+    assert "experiment: received 'steep'" in capsys.readouterr().err
 
 
 def test_outside_a_checkout_the_files_of_the_package_are_used(

@@ -16,6 +16,8 @@ from helpers.statistics import (
 
 from theory_check.kernels.draws import (
     DRAWS_PER_OUTCOME,
+    DRAWS_PER_PAIR,
+    label_law,
     labelled_pair_sums,
     trajectory_frequencies,
 )
@@ -27,6 +29,7 @@ POLICY = random_log_policy(11, PROBLEM)
 LAW = naive.law(PROBLEM, POLICY).numpy()
 TRUE_RETURNS = naive.returns(PROBLEM, PROBLEM.true_reward).numpy()
 RETURNS = naive.returns(PROBLEM, torch.tensor([[0.4, -0.9], [1.3, 0.2]]).double()).numpy()
+LABELS = label_law(TRUE_RETURNS)
 OUTCOMES = len(LAW)
 REPLICATES = 3000
 
@@ -102,14 +105,14 @@ def test_total_counts_of_both_modes_and_of_plain_rollouts() -> None:
 
 
 @pytest.mark.parametrize("excess", [False, True])
-@pytest.mark.parametrize("draws", [40, DRAWS_PER_OUTCOME * 16**2 + 1])
+@pytest.mark.parametrize("draws", [40, int(DRAWS_PER_PAIR * 16**2) + 1])
 def test_first_and_second_moments_of_pairs(draws: int, excess: bool) -> None:
     found = np.hstack(
         labelled_pair_sums(
             seeded_states(range(REPLICATES)),
             np.tile(LAW, (REPLICATES, 1)),
             np.tile(RETURNS, (REPLICATES, 1)),
-            TRUE_RETURNS,
+            LABELS,
             draws,
             excess,
         )
@@ -135,7 +138,7 @@ def test_pairs_of_plain_rollouts_have_the_same_moments() -> None:
                 seeded_states(range(1000)),
                 np.tile(LAW, (1000, 1)),
                 np.tile(RETURNS, (1000, 1)),
-                TRUE_RETURNS,
+                LABELS,
                 draws,
                 False,
             )
@@ -148,7 +151,7 @@ def test_pairs_of_plain_rollouts_have_the_same_moments() -> None:
 @pytest.mark.parametrize("draws", [10, 10_000])
 def test_excess_losses_vanish_at_the_true_reward(draws: int) -> None:
     losses, residuals = labelled_pair_sums(
-        seeded_states([0]), LAW[None], TRUE_RETURNS[None], TRUE_RETURNS, draws, True
+        seeded_states([0]), LAW[None], TRUE_RETURNS[None], LABELS, draws, True
     )
     assert np.abs(losses).max() < 1e-15  # for every pair and label, section 1.3
     assert np.abs(residuals).max() > 1e-3
@@ -163,7 +166,7 @@ def test_outcomes_of_probability_zero(draws: int, zeros: tuple[int, ...]) -> Non
     returns = np.array([[0.0, 1.0, 900.0]])
     frequencies = trajectory_frequencies(seeded_states([0]), law, draws)
     losses, residuals = labelled_pair_sums(
-        seeded_states([0]), law, returns, returns[0], draws, False
+        seeded_states([0]), law, returns, label_law(returns[0]), draws, False
     )
     for found in (frequencies, losses, residuals):
         assert np.isfinite(found).all()
@@ -174,7 +177,7 @@ def test_outcomes_of_probability_zero(draws: int, zeros: tuple[int, ...]) -> Non
 def test_returns_far_apart_neither_overflow_nor_lose_the_loss() -> None:
     law, true = np.array([[0.5, 0.5]]), np.array([0.0, 0.0])
     losses, _ = labelled_pair_sums(
-        seeded_states([0]), law, np.array([[0.0, 2000.0]]), true, 100_000, False
+        seeded_states([0]), law, np.array([[0.0, 2000.0]]), label_law(true), 100_000, False
     )
     # Labels are fair, so a quarter of all pairs cost 2000 and half cost log 2; six deviations.
     assert losses[0].mean() == pytest.approx(500, abs=6 * 2000 * (0.25 * 0.75 / 1e5) ** 0.5 + 1)
@@ -187,7 +190,8 @@ def test_a_replicate_that_is_not_finite_is_nan_and_leaves_the_others(bad: float)
     together = trajectory_frequencies(seeded_states([1, 2]), law, 50)
     assert np.isnan(together[0]).all()
     assert (together[1] == trajectory_frequencies(seeded_states([2]), law[1:], 50)[0]).all()
-    losses, residuals = labelled_pair_sums(seeded_states([1, 2]), law, returns, law[1], 50, False)
+    labels = label_law(law[1])
+    losses, residuals = labelled_pair_sums(seeded_states([1, 2]), law, returns, labels, 50, False)
     assert np.isnan(losses[0]).all()
     assert np.isnan(residuals[0]).all()
     assert np.isfinite(losses[1]).all()

@@ -20,7 +20,7 @@ PROBLEMS = {
     "cross_entropy": random_problem(21, (2, 2, 2), discount=0.8),
     "excess_risk": random_problem(22, (2, 2, 2), objective="excess_risk", features=3),
 }
-MODES = {"indices": (24, 40), "counts": (200, 700)}  # 16 trajectories: limits are 32 and 512
+MODES = {"indices": (24, 40), "counts": (200, 700)}  # 16 trajectories: limits are 32 and 128
 
 
 def inputs(objective: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 SETTINGS = {
-    "iterations": (3, 5),
+    "iterations": (2, 3),
     "sigmas": (0.3,),
     "trajectories": (40, 90),
     "inner_steps": (1, 2),
@@ -57,16 +57,28 @@ def test_a_run_that_stopped_has_no_later_means() -> None:
     assert never["status"] == "diverged"
 
 
-@pytest.mark.parametrize("coupling", ["independent", "shared"])
-def test_every_point_is_the_prefix_of_its_own_run(coupling: str) -> None:
+@pytest.mark.parametrize(
+    ("coupling", "levels"),
+    [
+        ("independent", {"trajectories": (40, 90), "inner_steps": (2,)}),
+        ("shared", {"trajectories": (40,), "inner_steps": (1, 2)}),
+    ],
+)
+def test_every_point_is_the_prefix_of_its_own_run(
+    coupling: str, levels: dict[str, tuple[int, ...]]
+) -> None:
     """The grid is dense enough here to hold every iteration, so every mean is exact."""
     problem = random_problem(51, (2, 2, 2))
     calls = []
-    table = BoundTerms(**SETTINGS, coupling=coupling).measure(  # type: ignore[arg-type]
+    table = BoundTerms(**SETTINGS | levels, coupling=coupling).measure(  # type: ignore[arg-type]
         problem, [4, 7], lambda done, total: calls.append((done, total))
     )
-    assert calls == [(done, 4) for done in range(1, 5)]
-    assert len(table) == 2 * 4 * 2
+    assert calls == [(1, 2), (2, 2)]
+    points = {
+        (n, k, t) for n in levels["trajectories"] for k in levels["inner_steps"] for t in (2, 3)
+    }
+    rows_of_points = table[["trajectories", "inner_steps", "iterations"]].itertuples(index=False)
+    assert sorted(map(tuple, rows_of_points)) == sorted([*points, *points])
     assert list(table.columns)[:2] == ["seed", "sigma"]
     assert set(table.status) == {"ok"}
     for (sigma, number, steps, iterations), rows in table.groupby(

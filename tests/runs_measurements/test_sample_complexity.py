@@ -16,7 +16,7 @@ from theory_check.runs.measurements.sample_complexity import SampleComplexity
 from theory_check.runs.trace import run
 from theory_check.solvers.schedules import ScheduleConstants, get_schedule
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "extended"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CONSTANTS = ScheduleConstants(
     sigma=1.0,
     iterations=2.0,

@@ -9,7 +9,12 @@ import pytest
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.solvers import solver_classes
-from theory_check.solvers.schedules import SCHEDULES, ScheduleConstants, get_schedule
+from theory_check.solvers.schedules import (
+    CONTROL_SCHEDULES,
+    SCHEDULES,
+    ScheduleConstants,
+    get_schedule,
+)
 
 CONSTANTS = ScheduleConstants(
     sigma=2.0,
@@ -59,6 +64,49 @@ def test_samples_grow_with_the_exponent_of_the_claim(name: str, exponent: float,
     (few, coarse), (many, fine) = (schedule.configure(4.0**-k, UNIT) for k in (2, 5))
     growth = many * fine.trajectories / (few * coarse.trajectories)
     assert math.log(growth) / math.log(4.0**3) == pytest.approx(exponent, rel=1e-12)
+
+
+CONTROLS = {
+    "control-small-batch": {"coupling": "independent"},
+    "control-fixed-sigma": {"sigma": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_is_total_2_with_one_mistake(name: str) -> None:
+    control, right = get_schedule(name), get_schedule("total-2")
+    fields = [field.name for field in dataclasses.fields(right)]
+    changed = {
+        field: getattr(control, field)
+        for field in fields
+        if getattr(control, field) != getattr(right, field)
+    }
+    assert changed.pop("id") == name
+    assert "section 6.3" in changed.pop("source")
+    assert changed == CONTROLS[name]
+    # It looks as cheap as the right one, which is what makes it a mistake to be caught.
+    assert control.sample_exponent == 2.0
+
+
+def test_settings_of_the_controls_at_a_hundredth() -> None:
+    """T = 3 * 100, n = 5 * 100, B = 7 * 100, the step 0.4: those of total-2."""
+    for name, sigma, coupling in (
+        ("control-small-batch", 0.2, "independent"),
+        # 2 * 0.01^0.
+        ("control-fixed-sigma", 2.0, "shared"),
+    ):
+        iterations, found = get_schedule(name).configure(0.01, CONSTANTS)
+        assert (iterations, found.trajectories, found.pairs) == (300, 500, 700)
+        assert found.sigma == pytest.approx(sigma, rel=1e-12)
+        assert found.step_size == 0.4
+        assert found.coupling == coupling
+
+
+def test_controls_are_not_among_what_is_advised() -> None:
+    assert set(CONTROL_SCHEDULES) == set(CONTROLS)
+    assert not set(SCHEDULES) & set(CONTROL_SCHEDULES)
+    with pytest.raises(TypeError):
+        SCHEDULES["control-small-batch"] = CONTROL_SCHEDULES["control-small-batch"]  # type: ignore[index]
 
 
 def test_products_that_are_integers_up_to_rounding_are_not_rounded_up() -> None:

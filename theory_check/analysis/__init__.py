@@ -1,5 +1,6 @@
 """Fits, intervals, decay criteria and verdicts: pure functions of tables."""
 
+from theory_check.analysis.audits import AuditFinding, audit_problem
 from theory_check.analysis.complexity_verdict import judge_complexity_rate
 from theory_check.analysis.decay import (
     DecayComparison,
@@ -14,12 +15,14 @@ from theory_check.analysis.verdict import Verdict, judge
 from theory_check.analysis.window import LackOfFit
 
 __all__ = [
+    "AuditFinding",
     "DecayComparison",
     "GeometricFit",
     "LackOfFit",
     "PowerLawFit",
     "RateVerdict",
     "Verdict",
+    "audit_problem",
     "compare_decay",
     "fit_geometric",
     "fit_power_law",

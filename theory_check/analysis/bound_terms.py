@@ -1,9 +1,8 @@
-"""The four-term bound, fitted jointly to errors over a factorial design.
+"""The constants, shares and exponents of the four-term bound, with intervals over replicates.
 
-    error <= a / T  +  b sigma²  +  c / (sigma² n)  +  d rho^K / sigma²          (coupled: c / n)
-
-``docs/theory.md`` sections 3.3 (b), 4.3 and 4.4 (c), 3.4 (d), 5.2 ``outer-ergodic`` (a). The constants
-are non-negative and the scale is logarithmic: errors span decades, and every factor counts alike.
+The intervals are those of the linearised fit: at the least-squares solution every parameter moves
+with the logarithm of the mean errors by one row of the pseudo-inverse of the Jacobian, a linear
+contrast, for which :func:`theory_check.analysis.replicates.half_width` has the studentised bootstrap.
 """
 
 from __future__ import annotations
@@ -15,27 +14,22 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import special, stats
 
+from theory_check.analysis.bound_model import (
+    EXPONENTS,
+    FACTORS,
+    RHO_GRID,
+    TERMS,
+    BoundModel,
+    Design,
+)
+from theory_check.analysis.replicates import AverageCurve, average_curve, half_width
 from theory_check.errors import InvalidArgumentError, require_choice, require_positive_integer
 
-TERMS = ("optimisation", "bias", "sampling", "inner")
-"""``a / T``, ``b sigma²``, ``c / (sigma² n)`` or ``c / n``, ``d rho^K / sigma²``."""
-
-FACTORS = ("iterations", "sigma", "trajectories", "inner_steps")
-
-EXPONENTS: Mapping[str, tuple[str, str]] = {
-    "optimisation 1/T": ("optimisation", "iterations"),
-    "bias sigma": ("bias", "sigma"),
-    "sampling 1/sigma": ("sampling", "sigma"),
-    "sampling 1/n": ("sampling", "trajectories"),
-    "inner 1/sigma": ("inner", "sigma"),
-}
-"""Exponents that can be freed: name to (term, factor)."""
-
-# A constant below this share of the largest that any one design point allows is reported as 0.
-NEGLIGIBLE = 1e-6
-_RHO_STARTS = (0.2, 0.5, 0.8, 0.95)
+# A constant whose logarithm is less certain than this has an interval on its own scale, where it
+# can reach 0.
+_CERTAIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,35 +41,6 @@ class Estimate:
     high: float
 
 
-@dataclass(frozen=True)
-class Design:
-    """The points of a factorial design.
-
-    Attributes
-    ----------
-    iterations, sigma, trajectories, inner_steps
-        T, sigma, n and K of each point, shape (m,).
-    coupled
-        Whether the sampling term is ``c / n`` rather than ``c / (sigma² n)``.
-    """
-
-    iterations: Float[np.ndarray, " m"]
-    sigma: Float[np.ndarray, " m"]
-    trajectories: Float[np.ndarray, " m"]
-    inner_steps: Float[np.ndarray, " m"]
-    coupled: bool = False
-
-    def predicted_exponents(self) -> dict[str, float]:
-        """Return the exponents of the bound, by their names in :data:`EXPONENTS`."""
-        return {
-            "optimisation 1/T": 1.0,
-            "bias sigma": 2.0,
-            "sampling 1/sigma": 0.0 if self.coupled else 2.0,
-            "sampling 1/n": 1.0,
-            "inner 1/sigma": 2.0,
-        }
-
-
 @dataclass(frozen=True, eq=False)
 class BoundFit:
     """The four-term model fitted to one table of errors.
@@ -83,21 +48,29 @@ class BoundFit:
     Attributes
     ----------
     constants
-        ``a, b, c, d`` by the names of :data:`TERMS`, in the units of the error.
+        ``a, b, c`` and ``d rho^K`` at the fewest inner steps, by the names of :data:`TERMS`, in the
+        units of the error: ``d`` by itself is an extrapolation to K = 0. An absent term is 0 with
+        the largest constant that the errors allow, at the least favourable rho.
     rho
-        Factor per inner step; without meaning where the inner term is absent.
+        Factor per inner step; None where the inner term is absent.
     predicted
         The model at every design point, shape (m,).
     shares
         Share of every term in ``predicted``, shape (m, 4).
+    mean_shares
+        Their means over the design, by term.
+    exponents
+        The freed exponents by the names of :data:`EXPONENTS`; empty when none was freed.
     explained_variance
         One minus residual over total sum of squares of the logarithm of the mean error.
     """
 
     constants: Mapping[str, Estimate]
-    rho: Estimate
+    rho: Estimate | None
     predicted: Float[np.ndarray, " m"]
     shares: Float[np.ndarray, "m 4"]
+    mean_shares: Mapping[str, Estimate]
+    exponents: Mapping[str, Estimate]
     explained_variance: float
 
 
@@ -135,7 +108,12 @@ def design_table(
 
 
 def fit_bound(
-    design: Design, errors: NDArray[np.float64], *, resamples: int = 200, seed: int = 0
+    design: Design,
+    errors: NDArray[np.float64],
+    freed: Sequence[str] = (),
+    *,
+    resamples: int = 400,
+    seed: int = 0,
 ) -> BoundFit:
     """Fit the four-term model to mean errors by non-negative least squares in the logarithm.
 
@@ -145,6 +123,9 @@ def fit_bound(
         m design points.
     errors
         Positive, shape (replicates, m), at least 2 replicates.
+    freed
+        Exponents that are fitted too, all of them at once; names of :data:`EXPONENTS`. Between -6
+        and 6; without meaning where its term is absent.
     resamples
         Bootstrap resamples of whole replicates.
     seed
@@ -153,58 +134,42 @@ def fit_bound(
     Raises
     ------
     InvalidArgumentError
-        For shapes that disagree, values that are not positive, or fewer points than parameters.
+        For shapes that disagree, values that are not positive, fewer points than parameters, or an
+        unknown exponent.
     """
-    model = _Model(design, _checked(design, errors), free=None)
-    best, spread = _bootstrap(model, errors, resamples, seed)
-    absent = NEGLIGIBLE * model.scale
-    best[:4] = np.where(best[:4] > absent, best[:4], 0.0)
-    spread[:, :4] = np.where(spread[:, :4] > absent, spread[:, :4], 0.0)
-    constants = {
-        name: _interval(best[index], spread[:, index], len(errors))
-        for index, name in enumerate(TERMS)
-    }
+    require_positive_integer("resamples", resamples)
+    for index, name in enumerate(freed):
+        require_choice(f"freed[{index}]", name, EXPONENTS)
+    _check(design, errors, 7 + len(freed))
+    curve = average_curve(errors, "mean")
+    model = BoundModel(design, np.exp(curve.log_average), freed)
+    best = model.fit(curve.log_average)
+    intervals = _Intervals(model, best, curve, resamples, np.random.default_rng(seed))
     terms = model.terms(best)
     predicted = terms.sum(1)
-    log_error = np.log(errors.mean(0))
-    residual = log_error - np.log(predicted)
-    total = log_error - log_error.mean()
+    residual = curve.log_average - np.log(predicted)
     return BoundFit(
-        constants=constants,
-        rho=_interval(best[4], spread[:, 4], len(errors)),
+        constants={name: intervals.constant(index) for index, name in enumerate(TERMS)},
+        rho=intervals.rho(),
         predicted=predicted,
         shares=terms / predicted[:, None],
-        explained_variance=float(1 - residual @ residual / (total @ total)),
+        mean_shares={name: intervals.mean_share(index) for index, name in enumerate(TERMS)},
+        exponents={name: intervals.parameter(5 + index) for index, name in enumerate(freed)},
+        explained_variance=_explained(residual, curve.log_average),
     )
 
 
-def fit_freed_exponent(
-    design: Design,
-    errors: NDArray[np.float64],
-    name: str,
-    *,
-    resamples: int = 200,
-    seed: int = 0,
-) -> Estimate:
-    """Fit the model with one of its exponents free, and return that exponent.
-
-    Parameters
-    ----------
-    design, errors, resamples, seed
-        As in :func:`fit_bound`.
-    name
-        One of :data:`EXPONENTS`. Between -6 and 6; without meaning where its term is absent, which
-        the width of the interval shows.
-
-    Raises
-    ------
-    InvalidArgumentError
-        As :func:`fit_bound`, and for an unknown name.
-    """
-    require_choice("name", name, EXPONENTS)
-    model = _Model(design, _checked(design, errors), free=name)
-    best, spread = _bootstrap(model, errors, resamples, seed)
-    return _interval(best[5], spread[:, 5], len(errors))
+def single_term_variance(design: Design, errors: NDArray[np.float64]) -> dict[str, float]:
+    """Return the explained variance of the logarithm by each term alone, its constant fitted."""
+    _check(design, errors, 7)
+    log_mean = np.log(errors.mean(0))
+    shapes = np.log(BoundModel(design, errors.mean(0)).shapes())
+    found = {}
+    for index, term in enumerate(TERMS):
+        rhos = RHO_GRID if term == "inner" else (1.0,)
+        residuals = (log_mean - shapes[:, index] - design.inner_steps * np.log(rho) for rho in rhos)
+        found[term] = max(_explained(each - each.mean(), log_mean) for each in residuals)
+    return found
 
 
 def fit_split_exponents(
@@ -228,140 +193,121 @@ def fit_split_exponents(
         levels = getattr(design, factor)
         columns.append(levels if factor == "inner_steps" else np.log(levels))
     contrast = np.linalg.pinv(np.column_stack(columns))
-    replicates = len(errors)
-    whole = contrast @ np.log(errors.mean(0))
-    left_out = np.stack(
-        [contrast @ np.log(np.delete(errors, row, 0).mean(0)) for row in range(replicates)]
-    )
-    error = np.sqrt((replicates - 1) * left_out.var(0))
-    reach = stats.t.ppf(0.975, replicates - 1) * error
-    return {
-        factor: Estimate(float(value), float(value - width), float(value + width))
-        for factor, value, width in zip(factors, whole[1:], reach[1:], strict=True)
-    }
+    curve = average_curve(errors, "mean")
+    quantile = stats.t.ppf(0.975, curve.replicates - 1)
+    found = {}
+    for factor, row in zip(factors, contrast[1:], strict=True):
+        value, reach = float(row @ curve.log_average), quantile * curve.standard_error(row)
+        found[factor] = Estimate(value, float(value - reach), float(value + reach))
+    return found
 
 
-class _Model:
-    """The model in normalised constants: 1 where a term by itself would reach some mean error.
+class _Intervals:
+    """Estimates of the parameters of one fit."""
 
-    Parameters are the logarithms of the four constants, the logit of rho and, where one is free,
-    an exponent.
-    """
+    def __init__(
+        self,
+        model: BoundModel,
+        best: NDArray[np.float64],
+        curve: AverageCurve,
+        resamples: int,
+        generator: np.random.Generator,
+    ) -> None:
+        self._model, self._best, self._curve = model, best, curve
+        self._resamples, self._generator = resamples, generator
+        self._terms = model.terms(best)
+        self._predicted = self._terms.sum(1)
+        self._slopes = model.log_slopes(best)
+        self._shares = self._terms / self._predicted[:, None]
+        self._jacobian = np.einsum("mi,mip->mp", self._shares, self._slopes)
+        # An absent term has no derivative in its logarithm, nor in what else belongs to it alone.
+        self._present = np.flatnonzero(np.abs(self._jacobian).max(0) > 0)
+        self._contrasts = np.zeros((best.size, curve.log_average.size))
+        self._contrasts[self._present] = np.linalg.pinv(self._jacobian[:, self._present])
 
-    def __init__(self, design: Design, mean: NDArray[np.float64], free: str | None) -> None:
-        self.design = design
-        self.free = free
-        self._powers = design.predicted_exponents()
-        self._logs = {name: np.log(getattr(design, name)) for name in FACTORS[:3]}
-        self._sign = {name: 1.0 if name == "bias sigma" else -1.0 for name in EXPONENTS}
-        # Factors are measured from their geometric centre, or a free exponent and its constant
-        # would be nearly the same parameter.
-        self._centre = {name: float(values.mean()) for name, values in self._logs.items()}
-        shape = self._shapes(self._powers)
-        self.scale = (mean[:, None] / shape).min(0)
+    def _reach(self, contrast: NDArray[np.float64]) -> float:
+        return half_width(self._curve, contrast, self._resamples, self._generator)
 
-    def _shapes(self, powers: Mapping[str, float]) -> NDArray[np.float64]:
-        """Return the logarithm-free part of all terms but rho^K, shape (m, 4)."""
-        logs = np.zeros((self.design.sigma.size, 4))
-        for name, (term, factor) in EXPONENTS.items():
-            predicted = self._powers[name]
-            offset = (powers[name] - predicted) * self._centre[factor]
-            logs[:, TERMS.index(term)] += self._sign[name] * (
-                powers[name] * self._logs[factor] - offset
-            )
-        return np.exp(logs)
+    def parameter(self, index: int) -> Estimate:
+        """Return a parameter whose own scale is that of the fit."""
+        value = float(self._best[index])
+        if index not in self._present:
+            return Estimate(value, -np.inf, np.inf)
+        reach = self._reach(self._contrasts[index])
+        return Estimate(value, value - reach, value + reach)
 
-    def terms(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the four terms (m, 4) for constants, rho and a free exponent in their own units."""
-        powers = dict(self._powers)
-        if self.free is not None:
-            powers[self.free] = float(parameters[5])
-        shapes = self._shapes(powers)
-        shapes[:, 3] *= parameters[4] ** self.design.inner_steps
-        return shapes * parameters[:4]
+    def constant(self, index: int) -> Estimate:
+        """Return one of the four constants; that of the inner term at the fewest steps."""
+        value, contrast = float(self._best[index]), self._contrasts[index]
+        if value == 0.0:
+            return Estimate(0.0, 0.0, self._largest_absent(index))
+        if TERMS[index] == "inner":
+            rho, fewest = float(self._best[4]), float(self._model.design.inner_steps.min())
+            value *= rho**fewest
+            contrast = contrast + fewest * (1 - rho) * self._contrasts[4]
+        reach = self._reach(contrast)
+        if reach < _CERTAIN:
+            return Estimate(value, value * float(np.exp(-reach)), value * float(np.exp(reach)))
+        return Estimate(value, value * max(0.0, 1 - reach), value * (1 + reach))
 
-    def fit(self, log_mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return constants, rho and a free exponent that fit ``log_mean`` best."""
-        start = self._start(log_mean)
-        solution = optimize.least_squares(
-            lambda x: np.log(self.terms(self._natural(x)).sum(1)) - log_mean,
-            start,
-            jac=self._jacobian,
-            method="lm",
-            x_scale=1.0,
-            ftol=1e-9,
-            xtol=1e-7,
-        )
-        return self._natural(solution.x)
+    def rho(self) -> Estimate | None:
+        """Return rho, symmetric in its logit."""
+        if self._best[3] == 0.0:
+            return None
+        value = float(self._best[4])
+        reach = self._reach(self._contrasts[4])
+        logit = np.log(value / (1 - value))
+        low, high = (float(special.expit(end)) for end in (logit - reach, logit + reach))
+        return Estimate(value, low, high)
 
-    def _natural(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        constants = np.exp(np.clip(x[:4], np.log(NEGLIGIBLE) - 4, 10)) * self.scale
-        rho = 1 / (1 + np.exp(-np.clip(x[4], -12, 12)))
-        return np.concatenate([constants, [rho], np.clip(x[5:], -6, 6)])
+    def mean_share(self, index: int) -> Estimate:
+        """Return the mean share of a term over the design."""
+        if self._best[index] == 0.0:
+            high = self._largest_absent(index, share=True)
+            return Estimate(0.0, 0.0, min(1.0, high))
+        average = np.einsum("mi,mip->mp", self._shares, self._slopes)
+        change = self._shares[:, index, None] * (self._slopes[:, index] - average)
+        reach = self._reach(change.mean(0) @ self._contrasts)
+        value = float(self._shares[:, index].mean())
+        return Estimate(value, max(0.0, value - reach), min(1.0, value + reach))
 
-    def _jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        natural = self._natural(x)
-        terms = self.terms(natural)
-        weights = terms / terms.sum(1, keepdims=True)
-        columns = [weights, (weights[:, 3] * self.design.inner_steps * (1 - natural[4]))[:, None]]
-        if self.free is not None:
-            term, factor = EXPONENTS[self.free]
-            slope = self._sign[self.free] * (self._logs[factor] - self._centre[factor])
-            columns.append((weights[:, TERMS.index(term)] * slope)[:, None])
-        return np.concatenate(columns, axis=1)
+    def _largest_absent(self, index: int, *, share: bool = False) -> float:
+        """Return the largest constant, or mean share, of an absent term that the errors allow.
 
-    def _start(self, log_mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Start at the non-negative least-squares fit of relative errors, over a grid of rho."""
-        shapes = self._shapes(self._powers) * self.scale * np.exp(-log_mean)[:, None]
-        found = []
-        for rho in _RHO_STARTS:
-            columns = shapes.copy()
-            columns[:, 3] *= rho**self.design.inner_steps
-            constants, distance = optimize.nnls(columns, np.ones(log_mean.size))
-            found.append((distance, rho, constants))
-        _, rho, constants = min(found, key=lambda each: each[0])
-        # An absent term starts small, not at zero, where its logarithm could not leave again.
-        free = [] if self.free is None else [self._powers[self.free]]
-        return np.concatenate(
-            [np.log(np.maximum(constants, 1e-3)), [np.log(rho / (1 - rho))], free]
-        )
-
-
-def _bootstrap(
-    model: _Model, errors: NDArray[np.float64], resamples: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the fit, and those of ``resamples`` tables of resampled replicates."""
-    require_positive_integer("resamples", resamples)
-    generator = np.random.default_rng(seed)
-    best = model.fit(np.log(errors.mean(0)))
-    rows = generator.integers(len(errors), size=(resamples, len(errors)))
-    spread = np.stack([model.fit(np.log(errors[row].mean(0))) for row in rows])
-    return best, spread
+        One Gauss-Newton step with the term's constant free, of either sign, plus its half-width.
+        """
+        residual = self._curve.log_average - np.log(self._predicted)
+        ends = []
+        for rho in RHO_GRID if TERMS[index] == "inner" else (1.0,):
+            shape = self._model.shapes(self._best[5:])[:, index]
+            steps = self._model.design.inner_steps
+            shape = shape * rho ** (steps - steps.min())
+            column = shape / self._predicted
+            size = column.max()
+            columns = np.column_stack([column / size, self._jacobian[:, self._present]])
+            contrast = np.linalg.pinv(columns)[0] / size
+            end = max(0.0, float(contrast @ residual) + self._reach(contrast))
+            ends.append(end * float(column.mean()) if share else end)
+        return max(ends)
 
 
-def _interval(value: float, spread: NDArray[np.float64], replicates: int) -> Estimate:
-    """Return the expanded percentile interval.
-
-    Plain percentiles are too narrow with few replicates; the levels are widened to those at which
-    the interval of a mean would be Student's t (Hesterberg, The American Statistician 69, 2015).
-    """
-    student = stats.t.ppf(0.025, replicates - 1) * np.sqrt(replicates / (replicates - 1))
-    tail = float(stats.norm.cdf(student))
-    low, high = np.quantile(spread, [tail, 1 - tail])
-    return Estimate(float(value), float(low), float(high))
+def _explained(residual: NDArray[np.float64], log_mean: NDArray[np.float64]) -> float:
+    total = log_mean - log_mean.mean()
+    return float(1 - residual @ residual / (total @ total))
 
 
-def _checked(design: Design, errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean errors, or refuse what cannot be fitted."""
+def _check(design: Design, errors: NDArray[np.float64], minimum: int) -> None:
+    """Refuse what cannot be fitted."""
     points = design.sigma.size
     if errors.ndim != 2 or errors.shape[1] != points or errors.shape[0] < 2:
         raise InvalidArgumentError(
             "errors", f"shape {errors.shape}", f"pass shape (replicates >= 2, {points})"
         )
-    if points < 7:
-        raise InvalidArgumentError("design", f"{points} points", "pass at least 7 design points")
+    if points < minimum:
+        raise InvalidArgumentError(
+            "design", f"{points} points", f"pass at least {minimum} design points"
+        )
     if not (np.isfinite(errors) & (errors > 0)).all():
         raise InvalidArgumentError(
             "errors", "values that are not finite and positive", "pass positive errors only"
         )
-    return np.asarray(errors.mean(0))

@@ -72,6 +72,9 @@ CASES: Mapping[str, PlantedTrace] = {
     "log factor": PlantedTrace(log_power=1.0),
     "scattered prefactors": PlantedTrace(scatter=2.0, average="geometric"),
     "scattered prefactors, mean": PlantedTrace(scatter=2.0),
+    "weak burn-in": PlantedTrace(transient=0.5),
+    "weak floor": PlantedTrace(floor=1e-3),
+    "burn-in and floor": PlantedTrace(transient=3.0, floor=5e-3),
 }
 
 
@@ -119,7 +122,8 @@ def coverage(
         One row per case: ``case``, ``trials``, ``covered`` (count), ``coverage`` with its exact
         binomial 95 % interval ``coverage_low``, ``coverage_high``; ``coverage_within_0.05``
         (counting intervals within 0.05 of the exponent); ``bias``; mean ``width``; shares of
-        trials with points ``trimmed``, a ``floor`` found, and the fit ``refused``.
+        trials with points ``trimmed``, a ``floor`` found, floor and burn-in ``undecided``, and the
+        fit ``refused``.
     """
     return pd.DataFrame(
         [
@@ -166,5 +170,6 @@ def _case(
         "width": float((high - low).mean()),
         "trimmed": float(np.mean([fit.points < trace.points for fit in fits])),
         "floor": float(np.mean([fit.floor for fit in fits])),
+        "undecided": float(np.mean([fit.without_floor is not None for fit in fits])),
         "refused": float(np.mean([fit.lack_of_fit.rejected for fit in fits])),
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from theory_check.analysis.decay import ROUNDING_LEVEL
+from theory_check.analysis.limit_slopes import steepest_slopes
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
@@ -17,6 +18,7 @@ from theory_check.analysis.rate_verdict import (
     require_columns,
 )
 from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
+from theory_check.analysis.units import in_both_units
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.claims.base import ComplexityRate
 
@@ -42,7 +44,7 @@ def exponents(fit: PowerLawFit) -> Interval:
 
 def predicted_exponent(rate: ComplexityRate) -> dict[str, object]:
     """Return the predicted exponent, in both unit conventions."""
-    return _in_units({"exponent": float(rate.exponent)})
+    return _with_units({"exponent": float(rate.exponent)})
 
 
 def judge_complexity_rate(rate: ComplexityRate, table: pd.DataFrame, problem: str) -> RateVerdict:
@@ -52,16 +54,20 @@ def judge_complexity_rate(rate: ComplexityRate, table: pd.DataFrame, problem: st
     fixes, with the log factor divided out; p = -1/slope and its interval [low, high] follow. With
     the predicted p* and the resolution r, the first rule that applies decides:
 
-    1. *inconclusive*: unusable rows; values that are not positive; lack of fit; a burn-in or
-       floor in fewer than 8 replicates, unless the window left is straight to within r;
-    2. *violated*: a floor, where the rate says that one refutes it;
-    3. *inconclusive*: fewer than ``minimum_decades`` of accuracy in the window, unless its
+    1. *inconclusive*: unusable rows; values that are not positive. *violated*, where a floor would
+       refute the rate: the improvement over all points and over the half with most samples are
+       both slower than p* + r (97.5 % each), and the samples would have bought the decades;
+    2. *inconclusive*: lack of fit; a burn-in or floor in fewer than 8 replicates, unless the window
+       left is straight to within r;
+    3. *violated*: a floor, where the rate says that one refutes it, unless a burn-in explains the
+       curve as well and with an exponent that rule 5 would not refute;
+    4. *inconclusive*: fewer than ``minimum_decades`` of accuracy in the window, unless its
        samples would have bought them at the exponent p*;
-    4. *violated*: low > p* + r;
-    5. *inconclusive*: fewer than ``minimum_decades`` of accuracy; any other floor above 1.5e-8
+    5. *violated*: low > p* + r, or *inconclusive* where the half with most samples is not slow;
+    6. *inconclusive*: fewer than ``minimum_decades`` of accuracy; any other floor above 1.5e-8
        of the largest value;
-    6. *faster*: high < p* - r;
-    7. *tight* if the interval is no wider than ``widest_interval``, else *inconclusive*.
+    7. *faster*: high < p* - r;
+    8. *tight* if the interval is no wider than ``widest_interval``, else *inconclusive*.
 
     The burn-in is looked for at few samples. Local slopes may differ by r/p*², which is r in p.
 
@@ -96,8 +102,8 @@ def judge_complexity_rate(rate: ComplexityRate, table: pd.DataFrame, problem: st
     fit = _fit(rate, x, y)
     numbers = exponents(fit)
     without_log = exponents(_fit(rate, *plain))
-    status, because = _status(rate, fit, numbers, float(y.max()))
-    measured = _in_units(numbers) | {"log factor not modelled": without_log}
+    status, because = _status(rate, fit, numbers, float(y.max()), _slow(rate, x, y))
+    measured = _with_units(numbers) | {"log factor not modelled": without_log}
     summary = (
         f"samples ~ accuracy^-p with p = {_interval(numbers)} of {rate.y} over "
         f"{fit.decades_y:.1f} decades with the log factor modelled ({_interval(without_log)} "
@@ -130,10 +136,38 @@ def _fit(rate: ComplexityRate, samples: np.ndarray, accuracy: np.ndarray) -> Pow
     return fit_power_law(samples, accuracy, limit="infinity", curvature_tolerance=tolerance)
 
 
+@dataclass(frozen=True)
+class _Slow:
+    """Whether the accuracy improves too slowly overall, and over the half with most samples."""
+
+    overall: bool
+    at_the_limit: bool
+    decades_bought: float
+    """Decades of accuracy that the samples of the whole grid would have bought at p*."""
+
+
+def _slow(rate: ComplexityRate, x: np.ndarray, y: np.ndarray) -> _Slow:
+    allowed = -1 / (rate.exponent + rate.resolution)
+    overall, at_the_limit = (end > allowed for end in steepest_slopes(x, y))
+    return _Slow(overall, at_the_limit, float(np.log10(x[-1] / x[0])) / rate.exponent)
+
+
 def _status(
-    rate: ComplexityRate, fit: PowerLawFit, numbers: Interval, largest: float
+    rate: ComplexityRate, fit: PowerLawFit, numbers: Interval, largest: float, slow: _Slow
 ) -> tuple[Status, str]:
     """Apply the rules of :func:`judge_complexity_rate` to a fit."""
+    needed = rate.minimum_decades - 1e-9
+    if (
+        rate.floor == "refutes"
+        and slow.overall
+        and slow.at_the_limit
+        and slow.decades_bought >= needed
+    ):
+        ending = f", down to a floor near {fit.floor_level:.2g}" if fit.floor else ""
+        return "violated", (
+            "the improvement is slower than predicted overall and over the half with most samples"
+            f"{ending}"
+        )
     departure = fit.lack_of_fit
     if departure.rejected:
         return "inconclusive", (
@@ -151,15 +185,21 @@ def _status(
         )
     floored = fit.floor and (fit.floor_level or 0.0) > ROUNDING_LEVEL * largest
     end = f"a floor near {fit.floor_level:.2g}" if floored else "the burn-in"
-    if floored and rate.floor == "refutes":
+    # Where a burn-in explains the curve as well, its exponent has to be refuted too: p increases
+    # with the slope.
+    worse_without = rate.exponent + rate.resolution < (
+        float("inf") if fit.without_floor is None else sample_exponent(fit.without_floor[0])
+    )
+    if floored and worse_without and rate.floor == "refutes":
         return "violated", f"the accuracy ends at {end}, which the statement rules out"
-    needed = rate.minimum_decades - 1e-9
     cut = f", after {end} was removed" if fit.floor or fit.burn_in else ""
     too_few = f"too few decades of {rate.y}, {rate.minimum_decades:g} are needed{cut}"
     # An accuracy that hardly improves never spans the decades; the samples spent on it speak.
     if max(fit.decades_y, fit.decades_x / rate.exponent) < needed:
         return "inconclusive", too_few
     if numbers["low"] > rate.exponent + rate.resolution:
+        if not slow.at_the_limit:
+            return "inconclusive", "worse than predicted, but not over the half with most samples"
         return "violated", "the whole interval is worse than predicted"
     if fit.decades_y < needed:
         return "inconclusive", too_few
@@ -172,13 +212,9 @@ def _status(
     return "tight", "the interval meets the prediction"
 
 
-def _in_units(numbers: Interval) -> dict[str, object]:
+def _with_units(numbers: Interval) -> dict[str, object]:
     """Add the exponents in norm units: an accuracy in the norm is the root of the squared one."""
-    return {
-        **numbers,
-        "norm": {key: 2 * value for key, value in numbers.items()},
-        "squared norm": dict(numbers),
-    }
+    return {**numbers, **in_both_units(numbers, norm=2.0, squared_norm=1.0)}
 
 
 def _interval(numbers: Interval) -> str:

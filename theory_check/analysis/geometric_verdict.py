@@ -17,9 +17,6 @@ from theory_check.analysis.rate_verdict import RateVerdict, Status, curves_of
 from theory_check.claims.base import GeometricRate
 from theory_check.errors import InvalidArgumentError
 
-# Gaps are computed without cancellation (docs/theory.md 2.6): a decay that stops above this share
-# of its start stops for another reason than rounding.
-RESOLVED_LEVEL = 1e-20
 # A power law loses few decades by nature: less is asked of it than of a geometric decay.
 MINIMUM_DECADES_OF_DECAY = 0.5
 # Slope of the later half over that of the earlier half, below which a decay is slowing down and
@@ -34,7 +31,7 @@ def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str)
 
     1. *inconclusive*: unusable rows, or too few points before the numerical floor; *violated*: a
        replicate that by itself does not decay or decays like a power law, since the statement is
-       about every replicate; *inconclusive*: a floor above 1e-20 of the start;
+       about every replicate; *inconclusive*: a floor above ``resolved`` of the start;
     2. *violated*: the power law predicts the held-out half better
        (:func:`theory_check.analysis.decay.compare_decay`) over at least half a decade of x or y;
     3. *inconclusive*: undecided, less than ``minimum_decades`` of y, a rho whose interval
@@ -113,7 +110,7 @@ def _geometric_status(
             f"{len(comparison.dissenting)} of {comparison.replicates} replicates do not decay, or "
             "decay like a power law, by themselves"
         )
-    if floor > RESOLVED_LEVEL:
+    if floor > rate.resolved:
         return "inconclusive", (
             f"a floor near {floor:.1g} of the start ends the decay, and the statement has none"
         )

@@ -68,6 +68,10 @@ class PowerLawFit:
         Factors of ten spanned by the window, along x and along the average curve.
     replicates
         Number of rows of y.
+    without_floor
+        Where a floor and a burn-in explain the curve about equally well, low and high of the
+        exponent under the burn-in; ``None`` elsewhere. The other fields are then those of the
+        better one, except that ``low`` to ``high`` spans the intervals of both.
     """
 
     exponent: float
@@ -85,6 +89,7 @@ class PowerLawFit:
     decades_x: float
     decades_y: float
     replicates: int
+    without_floor: tuple[float, float] | None
 
     def predict(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the fitted curve at ``x``, any shape."""
@@ -113,8 +118,9 @@ def fit_power_law(
 
     Least squares on log-log axes over the window of :func:`theory_check.analysis.window.
     choose_window`; intervals by :func:`theory_check.analysis.replicates.half_width`, with whole
-    replicates as the unit of resampling. The window is chosen once: the interval is conditional
-    on it, and :mod:`theory_check.analysis.calibration` measures what that costs.
+    replicates as the unit of resampling. The window is chosen once and the interval is conditional
+    on it, except that it spans both where the data do not tell a floor from a burn-in;
+    :mod:`theory_check.analysis.calibration` measures what that costs.
 
     Parameters
     ----------
@@ -179,24 +185,15 @@ def fit_power_law(
         decay_sign=-1.0 if limit == "infinity" else 1.0,
         find_floor=find_floor,
     )
-    fitted = towards[window.start :]
-    part = from_point(curve, window.start)
-    local_design, coefficients = _solve(part, design[fitted], offset[fitted], window)
+    model = (curve, design[towards], offset[towards])
+    coefficients, low, high = _interval(*model, window, resamples, seed)
     exponent = float(coefficients[1])
-    used = _power_dominated(fitted, window)
-    if part.replicates > 1:
-        reach = half_width(
-            part, slope_contrast(local_design), resamples, np.random.default_rng(seed)
-        )
-        low, high = exponent - reach, exponent + reach
-    else:
-        fitted_curve = (
-            local_design @ coefficients + offset[fitted]
-            if window.floor is None
-            else window.floor.log_curve
-        )
-        residual = (part.log_average - fitted_curve)[: used.size]
-        low, high = _range_of_slopes(np.log(abscissa[used]), residual, exponent)
+    without_floor = None
+    if window.rival is not None:
+        _, rival_low, rival_high = _interval(*model, window.rival, resamples, seed)
+        without_floor = (low, high) if window.floor is None else (rival_low, rival_high)
+        low, high = min(low, rival_low), max(high, rival_high)
+    used = _power_dominated(towards[window.start :], window)
     first, last = int(used.min()), int(used.max())
     everything = average_curve(curves, average).log_average
     return PowerLawFit(
@@ -215,7 +212,34 @@ def fit_power_law(
         decades_x=float(np.log10(abscissa[last] / abscissa[first])),
         decades_y=float(abs(everything[last] - everything[first]) / np.log(10)),
         replicates=int(curves.shape[0]),
+        without_floor=without_floor,
     )
+
+
+def _interval(
+    curve: AverageCurve,
+    design: Float[np.ndarray, "m columns"],
+    offset: Float[np.ndarray, " m"],
+    window: Window,
+    resamples: int,
+    seed: int,
+) -> tuple[Float[np.ndarray, " columns"], float, float]:
+    """Return coefficients, low and high of a window's model over the points of the whole curve."""
+    part, kept = from_point(curve, window.start), slice(window.start, None)
+    local_design, coefficients = _solve(part, design[kept], offset[kept], window)
+    exponent = float(coefficients[1])
+    if part.replicates > 1:
+        generator = np.random.default_rng(seed)
+        reach = half_width(part, slope_contrast(local_design), resamples, generator)
+        return coefficients, exponent - reach, exponent + reach
+    fitted_curve = (
+        local_design @ coefficients + offset[kept]
+        if window.floor is None
+        else window.floor.log_curve
+    )
+    used = _power_dominated(np.arange(fitted_curve.size), window)
+    residual = (part.log_average - fitted_curve)[used]
+    return coefficients, *_range_of_slopes(design[kept, 1][used], residual, exponent)
 
 
 def _solve(
@@ -235,10 +259,10 @@ def _solve(
 
 
 def _power_dominated(fitted: NDArray[np.intp], window: Window) -> NDArray[np.intp]:
-    """Return the fitted points up to the first where the floor makes up half of the curve."""
+    """Return the fitted points at which the floor makes up less than half of the curve."""
     if window.floor is None:
         return fitted
-    return fitted[: int(np.argmax(window.floor.share >= FLOOR_SHARE))]
+    return fitted[window.floor.share < FLOOR_SHARE]
 
 
 def _model(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from theory_check.analysis.decay import ROUNDING_LEVEL, GeometricFit
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
+from theory_check.analysis.units import in_both_units
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.claims.base import PowerRate, Rate
 from theory_check.errors import InvalidArgumentError, nearest
@@ -76,19 +77,16 @@ def require_columns(rate: Rate, table: pd.DataFrame) -> None:
             )
 
 
-def curves_of(
-    rate: Rate, table: pd.DataFrame, problem: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:
-    """Return x (m,) and y (replicates, m) of a rate, or a sentence that says why not.
+def rows_of(rate: Rate, table: pd.DataFrame, problem: str) -> pd.DataFrame | str:
+    """Return the rows of ``problem`` that a rate is about, or a sentence that says why not.
 
-    Rows of ``problem`` that satisfy ``rate.where``, one replicate per seed. A row whose
-    ``status`` is not ``"ok"``, a missing row or a value that is not finite makes the whole rate
-    unusable: leaving out the seeds that diverged would favour the claim.
+    A row whose ``status`` is not ``"ok"`` makes all of them unusable: leaving out the seeds that
+    diverged would favour the claim.
 
     Raises
     ------
     InvalidArgumentError
-        If a column is missing, or several rows share seed and x.
+        If a column is missing.
     """
     require_columns(rate, table)
     selected = table["problem"] == problem
@@ -106,6 +104,25 @@ def curves_of(
                 f"{len(bad)} of {len(rows)} rows have status {names} "
                 f"(seeds {_listed(bad['seed'].unique())})"
             )
+    return rows
+
+
+def curves_of(
+    rate: Rate, table: pd.DataFrame, problem: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:
+    """Return x (m,) and y (replicates, m) of a rate, or a sentence that says why not.
+
+    The rows of :func:`rows_of`, one replicate per seed. A missing row or a value that is not finite
+    makes the whole rate unusable, like a run that stopped.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a column is missing, or several rows share seed and x.
+    """
+    rows = rows_of(rate, table, problem)
+    if isinstance(rows, str):
+        return rows
     if rows.duplicated(["seed", rate.x]).any():
         raise InvalidArgumentError(
             "table",
@@ -139,11 +156,16 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     1. *inconclusive*: unusable rows; values that are not positive; lack of fit; less than one
        decade of x in the window, or less than two between a burn-in and a floor; a burn-in or floor
        in fewer than 8 replicates, unless the window left is straight to within the resolution;
-    2. *violated*: high < p - r;
+    2. *violated*: high < p - r, or *inconclusive* in fewer than 8 replicates where a floor is
+       allowed, which so few cannot tell from a slow rate;
     3. *inconclusive*: a floor that the statement does not allow, unless it lies below 1.5e-8 of
        the largest value, where it is put down to rounding;
     4. *faster*: low > p + r;
     5. *tight* if the interval is no wider than 0.4 max(1, |p|), else *inconclusive*.
+
+    Before all but the unusable rows, where the rate says that a floor refutes it: *violated* by a
+    floor, unless a burn-in explains the curve as well and with an exponent that is not worse
+    than p - r.
 
     A floor is looked for only where the prediction decays towards the limit; decades of y are
     not required, since a predicted exponent may be 0.
@@ -153,10 +175,10 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     InvalidArgumentError
         If the table lacks a column or has several rows for one seed and x.
     """
-    predicted = _in_units(rate, {"exponent": float(rate.exponent)})
+    predicted = _with_units(rate, {"exponent": float(rate.exponent)})
 
     def verdict(status: Status, reason: str, fit: PowerLawFit | None = None) -> RateVerdict:
-        measured = {} if fit is None else _in_units(rate, _exponents(rate, fit))
+        measured = {} if fit is None else _with_units(rate, _exponents(rate, fit))
         evidence = {"problem": problem, "rate": rate.name, "predicted": predicted} | (
             {} if fit is None else power_evidence(fit) | {"measured": measured}
         )
@@ -183,7 +205,7 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
         curvature_tolerance=float(rate.resolution),
         find_floor=_decays(rate),
     )
-    status, because = _power_status(rate, fit, float(y.max()))
+    status, because = power_status(rate, fit, float(y.max()))
     numbers = _exponents(rate, fit)
     variable = f"1/{rate.x}" if rate.reciprocal else rate.x
     summary = (
@@ -206,19 +228,15 @@ def _exponents(rate: PowerRate, fit: PowerLawFit) -> dict[str, float]:
     return {"exponent": fit.exponent, "low": fit.low, "high": fit.high}
 
 
-def _in_units(rate: PowerRate, numbers: dict[str, float]) -> dict[str, object]:
+def _with_units(rate: PowerRate, numbers: dict[str, float]) -> dict[str, object]:
     """Add the same exponents in norm and in squared-norm units."""
     if rate.y_units == "value":
         return dict(numbers)
     to_norm = 0.5 if rate.y_units == "squared norm" else 1.0
-    return {
-        **numbers,
-        "norm": {key: to_norm * value for key, value in numbers.items()},
-        "squared norm": {key: 2 * to_norm * value for key, value in numbers.items()},
-    }
+    return {**numbers, **in_both_units(numbers, norm=to_norm, squared_norm=2 * to_norm)}
 
 
-def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Status, str]:
+def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Status, str]:
     """Apply the rules of :func:`judge_power_rate` to a fit."""
     numbers = _exponents(rate, fit)
     sign = 1.0 if rate.better == "larger" else -1.0
@@ -226,7 +244,8 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
     target = sign * rate.exponent
     end = f"a floor near {fit.floor_level:.2g}" if fit.floor else "the burn-in"
     level = fit.floor_level if fit.floor_level is not None else 0.0
-    if rate.floor == "refutes" and fit.floor and level > ROUNDING_LEVEL * largest:
+    floored = fit.floor and level > ROUNDING_LEVEL * largest
+    if rate.floor == "refutes" and floored and _worse_without_floor(rate, fit):
         return "violated", f"the decay ends at {end}, which the statement rules out"
     if fit.lack_of_fit.rejected:
         return "inconclusive", (
@@ -248,8 +267,13 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
             f"{MINIMUM_BOOTSTRAP_REPLICATES} are needed"
         )
     if high < target - rate.resolution:
+        if rate.floor == "allowed" and fit.replicates < MINIMUM_BOOTSTRAP_REPLICATES:
+            return "inconclusive", (
+                f"{fit.replicates} replicates cannot tell a slow rate from a floor, which is allowed; "
+                f"{MINIMUM_BOOTSTRAP_REPLICATES} are needed"
+            )
         return "violated", "the whole interval is worse than predicted"
-    if fit.floor and rate.floor != "allowed" and level > ROUNDING_LEVEL * largest:
+    if floored and rate.floor != "allowed":
         return "inconclusive", f"{end} ends the decay, and the statement has no floor"
     if low > target + rate.resolution:
         return "faster", "the whole interval is better than predicted"
@@ -264,6 +288,19 @@ def _power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[St
     return "tight", met + (f", down to {end}" if fit.floor else "")
 
 
+def _worse_without_floor(rate: PowerRate, fit: PowerLawFit) -> bool:
+    """Return whether the exponent is worse than predicted where a burn-in replaces the floor.
+
+    True where a burn-in cannot replace it.
+    """
+    if fit.without_floor is None:
+        return True
+    in_x = -1.0 if rate.reciprocal else 1.0
+    sign = 1.0 if rate.better == "larger" else -1.0
+    best = max(sign * in_x * end for end in fit.without_floor)
+    return best < sign * rate.exponent - rate.resolution
+
+
 def power_evidence(fit: PowerLawFit) -> dict[str, object]:
     """Return what a fitted power law rests on, ready for JSON."""
     return {
@@ -272,6 +309,7 @@ def power_evidence(fit: PowerLawFit) -> dict[str, object]:
         "burn_in": fit.burn_in,
         "floor": fit.floor,
         "floor_level": fit.floor_level,
+        "exponent_without_floor": None if fit.without_floor is None else list(fit.without_floor),
         "replicates": fit.replicates,
         "decades_x": fit.decades_x,
         "decades_y": fit.decades_y,

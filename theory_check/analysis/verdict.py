@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from theory_check.analysis.audits import AuditFinding
+from theory_check.analysis.bound_verdict import judge_bound_rate, predicted_bound
 from theory_check.analysis.complexity_verdict import judge_complexity_rate, predicted_exponent
 from theory_check.analysis.geometric_verdict import judge_geometric_rate
+from theory_check.analysis.inequality_verdict import judge_inequality_rate, predicted_share
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
     Status,
     judge_power_rate,
     require_columns,
 )
-from theory_check.claims.base import Claim, ComplexityRate, GeometricRate, PowerRate, Rate
+from theory_check.claims.base import (
+    BoundRate,
+    Claim,
+    ComplexityRate,
+    GeometricRate,
+    InequalityRate,
+    PowerRate,
+    Rate,
+)
 from theory_check.errors import InvalidArgumentError
 
 __all__ = [
@@ -25,6 +36,7 @@ __all__ = [
     "judge",
     "judge_complexity_rate",
     "judge_geometric_rate",
+    "judge_inequality_rate",
     "judge_power_rate",
 ]
 
@@ -49,6 +61,8 @@ JUDGES: Mapping[type, Judge] = {
     PowerRate: Judge(judge_power_rate, lambda rate: {"exponent": float(rate.exponent)}),
     GeometricRate: Judge(judge_geometric_rate, lambda rate: {"rho": "< 1"}),
     ComplexityRate: Judge(judge_complexity_rate, predicted_exponent),
+    InequalityRate: Judge(judge_inequality_rate, predicted_share),
+    BoundRate: Judge(judge_bound_rate, predicted_bound),
 }
 """The only place that tells the types of rate apart."""
 
@@ -76,12 +90,15 @@ class Verdict:
         One sentence with the numbers of the rate that decided.
     rates
         Every rate on every problem.
+    audits
+        What was found of the assumptions the claim rests on, one for each problem and audit.
     """
 
     claim: Claim
     status: Status
     reason: str
     rates: tuple[RateVerdict, ...]
+    audits: tuple[AuditFinding, ...] = ()
 
     @property
     def measured(self) -> tuple[Mapping[str, object], ...]:
@@ -99,16 +116,29 @@ class Verdict:
 
     @property
     def evidence(self) -> tuple[Mapping[str, object], ...]:
-        """Fits, windows and decades behind the status, one record per problem and rate."""
+        """Fits, windows, decades and audits behind the status, one record per problem and rate."""
         return tuple(
-            {**rate.evidence, "status": rate.status, "reason": rate.reason} for rate in self.rates
+            {
+                **rate.evidence,
+                "status": rate.status,
+                "reason": rate.reason,
+                "audits": {
+                    finding.audit: finding.status
+                    for finding in self.audits
+                    if finding.problem == rate.problem
+                },
+            }
+            for rate in self.rates
         )
 
     @property
     def passed(self) -> bool:
-        """Whether the suite succeeds: a claim not violated, or a negative control caught."""
+        """Whether the suite succeeds: a claim not violated, or a negative control caught.
+
+        A negative control is caught when every rate is violated on every problem.
+        """
         if self.claim.expected == "violated":
-            return self.status == "violated"
+            return bool(self.rates) and not _uncaught(self.rates)
         return self.status != "violated"
 
     def to_dict(self) -> dict[str, object]:
@@ -125,11 +155,15 @@ class Verdict:
             "measured": [dict(record) for record in self.measured],
             "predicted": [dict(record) for record in self.predicted],
             "evidence": [dict(record) for record in self.evidence],
+            "audits": [finding.to_dict() for finding in self.audits],
         }
 
 
 def judge(
-    claim: Claim, table: pd.DataFrame, failed_audits: Mapping[str, str] | None = None
+    claim: Claim,
+    table: pd.DataFrame,
+    failed_audits: Mapping[str, Mapping[str, str]] | None = None,
+    findings: Sequence[AuditFinding] = (),
 ) -> Verdict:
     """Judge every rate of a claim on every problem of a table.
 
@@ -140,9 +174,10 @@ def judge(
     table
         Tidy: columns ``problem``, ``seed``, those the rates name, and optionally ``status``.
     failed_audits
-        Assumptions found not to hold on these problems: name to what was found. With any, no
-        rate is fitted and the status is ``"assumption not met"``. To exempt single problems,
-        judge the others' rows by themselves.
+        Assumptions found not to hold: problem to audit to what was found. On these problems no
+        rate is fitted, and the status of each is ``"assumption not met"``.
+    findings
+        All audits, to be kept with the verdict.
 
     Raises
     ------
@@ -154,17 +189,11 @@ def judge(
     if table.empty:
         raise InvalidArgumentError("table", "no rows", f"run experiment {claim.experiment!r}")
     problems = [str(problem) for problem in table["problem"].unique()]
-    if failed_audits:
-        found = "; ".join(f"{name}: {what}" for name, what in failed_audits.items())
-        reason = f"not judged, {found}."
-        unjudged = tuple(
-            _unjudged(rate, problem, reason, failed_audits)
-            for problem in problems
-            for rate in claim.rates
-        )
-        return Verdict(claim, "assumption not met", reason, unjudged)
+    failed = failed_audits or {}
     judged = tuple(
-        JUDGES[type(rate)].judge(rate, table, problem)
+        _unjudged(rate, problem, failed[problem])
+        if failed.get(problem)
+        else JUDGES[type(rate)].judge(rate, table, problem)
         for problem in problems
         for rate in claim.rates
     )
@@ -174,12 +203,20 @@ def judge(
         f"{alike} of {len(judged)} are {deciding.status}; "
         f"{deciding.problem}, {deciding.rate}: {deciding.reason}"
     )
-    return Verdict(claim, deciding.status, reason, judged)
+    uncaught = _uncaught(judged)
+    if claim.expected == "violated" and uncaught:
+        names = "; ".join(f"{rate.problem}, {rate.rate}: {rate.status}" for rate in uncaught)
+        reason = f"not caught everywhere ({names}). {reason}"
+    return Verdict(claim, deciding.status, reason, judged, tuple(findings))
 
 
-def _unjudged(
-    rate: Rate, problem: str, reason: str, failed_audits: Mapping[str, str]
-) -> RateVerdict:
+def _uncaught(rates: Sequence[RateVerdict]) -> list[RateVerdict]:
+    return [rate for rate in rates if rate.status != "violated"]
+
+
+def _unjudged(rate: Rate, problem: str, failed: Mapping[str, str]) -> RateVerdict:
+    found = "; ".join(f"{name}: {what}" for name, what in failed.items())
     predicted = JUDGES[type(rate)].predicted(rate)
-    evidence = {"problem": problem, "rate": rate.name, "failed_audits": dict(failed_audits)}
+    evidence = {"problem": problem, "rate": rate.name, "failed_audits": dict(failed)}
+    reason = f"not judged, {found}"
     return RateVerdict(rate.name, problem, "assumption not met", reason, predicted, {}, evidence)

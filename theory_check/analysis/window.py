@@ -9,11 +9,15 @@ from the model is both statistically clear and large enough to matter:
 
 Two conditions, because nearly noise-free curves make an irrelevant curvature significant, and
 noisy ones make a large apparent curvature meaningless.
+
+A curve that steepens away from the limit has two explanations: it begins with a burn-in, or it ends
+in a floor. Where the data do not decide between them, the window carries both.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -32,8 +36,17 @@ SIGNIFICANCE_OF_FEW = 0.1
 # Once a departure is proven, what is trimmed must look clean, not merely unproven: trimming only
 # to SIGNIFICANCE would leave a bias of about two standard errors in the exponent.
 CLEAN = 0.3
-# A floor counts once it makes up this share of the curve at the limit end.
+# A burn-in that decays like exp(-x/c) leaves, at twice the x where it is no longer seen, the square
+# of what was overlooked there.
+GUARD = math.log(2)
+# The power law is taken to hold until a floor makes up this share of the curve.
 FLOOR_SHARE = 0.5
+# Below this share a floor is not looked for: harmless curvature would pass for one.
+SMALLEST_FLOOR = 0.2
+# Akaike's criterion is twice a log likelihood. A floor speaks about the limit itself and a burn-in
+# does not, so the floor must be better by 2; below 6, a likelihood ratio of 20, either may be true.
+FLOOR_MARGIN = 2.0
+UNDECIDED = 6.0
 
 
 @dataclass(frozen=True)
@@ -71,11 +84,14 @@ class Window:
         Model with an additive floor, over all points from ``start``; ``None`` without a floor.
     lack_of_fit
         Of the chosen model from ``start``.
+    rival
+        The other explanation, floor or burn-in, where the data do not decide between them.
     """
 
     start: int
     floor: FloorModel | None
     lack_of_fit: LackOfFit
+    rival: Window | None = None
 
 
 def slope_contrast(design: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, " m"]:
@@ -150,10 +166,13 @@ def choose_window(
 
     The whole curve is kept unless it is refused, so that clean power laws are not trimmed beyond
     the stated false-alarm probability. Otherwise burn-in is dropped point by point, once for the
-    pure power law and once for the power law plus a constant, until each passes. The floor is
-    chosen when it explains at least two points more (it has one parameter more) and makes up at
-    least half of the curve at the limit end. At least a third of the points, and four, must
+    pure power law and once for the power law plus a constant, until each passes; the latter too
+    is trimmed only where it is itself refused. What is trimmed gives way to a guard, a factor of
+    2 in x, against the burn-in that was overlooked. At least a third of the points, and four, must
     remain; where nothing passes, the whole curve is returned as refused.
+
+    Where both pass, Akaike's criterion decides, a dropped point counting as a parameter, and the
+    loser is kept as ``rival`` if the two are close.
 
     Parameters
     ----------
@@ -168,71 +187,112 @@ def choose_window(
     find_floor
         Whether a floor may be assumed.
     """
-    points = design.shape[0]
     few = curve.replicates < MINIMUM_BOOTSTRAP_REPLICATES
     proven = SIGNIFICANCE_OF_FEW if few else SIGNIFICANCE
-    whole = _power_lack_of_fit(curve, design, offset, tolerance, proven, 0)
-    if not whole.rejected:
-        return Window(0, None, whole)
-    longest = points - max(MINIMUM_POINTS, math.ceil(points / 3))
-    power = next(
-        (
-            Window(start, None, found)
-            for significance in (CLEAN, proven)
-            for start in range(longest + 1)
-            if not (
-                found := _power_lack_of_fit(curve, design, offset, tolerance, significance, start)
-            ).rejected
-        ),
-        None,
-    )
-    floored = _floored(curve, design, offset, tolerance, decay_sign, proven) if find_floor else None
-    if floored is not None and (power is None or power.start - floored.start >= 2):
-        return floored
-    return power if power is not None else Window(0, None, whole)
 
+    def power_law(start: int, significance: float) -> Window:
+        part = from_point(curve, start)
+        residual = replace(part, log_average=part.log_average - offset[start:])
+        return Window(start, None, lack_of_fit(residual, design[start:], tolerance, significance))
 
-def _power_lack_of_fit(
-    curve: AverageCurve,
-    design: Float[np.ndarray, "m columns"],
-    offset: Float[np.ndarray, " m"],
-    tolerance: float,
-    significance: float,
-    start: int,
-) -> LackOfFit:
-    part = from_point(curve, start)
-    residual = replace(part, log_average=part.log_average - offset[start:])
-    return lack_of_fit(residual, design[start:], tolerance, significance)
-
-
-def _floored(
-    curve: AverageCurve,
-    design: Float[np.ndarray, "m columns"],
-    offset: Float[np.ndarray, " m"],
-    tolerance: float,
-    decay_sign: float,
-    proven: float,
-) -> Window | None:
-    """Return the smallest burn-in after which a power law plus a dominant floor passes."""
+    whole = power_law(0, proven)
+    if not whole.lack_of_fit.rejected:
+        return whole
     points, columns = design.shape
-    # One point more than parameters and trends, so that the fit is tested.
-    longest = points - max(columns + 3, math.ceil(points / 3))
+    longest = points - max(MINIMUM_POINTS, math.ceil(points / 3))
+    power = _smallest_burn_in(power_law, design[:, 1], longest, proven)
+    if not find_floor:
+        return whole if power is None else power[1]
     models: dict[int, FloorModel | None] = {}
-    for significance in (CLEAN, proven):
-        for start in range(longest + 1):
-            part = from_point(curve, start)
-            if start not in models:
-                models[start] = fit_floor(
-                    part.log_average, design[start:], offset[start:], decay_sign
-                )
-            model = models[start]
-            if model is None or model.share[-1] < FLOOR_SHARE:
-                continue
-            residual = replace(part, log_average=part.log_average - model.log_curve)
-            found = lack_of_fit(residual, model.jacobian, tolerance, significance)
-            if not found.rejected:
-                return Window(start, model, found)
+
+    def with_floor(start: int, significance: float) -> Window | None:
+        if start not in models:
+            models[start] = fit_floor(
+                curve.log_average[start:], design[start:], offset[start:], decay_sign
+            )
+        model = models[start]
+        if model is None or model.share[-1] < SMALLEST_FLOOR:
+            return None
+        part = from_point(curve, start)
+        residual = replace(part, log_average=part.log_average - model.log_curve)
+        found = lack_of_fit(residual, model.jacobian, tolerance, significance)
+        return Window(start, model, found)
+
+    # One point more than parameters and trends, so that the fit is tested.
+    room = points - max(columns + 3, math.ceil(points / 3))
+    floored = _smallest_burn_in(with_floor, design[:, 1], room, proven)
+    if floored is None or power is None:
+        alone = power if floored is None else floored
+        return whole if alone is None else alone[1]
+    model = models[floored[0]]
+    without = min(
+        _criterion(curve, design, offset, tolerance, start, None) for start in range(1, longest + 1)
+    )
+    margin = without - _criterion(curve, design, offset, tolerance, floored[0], model)
+    chosen, rival = power[1], floored[1]
+    if margin > FLOOR_MARGIN:
+        chosen, rival = rival, chosen
+    # A single curve has no likelihood.
+    undecided = curve.replicates > 1 and abs(margin) < UNDECIDED
+    return replace(chosen, rival=rival) if undecided else chosen
+
+
+def _smallest_burn_in(
+    model: Callable[[int, float], Window | None],
+    log_x: Float[np.ndarray, " m"],
+    longest: int,
+    proven: float,
+) -> tuple[int, Window] | None:
+    """Return the first start from which ``model`` passes, and the window beyond its guard.
+
+    ``model`` maps a start and a significance to a window, or to ``None`` where it has none; at
+    most ``longest`` points are dropped, the guard included.
+    """
+    trimmed = range(1, longest + 1)
+    attempts = [(0, proven), *((start, CLEAN) for start in trimmed)]
+    attempts += [(start, proven) for start in trimmed]
+    for start, significance in attempts:
+        window = model(start, significance)
+        if window is None or window.lack_of_fit.rejected:
+            continue
+        if start == 0:
+            return start, window
+        beyond = start + int((np.abs(log_x[start:] - log_x[start]) < GUARD).sum())
+        guarded = model(min(beyond, longest), proven)
+        if guarded is None or guarded.lack_of_fit.rejected:
+            return start, window
+        return start, guarded
     return None
+
+
+def _criterion(
+    curve: AverageCurve,
+    design: Float[np.ndarray, "m columns"],
+    offset: Float[np.ndarray, " m"],
+    tolerance: float,
+    start: int,
+    floor: FloorModel | None,
+) -> float:
+    """Return Akaike's criterion of a model from ``start``, points independent of each other.
+
+    Each dropped point is a parameter. The variance of a point includes the mean square of the
+    parabola whose slopes differ by ``tolerance`` between the outer thirds of log x: with length
+    L and height a L², 4 a L/3 = tolerance and the mean square is (a L²)²/180.
+    """
+    part = from_point(curve, start)
+    if floor is None:
+        observed = part.log_average - offset[start:]
+        fitted = design[start:] @ np.linalg.lstsq(design[start:], observed, rcond=None)[0]
+        residual = observed - fitted
+    else:
+        residual = part.log_average - floor.log_curve
+    log_x = design[:, 1]
+    harmless = 0.75 * tolerance * abs(log_x[-1] - log_x[0]) / math.sqrt(180)
+    # 1e-14: rounding of the logarithms.
+    variance = (part.influence**2).sum(axis=0) / max(part.replicates - 1, 1) / part.replicates
+    misfit = residual**2 / (variance + harmless**2 + 1e-28)
+    parameters = start + design.shape[1] + int(floor is not None)
+    return float(misfit.sum()) + 2.0 * float(parameters)
 
 
 def from_point(curve: AverageCurve, start: int) -> AverageCurve:

@@ -70,7 +70,8 @@ class GeometricRate:
     """``y`` decays like ``rho ** x`` with some ``rho < 1``, rather than like a power of ``x``.
 
     Attributes are those of :class:`PowerRate`; ``minimum_decades`` is the range of ``y`` over
-    which the decay must have been seen before it is judged.
+    which the decay must have been seen before it is judged. Below ``resolved``, as a share of its
+    start, the measurement is not exact enough to tell a floor from its own error.
     """
 
     name: str
@@ -80,6 +81,7 @@ class GeometricRate:
     x_symbol: str
     y_symbol: str
     where: Mapping[str, object] = field(default_factory=dict)
+    resolved: float = 1e-20
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,92 @@ class ComplexityRate:
     floor: Literal["unjudged", "refutes"] = "unjudged"
 
 
-Rate = PowerRate | GeometricRate | ComplexityRate
+@dataclass(frozen=True)
+class BoundRate:
+    """A sum of terms explains an error over a factorial design, each with its exponents.
+
+    The terms (``docs/theory.md`` sections 3.3, 3.4, 4.3, 4.4 and 5.3) are ``"optimisation"`` a/T,
+    ``"bias"`` b sigma², ``"sampling"`` c/(sigma² n), or c/n when ``coupled``, and ``"inner"``
+    d rho^K/sigma². All numbers below are declared before measuring.
+
+    Attributes
+    ----------
+    name
+        Short name of the dependence.
+    x
+        Column of T; sigma, n and K are in ``sigma``, ``trajectories`` and ``inner_steps``.
+    y
+        Column of the error, a squared norm.
+    coupled
+        Whether the batch is shared.
+    required
+        Terms without which nothing is decided: each must hold at least half of the error at
+        ``minimum_points`` design points.
+    x_symbol, y_symbol
+        Labels for figures, in mathtext.
+    minimum_explained
+        Share of the variance of the log mean error that the bound must explain.
+    minimum_gain
+        By how much that must exceed what the best term explains alone.
+    minimum_points
+        Design points a term must dominate before its exponents are judged.
+    resolution
+        Half-width of the band around each exponent inside which a difference is not judged.
+    widest_interval
+        An interval of an exponent wider than this contains too much to agree.
+    where
+        Rows of the table that this rate is about: column name to required value.
+    """
+
+    name: str
+    x: str
+    y: str
+    coupled: bool
+    required: tuple[str, ...]
+    x_symbol: str
+    y_symbol: str
+    minimum_explained: float = 0.9
+    minimum_gain: float = 0.1
+    minimum_points: int = 4
+    resolution: float = 0.2
+    widest_interval: float = 0.8
+    where: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InequalityRate:
+    """``low <= y <= high`` in every row of a seed, for all seeds but a declared share.
+
+    Attributes
+    ----------
+    name
+        Short name of the inequality.
+    x
+        Column that tells the rows of a seed apart.
+    y
+        Column that is bounded; an infinite value keeps no inequality.
+    low, high
+        The bounds, None on a side without one.
+    allowed_share
+        Largest share of the seeds that may break the inequality, in [0, 1).
+    x_symbol, y_symbol
+        Labels for figures, in mathtext.
+    where
+        Rows of the table that this rate is about: column name to required value.
+    """
+
+    name: str
+    x: str
+    y: str
+    low: float | None
+    high: float | None
+    allowed_share: float
+    x_symbol: str
+    y_symbol: str
+    where: Mapping[str, object] = field(default_factory=dict)
+
+
+Rate = PowerRate | GeometricRate | ComplexityRate | BoundRate | InequalityRate
 
 
 @dataclass(frozen=True)
@@ -155,6 +242,9 @@ class Claim:
         Stem of the file in ``experiments/`` whose table is the evidence.
     rates
         The dependences that are judged; the claim's status is the worst of theirs.
+    audits
+        Ids of the audits it rests on (``claims/audits/``): where one is not met, the rates are not
+        judged.
     expected
         ``"holds"`` for a statement that should survive; ``"violated"`` for a negative control,
         which fails ``verify`` unless it is caught.
@@ -168,3 +258,4 @@ class Claim:
     experiment: str
     rates: tuple[Rate, ...]
     expected: Literal["holds", "violated"] = "holds"
+    audits: tuple[str, ...] = ()

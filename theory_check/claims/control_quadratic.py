@@ -25,4 +25,5 @@ CLAIM = Claim(
             y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|^2$",
         ),
     ),
+    audits=("error-bound", "lower-pl"),
 )

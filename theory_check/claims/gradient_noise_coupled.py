@@ -42,4 +42,5 @@ CLAIM = Claim(
             where={"coupling": "shared", "sweep": "trajectories"},
         ),
     ),
+    audits=("policy-support",),
 )

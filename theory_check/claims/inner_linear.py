@@ -23,4 +23,5 @@ CLAIM = Claim(
             y_symbol=r"$J^* - J(\lambda_K)$",
         ),
     ),
+    audits=("lower-pl", "inner-step"),
 )

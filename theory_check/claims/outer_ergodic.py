@@ -28,4 +28,5 @@ CLAIM = Claim(
             floor="allowed",
         ),
     ),
+    audits=("outer-step", "inner-step", "error-bound"),
 )

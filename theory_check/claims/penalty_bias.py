@@ -41,4 +41,5 @@ CLAIM = Claim(
             y_symbol=r"$|\Phi_\sigma - \Phi|$",
         ),
     ),
+    audits=("error-bound", "lower-pl"),
 )

@@ -31,4 +31,5 @@ CLAIM = Claim(
             y_symbol=r"$\max_\phi\,\|\nabla^2\Phi_\sigma(\phi)\|$",
         ),
     ),
+    audits=("error-bound", "lower-pl"),
 )

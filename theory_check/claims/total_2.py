@@ -2,6 +2,20 @@
 
 from theory_check.claims.base import Claim, ComplexityRate
 
+RATE = ComplexityRate(
+    name="1/accuracy",
+    x="samples_per_log",
+    plain_x="samples",
+    y="ergodic_stationarity",
+    exponent=2.0,
+    resolution=0.2,
+    minimum_decades=2.0,
+    x_symbol=r"$\mathrm{samples}\,/\,\log(1/\varepsilon)$",
+    y_symbol=r"$\frac{1}{T}\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
+    floor="refutes",
+    where={"schedule": "total-2"},
+)
+
 CLAIM = Claim(
     id="total-2",
     statement="O~(epsilon^-2) samples bring the ergodic mean of ‖∇Phi‖² to epsilon when both "
@@ -16,18 +30,13 @@ CLAIM = Claim(
         "the lower level converges linearly",
     ),
     experiment="sample-complexity-total-2",
-    rates=(
-        ComplexityRate(
-            name="1/accuracy",
-            x="samples_per_log",
-            plain_x="samples",
-            y="ergodic_stationarity",
-            exponent=2.0,
-            resolution=0.2,
-            minimum_decades=2.0,
-            x_symbol=r"$\mathrm{samples}\,/\,\log(1/\varepsilon)$",
-            y_symbol=r"$\frac{1}{T}\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
-            where={"schedule": "total-2"},
-        ),
+    rates=(RATE,),
+    audits=(
+        "lower-pl",
+        "error-bound",
+        "outer-step",
+        "inner-step",
+        "weak-gradient-domination",
+        "policy-support",
     ),
 )

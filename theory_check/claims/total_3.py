@@ -26,7 +26,15 @@ CLAIM = Claim(
             minimum_decades=2.0,
             x_symbol=r"$\mathrm{samples}\,/\,\log(1/\varepsilon)$",
             y_symbol=r"$\frac{1}{T}\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
+            floor="refutes",
             where={"schedule": "total-3"},
         ),
+    ),
+    audits=(
+        "lower-pl",
+        "error-bound",
+        "weak-gradient-domination",
+        "outer-step",
+        "inner-step",
     ),
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from theory_check.cli import advise
 from theory_check.errors import StoreError, TheoryCheckError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
 EPILOG = """\
 exit codes:
   0    everything as it should be
-  1    a claim that should hold is violated, or a negative control is not
+  1    a claim that should hold is violated, a negative control is not, or advice fails its check
   2    bad input: an argument, an experiment file or the store; nothing was run
   3    a cell failed, so that some results are missing (takes precedence over 1)
   70   a defect of theory-check, whose traceback is printed
@@ -122,12 +123,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, function: object, text: str, epilog: str = EPILOG
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(
             name,
             help=text,
             description=text,
-            epilog=EPILOG,
+            epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(command=function)
@@ -140,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("claims", metavar="CLAIM", nargs="*", help="id of a claim; all if absent")
     verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     figures = command("figures", _figures, "draw the figures, running what they lack")
+    advise.add_words(
+        command(
+            "advise", _advise, "find the cheapest schedule for a target accuracy", advise.EPILOG
+        )
+    )
     reproduce = command("reproduce", _reproduce, "run all experiments, draw all figures, judge")
     for drawing in (figures, reproduce):
         drawing.add_argument(
@@ -147,12 +155,6 @@ def _parser() -> argparse.ArgumentParser:
         )
     for running in (run, verify, figures, reproduce):
         _add_run_options(running)
-    for wide in (verify, figures, reproduce):
-        wide.add_argument(
-            "--extended",
-            action="store_true",
-            help="with the experiments of experiments/extended/ and their claims",
-        )
     return parser
 
 
@@ -203,7 +205,7 @@ def _list(options: argparse.Namespace) -> int:
         "claims": {name: _describe(claim) for name, claim in all_claims().items()},
         "experiments": {
             name: load_experiment(path, registry).description
-            for name, path in experiment_files(extended=True).items()
+            for name, path in experiment_files().items()
         },
     }
     for title, entries in sections.items():
@@ -223,59 +225,56 @@ def _run(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
-    from theory_check.verification import sweep
+    from theory_check.verification import evidence_for, sweep
 
-    claims = _claims(options.claims, options.extended)
-    done = sweep([claim.experiment for claim in claims], _run_options(options))
+    claims = _claims(options.claims)
+    done = sweep(evidence_for(claims), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     write = reporting.json_list if options.json else reporting.text_table
     print(write(judgements))
     return _finish(done.report, judgements)
 
 
+def _advise(options: argparse.Namespace) -> int:
+    return SUCCESS if advise.run(options) else REFUTED
+
+
 def _figures(options: argparse.Namespace) -> int:
     from theory_check.claims import get_claim
-    from theory_check.cli.figures import load_scripts
-    from theory_check.runs.locations import experiment_files
-    from theory_check.verification import sweep
+    from theory_check.verification import evidence_for, sweep
 
-    scripts = load_scripts()
-    files = experiment_files(extended=options.extended)
-    scripts = [script for script in scripts if files.keys() >= set(script.experiments)]
+    scripts = _scripts()
     experiments = [name for script in scripts for name in script.experiments]
-    directory = _figure_folder(options)
-    done = sweep(experiments, _run_options(options))
     names = dict.fromkeys(claim for script in scripts for claim in script.claims)
-    judgements = [done.judge(get_claim(name)) for name in names]
-    _draw(scripts, done, judgements, options, directory)
+    claims = [get_claim(name) for name in names]
+    directory = _figure_folder(options)
+    done = sweep([*experiments, *evidence_for(claims)], _run_options(options))
+    judgements = [done.judge(claim) for claim in claims]
+    _draw(scripts, done, judgements, directory)
     return _finish(done.report)
 
 
 def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
-    from theory_check.cli.figures import load_scripts
+    from theory_check.cli.conclusions import conclude
     from theory_check.runs.locations import experiment_files
     from theory_check.verification import sweep
 
-    claims = _claims([], options.extended)
-    wanted = {claim.id for claim in claims}
-    files = experiment_files(extended=options.extended)
-    scripts = [
-        script
-        for script in load_scripts()
-        if wanted.issuperset(script.claims) and files.keys() >= set(script.experiments)
-    ]
+    claims, scripts = _claims([]), _scripts()
     directory = _figure_folder(options)
-    done = sweep(files.values(), _run_options(options))
+    done = sweep(experiment_files().values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
-    _draw(scripts, done, judgements, options, directory)
+    _draw(scripts, done, judgements, directory)
+    conclusions = conclude(done, judgements)
     try:
         options.store.mkdir(parents=True, exist_ok=True)
         (options.store / "verdicts.json").write_text(reporting.json_list(judgements) + "\n")
-        (options.store / "verdicts.md").write_text(reporting.markdown_table(judgements))
+        report = reporting.markdown_table(judgements) + reporting.markdown_list(conclusions)
+        (options.store / "verdicts.md").write_text(report)
     except OSError as error:
         raise StoreError(f"cannot write the verdicts to {options.store}: {error}") from error
     print(reporting.text_table(judgements))
+    print(reporting.text_list(conclusions))
     return _finish(done.report, judgements)
 
 
@@ -298,39 +297,50 @@ def _draw(
     scripts: Sequence[FigureScript],
     done: Sweep,
     judgements: Sequence[Judgement],
-    options: argparse.Namespace,
     directory: Path,
 ) -> None:
     """Draw every figure whose results are complete, and name the others."""
-    from theory_check.runs import load_table
-
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
     for script in scripts:
         reasons = [reason for name in script.experiments if (reason := done.failures(name))]
         if reasons:
             _say(f"figure {script.name} is not drawn: {reasons[0]}")
             continue
-        tables = {
-            name: load_table(done.experiments[name], options.store, quick=options.quick)
-            for name in script.experiments
-        }
+        tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
         for file in script.save(shown, tables, directory):
             _say(f"wrote {file}")
 
 
-def _claims(names: Sequence[str], extended: bool) -> list[Claim]:
-    """Return the named claims, or all whose experiment is there; say which are left out."""
+def _scripts() -> list[FigureScript]:
+    """Return the figure scripts whose experiments are in this checkout; say which are left out."""
+    from theory_check.cli.figures import load_scripts
+    from theory_check.runs.locations import experiment_files
+
+    files, scripts = experiment_files(), []
+    for script in load_scripts():
+        missing = [name for name in script.experiments if name not in files]
+        if missing:
+            _say(
+                f"figure {script.name} is not drawn, without its experiments: {', '.join(missing)}"
+            )
+        else:
+            scripts.append(script)
+    return scripts
+
+
+def _claims(names: Sequence[str]) -> list[Claim]:
+    """Return the named claims, or all whose experiment is in this checkout; say which are not."""
     from theory_check.claims import all_claims, get_claim
     from theory_check.runs.locations import experiment_files
 
     if names:
         return [get_claim(name) for name in dict.fromkeys(names)]
-    files = experiment_files(extended=extended)
+    files = experiment_files()
     claims = list(all_claims().values())
     left_out = [claim.id for claim in claims if claim.experiment not in files]
     if left_out:
-        _say(f"without the extended experiments, not judged: {', '.join(left_out)}")
+        _say(f"without their experiments, not judged: {', '.join(left_out)}")
     return [claim for claim in claims if claim.experiment in files]
 
 

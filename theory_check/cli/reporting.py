@@ -5,45 +5,62 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from theory_check.analysis.audits import AuditFinding
+from theory_check.analysis.bound_model import EXPONENTS, TERMS
+from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims.base import PROVENANCE_MEANING
 from theory_check.verification import Judgement
 
+AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
 HEADER = ("claim", "status", "problem", "rate", "measured, 95 % interval", "predicted")
 NOT_JUDGED = "not judged"
 REASON_WIDTH = 100
+# How docs/theory.md section 5.6 writes the constants; that of the inner term by itself would be an
+# extrapolation to K = 0.
+CONSTANTS: Mapping[str, str] = dict(
+    zip(TERMS, ("a", "b", "c", "d rho^K at the fewest K"), strict=True)
+)
 
 
 def text_table(judgements: Sequence[Judgement]) -> str:
-    """Return an aligned table for a terminal, one line per problem and rate.
+    """Return an aligned table for a terminal, one line per problem and number.
 
-    Below it stand the reason of each claim's status and the meaning of the provenance tags.
+    Below it stand the reason of each claim's status, the audits with the claims that rest on them,
+    and the meaning of the provenance tags.
     """
-    rows = [HEADER, *_rows(judgements)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    reasons = [
-        textwrap.fill(reason, REASON_WIDTH, subsequent_indent="  ")
-        for reason in _reasons(judgements)
-    ]
-    return "\n".join([*lines, "", *reasons, "", *_legend(judgements)])
+    lines = _aligned([HEADER, *_rows(judgements)])
+    reasons = _filled(_reasons(judgements))
+    audits = list(_audit_rows(judgements))
+    audited = (
+        ["", *_aligned([AUDIT_HEADER, *audits]), "", *_filled(_dependents(judgements))]
+        if audits
+        else []
+    )
+    return "\n".join([*lines, "", *reasons, *audited, "", *_legend(judgements)])
 
 
 def markdown_table(judgements: Sequence[Judgement]) -> str:
     """Return the same in Markdown."""
-    lines = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-        for row in (HEADER, ("---",) * len(HEADER), *_rows(judgements))
-    ]
+    lines = _piped([HEADER, *_rows(judgements)])
     reasons = [f"* {reason}" for reason in _reasons(judgements)]
-    return (
-        "\n".join([*lines, "", *reasons, "", *(f"{line}  " for line in _legend(judgements))]) + "\n"
-    )
+    audits = list(_audit_rows(judgements))
+    dependents = [f"* {line}" for line in _dependents(judgements)]
+    audited = ["", *_piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
+    legend = [f"{line}  " for line in _legend(judgements)]
+    return "\n".join([*lines, "", *reasons, *audited, "", *legend]) + "\n"
+
+
+def text_list(sentences: Sequence[str]) -> str:
+    """Return sentences for a terminal, wrapped, a paragraph each."""
+    return "\n".join(["", *_filled(sentences)])
+
+
+def markdown_list(sentences: Sequence[str]) -> str:
+    """Return the same in Markdown."""
+    return "\n" + "".join(f"* {line}\n" for line in sentences)
 
 
 def json_list(judgements: Sequence[Judgement]) -> str:
@@ -62,11 +79,72 @@ def json_list(judgements: Sequence[Judgement]) -> str:
         }
         for judgement in judgements
     ]
-    return json.dumps([_finite(record) for record in records], indent=2, allow_nan=False)
+    return json.dumps([finite_numbers(record) for record in records], indent=2, allow_nan=False)
+
+
+def _filled(sentences: Iterable[str]) -> list[str]:
+    return [textwrap.fill(line, REASON_WIDTH, subsequent_indent="  ") for line in sentences]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _piped(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    header, *others = rows
+    return [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+        for row in (header, ("---",) * len(header), *others)
+    ]
+
+
+def _findings(judgements: Sequence[Judgement]) -> Iterator[tuple[str, AuditFinding]]:
+    """Yield every finding with the id of the claim that it is about."""
+    for judgement in judgements:
+        for finding in judgement.verdict.audits if judgement.verdict is not None else ():
+            yield judgement.claim.id, finding
+
+
+def _audit_rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each constant; claims whose numbers agree share it."""
+    lines: dict[tuple[str, str, str], dict[tuple[str, str], None]] = {}
+    for _, finding in _findings(judgements):
+        shown = [
+            (constant.name, f"{constant.value:.3g} [{constant.low:.3g}, {constant.high:.3g}]")
+            for constant in finding.constants
+        ] or [("", finding.reason.rstrip("."))]
+        key = (finding.audit, finding.problem, finding.status)
+        lines.setdefault(key, {}).update(dict.fromkeys(shown))
+    for (audit, problem, status), measured in sorted(lines.items(), key=lambda entry: entry[0]):
+        for index, line in enumerate(measured):
+            yield (*((audit, status, problem) if index == 0 else ("", "", "")), *line)
+
+
+def _dependents(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """Yield, for each audit, the claims that rest on it, and on which problems they differ."""
+    claims: dict[str, dict[str, None]] = {}
+    statuses: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for claim, finding in _findings(judgements):
+        claims.setdefault(finding.audit, {})[claim] = None
+        of_problem = statuses.setdefault(finding.audit, {}).setdefault(finding.problem, {})
+        of_problem.setdefault(finding.status, []).append(claim)
+    for audit in sorted(claims):
+        differing = [
+            f"on {problem} "
+            + ", ".join(f"{status} for {' and '.join(names)}" for status, names in found.items())
+            for problem, found in sorted(statuses[audit].items())
+            if len(found) > 1
+        ]
+        rests = f"claims that rest on {audit}: {', '.join(claims[audit])}"
+        yield "; ".join([rests, *differing])
 
 
 def _rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each claim, then one for each problem and rate."""
+    """Yield a row for each claim, then those of each problem and rate."""
     for judgement in judgements:
         claim, verdict = judgement.claim, judgement.verdict
         status = NOT_JUDGED if verdict is None else verdict.status
@@ -74,8 +152,48 @@ def _rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
         if verdict is None:
             continue
         for rate in verdict.rates:
-            measured, predicted = _in_units(rate.measured), _in_units(rate.predicted)
-            yield ("", rate.status, rate.problem, rate.rate, measured, predicted)
+            where: tuple[str, str] = (rate.status, rate.problem)
+            for name, measured, predicted in _lines(rate):
+                yield ("", *where, name, measured, predicted)
+                where = ("", "")
+
+
+def _lines(rate: RateVerdict) -> Iterator[tuple[str, str, str]]:
+    """Yield name, measured and predicted of a rate; a bound has a line for each of its numbers."""
+    if "exponents" not in rate.predicted:
+        yield rate.rate, _in_units(rate.measured), _in_units(rate.predicted)
+        return
+    measured: Mapping[str, Any] = rate.measured
+    predicted: Mapping[str, Any] = rate.predicted
+    shares: Mapping[str, Any] = rate.evidence.get("mean_shares", {})  # type: ignore[assignment]
+    explained = f"R² {measured['explained variance']:.3f}" if measured else "-"
+    yield rate.rate, explained, f">= {predicted['explained variance']:g}"
+    for name in predicted["exponents"]["squared norm"]:
+        found = "-"
+        if measured and name in measured["exponents"]["squared norm"]:
+            found = _exponent(measured["exponents"], name)
+        elif measured:
+            found = "not identified" + _largest_share(shares.get(EXPONENTS[name][0]))
+        yield f"  {name}", found, _exponent(predicted["exponents"], name)
+    for term, constant in measured.get("constants", {}).items():
+        found = f"{constant['value']:.3g} [{constant['low']:.3g}, {constant['high']:.3g}]"
+        yield f"  {CONSTANTS[term]}", found + _mean_share(shares.get(term)), ""
+
+
+def _exponent(exponents: Mapping[str, Any], name: str) -> str:
+    squared, norm = (_value(_numbers(exponents[unit][name])) for unit in ("squared norm", "norm"))
+    return f"{squared} squared, {norm} norm"
+
+
+def _largest_share(share: Mapping[str, float] | None) -> str:
+    return "" if share is None else f" (mean share at most {100 * share['high']:.1f} %)"
+
+
+def _mean_share(share: Mapping[str, float] | None) -> str:
+    if share is None:
+        return ""
+    value, low, high = (100 * share[key] for key in ("value", "low", "high"))
+    return f", mean share {value:.1f} [{low:.1f}, {high:.1f}] %"
 
 
 def _reasons(judgements: Sequence[Judgement]) -> Iterator[str]:
@@ -93,8 +211,15 @@ def _in_units(record: Mapping[str, Any]) -> str:
     return text
 
 
+def _numbers(value: Any) -> Mapping[str, Any]:
+    """Return a number, or an estimate with its interval, as a record of an exponent."""
+    if isinstance(value, Mapping):
+        return {"exponent": value["value"], "low": value["low"], "high": value["high"]}
+    return {"exponent": value}
+
+
 def _value(numbers: Mapping[str, Any]) -> str:
-    value = numbers.get("exponent", numbers.get("rho", "-"))
+    value = next((numbers[key] for key in ("exponent", "rho", "share") if key in numbers), "-")
     if not isinstance(value, float):
         return str(value)
     if "low" in numbers and "high" in numbers:
@@ -107,11 +232,12 @@ def _legend(judgements: Sequence[Judgement]) -> list[str]:
     return [f"[{tag}] {meaning}" for tag, meaning in PROVENANCE_MEANING.items() if tag in tags]
 
 
-def _finite(value: object) -> object:
+def finite_numbers(value: object) -> object:
+    """Return a record as JSON can hold it: numbers that are not finite become null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(entry) for key, entry in value.items()}
+        return {str(key): finite_numbers(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite_numbers(entry) for entry in value]
     return value

@@ -8,10 +8,15 @@ Algorithm: C. Doty-Humphrey, PractRand, "sfc64".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+Bits: TypeAlias = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
+"""A generator as four words. By value, compiled loops keep it in registers; an array would cost them
+reference counts, which are atomic, and memory traffic on every draw."""
 
 
 def seeded_states(entropy: Sequence[int]) -> NDArray[np.uint64]:
@@ -24,18 +29,34 @@ def seeded_states(entropy: Sequence[int]) -> NDArray[np.uint64]:
 
 
 @numba.njit(cache=True, inline="always")
-def next_word(state: NDArray[np.uint64]) -> np.uint64:
-    """Advance ``state`` (4 words, in place) and return 64 random bits."""
-    word: np.uint64 = state[0] + state[1] + state[3]
-    state[3] += np.uint64(1)
-    state[0] = state[1] ^ (state[1] >> np.uint64(11))
-    state[1] = state[2] + (state[2] << np.uint64(3))
-    rotated = (state[2] << np.uint64(24)) | (state[2] >> np.uint64(40))
-    state[2] = rotated + word
-    return word
+def load_bits(state: NDArray[np.uint64]) -> Bits:
+    """Return the generator held by ``state``, shape (4,)."""
+    return state[0], state[1], state[2], state[3]
 
 
 @numba.njit(cache=True, inline="always")
-def next_uniform(state: NDArray[np.uint64]) -> float:
-    """Advance ``state`` and return a uniform number in [0, 1) with 53 random bits."""
-    return np.float64(next_word(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+def store_bits(state: NDArray[np.uint64], bits: Bits) -> None:
+    """Write a generator back to ``state``, shape (4,)."""
+    state[0], state[1], state[2], state[3] = bits
+
+
+@numba.njit(cache=True, inline="always")
+def next_word(bits: Bits) -> tuple[np.uint64, Bits]:
+    """Return 64 random bits and the generator after them."""
+    a, b, c, counter = bits
+    word = a + b + counter
+    rotated = (c << np.uint64(24)) | (c >> np.uint64(40))
+    following = (
+        b ^ (b >> np.uint64(11)),
+        c + (c << np.uint64(3)),
+        rotated + word,
+        counter + np.uint64(1),
+    )
+    return word, following
+
+
+@numba.njit(cache=True, inline="always")
+def next_uniform(bits: Bits) -> tuple[float, Bits]:
+    """Return a uniform number in [0, 1) with 53 random bits, and the generator after it."""
+    word, following = next_word(bits)
+    return np.float64(word >> np.uint64(11)) * (1.0 / 9007199254740992.0), following

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,7 +28,7 @@ class LinearReward:
 
     def table(self, phi: Float[Tensor, "replicate parameter"]) -> Float[Tensor, "replicate s a"]:
         """Return the reward of every state and action."""
-        return torch.einsum("sad,rd->rsa", self.features, phi)
+        return (phi @ self._matrix.T).reshape(-1, *self.features.shape[:-1])
 
     def pullback(
         self,
@@ -36,4 +36,9 @@ class LinearReward:
         cotangent: Float[Tensor, "replicate s a"],
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in ``phi`` of ``sum(cotangent * table(phi))``."""
-        return torch.einsum("sad,rsa->rd", self.features, cotangent)
+        return cotangent.flatten(1) @ self._matrix
+
+    @cached_property
+    def _matrix(self) -> Float[Tensor, "pair parameter"]:
+        """The features with states and actions flattened."""
+        return self.features.flatten(0, 1)

@@ -43,9 +43,9 @@ class TabularSoftmax:
         cotangent: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in the logits of ``sum(cotangent * table(logits))``."""
-        policy = self.table(parameters).exp()
-        centred = cotangent - policy * cotangent.sum(-1, keepdim=True)
-        return centred.reshape(parameters.shape)
+        policy = torch.softmax(parameters.reshape(cotangent.shape), dim=-1)
+        total = cotangent.sum(-1, keepdim=True)
+        return torch.addcmul(cotangent, policy, total, value=-1).reshape(parameters.shape)
 
     def initial(
         self, log_policy: Float[Tensor, "h s a"], replicates: int

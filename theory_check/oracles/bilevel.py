@@ -65,7 +65,7 @@ class RLHFOracle(ABC):
         )
         self.true_returns = self.space.returns(problem.true_reward.to(device)[None])[0]
         self.excess = problem.objective == "excess_risk"
-        self._step_index = self.space.step_index.reshape(-1)
+        self._reference_reward = self.dynamics.kl_weight * self.dynamics.log_reference
 
     @abstractmethod
     def _trajectory_weights(
@@ -95,7 +95,8 @@ class RLHFOracle(ABC):
         reward = self.reward_model.table(upper)
         log_policy = self.policy_model.table(lower)
         weights = self._trajectory_weights(log_policy, samples)
-        score = self._reward_to_go_score(reward, log_policy, weights)
+        step_reward = self._regularised_reward(reward, log_policy)
+        score = self.space.reward_to_go_score(step_reward, weights)
         return -self.policy_model.pullback(lower, score)
 
     def lower_gradients(
@@ -109,7 +110,7 @@ class RLHFOracle(ABC):
         """Return ``-∇_lambda J`` at ``lambda`` and ``lambda'``, in one stacked program."""
         replicates = upper.shape[0]
         both = torch.cat([lower, penalised])
-        reward = self.reward_model.table(upper).repeat(2, 1, 1)
+        reward = self.reward_model.table(upper)
         log_policy = self.policy_model.table(both)
         if coupling == "independent":
             weights = self._trajectory_weights(log_policy, samples)
@@ -117,7 +118,8 @@ class RLHFOracle(ABC):
             drawn = self._trajectory_weights(log_policy[:replicates], samples)
             ratio = self._importance_ratio(log_policy[:replicates], log_policy[replicates:])
             weights = torch.cat([drawn, drawn * ratio])
-        score = self._reward_to_go_score(reward, log_policy, weights)
+        step_reward = self._regularised_reward(reward, log_policy)
+        score = self.space.reward_to_go_score(step_reward, weights)
         gradient = -self.policy_model.pullback(both, score)
         return LowerGradients(at_lower=gradient[:replicates], at_penalised=gradient[replicates:])
 
@@ -159,26 +161,18 @@ class RLHFOracle(ABC):
         table = self.space.to_reward_table(difference, self.dynamics.policy_shape[1:])
         return self.reward_model.pullback(upper, table)
 
-    def _reward_to_go_score(
+    def _regularised_reward(
         self,
         reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-        weights: Float[Tensor, "replicate trajectory"],
-    ) -> Float[Tensor, "replicate h s a"]:
-        """Return ``sum_tau weight(tau) sum_h 1[(h, s_h, a_h)] sum_{k >= h} gamma^k r_k``.
+        log_policy: Float[Tensor, "stacked h s a"],
+    ) -> Float[Tensor, "stacked h s a"]:
+        """Return ``r - beta log(pi / pi_ref)`` of every step.
 
-        ``r_k`` includes the KL term ``-beta log(pi / pi_ref)`` of step k.
+        Several policies may be stacked, each for all replicates of ``reward``.
         """
-        step_reward = reward[:, None] - self.dynamics.kl_weight * (
-            log_policy - self.dynamics.log_reference
-        )
-        step_reward = step_reward * self.space.discounts[:, None, None]
-        along = step_reward.flatten(1)[:, self._step_index]
-        along = along.reshape(weights.shape[0], self.space.size, self.space.horizon)
-        to_go = along + along.sum(-1, keepdim=True) - along.cumsum(-1)
-        weighted = (weights[:, :, None] * to_go).reshape(weights.shape[0], -1)
-        score = torch.zeros_like(log_policy).flatten(1)
-        return score.index_add_(1, self._step_index, weighted).reshape(log_policy.shape)
+        offered = reward[:, None] + self._reference_reward
+        policies = log_policy.reshape(-1, *offered.shape)
+        return torch.sub(offered, policies, alpha=self.dynamics.kl_weight).flatten(0, 1)
 
     def _log_importance_ratio(
         self,

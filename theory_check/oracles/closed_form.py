@@ -185,6 +185,15 @@ class ClosedFormTruth:
         """Return the gap of the lower level."""
         return {"lower_gap": self._problem.lower_gap(upper, lower)}
 
+    def penalised_distance(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        penalised: Float[Tensor, "replicate lower"],
+        sigma: float,
+    ) -> Float[Tensor, " replicate"]:
+        """Return the distance of y' to ``argmin sigma f + g``."""
+        return self._problem.penalised_distance(upper, penalised, sigma)
+
 
 class ClosedFormInstruments(Instruments):
     """Oracles of a closed-form problem; see :class:`Instruments`."""

@@ -31,6 +31,22 @@ class SampleCounts:
         """Trajectories plus labels: "samples" in a complexity claim."""
         return self.trajectories + self.labels
 
+    def __add__(self, other: SampleCounts) -> SampleCounts:
+        """Return both together."""
+        return SampleCounts(
+            env_steps=self.env_steps + other.env_steps,
+            trajectories=self.trajectories + other.trajectories,
+            labels=self.labels + other.labels,
+        )
+
+    def times(self, number: int) -> SampleCounts:
+        """Return ``number`` times as many, as for that many replicates."""
+        return SampleCounts(
+            env_steps=number * self.env_steps,
+            trajectories=number * self.trajectories,
+            labels=number * self.labels,
+        )
+
 
 class SampleCounter:
     """Counts samples where they are drawn, and refuses those beyond a budget.

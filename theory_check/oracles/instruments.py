@@ -19,6 +19,7 @@ from theory_check.bilevel import BilevelOracle, BilevelTruth
 from theory_check.discovery import classes
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 
 
 class CountingOracle(BilevelOracle, Protocol):
@@ -66,8 +67,28 @@ class Instruments(ABC):
         """Return where the lower variables start."""
 
 
-def instruments_for(problem: object, seeds: Sequence[int], **options: Any) -> Instruments:
+def instruments_for(
+    problem: object,
+    seeds: Sequence[int],
+    *,
+    sample_budget: int | None = None,
+    enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
+    device: torch.device | str = "cpu",
+) -> Instruments:
     """Return the instruments for ``problem``.
+
+    Parameters
+    ----------
+    problem
+        What ``theory_check.problems`` builds.
+    seeds
+        One replicate each.
+    sample_budget
+        Largest number of samples of a replicate; None for no limit.
+    enumeration_budget
+        Largest number of trajectories the oracles may enumerate.
+    device
+        Device of the tables.
 
     Raises
     ------
@@ -78,7 +99,13 @@ def instruments_for(problem: object, seeds: Sequence[int], **options: Any) -> In
     found = classes(sys.modules[__package__], Instruments, "problem_type")  # type: ignore[type-abstract]
     for kind, instruments in found.items():
         if isinstance(problem, kind):  # type: ignore[arg-type]
-            return instruments(problem, seeds, **options)
+            return instruments(
+                problem,
+                seeds,
+                sample_budget=sample_budget,
+                enumeration_budget=enumeration_budget,
+                device=device,
+            )
     raise InvalidArgumentError(
         "problem", f"a {type(problem).__name__}", "pass a problem built by theory_check.problems"
     )

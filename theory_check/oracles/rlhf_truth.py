@@ -89,6 +89,26 @@ class RLHFTruth:
             columns["lower_gap_penalised"] = torch.where(solution.certified, gap, torch.nan)
         return columns
 
+    def penalised_distance(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        penalised: Float[Tensor, "replicate lower"],
+        sigma: float,
+    ) -> Float[Tensor, " replicate"]:
+        """Return the distance of log-policies to ``argmin h_sigma``, in the logits.
+
+        A constant shift of a row of logits changes nothing, so rows are compared after removing
+        their means; rows that are never reached are free, and left out. NaN where the minimiser is
+        not certified.
+        """
+        solution = self._penalised(upper, sigma)
+        difference = self._policy_model.table(penalised) - solution.log_policy
+        centred = difference - difference.mean(-1, keepdim=True)
+        law = soft_control.occupancy(self._exact.dynamics, solution.log_policy)
+        reached = (law > 0).any(-1, keepdim=True)
+        distance = torch.where(reached, centred, 0.0).flatten(1).norm(dim=-1)
+        return torch.where(solution.certified, distance, torch.nan)
+
     def _penalised(self, upper: Tensor, sigma: float) -> PenalisedSolution:
         """Solve the penalised lower level, once for the questions of one recording."""
         if self._latest is None or self._latest[0] is not upper or self._latest[1] != sigma:

@@ -11,7 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.draws import (
+    label_law,
+    labelled_pair_sums,
+    trajectory_frequencies,
+)
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.counts import SampleCounter, SampleCounts, stream_entropy
@@ -61,7 +65,7 @@ class SampledOracle(RLHFOracle):
         self._pair_streams = seeded_states(
             [stream_entropy("labelled pairs", seed) for seed in seeds]
         )
-        self._true_returns = np.ascontiguousarray(self.true_returns.cpu().numpy())
+        self._labels = label_law(np.ascontiguousarray(self.true_returns.cpu().numpy()))
 
     @property
     def counts(self) -> SampleCounts:
@@ -92,7 +96,7 @@ class SampledOracle(RLHFOracle):
             self._pair_streams,
             law.cpu().numpy(),
             self.space.returns(reward).cpu().numpy(),
-            self._true_returns,
+            self._labels,
             samples,
             self.excess,
         )

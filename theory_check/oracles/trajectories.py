@@ -70,11 +70,16 @@ class TrajectorySpace:
         dense = self.log_dynamics.new_zeros(self.size, self.table_size)
         return dense.scatter_(1, self.step_index, 1.0)
 
+    @cached_property
+    def visits(self) -> Float[Tensor, "trajectory pair"]:
+        """Discounted visits of every trajectory, shape (trajectory, s * a), dense."""
+        return self.classes[self.class_of]
+
     def sum_along(
         self, table: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate trajectory"]:
         """Return ``sum_h table[h, s_h, a_h]`` for every trajectory."""
-        flat = table.reshape(table.shape[0], -1)
+        flat = table.flatten(1)
         if self._small:
             return flat @ self.steps.T
         return flat[:, self.step_index.reshape(-1)].reshape(-1, self.size, self.horizon).sum(-1)
@@ -89,6 +94,8 @@ class TrajectorySpace:
         self, reward: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, "replicate trajectory"]:
         """Return ``R_r(tau)`` for every trajectory."""
+        if self._small:
+            return reward.flatten(1) @ self.visits.T
         return self.class_returns(reward)[:, self.class_of]
 
     def class_returns(
@@ -118,12 +125,47 @@ class TrajectorySpace:
         self, weights: Float[Tensor, "replicate trajectory"], shape: tuple[int, int]
     ) -> Float[Tensor, "replicate s a"]:
         """Return ``sum_tau weight(tau) * discounted visits of tau``."""
+        if self._small:
+            return (weights @ self.visits).reshape(-1, *shape)
         return (self.sum_by_class(weights) @ self.classes).reshape(-1, *shape)
+
+    def reward_to_go_score(
+        self,
+        step_reward: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate trajectory"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``sum_tau weight(tau) sum_h 1[(h, s_h, a_h)] sum_{k >= h} gamma^k r_k``.
+
+        ``r_k`` is the entry of ``step_reward`` that the trajectory takes at step k.
+        """
+        flat = step_reward.flatten(1)
+        if self._small:
+            to_go = (flat @ self._to_go).reshape(-1, self.size, self.horizon)
+            weighted = (weights[:, :, None] * to_go).flatten(1)
+            return (weighted @ self._entries).reshape(step_reward.shape)
+        index = self.step_index.reshape(-1)
+        along = flat[:, index].reshape(-1, self.size, self.horizon) * self.discounts
+        to_go = along + along.sum(-1, keepdim=True) - along.cumsum(-1)
+        weighted = (weights[:, :, None] * to_go).flatten(1)
+        return torch.zeros_like(flat).index_add_(1, index, weighted).reshape(step_reward.shape)
+
+    @cached_property
+    def _entries(self) -> Float[Tensor, "visit step"]:
+        """1 at the table entry of every visit (trajectory, h), shape (trajectory * h, h * s * a)."""
+        dense = self.log_dynamics.new_zeros(self.size * self.horizon, self.table_size)
+        return dense.scatter_(1, self.step_index.reshape(-1, 1), 1.0)
+
+    @cached_property
+    def _to_go(self) -> Float[Tensor, "step visit"]:
+        """Matrix that takes a table to ``sum_{k >= h} gamma^k table[k, s_k, a_k]`` of every visit."""
+        entries = self._entries.reshape(self.size, self.horizon, -1) * self.discounts[:, None]
+        later = entries.flip(1).cumsum(1).flip(1)
+        return later.reshape(self.size * self.horizon, -1).T.contiguous()
 
     @property
     def _small(self) -> bool:
-        """Whether products with dense ``steps`` are the faster way: under 8 MiB."""
-        return self.size * self.table_size <= 2**20
+        """Whether products with dense matrices are the faster way: under 8 MiB each."""
+        return self.size * self.horizon * self.table_size <= 2**20
 
 
 def count_trajectories(problem: Problem) -> int:

@@ -74,6 +74,16 @@ class ClosedFormProblem(ABC):
         """Return a minimiser of ``g(x, .)``: here the limit of the penalised one."""
         return self.penalised_minimiser(x, 0.0)
 
+    def penalised_distance(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        sigma: float,
+    ) -> Float[Tensor, " replicate"]:
+        """Return the distance of y to ``argmin_y sigma f + g``: here the minimiser is unique."""
+        distance: Tensor = (y - self.penalised_minimiser(x, sigma)).norm(dim=-1)
+        return distance
+
     def surrogate_gradient(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate upper"]:

@@ -87,6 +87,17 @@ class QuadraticProblem(ClosedFormProblem):
         weighted = self.curvatures * (x @ self.response.T) + sigma * self.target
         return weighted / (self.curvatures + sigma) @ self.directions
 
+    def penalised_distance(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        sigma: float,
+    ) -> Float[Tensor, " replicate"]:
+        """Return the distance of y to ``argmin_y sigma f + g``, free in the null directions."""
+        difference = y - self.penalised_minimiser(x, sigma)
+        distance: Tensor = (difference @ self.directions.T).norm(dim=-1)
+        return distance
+
     def lower_gap(
         self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
     ) -> Float[Tensor, " replicate"]:

@@ -26,24 +26,16 @@ def directory(name: str) -> Path:
     )
 
 
-def experiment_files(*, extended: bool = False) -> dict[str, Path]:
-    """Return the path of every experiment file by its stem.
-
-    Parameters
-    ----------
-    extended
-        Whether those of ``experiments/extended/``, which are not part of ``reproduce``, are wanted
-        too.
-    """
-    pattern = "**/*.toml" if extended else "*.toml"
-    return {path.stem: path for path in sorted(directory("experiments").glob(pattern))}
+def experiment_files() -> dict[str, Path]:
+    """Return the path of every experiment file by its stem."""
+    return {path.stem: path for path in sorted(directory("experiments").glob("*.toml"))}
 
 
 def experiment_file(name: str | Path) -> Path:
     """Return the file that ``name`` stands for: a path, or the stem of one in ``experiments/``."""
     if Path(name).suffix == ".toml" or Path(name).is_file():
         return Path(name)
-    files = experiment_files(extended=True)
+    files = experiment_files()
     require_choice("experiment", str(name), files)
     return files[str(name)]
 

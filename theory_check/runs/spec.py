@@ -164,7 +164,7 @@ def _validated(name: str, content: Table, registry: Registry) -> Experiment:
     file: _File = build(_File, content, "", {})
     require_choice("measurement", file.measurement, registry.measurements)
     problems = {
-        label: _problem(table, f"problems.{label}", registry)
+        label: bound_problem(table, f"problems.{label}", registry)
         for label, table in file.problems.items()
     }
 
@@ -188,10 +188,25 @@ def _validated(name: str, content: Table, registry: Registry) -> Experiment:
     )
 
 
-def _problem(
+def bound_problem(
     table: Mapping[str, object], where: str, registry: Registry
 ) -> tuple[str, dict[str, Any], Callable[..., Any]]:
-    """Return family, parameters and function of a problem, having built it once."""
+    """Return family, parameters and function of a problem, having built it once.
+
+    Parameters
+    ----------
+    table
+        ``family``, and keyword arguments of its function.
+    where
+        Dotted key of the table, for errors.
+    registry
+        The families that are known.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For anything that cannot be built, and for more trajectories than can be enumerated.
+    """
     family = table.get("family")
     with located(where):
         if not isinstance(family, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,19 +43,32 @@ def load_table(
     StoreError
         When a cell has no result.
     """
-    import pandas as pd
-
     if not isinstance(experiment, Experiment):
         experiment = load_experiment(experiment_file(experiment))
+    return load_cells(experiment.cells(quick), store, quick=quick)
+
+
+def load_cells(
+    cells: Sequence[Cell], store: str | Path | Store, *, quick: bool = False
+) -> pd.DataFrame:
+    """Return the results of some cells of one experiment, as :func:`load_table` does of all.
+
+    Raises
+    ------
+    StoreError
+        When a cell has no result.
+    """
+    import pandas as pd
+
     if not isinstance(store, Store):
         store = Store(store)
-    cells = experiment.cells(quick)
     frames = [_frame(cell, store) for cell in cells]
     present = [frame for frame in frames if frame is not None]
     if len(present) < len(cells):
+        name = cells[0].experiment
         raise StoreError(
-            f"{experiment.name}: {len(cells) - len(present)} of {len(cells)} cells have no result "
-            f"in {store.path}; run them with: theory-check run {experiment.name}"
+            f"{name}: {len(cells) - len(present)} of {len(cells)} cells have no result "
+            f"in {store.path}; run them with: theory-check run {name}"
             f"{' --quick' if quick else ''} --store {store.path}"
         )
     return pd.concat(present, ignore_index=True)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, Solver, SolverState
 from theory_check.errors import (
-    InvalidArgumentError,
     SampleBudgetExhausted,
     require_positive,
     require_positive_integer,
+    require_seeds,
 )
-from theory_check.oracles.counts import SampleCounts, stream_entropy
+from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.devices import require_device
 from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.starts import initial_upper
 from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.recorder import Recorder, recording_grid
@@ -43,6 +43,36 @@ class Trace:
 
     table: pd.DataFrame
     final_upper: Float[Tensor, "replicate upper"]
+
+
+class Observer(Protocol):
+    """What the loop tells about a run; :class:`~theory_check.recording.recorder.Recorder` is one."""
+
+    def observe(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Look at the replicates ``active`` after an iteration."""
+        ...
+
+    def record(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Keep the last completed iteration before the run is cut short."""
+        ...
+
+    def mark(
+        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
+    ) -> None:
+        """Note why replicates stopped."""
+        ...
 
 
 def run(
@@ -93,7 +123,7 @@ def run(
     InvalidArgumentError
         Before any work, naming the argument, the value received and the remedy.
     """
-    replicate_seeds = _checked_seeds(seeds)
+    replicate_seeds = require_seeds(seeds)
     require_positive_integer("iterations", iterations)
     require_positive("initial_scale", initial_scale)
     grid = recording_grid(iterations, points_per_decade)
@@ -122,7 +152,7 @@ def iterate(
     oracle: BilevelOracle,
     state: SolverState,
     iterations: int,
-    recorder: Recorder,
+    recorder: Observer,
     counts: Callable[[], SampleCounts],
     progress: Callable[[int, int], None] | None = None,
 ) -> SolverState:
@@ -154,19 +184,6 @@ def iterate(
     return state
 
 
-def initial_upper(
-    seeds: Sequence[int], parameters: int, scale: float
-) -> Float[Tensor, "replicate upper"]:
-    """Draw standard normal parameters times ``scale``, each seed from its own stream."""
-    rows = [
-        np.random.default_rng(stream_entropy("initial reward parameters", seed)).standard_normal(
-            parameters
-        )
-        for seed in seeds
-    ]
-    return torch.from_numpy(scale * np.stack(rows))
-
-
 def _finite(state: SolverState) -> Tensor:
     parts = [state.next_upper, state.estimate, state.lower]
     if state.lower_penalised is not None:
@@ -175,19 +192,3 @@ def _finite(state: SolverState) -> Tensor:
     for part in parts:
         finite &= torch.isfinite(part).all(-1)
     return finite.cpu()
-
-
-def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    """Return the seeds as Python integers; nothing is rounded to one, and no text is split."""
-    refusal = "pass distinct non-negative integers, at least one"
-    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
-        raise InvalidArgumentError("seeds", repr(seeds), refusal)
-    given = list(seeds)
-    try:
-        distinct = tuple(operator.index(seed) for seed in given)
-    except TypeError as error:
-        raise InvalidArgumentError("seeds", given, refusal) from error
-    repeated = len(set(distinct)) != len(distinct)
-    if not distinct or repeated or min(distinct) < 0 or any(isinstance(s, bool) for s in given):
-        raise InvalidArgumentError("seeds", given, refusal)
-    return distinct

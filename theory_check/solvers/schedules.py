@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -121,50 +121,60 @@ class Schedule:
         return _ceiling(constants.iterations * epsilon**self.iterations), solver
 
 
+_TOTAL_3 = Schedule(
+    id="total-3",
+    source="arXiv 2503.17644, headline; schedule reconstructed",
+    provenance="R",
+    coupling="independent",
+    sigma=0.5,
+    iterations=-1.0,
+    step_size=0.0,
+    batch=-2.0,
+)
+_TOTAL_7_2 = replace(
+    _TOTAL_3,
+    id="total-7/2",
+    source="arXiv 2410.15610, headline; schedule reconstructed from 2309.01753",
+    iterations=-1.5,
+    step_size=0.5,
+)
+_TOTAL_2 = replace(
+    _TOTAL_3,
+    id="total-2",
+    source="docs/theory.md section 5.3",
+    provenance="D",
+    coupling="shared",
+    batch=-1.0,
+)
+_SMALL_BATCH = replace(
+    _TOTAL_2,
+    id="control-small-batch",
+    source="docs/theory.md section 6.3",
+    coupling="independent",
+)
+_FIXED_SIGMA = replace(
+    _TOTAL_2,
+    id="control-fixed-sigma",
+    source="docs/theory.md section 6.3",
+    sigma=0.0,
+)
+
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {
-        schedule.id: schedule
-        for schedule in (
-            Schedule(
-                id="total-7/2",
-                source="arXiv 2410.15610, headline; schedule reconstructed from 2309.01753",
-                provenance="R",
-                coupling="independent",
-                sigma=0.5,
-                iterations=-1.5,
-                step_size=0.5,
-                batch=-2.0,
-            ),
-            Schedule(
-                id="total-3",
-                source="arXiv 2503.17644, headline; schedule reconstructed",
-                provenance="R",
-                coupling="independent",
-                sigma=0.5,
-                iterations=-1.0,
-                step_size=0.0,
-                batch=-2.0,
-            ),
-            Schedule(
-                id="total-2",
-                source="docs/theory.md section 5.3",
-                provenance="D",
-                coupling="shared",
-                sigma=0.5,
-                iterations=-1.0,
-                step_size=0.0,
-                batch=-1.0,
-            ),
-        )
-    }
+    {schedule.id: schedule for schedule in (_TOTAL_7_2, _TOTAL_3, _TOTAL_2)}
 )
 """The schedules of ``docs/theory.md`` section 5.3 by id."""
+
+CONTROL_SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
+    {schedule.id: schedule for schedule in (_SMALL_BATCH, _FIXED_SIGMA)}
+)
+"""Schedules that cannot reach every accuracy, by id: negative controls, never to be advised."""
 
 
 def get_schedule(name: str) -> Schedule:
     """Return the schedule called ``name``, or refuse with the nearest known name."""
-    require_choice("schedule", name, SCHEDULES)
-    return SCHEDULES[name]
+    known = {**SCHEDULES, **CONTROL_SCHEDULES}
+    require_choice("schedule", name, known)
+    return known[name]
 
 
 def _ceiling(value: float) -> int:

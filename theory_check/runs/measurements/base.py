@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -17,6 +18,27 @@ class Progress(Protocol):
 
     def __call__(self, done: int, total: int) -> None:
         """Report that ``done`` of ``total`` equal parts of the cell are finished."""
+
+
+@dataclass(frozen=True)
+class StepSizes:
+    """Step sizes of what a measurement runs.
+
+    Attributes
+    ----------
+    outer, inner
+        ``eta`` and ``alpha`` of ``docs/theory.md`` section 4.1; None where no such step is taken.
+    """
+
+    outer: float | None = None
+    inner: float | None = None
+
+
+def steps_of(solver: object) -> StepSizes:
+    """Return the steps of a solver, by the names that solvers give them."""
+    return StepSizes(
+        outer=getattr(solver, "step_size", None), inner=getattr(solver, "inner_step_size", None)
+    )
 
 
 class Measurement(ABC):
@@ -52,6 +74,10 @@ class Measurement(ABC):
         pandas.DataFrame
             Tidy, first column ``seed``, at least one row for every seed.
         """
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps it takes; audits hold them against measured curvatures."""
+        return StepSizes()
 
     def relative_cost(self) -> float:
         """Return how long this measurement takes relative to others; longest run first."""

@@ -18,7 +18,7 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.problems import Problem
-from theory_check.runs.measurements.base import Measurement, Progress
+from theory_check.runs.measurements.base import Measurement, Progress, StepSizes
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
@@ -108,6 +108,10 @@ class BoundTerms(Measurement):
         columns = ["seed", "sigma", "trajectories", "inner_steps", "iterations"]
         columns += ["ergodic_stationarity", *SPLIT, "status"]
         return pd.concat(frames, ignore_index=True)[columns]
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps, the same at every design point."""
+        return StepSizes(outer=self.step_size, inner=self.inner_step_size)
 
 
 def run_means(rows: pd.DataFrame, iterations: Sequence[int]) -> list[dict[str, object]]:

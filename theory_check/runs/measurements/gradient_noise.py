@@ -20,9 +20,9 @@ from theory_check.errors import (
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
-from theory_check.runs.trace import initial_upper
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 
 

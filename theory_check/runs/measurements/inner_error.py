@@ -21,10 +21,10 @@ from theory_check.errors import (
 from theory_check.oracles.counts import stream_entropy
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements.base import Measurement, Progress
-from theory_check.runs.trace import initial_upper
+from theory_check.runs.measurements.base import Measurement, Progress, StepSizes
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 
 STARTS = ("common", "separate")
@@ -114,6 +114,10 @@ class InnerError(Measurement):
                 ]
             progress(done, len(settings))
         return pd.concat(frames, ignore_index=True)
+
+    def step_sizes(self) -> StepSizes:
+        """Return the inner step: the proposed outer one is not taken."""
+        return StepSizes(inner=self.inner_step_size)
 
     def _errors(
         self,

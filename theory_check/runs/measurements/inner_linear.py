@@ -11,10 +11,10 @@ import pandas as pd
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.oracles import soft_control
 from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements.base import Measurement, Progress
-from theory_check.runs.trace import initial_upper
+from theory_check.runs.measurements.base import Measurement, Progress, StepSizes
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,7 @@ class InnerLinear(Measurement):
             gradient = information.lower_gradient(upper, lower, samples=1)
             lower = lower - self.inner_step_size * gradient
         return pd.concat(frames, ignore_index=True)
+
+    def step_sizes(self) -> StepSizes:
+        """Return the inner step: the reward does not move."""
+        return StepSizes(inner=self.inner_step_size)

@@ -11,9 +11,9 @@ import pandas as pd
 from theory_check.errors import InvalidArgumentError, require_positive
 from theory_check.oracles import soft_control
 from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
-from theory_check.runs.trace import initial_upper
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.problems import Problem
-from theory_check.runs.measurements.base import Measurement, Progress
+from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants, get_schedule
@@ -97,6 +97,10 @@ class SampleComplexity(Measurement):
             }
         )
         return rows.loc[list(seeds)].rename_axis("seed").reset_index()
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps of the schedule's solver."""
+        return steps_of(self.configured()[1])
 
     def relative_cost(self) -> float:
         """Return the number of inner steps: the time does not depend on the batch sizes."""

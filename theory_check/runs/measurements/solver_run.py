@@ -11,7 +11,7 @@ import pandas as pd
 from theory_check.bilevel import Solver
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.problems import Problem
-from theory_check.runs.measurements.base import Measurement, Progress
+from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
 from theory_check.runs.trace import run
 
 
@@ -61,3 +61,7 @@ class SolverRun(Measurement):
             sample_budget=self.sample_budget,
             progress=progress,
         ).table
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps of the solver."""
+        return steps_of(self.solver)

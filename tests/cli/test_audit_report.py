@@ -1,0 +1,117 @@
+"""Audits in the table of the terminal, in Markdown and in JSON."""
+
+from __future__ import annotations
+
+import json
+
+from theory_check.analysis.audits import AuditFinding, Constant
+from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.verdict import Verdict
+from theory_check.claims.base import Claim
+from theory_check.cli import reporting
+from theory_check.verification import Judgement
+
+PL = AuditFinding(
+    "lower-pl",
+    "bandit",
+    "not met",
+    "an exponent of 1.5.",
+    (Constant("mu", 0.25, 0.2, 0.3, 0.1), Constant("exponent", 1.5, 1.4, 1.6, 1.7)),
+)
+SLOW = AuditFinding("step", "bandit", "met", "", (Constant("L", 2.0, 1.5, 2.5, float("nan")),))
+FAST = AuditFinding("step", "bandit", "undecided", "", (Constant("L", 3.0, 1.5, 2.5, 1.0),))
+ABSENT = AuditFinding("lower-pl", "garnet", "not audited", "no such problem.")
+
+
+def judgement(name: str, *audits: AuditFinding) -> Judgement:
+    claim = Claim(name, "It holds.", "here", "D", (), "planted", ())
+    rates = (RateVerdict("rate", "bandit", "tight", "", {}, {}, {"problem": "bandit"}),)
+    return Judgement(claim, Verdict(claim, "tight", "fine", rates, audits), "fine")
+
+
+JUDGEMENTS = [judgement("first", PL, SLOW), judgement("second", PL, FAST, ABSENT)]
+ROWS = [
+    ["audit", "status", "problem", "constant", "measured, 95 % interval"],
+    ["lower-pl", "not met", "bandit", "mu", "0.25 [0.2, 0.3]"],
+    ["", "", "", "exponent", "1.5 [1.4, 1.6]"],
+    ["lower-pl", "not audited", "garnet", "", "no such problem"],
+    ["step", "met", "bandit", "L", "2 [1.5, 2.5]"],
+    ["step", "undecided", "bandit", "L", "3 [1.5, 2.5]"],
+]
+DEPENDENTS = [
+    "claims that rest on lower-pl: first, second",
+    "claims that rest on step: first, second; on bandit met for first, undecided for second",
+]
+
+
+def test_the_terminal_has_one_line_for_each_constant() -> None:
+    lines = reporting.text_table(JUDGEMENTS).splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("audit "))
+    columns = [lines[start].index(name) for name in ROWS[0]]
+    ends = [*columns[1:], None]
+    assert [
+        [line[begin:end].strip() for begin, end in zip(columns, ends, strict=True)]
+        for line in lines[start : start + 6]
+    ] == ROWS
+    assert lines[start + 6 : start + 10] == ["", *DEPENDENTS, ""]
+
+
+def test_markdown_has_the_same_rows() -> None:
+    lines = reporting.markdown_table(JUDGEMENTS).splitlines()
+    for row in ROWS:
+        assert f"| {' | '.join(row)} |" in lines
+    for line in DEPENDENTS:
+        assert f"* {line}" in lines
+
+
+def test_equal_constants_of_several_claims_are_shown_once() -> None:
+    """The step differs between claims, the curvature does not."""
+    curvature, steps = Constant("L", 2.0, 1.5, 2.5, 2.0), (0.1, 0.2)
+    claims = [
+        judgement(
+            f"claim-{step}",
+            AuditFinding(
+                "step", "bandit", "met", "", (curvature, Constant("product", step, 0.0, 1.0, step))
+            ),
+        )
+        for step in steps
+    ]
+    table = reporting.markdown_table(claims)
+    assert table.count("| L | 2 [1.5, 2.5] |") == 1
+    assert "| step | met | bandit | L |" in table
+    for step in steps:
+        assert f"|  |  |  | product | {step} [0, 1] |" in table
+    assert "* claims that rest on step: claim-0.1, claim-0.2\n" in table
+
+
+def test_the_claims_of_an_audit_are_wrapped() -> None:
+    many = [judgement(f"claim-{number:02}", PL) for number in range(30)]
+    lines = reporting.text_table(many).splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("claims that rest"))
+    wrapped = lines[start : lines.index("", start)]
+    assert len(wrapped) > 1
+    assert max(map(len, wrapped)) <= 100
+    assert " ".join(" ".join(wrapped).split()).endswith("claim-28, claim-29")
+
+
+def test_without_audits_there_is_no_table_of_them() -> None:
+    for write in (reporting.text_table, reporting.markdown_table):
+        table = write([judgement("third")])
+        assert "audit" not in table
+        assert "rest on" not in table
+
+
+def test_json_has_every_finding_and_its_place_in_the_evidence() -> None:
+    first, second = json.loads(reporting.json_list(JUDGEMENTS))
+    assert first["audits"][0]["constants"][0] == {
+        "name": "mu",
+        "value": 0.25,
+        "low": 0.2,
+        "high": 0.3,
+        "worst": 0.1,
+    }
+    assert first["audits"][1]["constants"][0]["worst"] is None
+    assert first["evidence"][0]["audits"] == {"lower-pl": "not met", "step": "met"}
+    # The garnet of the second claim's findings is another problem than that of its only rate.
+    assert second["evidence"][0]["audits"] == {"lower-pl": "not met", "step": "undecided"}
+    assert second["audits"][2]["status"] == "not audited"

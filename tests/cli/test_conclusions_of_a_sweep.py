@@ -1,0 +1,106 @@
+"""Which conclusions are drawn from a sweep, and what becomes of one that refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from theory_check.analysis.conclusions import Conclusion
+from theory_check.analysis.verdict import Verdict
+from theory_check.claims import get_claim
+from theory_check.cli import conclusions
+from theory_check.errors import InvalidArgumentError
+from theory_check.verification import Judgement, Sweep
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+class Tabled:
+    """A sweep whose tables say which experiment they are of."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def table(self, name: str) -> pd.DataFrame:
+        self.asked.append(name)
+        return pd.DataFrame({"experiment": [name]})
+
+
+def judgement(name: str, judged: bool = True) -> Judgement:
+    claim = get_claim(name)
+    return Judgement(claim, Verdict(claim, "tight", "fine", ()) if judged else None, "fine")
+
+
+def sentences(verdicts: Mapping[str, Verdict], tables: Tables) -> list[str]:
+    return [f"{name} is {verdicts[name].status}." for name in tables]
+
+
+def experiments(verdicts: Mapping[str, Verdict], tables: Tables) -> list[str]:
+    return [str(table["experiment"].iloc[0]) for table in tables.values()]
+
+
+def refuse(verdicts: Mapping[str, Verdict], tables: Tables) -> list[str]:
+    raise InvalidArgumentError("dear", "runs that are missing", "compare complete tables only")
+
+
+def break_down(verdicts: Mapping[str, Verdict], tables: Tables) -> list[str]:
+    raise ZeroDivisionError
+
+
+def concluded(
+    monkeypatch: pytest.MonkeyPatch, judgements: Sequence[Judgement], *known: Conclusion
+) -> tuple[list[str], list[str]]:
+    monkeypatch.setattr(
+        conclusions, "all_conclusions", lambda: {conclusion.id: conclusion for conclusion in known}
+    )
+    done = Tabled()
+    return conclusions.conclude(cast(Sweep, cast(Any, done)), judgements), done.asked
+
+
+def test_a_conclusion_reads_the_verdicts_and_tables_of_its_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judgements = [judgement("total-2"), judgement("total-3"), judgement("inner-linear")]
+    found, asked = concluded(
+        monkeypatch,
+        judgements,
+        Conclusion("both", ("total-2", "total-3"), sentences),
+        Conclusion("tables", ("total-3",), experiments),
+    )
+    assert found == ["total-2 is tight.", "total-3 is tight.", "sample-complexity-total-3"]
+    assert asked == [
+        "sample-complexity-total-2",
+        "sample-complexity-total-3",
+        "sample-complexity-total-3",
+    ]
+
+
+@pytest.mark.parametrize("judgements", [[], ["total-3"]], ids=["absent", "not judged"])
+def test_without_all_of_its_claims_nothing_is_concluded(
+    monkeypatch: pytest.MonkeyPatch, judgements: list[str]
+) -> None:
+    given = [judgement("total-2"), *(judgement(name, judged=False) for name in judgements)]
+    known = Conclusion("both", ("total-2", "total-3"), sentences)
+    assert concluded(monkeypatch, given, known) == ([], [])
+
+
+def test_a_refusal_is_named_and_the_others_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = concluded(
+        monkeypatch,
+        [judgement("total-2")],
+        Conclusion("refused", ("total-2",), refuse),
+        Conclusion("drawn", ("total-2",), sentences),
+    )
+    assert found == [
+        "refused: nothing concluded, dear: runs that are missing.",
+        "total-2 is tight.",
+    ]
+
+
+def test_a_defect_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Conclusion("broken", ("total-2",), break_down)
+    with pytest.raises(ZeroDivisionError):
+        concluded(monkeypatch, [judgement("total-2")], known)

@@ -1,0 +1,154 @@
+"""Rows of bounds and of shares, and lists of sentences, in the terminal and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.verdict import Verdict
+from theory_check.claims.base import Claim
+from theory_check.cli import reporting
+from theory_check.verification import Judgement
+
+CLAIM = Claim("bound", "It holds.", "here", "D", (), "planted", ())
+HEADER = "| claim | status | problem | rate | measured, 95 % interval | predicted |"
+
+PREDICTED = {
+    "exponents": {
+        "squared norm": {"optimisation 1/T": 1.0, "sampling 1/sigma": 0.0, "inner 1/sigma": 2.0},
+        "norm": {"optimisation 1/T": 0.5, "sampling 1/sigma": 0.0, "inner 1/sigma": 1.0},
+    },
+    "explained variance": 0.9,
+}
+MEASURED = {
+    "exponents": {
+        "squared norm": {
+            "optimisation 1/T": {"value": 1.002, "low": 0.999, "high": 1.005},
+            "sampling 1/sigma": {"value": -0.01, "low": -0.02, "high": 0.01},
+        },
+        "norm": {
+            "optimisation 1/T": {"value": 0.501, "low": 0.4995, "high": 0.5025},
+            "sampling 1/sigma": {"value": -0.005, "low": -0.01, "high": 0.005},
+        },
+    },
+    "explained variance": 0.9986,
+    "constants": {
+        "optimisation": {"value": 0.5, "low": 0.49, "high": 0.51},
+        "bias": {"value": 0.0213, "low": 0.021, "high": 0.0216},
+        "sampling": {"value": 4.0, "low": 3.9, "high": 4.1},
+        "inner": {"value": 0.0, "low": 0.0, "high": 1.25e-6},
+    },
+}
+SHARES = {
+    "optimisation": {"value": 0.6, "low": 0.59, "high": 0.61},
+    "bias": {"value": 0.3, "low": 0.29, "high": 0.31},
+    "sampling": {"value": 0.1, "low": 0.08, "high": 0.12},
+    "inner": {"value": 0.0, "low": 0.0, "high": 0.004},
+}
+
+
+def judgement(
+    measured: Mapping[str, object],
+    predicted: Mapping[str, object],
+    evidence: Mapping[str, object] | None = None,
+) -> Judgement:
+    rate = RateVerdict("rate", "bandit", "tight", "", predicted, measured, evidence or {})
+    return Judgement(CLAIM, Verdict(CLAIM, "tight", "fine", (rate,)), "fine")
+
+
+def cells(judged: Judgement) -> list[list[str]]:
+    """Return status, problem, name, measured and predicted of each line below the claim's."""
+    lines = reporting.text_table([judged]).splitlines()
+    names = ("status", "problem", "rate", "measured, 95 % interval", "predicted")
+    starts = [lines[0].index(name) for name in names]
+    ends = [*starts[1:], None]
+    body = lines[2 : lines.index("")]
+    return [
+        [line[start:end].rstrip() for start, end in zip(starts, ends, strict=True)] for line in body
+    ]
+
+
+BOUND = [
+    ["tight", "bandit", "rate", "R² 0.999", ">= 0.9"],
+    [
+        *("", "", "  optimisation 1/T"),
+        "1.002 [0.999, 1.005] squared, 0.501 [0.499, 0.502] norm",
+        "1 squared, 0.5 norm",
+    ],
+    [
+        *("", "", "  sampling 1/sigma"),
+        "-0.010 [-0.020, 0.010] squared, -0.005 [-0.010, 0.005] norm",
+        "0 squared, 0 norm",
+    ],
+    [
+        *("", "", "  inner 1/sigma"),
+        "not identified (mean share at most 0.4 %)",
+        "2 squared, 1 norm",
+    ],
+    ["", "", "  a", "0.5 [0.49, 0.51], mean share 60.0 [59.0, 61.0] %", ""],
+    ["", "", "  b", "0.0213 [0.021, 0.0216], mean share 30.0 [29.0, 31.0] %", ""],
+    ["", "", "  c", "4 [3.9, 4.1], mean share 10.0 [8.0, 12.0] %", ""],
+    [
+        *("", "", "  d rho^K at the fewest K"),
+        "0 [0, 1.25e-06], mean share 0.0 [0.0, 0.4] %",
+        "",
+    ],
+]
+
+
+def test_a_bound_has_a_line_for_each_number() -> None:
+    judged = judgement(MEASURED, PREDICTED, {"mean_shares": SHARES})
+    assert cells(judged) == BOUND
+    # As wide as the longest exponent, not as all of them side by side.
+    assert max(map(len, reporting.text_table([judged]).splitlines())) < 150
+    lines = reporting.markdown_table([judged]).splitlines()
+    assert lines[0] == HEADER
+    assert [[cell.rstrip() for cell in line[2:-2].split(" | ")] for line in lines[3:11]] == [
+        ["", *row] for row in BOUND
+    ]
+
+
+def test_without_shares_the_exponents_are_still_shown() -> None:
+    rows = cells(judgement(MEASURED, PREDICTED))
+    assert rows[3][3] == "not identified"
+    assert rows[4] == ["", "", "  a", "0.5 [0.49, 0.51]", ""]
+
+
+def test_a_bound_that_was_not_fitted_shows_what_is_predicted() -> None:
+    rows = cells(judgement({}, PREDICTED))
+    assert rows[0] == ["tight", "bandit", "rate", "-", ">= 0.9"]
+    assert [row[3] for row in rows[1:]] == ["-"] * 3
+    assert [row[4] for row in rows[1:]] == [row[4] for row in BOUND[1:4]]
+
+
+def test_a_share_has_its_interval_and_what_is_needed() -> None:
+    judged = judgement(
+        {"share": 0.875, "low": 0.6164, "high": 0.98449},
+        {"share": ">= 0.875", "bounds": "0.5 <= value <= 2"},
+    )
+    assert cells(judged) == [["tight", "bandit", "rate", "0.875 [0.616, 0.984]", ">= 0.875"]]
+
+
+def test_a_log_factor_is_reported_beside_the_exponent() -> None:
+    one = {"exponent": 2.0, "low": 1.9, "high": 2.1}
+    two = {"exponent": 4.0, "low": 3.8, "high": 4.2}
+    measured = {**one, "squared norm": one, "norm": two, "log factor not modelled": two}
+    (row,) = cells(judgement(measured, {"exponent": 2.0}))
+    assert row[3] == (
+        "2.000 [1.900, 2.100] squared, 4.000 [3.800, 4.200] norm; "
+        "4.000 [3.800, 4.200] with the log factor left in"
+    )
+
+
+@pytest.mark.parametrize("sentences", [[], ["One.", "word " * 50]])
+def test_lists_have_a_paragraph_or_a_bullet_each(sentences: list[str]) -> None:
+    text = reporting.text_list(sentences)
+    assert text.split() == " ".join(sentences).split()
+    lines = text.splitlines()
+    assert all(len(line) <= reporting.REASON_WIDTH for line in lines)
+    # Lines that continue a paragraph are indented.
+    paragraphs = [line for line in lines if line and not line.startswith("  ")]
+    assert len(paragraphs) == len(sentences)
+    assert reporting.markdown_list(sentences) == "\n" + "".join(f"* {line}\n" for line in sentences)
