@@ -70,7 +70,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             title_fontsize=6.5,
         )
     scatter.set(
-        xlabel="fitted four-term bound", ylabel=r"$\frac{1}{T}\sum_t\|\nabla\Phi(\phi_t)\|^2$"
+        xlabel="fitted four-term bound",
+        ylabel=r"$\mathrm{mean}_{t\leq T}\,\|\nabla\Phi(\phi_t)\|^2$",
     )
     legend_below(scatter, "explained variance of the log error; bars: 95 % intervals")
     return figure

@@ -215,12 +215,12 @@ def _draw_cost(
     )
 
 
-def legend_below(axes: Axes, title: str, columns: int = 1) -> None:
-    """Put the legend under a panel, where it hides no data."""
+def legend_below(axes: Axes, title: str, columns: int = 1, gap: float = 0.24) -> None:
+    """Put the legend under a panel, ``gap`` heights of it below, where it hides no data."""
     with plt.rc_context(STYLE):
         axes.legend(
             loc="upper center",
-            bbox_to_anchor=(0.5, -0.24),
+            bbox_to_anchor=(0.5, -gap),
             ncols=columns,
             title=title,
             title_fontsize=6.5,

@@ -78,6 +78,26 @@ def test_a_run_that_leaves_the_target_is_waited_for() -> None:
     assert iterations_needed(ergodic, 1.0) == (350, 271)
 
 
+@pytest.mark.parametrize(
+    ("above", "sums", "done", "decided"),
+    [
+        # One run may be anywhere: the others are at a mean of 1 after 10 iterations.
+        (1, 1e9, 10, True),
+        # Two are above it, and could still come down to it: 20 iterations allow a sum of 20.
+        (2, 20.0, 10, False),
+        # Sums only grow: two beyond 20 will not.
+        (2, 20.1, 10, True),
+        (1, 20.1, 9, False),
+    ],
+)
+def test_a_rehearsal_ends_when_its_outcome_is_known(
+    above: int, sums: float, done: int, decided: bool
+) -> None:
+    total = np.full(32, 10.0)
+    total[:above] = sums
+    assert rehearsal._decided(total, done, epsilon=1.0, longest=20) is decided
+
+
 def test_chance_of_a_false_alarm_is_as_documented() -> None:
     """Of 16 new runs at most 2 end later than the second latest of 32: ranks are equally likely."""
     later = [comb(j + 1, j) * comb(16 - j + 30, 16 - j) for j in range(17)]

@@ -29,6 +29,15 @@ def judged(table: pd.DataFrame, coupled: bool) -> RateVerdict:
     return verdict
 
 
+def test_an_uncertified_bias_leaves_the_verdict_alone() -> None:
+    table = planted_bound(coupled=False)
+    whole = judged(table, False)
+    table.loc[table.index[0], "penalty_bias"] = float("nan")
+    partial = judged(table, False)
+    assert (partial.status, partial.measured) == (whole.status, whole.measured)
+    assert partial.evidence["split"]["penalty_bias"] is None  # type: ignore[index]
+
+
 @BOTH
 def test_the_bound_itself_is_tight(coupled: bool) -> None:
     """Every exponent is within the resolution 0.2, over ten standard errors of at most 0.012."""

@@ -54,6 +54,23 @@ def test_interval_covers_the_ratio_and_shrinks_with_the_seeds() -> None:
     assert np.mean(widths[64]) == pytest.approx(0.5 * np.mean(widths[16]), rel=0.15)
 
 
+def test_what_seeds_have_in_common_cancels() -> None:
+    """Each seed's factor is the same in both tables, so accuracy**-2 against **-3 leaves one power.
+
+    The log ratio is log(2.5 / accuracy), moved by a seed's factor f as log f instead of by 2 log f and
+    3 log f independently: the interval is narrower by sqrt(4 + 9).
+    """
+    rng = np.random.default_rng(1)
+    factors = 1 + 0.02 * rng.standard_normal(16)
+    grid = np.geomspace(1e-1, 1e-3, 5)
+    cheap, dear = table(2.0, 2.0, grid, factors), table(5.0, 3.0, grid, factors)
+    paired = saving(cheap, dear)
+    apart = saving(cheap, dear.assign(seed=dear["seed"] + 100))
+    assert paired.ratio == pytest.approx(apart.ratio)
+    widths = [np.log(found.high / found.low) for found in (apart, paired)]
+    assert widths[0] / widths[1] == pytest.approx(13**0.5, rel=0.02)
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
     good = table(2.0, 2.0, np.geomspace(1e-1, 1e-3, 5), np.ones(4))
     far = table(2.0, 2.0, np.geomspace(1e-5, 1e-7, 5), np.ones(4))

@@ -37,8 +37,9 @@ def saving(cheap: pd.DataFrame, dear: pd.DataFrame) -> Saving:
     """Compare two schedules on one problem.
 
     Samples against the accuracy averaged over seeds are interpolated linearly in the logarithms.
-    The interval is Student's t on the jackknife over seeds of the log ratio at a fixed accuracy;
-    the two tables are independent, so their variances add.
+    The interval is Student's t on the jackknife over seeds of the log ratio at a fixed accuracy.
+    Equal seeds start from the same point and are left out of both tables together; with
+    different seeds the variances of the two add.
 
     Parameters
     ----------
@@ -57,18 +58,20 @@ def saving(cheap: pd.DataFrame, dear: pd.DataFrame) -> Saving:
         raise InvalidArgumentError(
             "dear", "accuracies that do not overlap with the others", "extend one of the grids"
         )
-    logs, variance = [], 0.0
-    fewest = min(accuracy.shape[0] for _, accuracy in tables)
-    for samples, accuracy in tables:
-        logs.append(_log_samples(samples, accuracy.mean(0), target))
-        replicates = accuracy.shape[0]
-        left_out = np.array(
+    logs = [_log_samples(samples, accuracy.mean(0), target) for samples, accuracy in tables]
+    left_out = [
+        np.array(
             [
                 _log_samples(samples, np.delete(accuracy, row, 0).mean(0), target)
-                for row in range(replicates)
+                for row in range(accuracy.shape[0])
             ]
         )
-        variance += (replicates - 1) * float(left_out.var())
+        for samples, accuracy in tables
+    ]
+    if set(cheap["seed"]) == set(dear["seed"]):
+        left_out = [left_out[1] - left_out[0]]
+    variance = sum((logs_without.size - 1) * float(logs_without.var()) for logs_without in left_out)
+    fewest = min(logs_without.size for logs_without in left_out)
     difference = logs[1] - logs[0]
     reach = float(stats.t.ppf(0.975, fewest - 1)) * variance**0.5
     low, ratio, high = np.exp([difference - reach, difference, difference + reach])
