@@ -78,6 +78,16 @@ def saving(cheap: pd.DataFrame, dear: pd.DataFrame) -> Saving:
     return Saving(target, float(ratio), float(low), float(high))
 
 
+def savings_by_problem(cheap: pd.DataFrame, dear: pd.DataFrame) -> dict[str, Saving]:
+    """Return :func:`saving` for every problem that both tables have, in the order of ``cheap``."""
+    shared = set(dear["problem"])
+    return {
+        problem: saving(cheap[cheap["problem"] == problem], dear[dear["problem"] == problem])
+        for problem in cheap["problem"].unique()
+        if problem in shared
+    }
+
+
 def _curves(
     name: str, table: pd.DataFrame
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "replicate m"]]:

@@ -2,6 +2,20 @@
 
 from theory_check.claims.base import Claim, PowerRate
 
+RATE = PowerRate(
+    name="gradient",
+    x="solver.sigma",
+    y="penalty_bias",
+    exponent=2,
+    reciprocal=False,
+    limit="zero",
+    better="larger",
+    resolution=0.04,
+    y_units="squared norm",
+    x_symbol=r"$\sigma$",
+    y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|^2$",
+)
+
 CLAIM = Claim(
     id="control-quadratic",
     statement="On a quadratic lower level with a rank-deficient Hessian (PL, not strongly convex) "
@@ -10,20 +24,6 @@ CLAIM = Claim(
     provenance="D",
     assumptions=("PL lower level",),
     experiment="control-quadratic",
-    rates=(
-        PowerRate(
-            name="gradient",
-            x="solver.sigma",
-            y="penalty_bias",
-            exponent=2,
-            reciprocal=False,
-            limit="zero",
-            better="larger",
-            resolution=0.04,
-            y_units="squared norm",
-            x_symbol=r"$\sigma$",
-            y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|^2$",
-        ),
-    ),
+    rates=(RATE,),
     audits=("error-bound", "lower-pl"),
 )

@@ -2,6 +2,37 @@
 
 from theory_check.claims.base import Claim, PowerRate
 
+RATES = (
+    PowerRate(
+        name="1/sigma",
+        x="sigma",
+        y="sampling_error",
+        exponent=2.0,
+        reciprocal=True,
+        limit="zero",
+        better="smaller",
+        resolution=0.1,
+        y_units="squared norm",
+        x_symbol=r"$1/\sigma$",
+        y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
+        where={"coupling": "independent", "sweep": "sigma"},
+    ),
+    PowerRate(
+        name="1/n",
+        x="trajectories",
+        y="sampling_error",
+        exponent=1.0,
+        reciprocal=True,
+        limit="infinity",
+        better="larger",
+        resolution=0.05,
+        y_units="squared norm",
+        x_symbol=r"$1/n$",
+        y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
+        where={"coupling": "independent", "sweep": "trajectories"},
+    ),
+)
+
 CLAIM = Claim(
     id="gradient-noise",
     statement="E‖g_hat - E g_hat‖² = Theta(1/(sigma² n)) for independent batches",
@@ -12,34 +43,5 @@ CLAIM = Claim(
         "bounded reward gradients along a trajectory",
     ),
     experiment="gradient-noise",
-    rates=(
-        PowerRate(
-            name="1/sigma",
-            x="sigma",
-            y="sampling_error",
-            exponent=2.0,
-            reciprocal=True,
-            limit="zero",
-            better="smaller",
-            resolution=0.1,
-            y_units="squared norm",
-            x_symbol=r"$1/\sigma$",
-            y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
-            where={"coupling": "independent", "sweep": "sigma"},
-        ),
-        PowerRate(
-            name="1/n",
-            x="trajectories",
-            y="sampling_error",
-            exponent=1.0,
-            reciprocal=True,
-            limit="infinity",
-            better="larger",
-            resolution=0.05,
-            y_units="squared norm",
-            x_symbol=r"$1/n$",
-            y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
-            where={"coupling": "independent", "sweep": "trajectories"},
-        ),
-    ),
+    rates=RATES,
 )

@@ -1,6 +1,11 @@
 """Noise of the penalty estimator with one shared, reweighted batch."""
 
-from theory_check.claims.base import Claim, PowerRate
+from dataclasses import replace
+
+from theory_check.claims.base import Claim
+from theory_check.claims.gradient_noise import RATES as INDEPENDENT_RATES
+
+_SIGMA, _BATCH = INDEPENDENT_RATES
 
 CLAIM = Claim(
     id="gradient-noise-coupled",
@@ -13,34 +18,8 @@ CLAIM = Claim(
     ),
     experiment="gradient-noise",
     rates=(
-        PowerRate(
-            name="1/sigma",
-            x="sigma",
-            y="sampling_error",
-            exponent=0.0,
-            reciprocal=True,
-            limit="zero",
-            better="smaller",
-            resolution=0.1,
-            y_units="squared norm",
-            x_symbol=r"$1/\sigma$",
-            y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
-            where={"coupling": "shared", "sweep": "sigma"},
-        ),
-        PowerRate(
-            name="1/n",
-            x="trajectories",
-            y="sampling_error",
-            exponent=1.0,
-            reciprocal=True,
-            limit="infinity",
-            better="larger",
-            resolution=0.05,
-            y_units="squared norm",
-            x_symbol=r"$1/n$",
-            y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
-            where={"coupling": "shared", "sweep": "trajectories"},
-        ),
+        replace(_SIGMA, exponent=0.0, where={**_SIGMA.where, "coupling": "shared"}),
+        replace(_BATCH, where={**_BATCH.where, "coupling": "shared"}),
     ),
     audits=("policy-support",),
 )

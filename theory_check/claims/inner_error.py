@@ -1,11 +1,30 @@
 """What stopping the inner loops costs: the bound."""
 
-from theory_check.claims.base import Claim, GeometricRate, PowerRate
+from dataclasses import replace
+
+from theory_check.claims.base import Claim, GeometricRate
+from theory_check.claims.inner_error_common_start import RATE as COMMON_START_RATE
 
 # ∇Phi_sigma is certified to an inner gradient of 1e-11 sigma, that is to about 1e-11 over the smallest
 # curvature of the lower level, 1e-9 at a curvature of 0.01; squared, and relative to a start of 0.01.
 _RESOLVED = 1e-16
-_SYMBOL = r"$\|\mathbb{E}\,\hat g - \nabla\Phi_\sigma\|^2$"
+_STEPS = GeometricRate(
+    name="K, separate starts",
+    x="inner_iteration",
+    y="inner_error",
+    minimum_decades=4.0,
+    x_symbol="$K$",
+    y_symbol=COMMON_START_RATE.y_symbol,
+    resolved=_RESOLVED,
+    where={"start": "separate", "sweep": "steps"},
+)
+_SIGMA = replace(
+    COMMON_START_RATE,
+    name="1/sigma, separate starts",
+    exponent=2.0,
+    resolution=0.1,
+    where={"start": "separate", "sweep": "sigma"},
+)
 
 CLAIM = Claim(
     id="inner-error",
@@ -21,54 +40,10 @@ CLAIM = Claim(
     ),
     experiment="inner-error",
     rates=(
-        GeometricRate(
-            name="K, separate starts",
-            x="inner_iteration",
-            y="inner_error",
-            minimum_decades=4.0,
-            x_symbol="$K$",
-            y_symbol=_SYMBOL,
-            resolved=_RESOLVED,
-            where={"start": "separate", "sweep": "steps"},
-        ),
-        GeometricRate(
-            name="K, common start",
-            x="inner_iteration",
-            y="inner_error",
-            minimum_decades=4.0,
-            x_symbol="$K$",
-            y_symbol=_SYMBOL,
-            resolved=_RESOLVED,
-            where={"start": "common", "sweep": "steps"},
-        ),
-        PowerRate(
-            name="1/sigma, separate starts",
-            x="sigma",
-            y="inner_error",
-            exponent=2.0,
-            reciprocal=True,
-            limit="zero",
-            better="smaller",
-            resolution=0.1,
-            y_units="squared norm",
-            x_symbol=r"$1/\sigma$",
-            y_symbol=_SYMBOL,
-            where={"start": "separate", "sweep": "sigma"},
-        ),
-        PowerRate(
-            name="1/sigma, common start",
-            x="sigma",
-            y="inner_error",
-            exponent=2.0,
-            reciprocal=True,
-            limit="zero",
-            better="smaller",
-            resolution=0.1,
-            y_units="squared norm",
-            x_symbol=r"$1/\sigma$",
-            y_symbol=_SYMBOL,
-            where={"start": "common", "sweep": "sigma"},
-        ),
+        _STEPS,
+        replace(_STEPS, name="K, common start", where={"start": "common", "sweep": "steps"}),
+        _SIGMA,
+        replace(_SIGMA, name="1/sigma, common start", where=COMMON_START_RATE.where),
     ),
     audits=("lower-pl", "error-bound", "inner-step"),
 )

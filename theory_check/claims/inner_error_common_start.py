@@ -2,6 +2,21 @@
 
 from theory_check.claims.base import Claim, PowerRate
 
+RATE = PowerRate(
+    name="1/sigma",
+    x="sigma",
+    y="inner_error",
+    exponent=0.0,
+    reciprocal=True,
+    limit="zero",
+    better="smaller",
+    resolution=0.05,
+    y_units="squared norm",
+    x_symbol=r"$1/\sigma$",
+    y_symbol=r"$\|\mathbb{E}\,\hat g - \nabla\Phi_\sigma\|^2$",
+    where={"start": "common", "sweep": "sigma"},
+)
+
 CLAIM = Claim(
     id="inner-error-common-start",
     statement=(
@@ -16,20 +31,5 @@ CLAIM = Claim(
         "h_sigma is differentiable in sigma",
     ),
     experiment="inner-error",
-    rates=(
-        PowerRate(
-            name="1/sigma",
-            x="sigma",
-            y="inner_error",
-            exponent=0.0,
-            reciprocal=True,
-            limit="zero",
-            better="smaller",
-            resolution=0.05,
-            y_units="squared norm",
-            x_symbol=r"$1/\sigma$",
-            y_symbol=r"$\|\mathbb{E}\,\hat g - \nabla\Phi_\sigma\|^2$",
-            where={"start": "common", "sweep": "sigma"},
-        ),
-    ),
+    rates=(RATE,),
 )

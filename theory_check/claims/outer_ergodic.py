@@ -2,6 +2,21 @@
 
 from theory_check.claims.base import Claim, PowerRate
 
+RATE = PowerRate(
+    name="1/T",
+    x="iteration",
+    y="ergodic_stationarity",
+    exponent=1.0,
+    reciprocal=True,
+    limit="infinity",
+    better="larger",
+    resolution=0.05,
+    y_units="squared norm",
+    x_symbol=r"$1/T$",
+    y_symbol=r"$\frac{1}{T}\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",
+    floor="allowed",
+)
+
 CLAIM = Claim(
     id="outer-ergodic",
     statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor, the floor set by sigma, K and n",
@@ -12,21 +27,6 @@ CLAIM = Claim(
         "penalty bias, inner error and sampling error do not depend on T",
     ),
     experiment="outer-ergodic",
-    rates=(
-        PowerRate(
-            name="1/T",
-            x="iteration",
-            y="ergodic_stationarity",
-            exponent=1.0,
-            reciprocal=True,
-            limit="infinity",
-            better="larger",
-            resolution=0.05,
-            y_units="squared norm",
-            x_symbol=r"$1/T$",
-            y_symbol=r"$\frac{1}{T}\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",
-            floor="allowed",
-        ),
-    ),
+    rates=(RATE,),
     audits=("outer-step", "inner-step", "error-bound"),
 )

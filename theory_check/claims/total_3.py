@@ -1,6 +1,9 @@
 """Samples of the penalty method with a constant outer step."""
 
-from theory_check.claims.base import Claim, ComplexityRate
+from dataclasses import replace
+
+from theory_check.claims.base import Claim
+from theory_check.claims.total_2 import RATE as TOTAL_2_RATE
 
 CLAIM = Claim(
     id="total-3",
@@ -15,21 +18,7 @@ CLAIM = Claim(
         "the lower level converges linearly",
     ),
     experiment="sample-complexity-total-3",
-    rates=(
-        ComplexityRate(
-            name="1/accuracy",
-            x="samples_per_log",
-            plain_x="samples",
-            y="ergodic_stationarity",
-            exponent=3.0,
-            resolution=0.3,
-            minimum_decades=2.0,
-            x_symbol=r"$\mathrm{samples}\,/\,\log(1/\varepsilon)$",
-            y_symbol=r"$\frac{1}{T}\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
-            floor="refutes",
-            where={"schedule": "total-3"},
-        ),
-    ),
+    rates=(replace(TOTAL_2_RATE, exponent=3.0, resolution=0.3, where={"schedule": "total-3"}),),
     audits=(
         "lower-pl",
         "error-bound",

@@ -1,6 +1,9 @@
 """Samples of the penalty method with an outer step that shrinks like sigma."""
 
-from theory_check.claims.base import Claim, ComplexityRate
+from dataclasses import replace
+
+from theory_check.claims.base import Claim
+from theory_check.claims.total_2 import RATE as TOTAL_2_RATE
 
 CLAIM = Claim(
     id="total-7/2",
@@ -15,17 +18,11 @@ CLAIM = Claim(
     ),
     experiment="sample-complexity-total-7-2",
     rates=(
-        ComplexityRate(
-            name="1/accuracy",
-            x="samples_per_log",
-            plain_x="samples",
-            y="ergodic_stationarity",
+        replace(
+            TOTAL_2_RATE,
             exponent=3.5,
             resolution=0.35,
             minimum_decades=1.5,
-            x_symbol=r"$\mathrm{samples}\,/\,\log(1/\varepsilon)$",
-            y_symbol=r"$\frac{1}{T}\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
-            floor="refutes",
             where={"schedule": "total-7/2"},
         ),
     ),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from theory_check.analysis.conclusions.base import Conclusion
-from theory_check.analysis.equal_accuracy import saving
+from theory_check.analysis.equal_accuracy import savings_by_problem
 from theory_check.analysis.verdict import Verdict
 
 SMOOTH = ("tight", "faster")
@@ -16,17 +16,10 @@ SMOOTH = ("tight", "faster")
 def compose(verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return the verdict on the schedule's own rate, the cause, and its cost on each problem."""
     smoothness, own = verdicts["penalty-smoothness"], verdicts["total-7/2"]
-    slow, fast = tables["total-7/2"], tables["total-3"]
-    costs = []
-    for problem in slow["problem"].unique():
-        cheap, dear = (table[table["problem"] == problem] for table in (fast, slow))
-        if cheap.empty:
-            continue
-        found = saving(cheap, dear)
-        costs.append(
-            f"{found.ratio:.1f} [{found.low:.1f}, {found.high:.1f}] on {problem} "
-            f"(at {found.accuracy:.2g})"
-        )
+    costs = [
+        f"{found.ratio:.1f} [{found.low:.1f}, {found.high:.1f}] on {problem} (at {found.accuracy:.2g})"
+        for problem, found in savings_by_problem(tables["total-3"], tables["total-7/2"]).items()
+    ]
     paid = f"at equal accuracy it draws {', '.join(costs)} times the samples of total-3"
     exponents = ", ".join(
         f"{record['exponent']:.3f} [{record['low']:.3f}, {record['high']:.3f}] on {record['problem']}"
