@@ -1,6 +1,6 @@
 """Theory validation for bilevel RLHF.
 
-The public names are ``problems``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
+The public names are ``problems``, ``models``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
 ``check_advice``, ``analysis`` and ``verify``; they are imported on first use, so that reading
 results does not load the numerical rooms.
 """
@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theory_check import analysis, problems, solvers
+    from theory_check import analysis, models, problems, solvers
     from theory_check.advice.advisor import advise
     from theory_check.advice.check import check_advice
     from theory_check.oracles.exact import ExactOracle
@@ -23,6 +23,7 @@ __all__ = [
     "advise",
     "analysis",
     "check_advice",
+    "models",
     "problems",
     "run",
     "solvers",

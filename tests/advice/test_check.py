@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.costs import episodic_costs
 
 import theory_check as tc
 from theory_check.advice import Advice, check
@@ -90,7 +91,9 @@ def test_seeds_that_miss_the_target_go_on_to_twice_the_planned_iterations(
         2.0, 0.5, {1: TransientSum(0.4, 0.3)}, 0.0, {"shared": {1: 4.0}}, SampleCounts()
     )
     plan = dataclasses.replace(
-        plan_schedule(get_schedule("total-2"), 0.1, measured, 1), iterations=10, rehearsal="met"
+        plan_schedule(get_schedule("total-2"), 0.1, measured, episodic_costs()),
+        iterations=10,
+        rehearsal="met",
     )
     advice = Advice(problem.name, 0.1, 1.0, measured, (plan,), SampleCounts())
     whole = np.zeros((4, 20))
@@ -112,7 +115,7 @@ def test_seeds_that_miss_the_target_go_on_to_twice_the_planned_iterations(
     tools = SimpleNamespace(
         sampled=drawn,
         truth=None,
-        upper_parameters=real.upper_parameters,
+        initial_upper=real.initial_upper,
         initial_lower=real.initial_lower,
     )
     monkeypatch.setattr(check, "follow", follow)

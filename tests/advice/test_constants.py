@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -57,8 +58,8 @@ class Quadratic:
 
 
 def tools_for(exact: Quadratic, noisy: Quadratic | None = None, **truth: Any) -> Any:
-    def initial_lower(replicates: int) -> Tensor:
-        return torch.ones(replicates, 3, dtype=torch.float64)
+    def initial_lower(seeds: Sequence[int]) -> Tensor:
+        return torch.ones(len(seeds), 3, dtype=torch.float64)
 
     return SimpleNamespace(
         truth=SimpleNamespace(hypergradient=exact.hypergradient, **truth),
@@ -163,7 +164,7 @@ def test_noise_is_that_of_the_stationary_law(
     monkeypatch.setattr(constants, "instruments_for", lambda problem, seeds: tools)
     pilot = pilot_of(tools, starts(4), step_size)
     solver = pilot.solver(1, 0.1)
-    state = solver.init(torch.zeros(64, 4, dtype=torch.float64), tools.initial_lower(64))
+    state = solver.init(torch.zeros(64, 4, dtype=torch.float64), tools.initial_lower(range(64)))
     constant, counts = constants._noise(pilot, solver, state)
     expected = 4 * step_size * h * variance / (2 - step_size * h)
     assert constant == pytest.approx(expected, rel=0.1)
@@ -180,6 +181,6 @@ def test_noise_of_independent_batches_is_per_squared_sigma(
     monkeypatch.setattr(constants, "instruments_for", lambda problem, seeds: tools)
     pilot = pilot_of(tools, starts(4), 0.25)
     solver = pilot.solver(1, 0.5, "independent")
-    state = solver.init(torch.zeros(64, 4, dtype=torch.float64), tools.initial_lower(64))
+    state = solver.init(torch.zeros(64, 4, dtype=torch.float64), tools.initial_lower(range(64)))
     constant, _ = constants._noise(pilot, solver, state)
     assert constant == pytest.approx(0.25 * 4 * 0.25 * 2 * 3 / 1.5, rel=0.1)

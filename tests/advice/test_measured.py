@@ -36,7 +36,7 @@ def test_history_is_the_trace_of_a_run() -> None:
     problem, seeds = small_bandit(), [0, 4]
     trace = run(problem, SOLVER, 12, seeds, points_per_decade=1000).table
     tools = instruments_for(problem, seeds)
-    state = SOLVER.init(initial_upper(seeds, 2, 1.0), tools.initial_lower(2))
+    state = SOLVER.init(initial_upper(seeds, 2, 1.0), tools.initial_lower(seeds))
     history = follow(SOLVER, tools.sampled, tools.truth, state, 12)
     recorded = trace.pivot(index="seed", columns="iteration", values="ergodic_stationarity")
     np.testing.assert_allclose(history.ergodic, recorded.to_numpy(), rtol=1e-12)
@@ -46,7 +46,7 @@ def test_a_run_that_diverges_has_infinite_stationarity() -> None:
     problem = small_bandit()
     tools = instruments_for(problem, [0, 1])
     start = torch.tensor([[0.5, -0.5], [torch.nan, 0.0]], dtype=torch.float64)
-    state = SOLVER.init(start, tools.initial_lower(2))
+    state = SOLVER.init(start, tools.initial_lower([0, 1]))
     history = follow(SOLVER, tools.information, tools.truth, state, 3)
     assert np.isfinite(history.stationarity[0]).all()
     assert np.isposinf(history.ergodic[1]).all()

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from helpers.generators import random_problem
+from helpers.costs import episodic_costs
+from helpers.generators import random_discounted_problem, random_problem
 
 from theory_check.advice.model import (
     LARGEST_PENALTY,
@@ -20,6 +21,8 @@ from theory_check.advice.model import (
 from theory_check.advice.plan import plan_schedule, samples_of
 from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.sample_costs import sample_costs
+from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import get_schedule
 
@@ -48,7 +51,7 @@ def test_sigma_spends_the_share_of_the_bias_and_is_capped() -> None:
 
 @pytest.mark.parametrize("name", ["total-7/2", "total-3", "total-2"])
 def test_settings_are_what_the_schedule_configures_and_the_model_is_met(name: str) -> None:
-    plan = plan_schedule(get_schedule(name), EPSILON, MEASURED, horizon=3)
+    plan = plan_schedule(get_schedule(name), EPSILON, MEASURED, episodic_costs(3))
     assert plan.schedule.configure(EPSILON, plan.constants) == (plan.iterations, plan.solver)
     assert plan.solver.pairs == plan.solver.trajectories >= SMALLEST_BATCH
     assert plan.solver.inner_step_size == 2.5
@@ -63,7 +66,7 @@ def test_settings_are_what_the_schedule_configures_and_the_model_is_met(name: st
 def test_no_other_division_of_the_target_is_cheaper(name: str) -> None:
     """T and n of the model over a grid of shares; sigma too where it enters the noise."""
     schedule = get_schedule(name)
-    plan = plan_schedule(schedule, EPSILON, MEASURED, horizon=1)
+    plan = plan_schedule(schedule, EPSILON, MEASURED, episodic_costs())
     coupled = schedule.coupling == "shared"
     cheapest = math.inf
     for steps, transient in MEASURED.transient.items():
@@ -77,7 +80,9 @@ def test_no_other_division_of_the_target_is_cheaper(name: str) -> None:
                 solver = dataclasses.replace(
                     plan.solver, inner_steps=steps, trajectories=1, pairs=1
                 )
-                cheapest = min(cheapest, iterations * batch * samples_of(solver, 1, 1).samples)
+                cheapest = min(
+                    cheapest, iterations * batch * samples_of(solver, 1, episodic_costs()).samples
+                )
     # Integers cost up to one part in the batch and one in the iterations.
     slack = 1 + 2 / plan.iterations + 2 / plan.solver.trajectories
     assert plan.planned.samples <= cheapest * slack
@@ -87,7 +92,9 @@ def test_no_other_division_of_the_target_is_cheaper(name: str) -> None:
 def test_inner_steps_are_chosen_by_cost() -> None:
     """(K + 1) a c: shared 2*4*8 = 64 against 5*5*1 = 25; independent 16 against 47.5."""
     chosen = {
-        name: plan_schedule(get_schedule(name), EPSILON, MEASURED, 1).solver.inner_steps
+        name: plan_schedule(
+            get_schedule(name), EPSILON, MEASURED, episodic_costs()
+        ).solver.inner_steps
         for name in ("total-3", "total-2")
     }
     assert chosen == {"total-3": 1, "total-2": 4}
@@ -96,7 +103,8 @@ def test_inner_steps_are_chosen_by_cost() -> None:
 def test_the_step_of_the_first_schedule_shrinks_with_sigma_and_costs_the_same() -> None:
     """T grows by 1/sigma and n shrinks by sigma: the product stays, up to rounding."""
     slow, fast = (
-        plan_schedule(get_schedule(name), EPSILON, MEASURED, 1) for name in ("total-7/2", "total-3")
+        plan_schedule(get_schedule(name), EPSILON, MEASURED, episodic_costs())
+        for name in ("total-7/2", "total-3")
     )
     assert slow.solver.step_size == pytest.approx(slow.solver.sigma * fast.solver.step_size)
     assert slow.iterations == pytest.approx(fast.iterations / slow.solver.sigma, rel=1e-3)
@@ -104,8 +112,14 @@ def test_the_step_of_the_first_schedule_shrinks_with_sigma_and_costs_the_same() 
 
 
 @pytest.mark.parametrize("coupling", ["shared", "independent"])
-def test_accounting_is_that_of_the_counters(coupling: str) -> None:
-    problem = random_problem(5, (2, 2, 2), objective="excess_risk", features=2)
+@pytest.mark.parametrize(
+    "problem",
+    [
+        random_problem(5, (2, 2, 2), objective="excess_risk", features=2),
+        random_discounted_problem(5, segment_length=3, features=2),
+    ],
+)
+def test_accounting_is_that_of_the_counters(problem: Problem, coupling: str) -> None:
     tools = instruments_for(problem, [3])
     solver = PenaltyBilevel(
         sigma=0.1,
@@ -116,8 +130,8 @@ def test_accounting_is_that_of_the_counters(coupling: str) -> None:
         pairs=5,
         coupling=coupling,  # type: ignore[arg-type]
     )
-    lower = tools.initial_lower(1)
+    lower = tools.initial_lower([0])
     state = solver.init(lower.new_zeros(1, tools.upper_parameters), lower)
     for _ in range(4):
         state = solver.step(tools.sampled, state)
-    assert samples_of(solver, 4, problem.horizon) == tools.sampled.counts
+    assert samples_of(solver, 4, sample_costs(problem)) == tools.sampled.counts

@@ -7,6 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
+from helpers.costs import episodic_costs
 
 import theory_check as tc
 from theory_check.advice import rehearsal
@@ -24,6 +25,7 @@ from theory_check.advice.rehearsal import (
 )
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.sample_costs import sample_costs
 from theory_check.problems import Problem
 from theory_check.solvers.schedules import get_schedule
 
@@ -43,7 +45,7 @@ def small_bandit() -> Problem:
 
 
 def model_plan(name: str = "total-2") -> SchedulePlan:
-    return plan_schedule(get_schedule(name), EPSILON, MEASURED, horizon=1)
+    return plan_schedule(get_schedule(name), EPSILON, MEASURED, episodic_costs())
 
 
 def staircase() -> np.ndarray:
@@ -134,7 +136,12 @@ def test_batches_are_doubled_until_the_target_is_met(monkeypatch: pytest.MonkeyP
     assert scripted.batches == [batch, 2 * batch, 4 * batch]
     at = [
         plan_settings(
-            plan.schedule, EPSILON, MEASURED, 1, plan.solver.inner_steps, factor * batch
+            plan.schedule,
+            EPSILON,
+            MEASURED,
+            episodic_costs(),
+            plan.solver.inner_steps,
+            factor * batch,
         ).iterations
         for factor in (1, 2, 4)
     ]
@@ -173,7 +180,7 @@ def test_a_real_rehearsal_stops_as_soon_as_enough_runs_are_at_the_target() -> No
     }
     # No batch was doubled here: the model's batch is the one advised, and T iterations were drawn.
     best = advice.best
-    measured = plan_schedule(best.schedule, EPSILON, advice.constants, problem.horizon)
+    measured = plan_schedule(best.schedule, EPSILON, advice.constants, sample_costs(problem))
     assert best.solver == measured.solver
     assert advice.rehearsed == best.planned.times(32)
     assert advice.pilot == advice.constants.pilot + advice.rehearsed
@@ -182,7 +189,7 @@ def test_a_real_rehearsal_stops_as_soon_as_enough_runs_are_at_the_target() -> No
 def rehearsed(plan: SchedulePlan, factor: float | None) -> Rehearsal:
     """A rehearsal that multiplies T, or fails."""
     found = None if factor is None else (round(factor * plan.iterations),) * 2
-    return Rehearsal(after_rehearsal(plan, EPSILON, 1, found), SampleCounts(1, 1, 1))
+    return Rehearsal(after_rehearsal(plan, EPSILON, episodic_costs(), found), SampleCounts(1, 1, 1))
 
 
 @pytest.mark.parametrize(

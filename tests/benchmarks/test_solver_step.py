@@ -8,6 +8,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from theory_check.bilevel import Coupling
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem, families
@@ -29,6 +30,14 @@ PROBLEMS = {
         "horizon": 3,
         "features": 4,
     },
+    "garnet 4x2, discount 0.8": {
+        "family": "garnet",
+        "states": 4,
+        "actions": 2,
+        "horizon": None,
+        "discount": 0.8,
+        "features": 4,
+    },
 }
 
 
@@ -37,7 +46,13 @@ def build(label: str) -> Problem:
     return families()[arguments.pop("family")](**arguments)
 
 
-def time_step(benchmark: BenchmarkFixture, problem: Problem, replicates: int, samples: int) -> None:
+def time_step(
+    benchmark: BenchmarkFixture,
+    problem: Problem,
+    replicates: int,
+    samples: int,
+    coupling: Coupling = "independent",
+) -> None:
     solver = PenaltyBilevel(
         sigma=0.1,
         inner_steps=5,
@@ -45,10 +60,11 @@ def time_step(benchmark: BenchmarkFixture, problem: Problem, replicates: int, sa
         step_size=0.1,
         trajectories=samples,
         pairs=samples,
+        coupling=coupling,
     )
     oracle = SampledOracle(problem, range(replicates))
     upper = initial_upper(range(replicates), problem.parameters, 1.0)
-    lower = oracle.policy_model.initial(oracle.dynamics.log_reference, replicates)
+    lower = oracle.policy_model.initial(torch.zeros(replicates, oracle.policy_model.parameters))
     state = solver.step(oracle, solver.init(upper, lower))
     before = oracle.counts
     result = benchmark(solver.step, oracle, state)
@@ -72,3 +88,11 @@ def test_replicates(benchmark: BenchmarkFixture, label: str, replicates: int, sa
 def test_batch_size(benchmark: BenchmarkFixture, label: str, samples: int) -> None:
     benchmark.group = f"batch size, {label}"
     time_step(benchmark, build(label), replicates=16, samples=samples)
+
+
+@pytest.mark.parametrize("samples", [10**2, 10**4])
+@pytest.mark.benchmark(min_rounds=5)
+def test_shared_batches_without_a_horizon(benchmark: BenchmarkFixture, samples: int) -> None:
+    benchmark.group = "shared batches, garnet 4x2, discount 0.8"
+    problem = build("garnet 4x2, discount 0.8")
+    time_step(benchmark, problem, replicates=16, samples=samples, coupling="shared")

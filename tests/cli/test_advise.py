@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.costs import episodic_costs
 
 import theory_check as tc
 from theory_check.advice import Advice, AdviceCheck, advisor, check
@@ -60,7 +61,7 @@ SMALL = ["--set", "contexts=2", "--set", "actions=2", "--set", "features=2"]
             ["--problem", "quartic", "--epsilon", "0.1"],
             "--problem: received a QuarticProblem; pass a preference-learning problem",
         ),
-        (["--problem", "mdp", "--epsilon", "0.1"], "known: bandit, garnet, tabular\n"),
+        (["--problem", "mdp", "--epsilon", "0.1"], "known: bandit,"),
         (
             ["--problem", "bandit", *SMALL, "--epsilon", "0.9", "--initial-scale", "0.01"],
             "--epsilon: received 0.9, which the starts meet already",
@@ -87,8 +88,8 @@ def small_advice() -> Advice:
         noise={"shared": {1: 8.0}, "independent": {1: 2.0}},
         pilot=SampleCounts(trajectories=1000, labels=200),
     )
-    plans = [plan_schedule(SCHEDULES[name], 0.05, measured, 1) for name in SCHEDULES]
-    plans[2] = after_rehearsal(plans[2], 0.05, 1, (300, 200))
+    plans = [plan_schedule(SCHEDULES[name], 0.05, measured, episodic_costs()) for name in SCHEDULES]
+    plans[2] = after_rehearsal(plans[2], 0.05, episodic_costs(), (300, 200))
     return Advice("bandit", 0.05, 1.0, measured, tuple(plans), SampleCounts(trajectories=34))
 
 

@@ -168,12 +168,15 @@ def hyperobjective(problem: Problem, phi: Tensor) -> Tensor:
 class Tables:
     """Paths of one problem as index arrays: the same sums, fast enough for Hessians.
 
-    Checked against the loops above in the tests of the exact oracle.
+    Checked against the loops above in the tests of the exact oracle. ``rank`` is that of the lower
+    Hessian: all but one logit of every step and state that is reached.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         found = paths(problem)
+        reached = {(h, s) for path in found for h, (s, _) in enumerate(path.visited)}
+        self.rank = len(reached) * (problem.actions - 1)
         pairs = problem.states * problem.actions
         flat = torch.tensor([[s * problem.actions + a for s, a in p.visited] for p in found])
         self.reward_index = flat
@@ -183,6 +186,9 @@ class Tables:
             [problem.discount**h for h in range(problem.horizon)], dtype=torch.float64
         )
         self.true_returns = self.returns(problem.true_reward)
+
+    def optimal(self, reward: Tensor) -> Tensor:
+        return optimal_log_policy(self.problem, reward)
 
     def log_policy(self, logits: Tensor) -> Tensor:
         shape = (self.problem.horizon, self.problem.states, self.problem.actions)
@@ -224,21 +230,3 @@ def gradient(function: object, point: Tensor) -> Tensor:
     leaf = point.detach().clone().requires_grad_()
     (result,) = torch.autograd.grad(function(leaf), leaf)  # type: ignore[operator]
     return result
-
-
-def implicit_hypergradient(problem: Problem, phi: Tensor) -> Tensor:
-    """Return ``∂_phi G - ∇²_{phi lambda} g [∇²_{lambda lambda} g]^† ∂_lambda G`` (section 2.5)."""
-    tables = Tables(problem)
-    logits = optimal_log_policy(problem, reward_table(problem, phi)).reshape(-1).detach()
-    d = phi.shape[0]
-    joint = torch.cat([phi, logits])
-    second = torch.autograd.functional.hessian(lambda z: -tables.lower(z[:d], z[d:]), joint)
-    first = gradient(lambda z: tables.upper(z[:d], z[d:]), joint)
-    # The rank is known: one null direction per reachable state and step, every logit of the others.
-    # Rounding cannot be told from a small eigenvalue by size alone where the policy is saturated.
-    reachable = {(h, s) for path in paths(problem) for h, (s, _) in enumerate(path.visited)}
-    rank = len(reachable) * (problem.actions - 1)
-    values, vectors = torch.linalg.eigh(second[d:, d:])
-    kept = vectors[:, values.shape[0] - rank :]
-    response = kept @ ((kept.T @ first[d:]) / values[values.shape[0] - rank :])
-    return first[:d] - second[:d, d:] @ response

@@ -14,10 +14,10 @@ from helpers.statistics import (
     assert_second_moments,
 )
 
+from theory_check.kernels.bradley_terry import label_law
 from theory_check.kernels.draws import (
     DRAWS_PER_OUTCOME,
     DRAWS_PER_PAIR,
-    label_law,
     labelled_pair_sums,
     trajectory_frequencies,
 )

@@ -34,7 +34,7 @@ def test_linear_reward() -> None:
 
 
 def test_tabular_softmax() -> None:
-    model, logits = TabularSoftmax(2, 3, 4), draw(5, 24)
+    model, logits = TabularSoftmax(draw(2, 3, 4)), draw(5, 24)
     assert model.parameters == 24
     table = model.table(logits)
     for h in range(2):
@@ -45,10 +45,10 @@ def test_tabular_softmax() -> None:
 
 
 def test_initial_parameters_represent_the_policy() -> None:
-    model = TabularSoftmax(2, 3, 4)
     log_policy = draw(2, 3, 4).log_softmax(-1)
-    found = model.table(model.initial(log_policy, 3))
+    model = TabularSoftmax(log_policy)
+    found = model.table(model.initial(draw(3, 24)))
     torch.testing.assert_close(found, log_policy.expand(3, 2, 3, 4))
-    first = model.initial(log_policy, 2)
+    first = model.initial(draw(2, 24))
     first[0] += 1  # replicates own their parameters
-    assert torch.equal(first[1], model.initial(log_policy, 1)[0])
+    assert torch.equal(first[1], model.initial(draw(1, 24))[0])

@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive
-from helpers.generators import contract_garnet, random_log_policy, random_point, random_problem
+from helpers.generators import (
+    contract_garnet,
+    random_discounted_problem,
+    random_log_policy,
+    random_point,
+    random_problem,
+)
+from helpers.references import optimal_logits, tables_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
+from theory_check.oracles.penalised import _damped_solve
 from theory_check.problems import Problem
 
 PROBLEMS = [
@@ -20,6 +28,10 @@ PROBLEMS = [
     random_problem(1, (2, 2, 2), objective="excess_risk", discount=0.8),
     random_problem(2, (3, 2, 2), sparse=True, features=3),
     contract_garnet("excess_risk"),
+    random_discounted_problem(4, (3, 2), sparse=True),
+    random_discounted_problem(
+        5, (2, 3), discount=0.9, segment_length=2, objective="excess_risk", features=3
+    ),
 ]
 CASES = pytest.mark.parametrize("problem", PROBLEMS)
 SIGMAS = pytest.mark.parametrize("sigma", [0.3, 0.01])
@@ -27,8 +39,8 @@ SIGMAS = pytest.mark.parametrize("sigma", [0.3, 0.01])
 
 def independent_minimum(problem: Problem, phi: torch.Tensor, sigma: float) -> float:
     """``Phi_sigma`` of section 3.1 by quasi-Newton runs from several policies."""
-    tables = naive.Tables(problem)
-    best = naive.optimal_log_policy(problem, naive.reward_table(problem, phi)).reshape(-1)
+    tables = tables_of(problem)
+    best = optimal_logits(problem, phi)
 
     def value_and_gradient(logits: np.ndarray) -> tuple[float, np.ndarray]:
         leaf = torch.from_numpy(logits).requires_grad_()
@@ -62,7 +74,7 @@ def test_value_is_that_of_an_independent_minimiser(problem: Problem, sigma: floa
 def test_inner_gradient_vanishes(problem: Problem, sigma: float) -> None:
     phi = random_point(2, problem)
     log_policy = ExactOracle(problem).penalised_policy(phi, sigma)
-    tables = naive.Tables(problem)
+    tables = tables_of(problem)
     gradient = naive.gradient(lambda z: tables.penalised(phi, z, sigma), log_policy.reshape(-1))
     # 1e-11 is promised; summing a few hundred terms of order one in another order adds rounding.
     assert gradient.norm() <= 1e-11 + 1e-14
@@ -84,14 +96,16 @@ def test_gradient_against_central_differences(problem: Problem, sigma: float) ->
 def test_hessian_and_value_of_the_penalised_level(problem: Problem) -> None:
     phi, sigma = random_point(4, problem), 0.4
     log_policy = random_log_policy(4, problem)
-    tables = naive.Tables(problem)
+    tables = tables_of(problem)
     level = ExactOracle(problem).penalised_level(naive.reward_table(problem, phi)[None], sigma)
 
     def objective(logits: torch.Tensor) -> torch.Tensor:
         return tables.penalised(phi, logits, sigma)
 
     flat = log_policy.reshape(-1)
-    assert level.value(log_policy[None]).item() == pytest.approx(objective(flat).item(), rel=1e-12)
+    best = optimal_logits(problem, phi)
+    expected = objective(flat) + tables.lower(phi, best)
+    assert level.value(log_policy[None]).item() == pytest.approx(expected.item(), rel=1e-12)
     gradient = level.gradient(log_policy[None]).reshape(-1)
     assert (gradient - naive.gradient(objective, flat)).abs().max() < 1e-13
     hessian = torch.autograd.functional.hessian(objective, flat)
@@ -121,8 +135,8 @@ def test_bias_is_half_sigma_times_the_quadratic_form() -> None:
     # Section 3.3: (Phi - Phi_sigma) / sigma -> q / 2 with an error linear in sigma.
     problem = random_problem(6, (2, 2, 2), discount=0.9)
     oracle, phi = ExactOracle(problem), random_point(6, problem)
-    tables = naive.Tables(problem)
-    best = naive.optimal_log_policy(problem, naive.reward_table(problem, phi)).reshape(-1)
+    tables = tables_of(problem)
+    best = optimal_logits(problem, phi)
     pull = naive.gradient(lambda z: tables.upper(phi, z), best)
     hessian = torch.autograd.functional.hessian(lambda z: -tables.lower(phi, z), best)
     q = pull @ torch.linalg.pinv(hessian, atol=1e-12, rtol=0.0, hermitian=True) @ pull
@@ -152,3 +166,10 @@ def test_an_overflowed_replicate_neither_hangs_nor_spoils_the_others() -> None:
     assert (solution.log_policy[1:] - alone).abs().max() < 1e-10
     with pytest.raises(InvalidArgumentError, match="nan among its entries"):
         oracle.penalised_gradient(broken, 0.1)
+
+
+def test_a_hessian_that_is_not_finite_off_its_diagonal_ends_the_damping() -> None:
+    hessian = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
+    hessian[0, 0, 1] = hessian[0, 1, 0] = torch.nan
+    solved = _damped_solve(hessian, torch.ones(2, 3, dtype=torch.float64))
+    torch.testing.assert_close(solved[1], torch.ones(3, dtype=torch.float64))

@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers.generators import random_log_policy, random_point, random_problem
+from helpers.generators import (
+    random_discounted_problem,
+    random_log_policy,
+    random_point,
+    random_problem,
+)
 from helpers.statistics import assert_mean
 
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
+from theory_check.oracles import sampled_estimates
 from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.problems import Problem
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
@@ -19,17 +26,22 @@ REPLICATES = 2000
 PROBLEMS = {
     "cross_entropy": random_problem(21, (2, 2, 2), discount=0.8),
     "excess_risk": random_problem(22, (2, 2, 2), objective="excess_risk", features=3),
+    "discounted": random_discounted_problem(29, objective="excess_risk", features=3),
+    "discounted segments": random_discounted_problem(30, segment_length=2),
 }
-MODES = {"indices": (24, 40), "counts": (200, 700)}  # 16 trajectories: limits are 32 and 128
+# 16 trajectories, pairs of stops, or segments of two steps: limits are 32 for rollouts, and 128 or 256
+# for pairs. Where 4 pairs of state and action are all there is, 24 draws are counted in both modes.
+MODES = {"indices": (24, 40), "counts": (200, 700)}
 
 
 def inputs(objective: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     problem = PROBLEMS[objective]
     phi = random_point(1, problem).expand(REPLICATES, -1)
-    one, two = (
-        random_log_policy(seed, problem).reshape(1, -1).expand(REPLICATES, -1) for seed in (2, 3)
-    )
-    return phi, one, two
+    one, two = (random_log_policy(seed, problem).reshape(1, -1) for seed in (2, 3))
+    if problem.horizon is None:
+        # Weights of long rollouts have the moments that the tests need only where policies are near.
+        two = one + 0.1 * two
+    return phi, one.expand(REPLICATES, -1), two.expand(REPLICATES, -1)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -38,8 +50,7 @@ def test_every_estimator_has_the_exact_mean(objective: str, mode: str) -> None:
     """Eight Bonferroni-corrected tests, each with false-alarm probability 1e-6."""
     problem, (n, pairs) = PROBLEMS[objective], MODES[mode]
     oracle = SampledOracle(problem, range(REPLICATES))
-    assert oracle.space.size == 16
-    exact = ExactInformation(problem, space=oracle.space)
+    exact = ExactInformation(problem, comparisons=oracle.comparisons)
     phi, one, two = inputs(objective)
 
     def check(sampled: torch.Tensor, expected: torch.Tensor) -> None:
@@ -60,9 +71,17 @@ def test_every_estimator_has_the_exact_mean(objective: str, mode: str) -> None:
     check(upper.in_lower, expected_upper.in_lower)
 
 
-def test_the_sampled_lower_gradient_of_the_excess_risk_vanishes_at_the_true_reward() -> None:
+@pytest.mark.parametrize(
+    "problem",
+    [
+        random_problem(23, (2, 2, 2), objective="excess_risk"),
+        random_discounted_problem(23, objective="excess_risk"),
+    ],
+)
+def test_the_sampled_lower_gradient_of_the_excess_risk_vanishes_at_the_true_reward(
+    problem: Problem,
+) -> None:
     # Section 1.3: the loss is zero for every pair and label, the score of P_phi is not.
-    problem = random_problem(23, (2, 2, 2), objective="excess_risk")
     oracle = SampledOracle(problem, [0])
     lower = random_log_policy(1, problem).reshape(1, -1)
     found = oracle.upper_gradients(problem.true_parameters[None], lower, 25)
@@ -70,26 +89,41 @@ def test_the_sampled_lower_gradient_of_the_excess_risk_vanishes_at_the_true_rewa
     assert found.in_upper.abs().max() > 1e-3
 
 
-def test_counters_of_every_call() -> None:
-    problem = random_problem(24, (2, 2, 3))
+@pytest.mark.parametrize(
+    ("problem", "steps"),
+    [
+        (random_problem(24, (2, 2, 3)), (3, 3, 6, 1)),
+        # Expected steps of stopped rollouts: 5 = 1 / (1 - gamma) to the first stop, and after it 4 =
+        # gamma / (1 - gamma). Of the four segments of a labelled pair and its credited twin, three start
+        # at a first stop, one after a second leg of a rollout that does go on; each has two more steps.
+        (random_discounted_problem(24, discount=0.8, segment_length=3), (9, 5, 3 * 7 + 12, 2)),
+    ],
+)
+def test_counters_of_every_call(problem: Problem, steps: tuple[int, int, int, int]) -> None:
+    score_steps, visit_steps, pair_steps, pairs = steps
     oracle = SampledOracle(problem, [5, 6])
     phi = random_point(0, problem, 2)
     one = random_log_policy(0, problem).reshape(1, -1).repeat(2, 1)
     calls = [
-        (lambda: oracle.lower_gradient(phi, one, 7), 7, 0),
-        (lambda: oracle.lower_gradients(phi, one, one, 11, "independent"), 22, 0),
-        (lambda: oracle.lower_gradients(phi, one, one, 13, "shared"), 13, 0),
-        (lambda: oracle.upper_gradients(phi, one, 17), 34, 17),
-        (lambda: oracle.penalty_difference(phi, one, one, 19, "independent"), 38, 0),
-        (lambda: oracle.penalty_difference(phi, one, one, 23, "shared"), 23, 0),
+        (lambda: oracle.lower_gradient(phi, one, 7), 7 * score_steps, 7, 0),
+        (lambda: oracle.lower_gradients(phi, one, one, 11, "independent"), 22 * score_steps, 22, 0),
+        (lambda: oracle.lower_gradients(phi, one, one, 13, "shared"), 13 * score_steps, 13, 0),
+        (lambda: oracle.upper_gradients(phi, one, 17), 17 * pair_steps, 34 * pairs, 17 * pairs),
+        (
+            lambda: oracle.penalty_difference(phi, one, one, 19, "independent"),
+            38 * visit_steps,
+            38,
+            0,
+        ),
+        (lambda: oracle.penalty_difference(phi, one, one, 23, "shared"), 23 * visit_steps, 23, 0),
     ]
-    trajectories = labels = 0
-    assert oracle.counts == SampleCounts(0, 0, 0)
-    for call, more_trajectories, more_labels in calls:
+    expected = SampleCounts(0, 0, 0)
+    assert oracle.counts == expected
+    for call, env_steps, trajectories, labels in calls:
         call()
-        trajectories, labels = trajectories + more_trajectories, labels + more_labels
-        assert oracle.counts == SampleCounts(3 * trajectories, trajectories, labels)
-    assert oracle.counts.samples == 137 + 17
+        expected += SampleCounts(env_steps, trajectories, labels)
+        assert oracle.counts == expected
+    assert oracle.counts.samples == 103 + 51 * pairs
 
 
 def test_the_budget_refuses_before_drawing() -> None:
@@ -119,8 +153,8 @@ def test_seeds_that_are_refused(seeds: list[int]) -> None:
         SampledOracle(random_problem(0), seeds)
 
 
-def test_seeds_decide_and_purposes_are_separate_streams() -> None:
-    problem = random_problem(26, (2, 2, 2))
+@pytest.mark.parametrize("problem", [random_problem(26, (2, 2, 2)), random_discounted_problem(26)])
+def test_seeds_decide_and_purposes_are_separate_streams(problem: Problem) -> None:
     phi, one = random_point(0, problem, 1), random_log_policy(0, problem).reshape(1, -1)
 
     def lower(seed: int, *, labels_first: bool = False) -> torch.Tensor:
@@ -135,14 +169,14 @@ def test_seeds_decide_and_purposes_are_separate_streams() -> None:
     assert torch.equal(lower(1), lower(1, labels_first=True))
 
 
-def test_replicates_and_policies_draw_independently() -> None:
+@pytest.mark.parametrize("label", ["cross_entropy", "discounted segments"])
+def test_replicates_and_policies_draw_independently(label: str) -> None:
     """Correlations of rollouts at both policies, of pairs, and of neighbouring seeds are zero.
 
     Six correlations over 2000 replicates; each product test has false-alarm probability 1e-6.
     """
-    problem = PROBLEMS["cross_entropy"]
-    oracle = SampledOracle(problem, range(REPLICATES))
-    phi, one, _ = inputs("cross_entropy")
+    oracle = SampledOracle(PROBLEMS[label], range(REPLICATES))
+    phi, one, _ = inputs(label)
     both = oracle.lower_gradients(phi, one, one, 40, "independent")
     # The component with the largest spread of each estimator, standardised.
     series = []
@@ -155,8 +189,14 @@ def test_replicates_and_policies_draw_independently() -> None:
 
 
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
-def test_a_replicate_alone_equals_itself_among_32(coupling: str) -> None:
-    problem = random_problem(27, (2, 2, 2), objective="excess_risk", features=2)
+@pytest.mark.parametrize(
+    "problem",
+    [
+        random_problem(27, (2, 2, 2), objective="excess_risk", features=2),
+        random_discounted_problem(27, objective="excess_risk", features=2, segment_length=2),
+    ],
+)
+def test_a_replicate_alone_equals_itself_among_32(problem: Problem, coupling: str) -> None:
     solver = PenaltyBilevel(
         sigma=0.1,
         inner_steps=3,
@@ -196,3 +236,46 @@ def test_an_exhausted_budget_is_a_status_and_keeps_the_last_completed_iteration(
         assert completed.labels.tolist() == [20, 200, 280]
         assert completed.env_steps.tolist() == [160, 1600, 2240]
         assert rows.trajectories.tolist()[-1] + rows.labels.tolist()[-1] == 1450
+
+
+@pytest.mark.parametrize("problem", [PROBLEMS["cross_entropy"], PROBLEMS["discounted"]])
+@pytest.mark.parametrize("rows", [1, 4, 6])
+def test_rows_that_no_seed_belongs_to_are_refused(problem: Problem, rows: int) -> None:
+    """With two seeds, 4 rows would be two policies of each where one is asked for, 6 too many."""
+    oracle = SampledOracle(problem, [3, 5])
+    phi = random_point(1, problem).expand(rows, -1)
+    lower = random_log_policy(2, problem).reshape(1, -1).expand(rows, -1)
+    calls = [lambda: oracle.upper_gradients(phi, lower, 5)]
+    if rows != 4:
+        calls.append(lambda: oracle.lower_gradient(phi, lower, 5))
+    if rows != 1:
+        calls.append(lambda: oracle.lower_gradients(phi, lower, lower, 5, "independent"))
+    for call in calls:
+        with pytest.raises(InvalidArgumentError, match=r"^upper, lower: .*one row for each of 2"):
+            call()
+    assert oracle.counts == SampleCounts()
+
+
+def test_few_rollouts_are_walked_and_have_the_same_mean() -> None:
+    """Three rollouts of 5.7 expected steps, fewer than 144 outcomes; false alarm 1e-6."""
+    problem = random_discounted_problem(31, (4, 3))
+    oracle = SampledOracle(problem, range(REPLICATES))
+    exact = ExactInformation(problem, comparisons=oracle.comparisons)
+    phi = random_point(1, problem).expand(REPLICATES, -1)
+    lower = random_log_policy(2, problem).reshape(1, -1).expand(REPLICATES, -1)
+    found = oracle.lower_gradient(phi, lower, 3)
+    assert_mean(found.numpy(), exact.lower_gradient(phi[:1], lower[:1], 3)[0].numpy())
+
+
+def test_the_law_of_stops_may_be_tabulated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = PROBLEMS["discounted"]
+    phi, one, two = (rows[:4] for rows in inputs("discounted"))
+
+    def draw() -> torch.Tensor:
+        oracle = SampledOracle(problem, range(4))
+        found = oracle.lower_gradients(phi, one, two, 500, "independent")
+        return torch.cat([found.at_lower, found.at_penalised])
+
+    whole = draw()
+    monkeypatch.setattr(sampled_estimates, "OUTCOME_BYTES", 1)
+    torch.testing.assert_close(draw(), whole, rtol=1e-12, atol=1e-14)

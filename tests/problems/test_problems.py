@@ -8,37 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.families import build, tabular_families
 from helpers.generators import random_problem
 
-from theory_check.errors import UndeclaredTruthError
+from theory_check.errors import InvalidArgumentError, UndeclaredTruthError
 from theory_check.oracles import ExactOracle
 from theory_check.problems import Problem, families, garnet, tabular
 
-# A new family adds its smallest sensible arguments here; without them its tests fail.
-MINIMAL: dict[str, dict[str, Any]] = {
-    "bandit": {"contexts": 2, "actions": 3},
-    "garnet": {"states": 2, "actions": 2, "horizon": 2},
-    "tabular": {
-        "transitions": [[[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [0.2, 0.8]]],
-        "initial": [0.3, 0.7],
-        "true_reward": [[0.1, -0.5], [0.9, 0.2]],
-        "horizon": 2,
-    },
-}
 # Families of closed-form problems have their own contract, in test_closed_form.py.
-FAMILIES = pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name, family in families().items()
-        if inspect.signature(family).return_annotation == "Problem"
-    ],
-)
-
-
-def build(name: str, **changes: object) -> Problem:
-    assert name in MINIMAL, f"give minimal arguments for the family {name!r} in this file"
-    return families()[name](**{**MINIMAL[name], **changes})
+FAMILIES = pytest.mark.parametrize("name", tabular_families())
 
 
 def tensors(problem: Problem) -> dict[str, torch.Tensor]:
@@ -46,7 +24,8 @@ def tensors(problem: Problem) -> dict[str, torch.Tensor]:
 
 
 def test_known_families_are_found() -> None:
-    assert {"bandit", "garnet", "tabular"} <= families().keys()
+    stated = {"gridworld", "riverswim", "chain", "gymnasium"}
+    assert {"bandit", "garnet", "tabular"} | stated <= families().keys()
 
 
 @FAMILIES
@@ -59,7 +38,8 @@ def test_contract(name: str, objective: str) -> None:
     assert problem.initial.shape == (problem.states,)
     assert problem.true_reward.shape == shape
     assert problem.features.shape == (*shape, problem.parameters)
-    assert problem.reference_policy.shape == (problem.horizon, *shape)
+    assert problem.reference_policy.shape == (problem.steps, *shape)
+    assert problem.observations.shape[0] == problem.states
     for value in tensors(problem).values():
         assert value.dtype == torch.float64
         assert torch.isfinite(value).all()
@@ -78,6 +58,37 @@ def test_contract(name: str, objective: str) -> None:
             _ = problem.optimal_hyperobjective
     again = build(name, objective=objective, kl_weight=0.7)
     assert all(torch.equal(tensors(again)[key], value) for key, value in tensors(problem).items())
+
+
+@FAMILIES
+def test_every_family_has_both_versions(name: str) -> None:
+    """Episodic and discounted, where the family takes a horizon at all."""
+    if "horizon" not in inspect.signature(families()[name]).parameters:
+        assert build(name).horizon is not None
+        return
+    shape = (build(name).states, build(name).actions)
+    assert build(name, horizon=2).reference_policy.shape == (2, *shape)
+    discounted = build(name, horizon=None, discount=0.8, segment_length=2)
+    assert (discounted.horizon, discounted.segment_length) == (None, 2)
+    assert discounted.reference_policy.shape == (1, *shape)
+
+
+@FAMILIES
+@pytest.mark.parametrize(
+    ("changes", "argument"),
+    [
+        ({"horizon": None, "discount": 1.0}, "discount"),
+        ({"horizon": None, "discount": 0.9, "segment_length": 0}, "segment_length"),
+        ({"misspecification": -0.1}, "misspecification"),
+        ({"reward_scale": 0.0}, "reward_scale"),
+        ({"kl_weight": 0.0}, "kl_weight"),
+    ],
+)
+def test_every_family_refuses(name: str, changes: dict[str, Any], argument: str) -> None:
+    if not changes.keys() <= inspect.signature(families()[name]).parameters.keys():
+        return
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
+        build(name, **changes)
 
 
 @pytest.mark.parametrize("name", ["bandit", "garnet"])
@@ -112,6 +123,15 @@ def test_a_constant_added_to_a_realisable_reward_keeps_it_realisable() -> None:
     moved = tabular(**{**arrays, "true_reward": arrays["true_reward"] + 3.0}, horizon=1)
     assert moved.realisable
     torch.testing.assert_close(moved.true_parameters, problem.true_parameters)
+
+
+def test_parameters_of_the_tabular_class_are_those_of_least_norm() -> None:
+    """The answer for indicators of pairs is written out; least squares knows it by factorisation."""
+    problem = garnet(states=4, actions=3, horizon=1, seed=3)
+    assert problem.realisable
+    design = np.hstack([np.eye(12), np.ones((12, 1))])
+    expected = np.linalg.lstsq(design, problem.true_reward.numpy().ravel(), rcond=None)[0]
+    np.testing.assert_allclose(problem.true_parameters.numpy(), expected[:-1], atol=1e-14)
 
 
 def test_numpy_torch_and_lists_give_equal_problems() -> None:

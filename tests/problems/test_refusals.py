@@ -24,7 +24,16 @@ from theory_check.errors import (
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optimum import find_optimum
 from theory_check.oracles.sampled import SampledOracle
-from theory_check.problems import Problem, bandit, garnet, quadratic, tabular
+from theory_check.problems import (
+    Problem,
+    bandit,
+    chain,
+    garnet,
+    gridworld,
+    quadratic,
+    riverswim,
+    tabular,
+)
 from theory_check.runs.measurements.solver_run import SolverRun
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
@@ -81,12 +90,28 @@ REFUSED = [
     ("horizon", 0, "0.*at least 1"),
     ("horizon", -2, "-2"),
     ("horizon", True, "True"),
-    ("horizon", None, "None.*episodic"),
     ("discount", 0.0, r"\(0, 1\]"),
     ("discount", -0.5, r"-0\.5"),
     ("discount", 1.01, r"1\.01"),
     ("discount", NAN, "nan"),
     ("segment_length", 2, "2.*leave it at 1"),
+    ("segment_length", 0, "0.*at least 1"),
+    ("segment_length", 1.5, r"1\.5"),
+    ("observations", [[0.0], [1.0], [2.0]], r"shape \(3, 1\).*\(2, numbers\)"),
+    ("observations", [0.0, 1.0], r"shape \(2,\)"),
+    ("observations", np.ones((2, 0)), r"shape \(2, 0\)"),
+    ("observations", [[0.0], [NAN]], r"nan.*\(1, 0\)"),
+    ("misspecified_for", "feature", "did you mean 'features'"),
+    ("misspecification_seed", -1, "-1"),
+    ("misspecification", "a", "'a'"),
+]
+DISCOUNTED = {**VALID, "horizon": None, "discount": 0.9}
+REFUSED_WITHOUT_HORIZON = [
+    ("discount", 1.0, "below 1, or a horizon"),
+    ("segment_length", 0, "0.*at least 1"),
+    ("segment_length", -1, "-1"),
+    ("reference_policy", np.full((2, 2, 2), 0.5), r"shape \(2, 2, 2\).*\(1, 2, 2\)"),
+    ("observations", np.ones((3, 2)), r"shape \(3, 2\)"),
 ]
 
 
@@ -111,7 +136,19 @@ def problem() -> Problem:
 # Calls that must be refused, the argument to be named, and what the message has to contain.
 CALLS: list[tuple[Callable[[], object], str, str]] = [
     *((partial(tabular, **{**VALID, name: value}), name, text) for name, value, text in REFUSED),
+    *(
+        (partial(tabular, **{**DISCOUNTED, name: value}), name, text)
+        for name, value, text in REFUSED_WITHOUT_HORIZON
+    ),
     (lambda: bandit(contexts=1, actions=2, objective="excess-risk"), "objective", "'excess_risk'"),
+    (lambda: gridworld(map=["S.", "G"]), "map", "rectangular"),
+    (lambda: gridworld(map=3), "map", "3.*list of rows"),
+    (lambda: gridworld(map=["SG", 1]), "map", "list of rows"),
+    (lambda: gridworld(features="coordinates"), "features", "'coordinates'.*indicator"),
+    (lambda: garnet(states=4, actions=2, horizon=1, aliases=1.5), "aliases", r"1\.5.*0 to 2"),
+    (lambda: garnet(states=4, actions=2, horizon=1, observations=0.5), "observations", r"0\.5"),
+    (lambda: riverswim(states="six"), "states", "'six'"),
+    (lambda: chain(length=5.0), "length", r"5\.0"),
     (lambda: garnet(states=2, actions=2, horizon=1.5), "horizon", r"1\.5"),
     (lambda: garnet(states=2, actions=2, horizon=1, branching=1.5), "branching", r"1\.5"),
     (lambda: PenaltyBilevel(**SOLVER, coupling="sharde"), "coupling", "did you mean 'shared'"),
@@ -229,6 +266,7 @@ def test_refusals(case: int, refused: list[tuple[str, str, str] | None]) -> None
 
 def test_the_valid_arguments_are_accepted() -> None:
     tabular(**VALID)
+    tabular(**DISCOUNTED)
     PenaltyBilevel(**SOLVER)
 
 

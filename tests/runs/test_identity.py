@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import grimp
@@ -78,6 +79,17 @@ def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None
     before = cell().key
     assert cell().key == before
     monkeypatch.setattr(identity, "version_of", lambda name: "another")
+    assert cell().key != before
+
+
+def test_the_version_of_a_familys_library_is_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cell() -> Cell:
+        return Cell("e", "l", (), Values((1.0,), "j"), "line", {"slope": 1.0}, line, 1)
+
+    before = cell().key
+    monkeypatch.setattr(sys.modules[line.__module__], "LIBRARY", "numpy", raising=False)
     assert cell().key != before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.costs import episodic_costs
 
 import theory_check as tc
 from theory_check.advice import Advice, AdviceCheck
@@ -21,8 +22,8 @@ def test_rows_hold_the_plan_and_what_became_of_each_seed(monkeypatch: pytest.Mon
     measured = MeasuredConstants(
         2.0, 0.5, {1: TransientSum(4.0, 2.5)}, 0.05, {"shared": {1: 8.0}}, SampleCounts(0, 40, 2)
     )
-    plan = plan_schedule(get_schedule("total-2"), 0.1, measured, 1)
-    plan = after_rehearsal(plan, 0.1, 1, (30, 20))
+    plan = plan_schedule(get_schedule("total-2"), 0.1, measured, episodic_costs())
+    plan = after_rehearsal(plan, 0.1, episodic_costs(), (30, 20))
     given = Advice(problem.name, 0.1, 0.5, measured, (plan,), SampleCounts(0, 300, 58))
     predicted, planned = plan.predicted.samples, plan.planned.samples
     found = AdviceCheck(

@@ -163,7 +163,7 @@ def test_curvature_in_the_logits_is_that_of_the_analytic_hessian() -> None:
     table = Audits(SOLVER, iterations=1).measure(PROBLEM, seeds, silent)
     phi = initial_upper(seeds, PROBLEM.parameters, 1.0)
     reward = exact.reward_model.table(phi)
-    reference = exact.dynamics.log_reference.expand(2, -1, -1, -1)
+    reference = exact.control.log_reference.expand(2, -1, -1, -1)
     norms = [
         torch.linalg.matrix_norm(exact.penalised_level(reward, sigma).hessian(reference), ord=2)
         for sigma in (0.0, SIGMA)
@@ -323,7 +323,7 @@ def test_problems_are_matched_by_parameters_not_by_label(tmp_path: Path, store: 
     claim = replace(get_claim("control-quadratic"), audits=("lower-pl", "inner-step"))
     other_pl, other_step = done.audit(replace(claim, experiment="other"))
     assert (other_pl.status, other_step.status) == ("not audited", "not audited")
-    assert "not among those of audits and control-audits" in other_pl.reason
+    assert "not among those of audits and audits-discounted and control-audits" in other_pl.reason
     pl, step = done.audit(replace(claim, experiment="same"))
     assert (pl.problem, pl.status) == ("renamed", "met")
     # The claim's own inner step, 0.01, times the largest curvature, 2 + 0.1.
@@ -371,4 +371,5 @@ def test_the_rows_of_a_problem_are_loaded_once(
 
 def test_the_evidence_of_claims_includes_that_of_their_audits() -> None:
     claims = [get_claim("penalty-bias"), get_claim("control-quartic")]
-    assert evidence_for(claims) == ["penalty-bias", "audits", "control-audits", "control-quartic"]
+    audits = ["audits", "audits-discounted", "control-audits"]
+    assert evidence_for(claims) == ["penalty-bias", *audits, "control-quartic"]

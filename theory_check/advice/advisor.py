@@ -17,6 +17,7 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.sample_costs import sample_costs
 from theory_check.problems import Problem
 from theory_check.solvers.schedules import SCHEDULES
 
@@ -81,7 +82,7 @@ def advise(
     Parameters
     ----------
     problem
-        An episodic problem.
+        An episodic or discounted problem.
     epsilon
         Bound asked for on the ergodic mean of ``‖∇Phi‖²`` (squared norm), in (0, 1).
     initial_scale
@@ -117,7 +118,9 @@ def advise(
     constants = measure_constants(
         problem, epsilon, initial_scale, list(dict.fromkeys(inner_steps)), couplings, report
     )
-    plans = [plan_schedule(schedule, epsilon, constants, problem.horizon) for schedule in chosen]
+    plans = [
+        plan_schedule(schedule, epsilon, constants, sample_costs(problem)) for schedule in chosen
+    ]
 
     def run(plan: SchedulePlan) -> Rehearsal:
         return rehearse(plan, problem, epsilon, constants, initial_scale, report)

@@ -15,7 +15,6 @@ from theory_check.advice.history import follow
 from theory_check.advice.model import CHECKED_SEEDS, COST_FACTOR, REQUIRED_SHARE
 from theory_check.errors import InvalidArgumentError, require_seeds
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 
 LONGER = 2
@@ -111,26 +110,23 @@ def check_advice(
         )
     plan = advice.best
     tools = instruments_for(problem, seeds)
-    start = initial_upper(seeds, tools.upper_parameters, advice.initial_scale)
-    state = plan.solver.init(start, tools.initial_lower(len(seeds)))
+    start = tools.initial_upper(seeds, advice.initial_scale)
+    state = plan.solver.init(start, tools.initial_lower(seeds))
     run = follow(plan.solver, tools.sampled, tools.truth, state, plan.iterations, progress)
-    history = run.stationarity
-    ergodic = run.ergodic
-    accuracy = ergodic[:, -1].copy()
-    met = (ergodic <= advice.epsilon).any(1)
-    if not met.all():
+    accuracy = run.ergodic[:, -1]
+    at_target = run.ergodic <= advice.epsilon
+    if not at_target.any(1).all():
         more = (LONGER - 1) * plan.iterations
         beyond = follow(plan.solver, tools.sampled, tools.truth, run.state, more)
-        history = np.concatenate([history, beyond.stationarity], axis=1)
-        ergodic = history.cumsum(1) / np.arange(1, history.shape[1] + 1)
-        met = (ergodic <= advice.epsilon).any(1)
+        run = run.continued(beyond)
+        at_target = run.ergodic <= advice.epsilon
     # Every iteration draws the same number, so the counters give what one of them draws.
-    per_iteration = tools.sampled.counts.samples / history.shape[1]
-    first = (ergodic <= advice.epsilon).argmax(1) + 1
+    per_iteration = tools.sampled.counts.samples / run.stationarity.shape[1]
+    first = at_target.argmax(1) + 1
     return AdviceCheck(
         seeds=seeds,
         accuracy=accuracy,
-        samples=np.where(met, first * per_iteration, np.inf),
+        samples=np.where(at_target.any(1), first * per_iteration, np.inf),
         epsilon=advice.epsilon,
         predicted=plan.predicted.samples,
         planned=plan.planned.samples,

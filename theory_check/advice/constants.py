@@ -29,7 +29,6 @@ from theory_check.errors import CertificationError, InvalidArgumentError
 from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.curvature import spectral_norm_of_hessian
 from theory_check.oracles.instruments import Instruments, instruments_for
-from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 
@@ -103,7 +102,7 @@ def measure_constants(
     Parameters
     ----------
     problem
-        An episodic problem.
+        An episodic or discounted problem.
     epsilon
         Target, which decides how far the exact runs go and at which sigma the noise is measured.
     initial_scale
@@ -121,7 +120,7 @@ def measure_constants(
         If the starts meet the target already, or exact information does not reach it.
     """
     tools = instruments_for(problem, START_SEEDS)
-    start = initial_upper(START_SEEDS, tools.upper_parameters, initial_scale)
+    start = tools.initial_upper(START_SEEDS, initial_scale)
     at_start = tools.truth.hypergradient(start).square().sum(-1).numpy()
     if np.quantile(at_start, PLANNED_QUANTILE) <= epsilon:
         raise InvalidArgumentError(
@@ -195,7 +194,7 @@ def largest_lower_curvature(
 
     The solution is found by descent of g itself, with steps of the reciprocal of that norm.
     """
-    lower = tools.initial_lower(points[0].shape[0])
+    lower = tools.initial_lower(START_SEEDS[: points[0].shape[0]])
     largest = 0.0
     for upper in points:
 
@@ -248,7 +247,7 @@ def _transient(
     """
     share = min(shares.transient for shares in SHARES.values()) * epsilon
     solver = pilot.solver(steps, VANISHING_PENALTY)
-    state = solver.init(pilot.start, pilot.tools.initial_lower(len(START_SEEDS)))
+    state = solver.init(pilot.start, pilot.tools.initial_lower(START_SEEDS))
     total = np.zeros(len(START_SEEDS))
     for done in range(CHUNK, LONGEST_RUN + 1, CHUNK):
         history = follow(solver, pilot.tools.information, pilot.tools.truth, state, CHUNK)

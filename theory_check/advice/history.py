@@ -37,6 +37,12 @@ class History:
         mean: NDArray[np.float64] = self.stationarity.cumsum(1) / count
         return mean
 
+    def continued(self, beyond: History) -> History:
+        """Return this run and what it did afterwards as one."""
+        return History(
+            np.concatenate([self.stationarity, beyond.stationarity], axis=1), beyond.state
+        )
+
 
 def follow(
     solver: PenaltyBilevel,

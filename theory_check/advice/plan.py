@@ -16,6 +16,7 @@ from theory_check.advice.model import (
     penalty_parameter,
 )
 from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.sample_costs import SampleCosts
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import Schedule, ScheduleConstants
 
@@ -78,22 +79,25 @@ class SchedulePlan:
     rehearsal: Literal["not run", "met", "failed"] = "not run"
 
 
-def samples_of(solver: PenaltyBilevel, iterations: int, horizon: int) -> SampleCounts:
+def samples_of(solver: PenaltyBilevel, iterations: int, costs: SampleCosts) -> SampleCounts:
     """Return the samples a run draws (``docs/theory.md`` section 4.7).
 
     Each of the K inner steps and the estimate draw n trajectories (2n when independent) and B
-    labelled pairs, of two trajectories and one label each.
+    labelled pairs; ``costs`` says what these take.
     """
     batches = 1 if solver.coupling == "shared" else 2
     rounds = iterations * (solver.inner_steps + 1)
-    trajectories = rounds * (batches * solver.trajectories + 2 * solver.pairs)
+    rollouts, pairs = batches * solver.trajectories, rounds * solver.pairs
+    rollout_steps = solver.inner_steps * costs.score_steps + costs.visit_steps
     return SampleCounts(
-        env_steps=trajectories * horizon, trajectories=trajectories, labels=rounds * solver.pairs
+        env_steps=round(iterations * rollouts * rollout_steps + pairs * costs.pair_steps),
+        trajectories=rounds * rollouts + pairs * costs.pair_trajectories,
+        labels=pairs * costs.pair_labels,
     )
 
 
 def plan_schedule(
-    schedule: Schedule, epsilon: float, measured: MeasuredConstants, horizon: int
+    schedule: Schedule, epsilon: float, measured: MeasuredConstants, costs: SampleCosts
 ) -> SchedulePlan:
     """Return the settings of a schedule that meet ``epsilon`` at the fewest samples.
 
@@ -106,11 +110,11 @@ def plan_schedule(
         Target for the ergodic mean of ``‖∇Phi‖²``, squared norm, in (0, 1).
     measured
         The constants, for the schedule's coupling.
-    horizon
-        Steps of a trajectory.
+    costs
+        What samples of the problem take.
     """
     plans = [
-        plan_settings(schedule, epsilon, measured, horizon, steps)
+        plan_settings(schedule, epsilon, measured, costs, steps)
         for steps in measured.noise[schedule.coupling]
     ]
     return min(plans, key=lambda plan: plan.planned.samples)
@@ -120,7 +124,7 @@ def plan_settings(
     schedule: Schedule,
     epsilon: float,
     measured: MeasuredConstants,
-    horizon: int,
+    costs: SampleCosts,
     inner_steps: int,
     batch: int | None = None,
 ) -> SchedulePlan:
@@ -128,7 +132,7 @@ def plan_settings(
 
     Parameters
     ----------
-    schedule, epsilon, measured, horizon
+    schedule, epsilon, measured, costs
         As in :func:`plan_schedule`.
     inner_steps
         K, one of those measured.
@@ -168,14 +172,14 @@ def plan_settings(
         iterations=iterations,
         solver=solver,
         terms=Terms(transient.planned / shrink / iterations, bias, noise / batch),
-        planned=samples_of(solver, iterations, horizon),
+        planned=samples_of(solver, iterations, costs),
         predicted_iterations=predicted_iterations,
-        predicted=samples_of(solver, predicted_iterations, horizon),
+        predicted=samples_of(solver, predicted_iterations, costs),
     )
 
 
 def after_rehearsal(
-    plan: SchedulePlan, epsilon: float, horizon: int, found: tuple[int, int] | None
+    plan: SchedulePlan, epsilon: float, costs: SampleCosts, found: tuple[int, int] | None
 ) -> SchedulePlan:
     """Return the plan as its rehearsal leaves it.
 
@@ -183,7 +187,7 @@ def after_rehearsal(
     ----------
     plan
         A plan of the model.
-    epsilon, horizon
+    epsilon, costs
         As in :func:`plan_schedule`.
     found
         T and the predicted number of iterations; None where the target was not met.
@@ -196,9 +200,9 @@ def after_rehearsal(
         plan,
         constants=constants,
         iterations=iterations,
-        planned=samples_of(solver, iterations, horizon),
+        planned=samples_of(solver, iterations, costs),
         predicted_iterations=found[1],
-        predicted=samples_of(solver, found[1], horizon),
+        predicted=samples_of(solver, found[1], costs),
         rehearsal="met",
     )
 

@@ -20,7 +20,7 @@ from theory_check.advice.model import PLANNED_QUANTILE, PREDICTED_QUANTILE, Meas
 from theory_check.advice.plan import SchedulePlan, after_rehearsal, plan_settings
 from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.sample_costs import sample_costs
 from theory_check.problems import Problem
 
 REHEARSAL_SEEDS = START_SEEDS[len(NOISE_SEEDS) : len(NOISE_SEEDS) + 32]
@@ -68,7 +68,7 @@ def rehearse(
     plan
         A plan of the model.
     problem
-        An episodic problem.
+        An episodic or discounted problem.
     epsilon
         Target for the ergodic mean of ``‖∇Phi‖²``, squared norm.
     measured
@@ -80,17 +80,22 @@ def rehearse(
     """
     replicates = len(REHEARSAL_SEEDS)
     tools = instruments_for(problem, REHEARSAL_SEEDS)
-    start = initial_upper(REHEARSAL_SEEDS, tools.upper_parameters, initial_scale)
+    start = tools.initial_upper(REHEARSAL_SEEDS, initial_scale)
     batch = plan.solver.trajectories
     for doubling in range(DOUBLINGS + 1):
         if doubling:
             batch *= 2
             plan = plan_settings(
-                plan.schedule, epsilon, measured, problem.horizon, plan.solver.inner_steps, batch
+                plan.schedule,
+                epsilon,
+                measured,
+                sample_costs(problem),
+                plan.solver.inner_steps,
+                batch,
             )
         longest = LONGEST * plan.iterations
         report(f"rehearsal of {plan.schedule.id} with n = {batch}, at most {longest} iterations")
-        state = plan.solver.init(start, tools.initial_lower(replicates))
+        state = plan.solver.init(start, tools.initial_lower(REHEARSAL_SEEDS))
         run = follow(
             plan.solver,
             tools.sampled,
@@ -102,7 +107,7 @@ def rehearse(
         found = iterations_needed(run.ergodic, epsilon)
         if found is not None:
             break
-    plan = after_rehearsal(plan, epsilon, problem.horizon, found)
+    plan = after_rehearsal(plan, epsilon, sample_costs(problem), found)
     return Rehearsal(plan, tools.sampled.counts.times(replicates))
 
 

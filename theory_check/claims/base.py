@@ -247,7 +247,8 @@ class Claim:
         judged.
     expected
         ``"holds"`` for a statement that should survive; ``"violated"`` for a negative control,
-        which fails ``verify`` unless it is caught.
+        which fails ``verify`` unless it is caught; ``"open"`` for a statement that its source
+        assumes and does not prove: its verdict is a finding, whichever it is, and fails nothing.
     """
 
     id: str
@@ -257,5 +258,5 @@ class Claim:
     assumptions: tuple[str, ...]
     experiment: str
     rates: tuple[Rate, ...]
-    expected: Literal["holds", "violated"] = "holds"
+    expected: Literal["holds", "violated", "open"] = "holds"
     audits: tuple[str, ...] = ()

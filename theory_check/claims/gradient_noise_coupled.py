@@ -7,6 +7,11 @@ from theory_check.claims.gradient_noise import RATES as INDEPENDENT_RATES
 
 _SIGMA, _BATCH = INDEPENDENT_RATES
 
+RATES = (
+    replace(_SIGMA, exponent=0.0, where={**_SIGMA.where, "coupling": "shared"}),
+    replace(_BATCH, where={**_BATCH.where, "coupling": "shared"}),
+)
+
 CLAIM = Claim(
     id="gradient-noise-coupled",
     statement="E‖g_hat - E g_hat‖² = Theta(1/n), free of sigma, for one shared batch",
@@ -17,9 +22,6 @@ CLAIM = Claim(
         "lambda_sigma - lambda* = O(sigma), so that the policy ratios stay bounded",
     ),
     experiment="gradient-noise",
-    rates=(
-        replace(_SIGMA, exponent=0.0, where={**_SIGMA.where, "coupling": "shared"}),
-        replace(_BATCH, where={**_BATCH.where, "coupling": "shared"}),
-    ),
+    rates=RATES,
     audits=("policy-support",),
 )

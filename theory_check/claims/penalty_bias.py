@@ -2,6 +2,35 @@
 
 from theory_check.claims.base import Claim, PowerRate
 
+RATES = (
+    PowerRate(
+        name="gradient",
+        x="sigma",
+        y="gradient_bias",
+        exponent=1.0,
+        reciprocal=False,
+        limit="zero",
+        better="larger",
+        resolution=0.02,
+        y_units="norm",
+        x_symbol=r"$\sigma$",
+        y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|$",
+    ),
+    PowerRate(
+        name="value",
+        x="sigma",
+        y="value_bias",
+        exponent=1.0,
+        reciprocal=False,
+        limit="zero",
+        better="larger",
+        resolution=0.02,
+        y_units="value",
+        x_symbol=r"$\sigma$",
+        y_symbol=r"$|\Phi_\sigma - \Phi|$",
+    ),
+)
+
 CLAIM = Claim(
     id="penalty-bias",
     statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma)",
@@ -13,33 +42,6 @@ CLAIM = Claim(
         "G and J are twice continuously differentiable there",
     ),
     experiment="penalty-bias",
-    rates=(
-        PowerRate(
-            name="gradient",
-            x="sigma",
-            y="gradient_bias",
-            exponent=1.0,
-            reciprocal=False,
-            limit="zero",
-            better="larger",
-            resolution=0.02,
-            y_units="norm",
-            x_symbol=r"$\sigma$",
-            y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|$",
-        ),
-        PowerRate(
-            name="value",
-            x="sigma",
-            y="value_bias",
-            exponent=1.0,
-            reciprocal=False,
-            limit="zero",
-            better="larger",
-            resolution=0.02,
-            y_units="value",
-            x_symbol=r"$\sigma$",
-            y_symbol=r"$|\Phi_\sigma - \Phi|$",
-        ),
-    ),
+    rates=RATES,
     audits=("error-bound", "lower-pl"),
 )

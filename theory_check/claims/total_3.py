@@ -5,6 +5,8 @@ from dataclasses import replace
 from theory_check.claims.base import Claim
 from theory_check.claims.total_2 import RATE as TOTAL_2_RATE
 
+RATE = replace(TOTAL_2_RATE, exponent=3.0, resolution=0.3, where={"schedule": "total-3"})
+
 CLAIM = Claim(
     id="total-3",
     statement="O~(epsilon^-3) samples bring the ergodic mean of ‖∇Phi‖² to epsilon, with "
@@ -18,7 +20,7 @@ CLAIM = Claim(
         "the lower level converges linearly",
     ),
     experiment="sample-complexity-total-3",
-    rates=(replace(TOTAL_2_RATE, exponent=3.0, resolution=0.3, where={"schedule": "total-3"}),),
+    rates=(RATE,),
     audits=(
         "lower-pl",
         "error-bound",

@@ -127,8 +127,9 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
     from theory_check.problems import Problem
     from theory_check.runs.build import REQUIRED, function_parameters
     from theory_check.runs.locations import experiment_file
+    from theory_check.runs.problem_table import bound_problem
     from theory_check.runs.registry import discover
-    from theory_check.runs.spec import bound_problem, load_experiment
+    from theory_check.runs.spec import load_experiment
 
     registry = discover()
     if "/" not in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -136,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    command("list", _list, "show problems, solvers, measurements, claims and experiments")
+    command("list", _list, "show problems, classes, solvers, measurements, claims and experiments")
     run = command("run", _run, "run the cells of an experiment file")
     run.add_argument("file", metavar="FILE", help="TOML file, or its stem in experiments/")
     verify = command("verify", _verify, "judge claims, running what their experiments lack")
@@ -200,6 +201,8 @@ def _list(options: argparse.Namespace) -> int:
     registry = discover()
     sections = {
         "problems": {name: _summary(found) for name, found in registry.families.items()},
+        "reward classes": {name: _summary_and_settings(c) for name, c in registry.rewards.items()},
+        "policy classes": {name: _summary_and_settings(c) for name, c in registry.policies.items()},
         "solvers": {name: _summary(found) for name, found in registry.solvers.items()},
         "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
         "claims": {name: _describe(claim) for name, claim in all_claims().items()},
@@ -209,6 +212,8 @@ def _list(options: argparse.Namespace) -> int:
         },
     }
     for title, entries in sections.items():
+        if not entries:
+            continue
         print(f"{title}:")
         width = max(map(len, entries), default=0)
         for name in sorted(entries):
@@ -376,6 +381,17 @@ def _describe(claim: Claim) -> str:
 def _summary(component: object) -> str:
     text = (getattr(component, "__doc__", None) or "").strip()
     return text.splitlines()[0] if text else ""
+
+
+def _summary_and_settings(component: type) -> str:
+    """Return the summary of a component and its settings with their defaults, as in a file."""
+    from theory_check.runs.build import REQUIRED, field_parameters
+
+    settings = [
+        name if parameter.default is REQUIRED else f"{name} = {json.dumps(parameter.default)}"
+        for name, parameter in field_parameters(component).items()
+    ]
+    return " ".join([_summary(component), *([f"({', '.join(settings)})"] if settings else [])])
 
 
 def _say(line: str) -> None:

@@ -2,20 +2,52 @@
 
 Sampled and exact estimators work on tables (a reward for every state and action, a log-probability
 for every step, state and action). A model is the only thing that knows about parameters, so
-tabular, linear and neural classes share one code path.
+tabular, linear and neural classes share one code path. A *class* is what a user names (its width,
+its activation); binding it to what it may see of a problem gives a *model*.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class ModelInputs:
+    """What a reward or policy class may see of a problem.
+
+    Attributes
+    ----------
+    observations
+        Feature vector of every state, shape (states, observation): all that log-linear and neural
+        classes see of a state.
+    features
+        Features of linear rewards, shape (states, actions, parameter).
+    log_reference
+        ``log pi_ref``, shape (steps, states, actions); one step for a stationary policy.
+    """
+
+    observations: Float[Tensor, "s observation"]
+    features: Float[Tensor, "s a parameter"]
+    log_reference: Float[Tensor, "h s a"]
+
+    def to(self, device: torch.device | str) -> ModelInputs:
+        """Return the same on ``device``."""
+        return ModelInputs(
+            observations=self.observations.to(device),
+            features=self.features.to(device),
+            log_reference=self.log_reference.to(device),
+        )
+
+
 @runtime_checkable
 class RewardModel(Protocol):
-    """A reward class ``phi -> r_phi``."""
+    """A reward class bound to a problem, ``phi -> r_phi``."""
 
     @property
     def parameters(self) -> int:
@@ -34,10 +66,16 @@ class RewardModel(Protocol):
         """Return the gradient in ``phi`` of ``sum(cotangent * table(phi))``."""
         ...
 
+    def initial(
+        self, noise: Float[Tensor, "replicate parameter"]
+    ) -> Float[Tensor, "replicate parameter"]:
+        """Return where a run starts, from standard normal ``noise`` of each replicate."""
+        ...
+
 
 @runtime_checkable
 class PolicyModel(Protocol):
-    """A policy class ``lambda -> pi_lambda``."""
+    """A policy class bound to a problem, ``lambda -> pi_lambda``."""
 
     @property
     def parameters(self) -> int:
@@ -59,7 +97,42 @@ class PolicyModel(Protocol):
         ...
 
     def initial(
-        self, log_policy: Float[Tensor, "h s a"], replicates: int
+        self, noise: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate parameter"]:
-        """Return parameters that represent ``log_policy``, or the nearest policy of the class."""
+        """Return where a run starts, from standard normal ``noise`` of each replicate.
+
+        The policy there is the reference policy, unless the class is asked for another start.
+        """
         ...
+
+
+class RewardClass(ABC):
+    """A reward class by its settings; a concrete one is a frozen dataclass.
+
+    Attributes
+    ----------
+    name
+        Name of the class in experiment files.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def bind(self, inputs: ModelInputs) -> RewardModel:
+        """Return the model of this class on a problem's states and actions."""
+
+
+class PolicyClass(ABC):
+    """A policy class by its settings; a concrete one is a frozen dataclass.
+
+    Attributes
+    ----------
+    name
+        Name of the class in experiment files.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def bind(self, inputs: ModelInputs) -> PolicyModel:
+        """Return the model of this class on a problem's steps, states and actions."""

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
+
+from theory_check.models.base import ModelInputs, RewardClass
+
+
+@dataclass(frozen=True)
+class Linear(RewardClass):
+    """Rewards linear in the features of the problem."""
+
+    name: ClassVar[str] = "linear"
+
+    def bind(self, inputs: ModelInputs) -> LinearReward:
+        """Return the model of this class on a problem's states and actions."""
+        return LinearReward(inputs.features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +51,12 @@ class LinearReward:
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in ``phi`` of ``sum(cotangent * table(phi))``."""
         return cotangent.flatten(1) @ self._matrix
+
+    def initial(
+        self, noise: Float[Tensor, "replicate parameter"]
+    ) -> Float[Tensor, "replicate parameter"]:
+        """Return ``noise`` itself: standard normal parameters."""
+        return noise
 
     @cached_property
     def _matrix(self) -> Float[Tensor, "pair parameter"]:

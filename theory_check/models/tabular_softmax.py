@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.models.base import ModelInputs, PolicyClass
+
 
 @dataclass(frozen=True)
+class Tabular(PolicyClass):
+    """One free logit per step, state and action."""
+
+    name: ClassVar[str] = "tabular"
+
+    def bind(self, inputs: ModelInputs) -> TabularSoftmax:
+        """Return the model of this class on a problem's steps, states and actions."""
+        return TabularSoftmax(inputs.log_reference)
+
+
+@dataclass(frozen=True, eq=False)
 class TabularSoftmax:
     """Tabular softmax policy ``pi_h(a|s) ∝ exp(lambda[h, s, a])``.
 
@@ -17,24 +31,22 @@ class TabularSoftmax:
 
     Parameters
     ----------
-    horizon, states, actions
-        Shape of the table.
+    log_reference
+        ``log pi_ref``, where runs start, shape (steps, states, actions).
     """
 
-    horizon: int
-    states: int
-    actions: int
+    log_reference: Float[Tensor, "h s a"]
 
     @property
     def parameters(self) -> int:
         """Number of logits of one replicate."""
-        return self.horizon * self.states * self.actions
+        return self.log_reference.numel()
 
     def table(
         self, parameters: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate h s a"]:
         """Return the normalised log-probabilities of every step, state and action."""
-        logits = parameters.reshape(-1, self.horizon, self.states, self.actions)
+        logits = parameters.reshape(-1, *self.log_reference.shape)
         return torch.log_softmax(logits, dim=-1)
 
     def pullback(
@@ -48,7 +60,7 @@ class TabularSoftmax:
         return torch.addcmul(cotangent, policy, total, value=-1).reshape(parameters.shape)
 
     def initial(
-        self, log_policy: Float[Tensor, "h s a"], replicates: int
+        self, noise: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate parameter"]:
-        """Return logits that represent ``log_policy`` exactly."""
-        return log_policy.reshape(1, -1).repeat(replicates, 1)
+        """Return the logits of the reference policy, whatever the noise."""
+        return self.log_reference.reshape(1, -1).repeat(noise.shape[0], 1)

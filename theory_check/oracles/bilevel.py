@@ -1,26 +1,19 @@
-"""RLHF as the bilevel problem a solver sees, through tables.
-
-The estimators are sums over trajectories with weights: observed frequencies when sampled,
-probabilities when exact. A subclass provides the weights and nothing else, so the expectation of
-every sampled estimator is the exact one by construction (``docs/theory.md`` section 4).
-"""
+"""RLHF as the bilevel problem a solver sees: estimates in tables, pulled back to parameters."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
-from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
-from theory_check.oracles.soft_control import Dynamics
-from theory_check.oracles.trajectories import (
-    DEFAULT_ENUMERATION_BUDGET,
-    TrajectorySpace,
-    enumerate_trajectories,
-)
+from theory_check.models import PolicyModel, RewardModel
+from theory_check.oracles.comparisons import Comparisons, comparisons_of
+from theory_check.oracles.control import control_of
+from theory_check.oracles.table_estimates import TableEstimates
+from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 
 
@@ -30,18 +23,25 @@ class RLHFOracle(ABC):
     Parameters
     ----------
     problem
-        An episodic problem.
+        An episodic or discounted problem.
     policy_model
-        Policy class; tabular softmax when None.
+        Policy class; the problem's own when None.
     reward_model
         Reward class; the problem's own when None.
-    space
-        The problem's trajectories where they are already enumerated.
+    comparisons
+        What the problem compares where it is already enumerated.
     enumeration_budget
-        Largest number of trajectories to enumerate.
+        Largest number of trajectories, or segments, to enumerate.
     device
         Where parameters and tables live.
+
+    Attributes
+    ----------
+    estimates
+        The gradients in tables.
     """
+
+    estimates: TableEstimates
 
     def __init__(
         self,
@@ -49,41 +49,23 @@ class RLHFOracle(ABC):
         *,
         policy_model: PolicyModel | None = None,
         reward_model: RewardModel | None = None,
-        space: TrajectorySpace | None = None,
+        comparisons: Comparisons | None = None,
         enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.space = (
-            enumerate_trajectories(problem, budget=enumeration_budget, device=device)
-            if space is None
-            else space
+        self.control = control_of(problem, device)
+        self.comparisons: Comparisons = (
+            comparisons_of(problem, self.control, budget=enumeration_budget, device=device)
+            if comparisons is None
+            else comparisons
         )
-        self.dynamics = Dynamics.of(problem, device)
-        self.reward_model = problem.reward_model if reward_model is None else reward_model
+        inputs = problem.model_inputs.to(device)
+        self.reward_model: RewardModel = (
+            problem.reward_class.bind(inputs) if reward_model is None else reward_model
+        )
         self.policy_model: PolicyModel = (
-            TabularSoftmax(*self.dynamics.policy_shape) if policy_model is None else policy_model
+            problem.policy_class.bind(inputs) if policy_model is None else policy_model
         )
-        self.true_returns = self.space.returns(problem.true_reward.to(device)[None])[0]
-        self.excess = problem.objective == "excess_risk"
-        self._reference_reward = self.dynamics.kl_weight * self.dynamics.log_reference
-
-    @abstractmethod
-    def _trajectory_weights(
-        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
-    ) -> Float[Tensor, "replicate trajectory"]:
-        """Return weights over trajectories whose expectation is their law."""
-
-    @abstractmethod
-    def _pair_weights(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,
-    ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        """Return (losses, residuals) of labelled pairs, summed per trajectory.
-
-        Losses multiply the score of a trajectory, residuals its discounted visits.
-        """
 
     def lower_gradient(
         self,
@@ -91,12 +73,9 @@ class RLHFOracle(ABC):
         lower: Float[Tensor, "replicate lower"],
         samples: int,
     ) -> Float[Tensor, "replicate lower"]:
-        """Return ``-∇_lambda J``: REINFORCE with reward-to-go, KL term included."""
-        reward = self.reward_model.table(upper)
-        log_policy = self.policy_model.table(lower)
-        weights = self._trajectory_weights(log_policy, samples)
-        step_reward = self._regularised_reward(reward, log_policy)
-        score = self.space.reward_to_go_score(step_reward, weights)
+        """Return ``-∇_lambda J``."""
+        reward, log_policy = self.reward_model.table(upper), self.policy_model.table(lower)
+        score = self.estimates.lower_scores(reward, log_policy, samples, "independent")
         return -self.policy_model.pullback(lower, score)
 
     def lower_gradients(
@@ -108,20 +87,11 @@ class RLHFOracle(ABC):
         coupling: Coupling,
     ) -> LowerGradients:
         """Return ``-∇_lambda J`` at ``lambda`` and ``lambda'``, in one stacked program."""
-        replicates = upper.shape[0]
         both = torch.cat([lower, penalised])
-        reward = self.reward_model.table(upper)
-        log_policy = self.policy_model.table(both)
-        if coupling == "independent":
-            weights = self._trajectory_weights(log_policy, samples)
-        else:
-            drawn = self._trajectory_weights(log_policy[:replicates], samples)
-            ratio = self._importance_ratio(log_policy[:replicates], log_policy[replicates:])
-            weights = torch.cat([drawn, drawn * ratio])
-        step_reward = self._regularised_reward(reward, log_policy)
-        score = self.space.reward_to_go_score(step_reward, weights)
-        gradient = -self.policy_model.pullback(both, score)
-        return LowerGradients(at_lower=gradient[:replicates], at_penalised=gradient[replicates:])
+        reward, policies = self.reward_model.table(upper), self.policy_model.table(both)
+        score = self.estimates.lower_scores(reward, policies, samples, coupling)
+        at_lower, at_penalised = (-self.policy_model.pullback(both, score)).chunk(2)
+        return LowerGradients(at_lower=at_lower, at_penalised=at_penalised)
 
     def upper_gradients(
         self,
@@ -129,15 +99,12 @@ class RLHFOracle(ABC):
         lower: Float[Tensor, "replicate lower"],
         samples: int,
     ) -> UpperGradients:
-        """Return ``∇_phi G`` and ``∇_lambda G``: residuals, and the score of both trajectories."""
-        reward = self.reward_model.table(upper)
-        log_policy = self.policy_model.table(lower)
-        losses, residuals = self._pair_weights(reward, log_policy, samples)
-        in_reward = self.space.to_reward_table(residuals, self.dynamics.policy_shape[1:])
-        in_policy = self.space.to_policy_table(losses, self.dynamics.policy_shape)
+        """Return ``∇_phi G`` and ``∇_lambda G``."""
+        reward, log_policy = self.reward_model.table(upper), self.policy_model.table(lower)
+        tables = self.estimates.upper(reward, log_policy, samples)
         return UpperGradients(
-            in_upper=self.reward_model.pullback(upper, in_reward),
-            in_lower=self.policy_model.pullback(lower, in_policy),
+            in_upper=self.reward_model.pullback(upper, tables.in_reward),
+            in_lower=self.policy_model.pullback(lower, tables.in_policy),
         )
 
     def penalty_difference(
@@ -149,42 +116,6 @@ class RLHFOracle(ABC):
         coupling: Coupling,
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_phi J(lambda) - ∂_phi J(lambda')``."""
-        replicates = upper.shape[0]
-        log_policy = self.policy_model.table(torch.cat([lower, penalised]))
-        if coupling == "independent":
-            weights = self._trajectory_weights(log_policy, samples)
-            difference = weights[:replicates] - weights[replicates:]
-        else:
-            drawn = self._trajectory_weights(log_policy[:replicates], samples)
-            log_ratio = self._log_importance_ratio(log_policy[:replicates], log_policy[replicates:])
-            difference = -drawn * torch.expm1(log_ratio)
-        table = self.space.to_reward_table(difference, self.dynamics.policy_shape[1:])
-        return self.reward_model.pullback(upper, table)
-
-    def _regularised_reward(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "stacked h s a"],
-    ) -> Float[Tensor, "stacked h s a"]:
-        """Return ``r - beta log(pi / pi_ref)`` of every step.
-
-        Several policies may be stacked, each for all replicates of ``reward``.
-        """
-        offered = reward[:, None] + self._reference_reward
-        policies = log_policy.reshape(-1, *offered.shape)
-        return torch.sub(offered, policies, alpha=self.dynamics.kl_weight).flatten(0, 1)
-
-    def _log_importance_ratio(
-        self,
-        drawn_from: Float[Tensor, "replicate h s a"],
-        wanted: Float[Tensor, "replicate h s a"],
-    ) -> Float[Tensor, "replicate trajectory"]:
-        """Return ``log(rho_wanted / rho_drawn)``; the dynamics cancel."""
-        return self.space.sum_along(wanted - drawn_from)
-
-    def _importance_ratio(
-        self,
-        drawn_from: Float[Tensor, "replicate h s a"],
-        wanted: Float[Tensor, "replicate h s a"],
-    ) -> Float[Tensor, "replicate trajectory"]:
-        return torch.exp(self._log_importance_ratio(drawn_from, wanted))
+        policies = self.policy_model.table(torch.cat([lower, penalised]))
+        difference = self.estimates.visit_difference(policies, samples, coupling)
+        return self.reward_model.pullback(upper, difference)

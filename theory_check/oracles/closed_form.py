@@ -13,6 +13,7 @@ from torch import Tensor
 from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
 from theory_check.oracles.counts import SampleCounter, SampleCounts, stream_entropy
 from theory_check.oracles.instruments import Instruments
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems.closed_form import ClosedFormProblem
 
 
@@ -120,7 +121,7 @@ class SampledClosedFormOracle(ClosedFormOracle):
         self, problem: ClosedFormProblem, seeds: Sequence[int], sample_budget: int | None = None
     ) -> None:
         super().__init__(problem)
-        self._counter = SampleCounter(1, sample_budget)
+        self._counter = SampleCounter(sample_budget)
         self._generators = [
             np.random.default_rng(stream_entropy("gradient noise", seed)) for seed in seeds
         ]
@@ -131,11 +132,11 @@ class SampledClosedFormOracle(ClosedFormOracle):
         return self._counter.counts
 
     def _batch(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both columns"]:
-        self._counter.add(trajectories=samples, labels=0)
+        self._counter.add(trajectories=samples, labels=0, env_steps=samples)
         return self._gaussian(super()._batch(samples, like), samples)
 
     def _upper_noise(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
-        self._counter.add(trajectories=0, labels=samples)
+        self._counter.add(trajectories=0, labels=samples, env_steps=0)
         return self._gaussian(super()._upper_noise(samples, like), samples)
 
     def _gaussian(self, like: Tensor, samples: int) -> Tensor:
@@ -215,6 +216,10 @@ class ClosedFormInstruments(Instruments):
         self.upper_parameters = problem.upper_parameters
         self._start = torch.zeros(problem.lower_parameters, dtype=torch.float64, device=device)
 
-    def initial_lower(self, replicates: int) -> Float[Tensor, "replicate lower"]:
+    def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:
+        """Return normal parameters."""
+        return initial_upper(seeds, self.upper_parameters, scale).to(self._start.device)
+
+    def initial_lower(self, seeds: Sequence[int]) -> Float[Tensor, "replicate lower"]:
         """Return zeros."""
-        return self._start.repeat(replicates, 1)
+        return self._start.repeat(len(seeds), 1)

@@ -15,7 +15,7 @@ class SampleCounts:
     Attributes
     ----------
     env_steps
-        Environment steps.
+        Environment steps; expected ones where rollouts stop at random, rounded.
     trajectories
         Rollouts, those that were compared included.
     labels
@@ -53,29 +53,36 @@ class SampleCounter:
 
     Parameters
     ----------
-    horizon
-        Environment steps of one trajectory.
     budget
         Largest number of samples (trajectories plus labels) of a replicate; None for no limit.
     """
 
-    def __init__(self, horizon: int, budget: int | None) -> None:
+    def __init__(self, budget: int | None) -> None:
         if budget is not None:
             require_positive_integer("sample_budget", budget)
         self.budget = budget
         self.counts = SampleCounts()
-        self._horizon = horizon
+        self._env_steps: int | float = 0
 
-    def add(self, *, trajectories: int, labels: int) -> None:
+    def add(self, *, trajectories: int, labels: int, env_steps: int | float) -> None:
         """Count samples that are about to be drawn.
+
+        Parameters
+        ----------
+        trajectories, labels
+            Their numbers.
+        env_steps
+            Environment steps they take; expected ones where rollouts stop at random.
 
         Raises
         ------
         SampleBudgetExhausted
             If they would exceed the budget; nothing is counted then.
         """
+        # Rounded where it is read, so that many small batches add up.
+        total_steps = self._env_steps + env_steps
         counts = SampleCounts(
-            env_steps=self.counts.env_steps + trajectories * self._horizon,
+            env_steps=round(total_steps),
             trajectories=self.counts.trajectories + trajectories,
             labels=self.counts.labels + labels,
         )
@@ -85,6 +92,7 @@ class SampleCounter:
                 f"after {self.counts.samples}; raise the budget or lower the batch sizes"
             )
         self.counts = counts
+        self._env_steps = total_steps
 
 
 def stream_entropy(purpose: str, seed: int) -> int:

@@ -1,7 +1,7 @@
 """The exact oracle: hyperobjective, hypergradient, penalised versions and gaps, in float64.
 
-Every quantity is a sum over enumerated trajectories and pairs of them, so nothing here is sampled
-(``docs/theory.md`` sections 2 and 3).
+Every quantity is a sum over enumerated trajectories or segments and pairs of them, so nothing here is
+sampled (``docs/theory.md`` sections 2 and 3).
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from torch import Tensor
 
 from theory_check.errors import CertificationError, InvalidArgumentError, require_positive
 from theory_check.models import RewardModel
-from theory_check.oracles import soft_control
+from theory_check.oracles.comparisons import DiscountedComparisons, comparisons_of
+from theory_check.oracles.control import control_of
 from theory_check.oracles.devices import require_device
 from theory_check.oracles.pairs import PairLoss
 from theory_check.oracles.penalised import (
     SMALLEST_SIGMA,
-    PenalisedLowerLevel,
     PenalisedSolution,
     minimise_penalised,
 )
-from theory_check.oracles.soft_control import Dynamics
-from theory_check.oracles.trajectories import (
-    DEFAULT_ENUMERATION_BUDGET,
-    enumerate_trajectories,
+from theory_check.oracles.penalised_level import (
+    DiscountedPenalisedLevel,
+    EpisodicPenalisedLevel,
+    PenalisedLowerLevel,
 )
+from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 
 Parameters: TypeAlias = Float[Tensor, "*lead d"] | np.ndarray | Sequence[Any]
@@ -62,18 +63,18 @@ class ExactOracle:
     Parameters
     ----------
     problem
-        An episodic problem.
+        An episodic or discounted problem.
     reward_model
         The reward class; the problem's own when None.
     enumeration_budget
-        Largest number of trajectories to enumerate.
+        Largest number of trajectories, or segments, to enumerate.
     device
         Where the tables live; results stay on that device.
 
     Raises
     ------
     EnumerationBudgetError
-        If the problem has more trajectories than the budget.
+        If the problem has more trajectories or segments than the budget.
 
     Notes
     -----
@@ -92,9 +93,17 @@ class ExactOracle:
     ) -> None:
         require_device("device", device)
         self.problem = problem
-        self.reward_model = problem.reward_model if reward_model is None else reward_model
-        self.space = enumerate_trajectories(problem, budget=enumeration_budget, device=device)
-        self.dynamics = Dynamics.of(problem, device)
+        self.searches_own_class = reward_model is None
+        self.reward_model: RewardModel = (
+            problem.reward_class.bind(problem.model_inputs.to(device))
+            if reward_model is None
+            else reward_model
+        )
+        self.control = control_of(problem, device)
+        self.comparisons = comparisons_of(
+            problem, self.control, budget=enumeration_budget, device=device
+        )
+        self.space = self.comparisons.space
         self.true_reward = problem.true_reward.to(device)
         self.pair_loss = PairLoss(
             true_returns=self.space.class_returns(self.true_reward[None])[0],
@@ -105,29 +114,32 @@ class ExactOracle:
         """Return ``Phi(phi) = G(phi, lambda*(phi))``."""
         flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
-        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
+        optimal = self.control.optimal_log_policy(reward)
         return self.evaluate_upper(reward, optimal).value.reshape(lead)
 
     def hypergradient(self, phi: Parameters) -> Float[Tensor, "*lead d"]:
         """Return ``∇Phi(phi)`` by the adjoint of ``docs/theory.md`` section 2."""
         flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
-        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
+        optimal = self.control.optimal_log_policy(reward)
         upper = self.evaluate_upper(reward, optimal)
-        response = soft_control.pull_back_through_optimum(
-            self.dynamics, optimal, upper.policy_gradient
-        )
+        response = self.control.pull_back_through_optimum(optimal, upper.policy_gradient)
         gradient = self.reward_model.pullback(flat, upper.reward_gradient + response)
         return gradient.reshape(*lead, -1)
 
-    def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*lead h s a"]:
-        """Return ``log pi*`` of the lower level at ``phi``."""
-        flat, lead = self._flatten(phi)
-        optimal = soft_control.optimal_log_policy(self.dynamics, self.reward_model.table(flat))
-        return optimal.reshape(*lead, *self.dynamics.policy_shape)
+    def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*policy"]:
+        """Return ``log pi*`` of the lower level at ``phi``.
 
-    def penalised_policy(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead h s a"]:
+        Shape (..., H, S, A), or (..., S, A) for the stationary policy of a discounted problem.
+        """
+        flat, lead = self._flatten(phi)
+        optimal = self.control.optimal_log_policy(self.reward_model.table(flat))
+        return optimal.reshape(*lead, *self._public_policy_shape)
+
+    def penalised_policy(self, phi: Parameters, sigma: float) -> Float[Tensor, "*policy"]:
         """Return ``log pi`` at ``lambda_sigma(phi) = argmin_lambda sigma G + g``.
+
+        Shape as of :meth:`optimal_policy`.
 
         Raises
         ------
@@ -136,7 +148,7 @@ class ExactOracle:
         """
         flat, lead = self._flatten(phi)
         solution = self._certified_penalised(self.reward_model.table(flat), sigma)
-        return solution.log_policy.reshape(*lead, *self.dynamics.policy_shape)
+        return solution.log_policy.reshape(*lead, *self._public_policy_shape)
 
     def penalised_objective(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead"]:
         """Return ``Phi_sigma(phi)``, computed as ``G(lambda_sigma) + (J* - J(lambda_sigma)) / sigma``.
@@ -149,8 +161,8 @@ class ExactOracle:
         flat, lead = self._flatten(phi)
         reward = self.reward_model.table(flat)
         log_policy = self._certified_penalised(reward, sigma).log_policy
-        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
-        gap = soft_control.lower_gap(self.dynamics, log_policy, optimal)
+        optimal = self.control.optimal_log_policy(reward)
+        gap = self.control.lower_gap(log_policy, optimal)
         return (self.evaluate_upper(reward, log_policy).value + gap / sigma).reshape(lead)
 
     def penalised_gradient(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead d"]:
@@ -176,16 +188,15 @@ class ExactOracle:
     ) -> UpperEvaluation:
         """Return ``G`` and its partial derivatives for reward and policy tables."""
         space = self.space
-        law = space.probabilities(log_policy)
+        law = self.comparisons.probabilities(log_policy)
         class_law = space.sum_by_class(law)
         moments = self.pair_loss.moments(space.class_returns(reward), class_law)
         class_weight = 2 * class_law * moments.mean_residual
-        reward_gradient = (class_weight @ space.classes).reshape(reward.shape)
         loss_weight = 2 * law * moments.mean_loss[:, space.class_of]
         return UpperEvaluation(
             value=moments.value,
-            reward_gradient=reward_gradient,
-            policy_gradient=space.to_policy_table(loss_weight, self.dynamics.policy_shape),
+            reward_gradient=space.class_reward_table(class_weight, self.control.policy_shape[1:]),
+            policy_gradient=self.comparisons.policy_gradient(log_policy, loss_weight),
         )
 
     def penalty_gradient_at(
@@ -196,9 +207,9 @@ class ExactOracle:
     ) -> Float[Tensor, "replicate d"]:
         """Return ``∂_phi G(lambda') + (∂_phi J(lambda*) - ∂_phi J(lambda')) / sigma``."""
         reward = self.reward_model.table(phi)
-        optimal = soft_control.optimal_log_policy(self.dynamics, reward)
-        visits = soft_control.discounted_reward_occupancy
-        difference = visits(self.dynamics, optimal) - visits(self.dynamics, penalised_log_policy)
+        optimal = self.control.optimal_log_policy(reward)
+        visits = self.control.reward_occupancy
+        difference = visits(optimal) - visits(penalised_log_policy)
         upper = self.evaluate_upper(reward, penalised_log_policy)
         return self.reward_model.pullback(phi, upper.reward_gradient + difference / sigma)
 
@@ -214,21 +225,23 @@ class ExactOracle:
                 f"pass at least {SMALLEST_SIGMA:g}: below it rounding exceeds the penalty bias, and "
                 "hypergradient is what the penalised gradient tends to",
             )
-        level = self.penalised_level(reward, sigma)
-        start = soft_control.optimal_log_policy(self.dynamics, reward)
-        return minimise_penalised(level, start)
+        return minimise_penalised(self.penalised_level(reward, sigma))
 
     def penalised_level(
         self, reward: Float[Tensor, "replicate s a"], sigma: float
     ) -> PenalisedLowerLevel:
-        """Return ``h_sigma(phi, .)`` for given rewards."""
-        return PenalisedLowerLevel(
-            space=self.space,
-            dynamics=self.dynamics,
-            pair_loss=self.pair_loss,
-            reward=reward,
-            sigma=reward.new_full((reward.shape[0],), sigma),
-        )
+        """Return ``sigma G + (J* - J)`` for given rewards."""
+        settings = (self.control, self.pair_loss, reward)
+        optimal = self.control.optimal_log_policy(reward)
+        if isinstance(self.comparisons, DiscountedComparisons):
+            return DiscountedPenalisedLevel(self.comparisons, *settings, optimal, sigma)
+        return EpisodicPenalisedLevel(self.comparisons, *settings, optimal, sigma)
+
+    @property
+    def _public_policy_shape(self) -> tuple[int, ...]:
+        """(H, S, A), or (S, A) for a stationary policy."""
+        shape = self.control.policy_shape
+        return shape[1:] if self.problem.horizon is None else shape
 
     def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
         solution = self.solve_penalised(reward, sigma)

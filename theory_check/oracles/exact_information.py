@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.oracles.bilevel import RLHFOracle
+from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
+from theory_check.oracles.discounted_control import DiscountedControl
+from theory_check.oracles.discounted_estimates import DiscountedEstimates, SegmentPairs
+from theory_check.oracles.episodic_estimates import EpisodicEstimates
 from theory_check.oracles.pairs import PairLoss
+from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.stopped_rollouts import StoppedRollouts
+from theory_check.oracles.table_estimates import TableEstimates
+from theory_check.problems import Problem
 
 
 class ExactInformation(RLHFOracle):
@@ -14,14 +25,42 @@ class ExactInformation(RLHFOracle):
 
     The recorder uses it to split a solver's error; experiments about exact gradients run on it.
     Sample numbers are ignored, and nothing is counted.
+
+    Parameters
+    ----------
+    problem
+        An episodic or discounted problem.
+    **options
+        As for :class:`RLHFOracle`.
     """
 
+    def __init__(self, problem: Problem, **options: Any) -> None:
+        super().__init__(problem, **options)
+        true_reward = problem.true_reward.to(self.control.initial.device)
+        loss = PairLoss(
+            true_returns=self.comparisons.space.class_returns(true_reward[None])[0],
+            excess=problem.objective == "excess_risk",
+        )
+        self.estimates = _exact_estimates(self.control, self.comparisons, loss)
+
+
+def _exact_estimates(
+    control: SoftControl, comparisons: Comparisons, loss: PairLoss
+) -> TableEstimates:
+    if isinstance(control, DiscountedControl) and isinstance(comparisons, DiscountedComparisons):
+        return _ExactDiscounted(control, comparisons, loss)
+    return _ExactEpisodic(control, comparisons, loss)
+
+
+class _ExactEpisodic(EpisodicEstimates):
+    def __init__(self, control: SoftControl, comparisons: Comparisons, loss: PairLoss) -> None:
+        super().__init__(control, comparisons)
+        self._loss = loss
+
     def _trajectory_weights(
-        self,
-        log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,
-    ) -> Float[Tensor, "replicate trajectory"]:
-        return self.space.probabilities(log_policy)
+        self, policies: Float[Tensor, "stacked h s a"], samples: int
+    ) -> Float[Tensor, "stacked trajectory"]:
+        return self.comparisons.probabilities(policies)
 
     def _pair_weights(
         self,
@@ -29,12 +68,76 @@ class ExactInformation(RLHFOracle):
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        law = self.space.probabilities(log_policy)
-        true_returns = self.true_returns.new_zeros(self.space.classes.shape[0])
-        true_returns[self.space.class_of] = self.true_returns
-        loss = PairLoss(true_returns=true_returns, excess=self.excess)
-        moments = loss.moments(self.space.class_returns(reward), self.space.sum_by_class(law))
-        return (
-            2 * law * moments.mean_loss[:, self.space.class_of],
-            2 * law * moments.mean_residual[:, self.space.class_of],
+        law = self.comparisons.probabilities(log_policy)
+        mean_loss, mean_residual = _mean_pairs(self._loss, self.comparisons, reward, law)
+        return 2 * law * mean_loss, 2 * law * mean_residual
+
+
+class _ExactDiscounted(DiscountedEstimates):
+    def __init__(
+        self, control: DiscountedControl, comparisons: DiscountedComparisons, loss: PairLoss
+    ) -> None:
+        super().__init__(control, comparisons)
+        self._loss = loss
+
+    def _first_stops(
+        self, policies: Float[Tensor, "stacked h s a"], samples: int
+    ) -> Float[Tensor, "stacked s a"]:
+        return StoppedRollouts(self.control, policies[:, 0].exp()).first_stops
+
+    def _first_stop_changes(
+        self,
+        drawn_from: Float[Tensor, "replicate h s a"],
+        wanted: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        before, after = self._first_stops(torch.cat([drawn_from, wanted]), samples).chunk(2)
+        return after - before
+
+    def _two_legs(
+        self,
+        policies: Float[Tensor, "stacked h s a"],
+        values: Float[Tensor, "stacked s a"],
+        samples: int,
+    ) -> Float[Tensor, "stacked s a"]:
+        rollouts, gamma = StoppedRollouts(self.control, policies[:, 0].exp()), self.control.discount
+        going_on = rollouts.mean_of_arrivals((rollouts.policy * values).sum(-1))
+        return rollouts.first_stops * ((1 - gamma) * values + gamma * going_on)
+
+    def _shared_two_legs(
+        self,
+        policies: Float[Tensor, "stacked h s a"],
+        values: Float[Tensor, "stacked s a"],
+        samples: int,
+    ) -> Float[Tensor, "stacked s a"]:
+        return self._two_legs(policies, values, samples)
+
+    def _segment_pairs(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> SegmentPairs:
+        space = self.space
+        rollouts = StoppedRollouts(self.control, log_policy[:, 0].exp())
+        continuation = space.probabilities(log_policy)
+        law = rollouts.states[:, space.states[:, 0]] * continuation
+        mean_loss, mean_residual = _mean_pairs(self._loss, self.comparisons, reward, law)
+        from_state = space.sum_by_first_state(continuation * mean_loss, reward.shape[1])
+        return SegmentPairs(
+            losses=2 * law * mean_loss,
+            residuals=2 * law * mean_residual,
+            reached=rollouts.first_stops * rollouts.mean_of_arrivals(from_state),
         )
+
+
+def _mean_pairs(
+    loss: PairLoss,
+    comparisons: Comparisons,
+    reward: Float[Tensor, "replicate s a"],
+    law: Float[Tensor, "replicate trajectory"],
+) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
+    """Return mean loss and mean residual of each trajectory against one that follows ``law``."""
+    space = comparisons.space
+    moments = loss.moments(space.class_returns(reward), space.sum_by_class(law))
+    return moments.mean_loss[:, space.class_of], moments.mean_residual[:, space.class_of]

@@ -63,7 +63,11 @@ class Instruments(ABC):
     ) -> None: ...
 
     @abstractmethod
-    def initial_lower(self, replicates: int) -> Float[Tensor, "replicate lower"]:
+    def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:
+        """Return where the upper variables start: from noise of standard deviation ``scale``."""
+
+    @abstractmethod
+    def initial_lower(self, seeds: Sequence[int]) -> Float[Tensor, "replicate lower"]:
         """Return where the lower variables start."""
 
 

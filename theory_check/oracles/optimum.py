@@ -14,6 +14,7 @@ from scipy import optimize
 from torch import Tensor
 
 from theory_check.errors import UndeclaredTruthError
+from theory_check.models import LinearReward
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
 
@@ -26,7 +27,7 @@ LARGEST_SEARCH = 100
 EQUAL_VALUES = 1e-9
 AGREEMENT = 1e-6
 
-_COMPUTED: WeakKeyDictionary[Problem, float] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Problem, float] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +97,17 @@ def find_optimum(
     # Among equal values the nearer points first: far ones are often limits at infinity.
     order = np.lexsort((np.linalg.norm(reached, axis=1), np.round(values / AGREEMENT)))
     polished = [_polish(exact, reached[index]) for index in order[:POLISHED]]
-    lowest = min(found[0] for found in polished)
-    value, phi = max(
-        (found for found in polished if found[0] <= lowest + EQUAL_VALUES),
-        key=lambda found: _smallest_curvature(exact, found[1]),
+    lowest = min(value for value, _ in polished)
+    # Among equal values the best determined one: the others may lie on their way to infinity.
+    curvature, value, phi = max(
+        (
+            (_smallest_curvature(exact, phi), value, phi)
+            for value, phi in polished
+            if value <= lowest + EQUAL_VALUES
+        ),
+        key=lambda found: found[0],
     )
     gradient_norm = float(np.linalg.norm(_gradients(exact, phi[None])))
-    curvature = _smallest_curvature(exact, phi)
     return Optimum(
         value=value,
         phi=torch.from_numpy(phi),
@@ -119,24 +124,33 @@ def optimal_hyperobjective(exact: ExactOracle) -> float:
 
     NaN says that no optimum is known to exist: the best value seen is then a bound on the infimum,
     and a gap to it would be a statement about the search. It also stands where the search would take
-    minutes (more than 100 classes of trajectories); call :func:`find_optimum` there.
+    minutes (more than 100 classes of trajectories), where :func:`find_optimum` can be called, and
+    for classes that are not linear, whose optima are manifolds that no curvature certifies.
     """
     problem = exact.problem
-    own_class = exact.reward_model is problem.reward_model
+    if not exact.searches_own_class:  # what the problem declares is about its own class only
+        return _searched(exact)
+    if problem not in _KNOWN:
+        declared = _declared(problem)
+        _KNOWN[problem] = _searched(exact) if declared is None else declared
+    return _KNOWN[problem]
+
+
+def _declared(problem: Problem) -> float | None:
     try:
-        if own_class:
-            return problem.optimal_hyperobjective
-        raise UndeclaredTruthError(f"{problem.name}: declared for its own reward class only")
+        return problem.optimal_hyperobjective
     except UndeclaredTruthError:
-        if exact.space.classes.shape[0] > LARGEST_SEARCH:
-            return math.nan
-        if not own_class:
-            optimum = find_optimum(exact)
-            return optimum.value if optimum.certified else math.nan
-        if problem not in _COMPUTED:
-            optimum = find_optimum(exact)
-            _COMPUTED[problem] = optimum.value if optimum.certified else math.nan
-        return _COMPUTED[problem]
+        return None
+
+
+def _searched(exact: ExactOracle) -> float:
+    """Return the value of a certified optimum, NaN where there is none or no search is made."""
+    if exact.space.number_of_classes > LARGEST_SEARCH:
+        return math.nan
+    if not isinstance(exact.reward_model, LinearReward):
+        return math.nan
+    optimum = find_optimum(exact)
+    return optimum.value if optimum.certified else math.nan
 
 
 def _starting_points(exact: ExactOracle, starts_per_scale: int, seed: int) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""Exact expectations over pairs of trajectories, in blocks of bounded memory.
+"""Exact expectations over pairs of trajectories, in bounded memory.
 
 For a pair with return difference ``D = R_phi(tau0) - R_phi(tau1)`` the expected loss over labels is
 ``softplus(D) - sigmoid(D*) D``, minus the label entropy for the excess risk, where it is the
-divergence ``KL(P* || P_phi)`` (``docs/theory.md`` section 1). Both are symmetric in the pair.
+divergence ``KL(P* || P_phi)`` (``docs/theory.md`` section 1). Both are symmetric in the pair. Tables
+in main memory go through a compiled kernel, those on other devices through blocks of pairs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from theory_check.kernels.pair_moments import SERIES_BELOW, pair_moments
 
 BLOCK_BYTES = 64 * 2**20
 # torch replaces softplus by the identity above 20, an error of 2e-9; above 40 it is under rounding.
@@ -60,19 +63,37 @@ class PairLoss:
         law: Float[Tensor, "replicate class"],
     ) -> PairMoments:
         """Return the moments of the loss when both trajectories follow ``law``."""
+        moments = self._compiled_moments if returns.is_cpu else self._moments_by_blocks
+        mean_loss, mean_residual = moments(returns, law)
+        return PairMoments(
+            value=(law * mean_loss).sum(-1), mean_loss=mean_loss, mean_residual=mean_residual
+        )
+
+    def _compiled_moments(
+        self, returns: Float[Tensor, "replicate class"], law: Float[Tensor, "replicate class"]
+    ) -> tuple[Float[Tensor, "replicate class"], Float[Tensor, "replicate class"]]:
+        mean_loss, mean_residual = pair_moments(
+            returns.contiguous().numpy(),
+            law.contiguous().numpy(),
+            self.true_returns.contiguous().numpy(),
+            self.excess,
+        )
+        return torch.from_numpy(mean_loss), torch.from_numpy(mean_residual)
+
+    def _moments_by_blocks(
+        self, returns: Float[Tensor, "replicate class"], law: Float[Tensor, "replicate class"]
+    ) -> tuple[Float[Tensor, "replicate class"], Float[Tensor, "replicate class"]]:
         mean_loss = torch.empty_like(returns)
         mean_residual = torch.empty_like(returns)
         for block, rows in self._blocks(returns):
             difference = returns[block, rows, None] - returns[block, None, :]
             true_difference = self._true_difference(rows)
             weight = law[block, :, None]
-            loss = self._loss(difference, true_difference)
+            loss = self._accurate_loss(difference, true_difference)
             mean_loss[block, rows] = (loss @ weight).squeeze(-1)
             residual = torch.sigmoid(difference) - torch.sigmoid(true_difference)
             mean_residual[block, rows] = (residual @ weight).squeeze(-1)
-        return PairMoments(
-            value=(law * mean_loss).sum(-1), mean_loss=mean_loss, mean_residual=mean_residual
-        )
+        return mean_loss, mean_residual
 
     def quadratic_form(
         self,
@@ -105,10 +126,33 @@ class PairLoss:
         difference: Float[Tensor, "replicate row class"],
         true_difference: Float[Tensor, "row class"],
     ) -> Float[Tensor, "replicate row class"]:
+        """Return the expected loss, for the excess risk to an absolute error of rounding."""
         preferred = torch.sigmoid(true_difference)
         loss = softplus(difference, threshold=LINEAR_FROM) - preferred * difference
-        if self.excess:
-            loss = loss - (
-                softplus(true_difference, threshold=LINEAR_FROM) - preferred * true_difference
-            )
-        return loss
+        if not self.excess:
+            return loss
+        entropy = softplus(true_difference, threshold=LINEAR_FROM) - preferred * true_difference
+        return loss - entropy
+
+    def _accurate_loss(
+        self,
+        difference: Float[Tensor, "replicate row class"],
+        true_difference: Float[Tensor, "row class"],
+    ) -> Float[Tensor, "replicate row class"]:
+        """Return the expected loss, also of a small excess risk to a small relative error.
+
+        As a difference of logarithms that is lost to rounding; the sum of the cumulants of a label
+        from the second to the sixth is not (``kernels/pair_moments.py``).
+        """
+        loss = self._loss(difference, true_difference)
+        if not self.excess:
+            return loss
+        excess = difference - true_difference
+        preferred = torch.sigmoid(true_difference)
+        variance = preferred * (1 - preferred)
+        skew = 1 - 2 * preferred
+        sixth = 1 - 30 * variance * (1 - 4 * variance)
+        series = skew * (1 - 12 * variance) / 120 + excess * sixth / 720
+        series = (1 - 6 * variance) / 24 + excess * series
+        series = variance * excess**2 * (0.5 + excess * (skew / 6 + excess * series))
+        return torch.where(excess.abs() < SERIES_BELOW, series, loss)

@@ -14,6 +14,7 @@ from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 
 
@@ -33,15 +34,24 @@ class RLHFInstruments(Instruments):
     ) -> None:
         exact = ExactOracle(problem, enumeration_budget=enumeration_budget, device=device)
         sampled = SampledOracle(
-            problem, seeds, sample_budget=sample_budget, space=exact.space, device=device
+            problem,
+            seeds,
+            sample_budget=sample_budget,
+            comparisons=exact.comparisons,
+            device=device,
         )
         self.sampled = sampled
-        self.information = ExactInformation(problem, space=exact.space, device=device)
+        self.information = ExactInformation(problem, comparisons=exact.comparisons, device=device)
         self.truth = RLHFTruth(exact, sampled.policy_model)
         self.upper_parameters = exact.reward_model.parameters
+        self._reward_model = exact.reward_model
         self._policy_model = sampled.policy_model
-        self._log_reference = exact.dynamics.log_reference
+        self._device = device
 
-    def initial_lower(self, replicates: int) -> Float[Tensor, "replicate lower"]:
-        """Return the parameters of the reference policy."""
-        return self._policy_model.initial(self._log_reference, replicates)
+    def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:
+        """Return random parameters of the reward class."""
+        return initial_reward(seeds, self._reward_model, scale).to(self._device)
+
+    def initial_lower(self, seeds: Sequence[int]) -> Float[Tensor, "replicate lower"]:
+        """Return parameters of the reference policy."""
+        return initial_policy(seeds, self._policy_model).to(self._device)

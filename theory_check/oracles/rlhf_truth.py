@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.models import PolicyModel
-from theory_check.oracles import soft_control
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optimum import optimal_hyperobjective
 from theory_check.oracles.penalised import PenalisedSolution
@@ -29,11 +28,9 @@ class RLHFTruth:
     def __init__(self, exact: ExactOracle, policy_model: PolicyModel) -> None:
         self._exact = exact
         self._policy_model = policy_model
-        self._true_optimal = soft_control.optimal_log_policy(
-            exact.dynamics, exact.true_reward[None]
-        )
+        self._true_optimal = exact.control.optimal_log_policy(exact.true_reward[None])
         self._comparable = comparable_rewards(exact)
-        self._latest: tuple[Tensor, float, PenalisedSolution] | None = None
+        self._latest: tuple[Tensor, tuple[float, int], PenalisedSolution] | None = None
 
     @cached_property
     def optimal_hyperobjective(self) -> float:
@@ -71,13 +68,13 @@ class RLHFTruth:
         exact = self._exact
         reward = exact.reward_model.table(upper)
         log_policy = self._policy_model.table(lower)
-        optimal = soft_control.optimal_log_policy(exact.dynamics, reward)
+        optimal = exact.control.optimal_log_policy(reward)
         invisible_removed = (reward - exact.true_reward).flatten(1) @ self._comparable
         columns = {
-            "lower_gap": soft_control.lower_gap(exact.dynamics, log_policy, optimal),
+            "lower_gap": exact.control.lower_gap(log_policy, optimal),
             "reward_error": invisible_removed.square().mean(-1),
-            "policy_regret": soft_control.lower_gap(
-                exact.dynamics, log_policy, self._true_optimal.expand_as(log_policy)
+            "policy_regret": exact.control.lower_gap(
+                log_policy, self._true_optimal.expand_as(log_policy)
             ),
             "min_policy_probability": log_policy.flatten(1).amin(-1).exp(),
         }
@@ -104,16 +101,17 @@ class RLHFTruth:
         solution = self._penalised(upper, sigma)
         difference = self._policy_model.table(penalised) - solution.log_policy
         centred = difference - difference.mean(-1, keepdim=True)
-        law = soft_control.occupancy(self._exact.dynamics, solution.log_policy)
+        law = self._exact.control.discounted_occupancy(solution.log_policy)
         reached = (law > 0).any(-1, keepdim=True)
         distance = torch.where(reached, centred, 0.0).flatten(1).norm(dim=-1)
         return torch.where(solution.certified, distance, torch.nan)
 
     def _penalised(self, upper: Tensor, sigma: float) -> PenalisedSolution:
         """Solve the penalised lower level, once for the questions of one recording."""
-        if self._latest is None or self._latest[0] is not upper or self._latest[1] != sigma:
+        key = (sigma, upper._version)
+        if self._latest is None or self._latest[0] is not upper or self._latest[1] != key:
             reward = self._exact.reward_model.table(upper)
-            self._latest = (upper, sigma, self._exact.solve_penalised(reward, sigma))
+            self._latest = (upper, key, self._exact.solve_penalised(reward, sigma))
         return self._latest[2]
 
 
@@ -123,7 +121,12 @@ def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
     Comparisons see a reward only through differences of returns, so the gauge is the null space of
     the centred matrix of discounted visits (``docs/theory.md`` section 1.5).
     """
-    visits = exact.space.classes
-    centred = visits - visits.mean(0, keepdim=True)
+    space = exact.space
+    if space.horizon == 1:
+        # Every pair of state and action is a trajectory of its own, or is never compared.
+        seen = exact.true_reward.new_zeros(space.pairs)
+        seen[space.class_steps[:, 0]] = 1.0
+        return torch.diag(seen) - torch.outer(seen, seen) / seen.sum()
+    centred = space.classes - space.classes.mean(0, keepdim=True)
     projection: Tensor = torch.linalg.pinv(centred) @ centred
     return projection

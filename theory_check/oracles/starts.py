@@ -1,4 +1,4 @@
-"""Where the upper variables of a run start."""
+"""Where the variables of a run start: from each seed's own streams."""
 
 from __future__ import annotations
 
@@ -9,17 +9,34 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.models import PolicyModel, RewardModel
 from theory_check.oracles.counts import stream_entropy
 
 
 def initial_upper(
     seeds: Sequence[int], parameters: int, scale: float
 ) -> Float[Tensor, "replicate upper"]:
-    """Draw standard normal parameters times ``scale``, each seed from its own stream."""
+    """Draw standard normal parameters times ``scale``."""
+    return scale * _standard_normal("initial reward parameters", seeds, parameters)
+
+
+def initial_reward(
+    seeds: Sequence[int], model: RewardModel, scale: float
+) -> Float[Tensor, "replicate upper"]:
+    """Draw parameters of a reward class, from normal noise of standard deviation ``scale``."""
+    return model.initial(initial_upper(seeds, model.parameters, scale))
+
+
+def initial_policy(seeds: Sequence[int], model: PolicyModel) -> Float[Tensor, "replicate lower"]:
+    """Draw parameters of a policy class, from standard normal noise."""
+    return model.initial(_standard_normal("initial policy parameters", seeds, model.parameters))
+
+
+def _standard_normal(
+    purpose: str, seeds: Sequence[int], parameters: int
+) -> Float[Tensor, "replicate parameter"]:
     rows = [
-        np.random.default_rng(stream_entropy("initial reward parameters", seed)).standard_normal(
-            parameters
-        )
+        np.random.default_rng(stream_entropy(purpose, seed)).standard_normal(parameters)
         for seed in seeds
     ]
-    return torch.from_numpy(scale * np.stack(rows))
+    return torch.from_numpy(np.stack(rows))

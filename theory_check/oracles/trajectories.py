@@ -1,8 +1,8 @@
-"""All trajectories of an episodic problem that its dynamics allow.
+"""All trajectories, or segments, that the dynamics of a problem allow.
 
 A trajectory enters every quantity through three things: its dynamics probability, the table entries
-it visits (a 0/1 row), and its discounted visits (``R_phi = visits . r_phi``). The policy's share of
-its probability is ``exp(steps . log_policy)``. With these, expectations over trajectories are matrix
+it visits, and its discounted visits (``R_phi = visits . r_phi``). The policy's share of its
+probability is ``exp(steps . log_policy)``. With these, expectations over trajectories are matrix
 products (``docs/theory.md`` section 2).
 """
 
@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.errors import EnumerationBudgetError
+from theory_check.oracles.reachability import reachable_states
 from theory_check.problems import Problem
 
 DEFAULT_ENUMERATION_BUDGET = 4096
@@ -31,14 +32,19 @@ class TrajectorySpace:
     states, actions
         Visited states and actions, shape (trajectory, h).
     log_dynamics
-        Logarithm of ``rho0(s_0) prod P(s_{h+1}|s_h, a_h)``, shape (trajectory,).
+        Logarithm of ``rho0(s_0) prod P(s_{h+1}|s_h, a_h)``, shape (trajectory,); without the
+        factor ``rho0(s_0)`` for segments, whose first state follows the policy's occupancy.
     step_index
-        Position of (h, s_h, a_h) in a flattened policy table, shape (trajectory, h).
+        Position in a flattened policy table of the entry of step h, shape (trajectory, h): that of
+        (h, s_h, a_h), or of (s_h, a_h) when the policy is stationary.
     table_size
-        Entries of a policy table, h * s * a.
-    classes
-        Distinct values of the discounted visits ``sum_h gamma^h 1[(s_h, a_h) = (s, a)]``, shape
-        (class, s * a). Trajectories of one class have the same return under every reward.
+        Entries of a policy table: h * s * a, or s * a when the policy is stationary.
+    pairs
+        Number of states times actions.
+    class_steps
+        Position of (s_h, a_h) among all pairs for one member of each class, shape (class, h). A
+        class holds the trajectories with the same discounted visits
+        ``sum_h gamma^h 1[(s_h, a_h) = (s, a)]``, hence the same return under every reward.
     class_of
         Index of each trajectory's class, shape (trajectory,).
     discounts
@@ -50,7 +56,8 @@ class TrajectorySpace:
     log_dynamics: Float[Tensor, " trajectory"]
     step_index: Int[Tensor, "trajectory h"]
     table_size: int
-    classes: Float[Tensor, "class pair"]
+    pairs: int
+    class_steps: Int[Tensor, "class h"]
     class_of: Int[Tensor, " trajectory"]
     discounts: Float[Tensor, " h"]
 
@@ -64,11 +71,24 @@ class TrajectorySpace:
         """Number of steps of a trajectory."""
         return self.states.shape[1]
 
+    @property
+    def number_of_classes(self) -> int:
+        """Number of classes of trajectories with equal returns."""
+        return self.class_steps.shape[0]
+
+    @cached_property
+    def classes(self) -> Float[Tensor, "class pair"]:
+        """Discounted visits of every class, shape (class, s * a), dense."""
+        dense = self.log_dynamics.new_zeros(self.number_of_classes, self.pairs)
+        return dense.scatter_add_(
+            1, self.class_steps, self.discounts.expand(self.class_steps.shape)
+        )
+
     @cached_property
     def steps(self) -> Float[Tensor, "trajectory step"]:
-        """1 where the trajectory takes (h, s, a), shape (trajectory, h * s * a), dense."""
+        """How often a trajectory takes each table entry, shape (trajectory, table_size), dense."""
         dense = self.log_dynamics.new_zeros(self.size, self.table_size)
-        return dense.scatter_(1, self.step_index, 1.0)
+        return dense.scatter_add_(1, self.step_index, torch.ones_like(self.step_index).to(dense))
 
     @cached_property
     def visits(self) -> Float[Tensor, "trajectory pair"]:
@@ -87,7 +107,7 @@ class TrajectorySpace:
     def probabilities(
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate trajectory"]:
-        """Return the law ``rho_lambda`` of trajectories under a policy."""
+        """Return the probability of every trajectory, of a segment given its first state."""
         return torch.exp(self.sum_along(log_policy) + self.log_dynamics)
 
     def returns(
@@ -102,19 +122,23 @@ class TrajectorySpace:
         self, reward: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, "replicate class"]:
         """Return ``R_r`` of every class of trajectories."""
-        return reward.reshape(reward.shape[0], -1) @ self.classes.T
+        flat = reward.flatten(1)
+        if self._small:
+            return flat @ self.classes.T
+        along = flat[:, self.class_steps.reshape(-1)].reshape(-1, *self.class_steps.shape)
+        return along @ self.discounts
 
     def sum_by_class(
         self, values: Float[Tensor, "replicate trajectory"]
     ) -> Float[Tensor, "replicate class"]:
         """Add values over the members of each class."""
-        total = values.new_zeros(values.shape[0], self.classes.shape[0])
+        total = values.new_zeros(values.shape[0], self.number_of_classes)
         return total.index_add_(1, self.class_of, values)
 
     def to_policy_table(
         self, weights: Float[Tensor, "replicate trajectory"], shape: tuple[int, int, int]
     ) -> Float[Tensor, "replicate h s a"]:
-        """Return ``sum_tau weight(tau) 1[tau takes (h, s, a)]``."""
+        """Return ``sum_tau weight(tau) * (how often tau takes each table entry)``."""
         if self._small:
             return (weights @ self.steps).reshape(-1, *shape)
         spread = weights[:, :, None].expand(-1, -1, self.horizon).reshape(weights.shape[0], -1)
@@ -127,7 +151,24 @@ class TrajectorySpace:
         """Return ``sum_tau weight(tau) * discounted visits of tau``."""
         if self._small:
             return (weights @ self.visits).reshape(-1, *shape)
-        return (self.sum_by_class(weights) @ self.classes).reshape(-1, *shape)
+        return self.class_reward_table(self.sum_by_class(weights), shape)
+
+    def class_reward_table(
+        self, weights: Float[Tensor, "replicate class"], shape: tuple[int, int]
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return ``sum over classes of weight * discounted visits``."""
+        if self._small:
+            return (weights @ self.classes).reshape(-1, *shape)
+        spread = (weights[:, :, None] * self.discounts).flatten(1)
+        table = weights.new_zeros(weights.shape[0], self.pairs)
+        return table.index_add_(1, self.class_steps.reshape(-1), spread).reshape(-1, *shape)
+
+    def sum_by_first_state(
+        self, values: Float[Tensor, "replicate trajectory"], states: int
+    ) -> Float[Tensor, "replicate s"]:
+        """Add values over the trajectories that start in each state."""
+        total = values.new_zeros(values.shape[0], states)
+        return total.index_add_(1, self.states[:, 0], values)
 
     def reward_to_go_score(
         self,
@@ -169,23 +210,19 @@ class TrajectorySpace:
 
 
 def count_trajectories(problem: Problem) -> int:
-    """Return the number of trajectories with positive dynamics probability.
+    """Return the number of trajectories with positive probability; of segments when discounted.
 
     Counted by dynamic programming, so that the answer is cheap where enumeration would not be.
     """
+    starts, length = _starts_and_length(problem)
     leads_to = (problem.transitions > 0).numpy()
-    paths = [int(positive) for positive in (problem.initial > 0).tolist()]
-    for _ in range(problem.horizon - 1):
-        paths = [
-            sum(
-                paths[state]
-                for state in range(problem.states)
-                for action in range(problem.actions)
-                if leads_to[state, action, target]
-            )
-            for target in range(problem.states)
-        ]
-    return sum(paths) * problem.actions
+    # Python integers do not overflow.
+    ways = leads_to.sum(1).astype(object)
+    paths = np.zeros(problem.states, dtype=object)
+    paths[starts] = 1
+    for _ in range(length - 1):
+        paths = paths @ ways
+    return int(paths.sum()) * problem.actions
 
 
 def enumerate_trajectories(
@@ -194,7 +231,7 @@ def enumerate_trajectories(
     budget: int = DEFAULT_ENUMERATION_BUDGET,
     device: torch.device | str = "cpu",
 ) -> TrajectorySpace:
-    """Enumerate the trajectories of ``problem``.
+    """Enumerate the trajectories of an episodic problem.
 
     Parameters
     ----------
@@ -210,24 +247,57 @@ def enumerate_trajectories(
     EnumerationBudgetError
         If there are more than ``budget`` trajectories; nothing is sampled instead.
     """
-    number = count_trajectories(problem)
-    if number > budget:
-        raise EnumerationBudgetError(
-            "enumeration_budget",
-            f"{budget}, but {problem.name} has {number} trajectories with positive probability",
-            f"shorten the horizon, use fewer states, actions or successors, or raise "
-            f"enumeration_budget to at least {number} (memory and time grow with its square)",
-        )
-    states, actions, log_dynamics = _expand(problem)
-    trajectories, horizon = states.shape
-    pairs = problem.states * problem.actions
+    return _enumerate(problem, budget, device)
+
+
+def enumerate_segments(
+    problem: Problem,
+    *,
+    budget: int = DEFAULT_ENUMERATION_BUDGET,
+    device: torch.device | str = "cpu",
+) -> TrajectorySpace:
+    """Enumerate the segments of ``segment_length`` steps of a discounted problem.
+
+    Segments start in any state that some policy reaches, and all their steps point into the one
+    table of a stationary policy.
+
+    Parameters
+    ----------
+    problem
+        A discounted problem.
+    budget
+        Largest number of segments to enumerate.
+    device
+        Where the tables live.
+
+    Raises
+    ------
+    EnumerationBudgetError
+        If there are more than ``budget`` segments; nothing is sampled instead.
+    """
+    return _enumerate(problem, budget, device)
+
+
+def _starts_and_length(problem: Problem) -> tuple[np.ndarray, int]:
+    """Return where compared trajectories may start and how many steps they have."""
+    if problem.horizon is None:
+        reached = reachable_states(problem.transitions, problem.initial)
+        return np.flatnonzero(reached.numpy()), problem.segment_length
+    return np.flatnonzero(problem.initial.numpy() > 0), problem.horizon
+
+
+def _enumerate(problem: Problem, budget: int, device: torch.device | str) -> TrajectorySpace:
+    _refuse_beyond(problem, budget)
+    starts, length = _starts_and_length(problem)
+    states, actions, log_dynamics = _expand(problem, starts, length)
     visited = states * problem.actions + actions
-    discounts = problem.discount ** np.arange(horizon)
-    rows = np.arange(trajectories)
-    visits = np.zeros((trajectories, pairs))
-    for step in range(horizon):
-        visits[rows, visited[:, step]] += discounts[step]
-    classes, class_of = np.unique(visits, axis=0, return_inverse=True)
+    pairs = problem.states * problem.actions
+    index = visited
+    if problem.horizon is not None:
+        log_dynamics += np.log(problem.initial.numpy()[states[:, 0]])
+        index = visited + pairs * np.arange(length)
+    discounts = problem.discount ** np.arange(length)
+    members, class_of = _classes(visited, discounts)
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)
@@ -236,24 +306,43 @@ def enumerate_trajectories(
         states=tensor(states),
         actions=tensor(actions),
         log_dynamics=tensor(log_dynamics),
-        step_index=tensor(visited + pairs * np.arange(horizon)),
-        table_size=horizon * pairs,
-        classes=tensor(classes),
-        class_of=tensor(class_of.reshape(-1)),
+        step_index=tensor(index),
+        table_size=problem.steps * pairs,
+        pairs=pairs,
+        class_steps=tensor(visited[members]),
+        class_of=tensor(class_of),
         discounts=tensor(discounts),
     )
 
 
-def _expand(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grow all trajectories step by step; returns states, actions (trajectory, h), log-dynamics."""
+def _refuse_beyond(problem: Problem, budget: int) -> None:
+    number = count_trajectories(problem)
+    if number <= budget:
+        return
+    kind, shorten = (
+        ("segments", "segments") if problem.horizon is None else ("trajectories", "the horizon")
+    )
+    raise EnumerationBudgetError(
+        "enumeration_budget",
+        f"{budget}, but {problem.name} has {number} {kind} with positive probability",
+        f"shorten {shorten}, use fewer states, actions or successors, or raise "
+        f"enumeration_budget to at least {number} (memory and time grow with its square)",
+    )
+
+
+def _expand(
+    problem: Problem, starts: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Grow all trajectories step by step.
+
+    Returns states and actions (trajectory, h), and the log-probability of the transitions.
+    """
     kernel = problem.transitions.numpy()
-    start = problem.initial.numpy()
     choices = np.arange(problem.actions)
-    first = np.flatnonzero(start > 0)
-    states = np.repeat(first, problem.actions)[:, None]
-    actions = np.tile(choices, len(first))[:, None]
-    log_dynamics = np.log(start[states[:, 0]])
-    for _ in range(problem.horizon - 1):
+    states = np.repeat(starts, problem.actions)[:, None]
+    actions = np.tile(choices, len(starts))[:, None]
+    log_dynamics = np.zeros(len(states))
+    for _ in range(length - 1):
         next_law = kernel[states[:, -1], actions[:, -1]]
         parent, successor = np.nonzero(next_law)
         log_dynamics = log_dynamics[parent] + np.log(next_law[parent, successor])
@@ -264,3 +353,24 @@ def _expand(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         states = np.hstack([states[parent], new_states])
         actions = np.hstack([actions[parent], new_actions])
     return states, actions, log_dynamics
+
+
+def _classes(visited: np.ndarray, discounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group trajectories with equal discounted visits.
+
+    Returns one member of each class, shape (class,), and every trajectory's class. A trajectory's
+    key is the pairs it visits in increasing order, each once, with their discounted visits.
+    """
+    same = visited[:, :, None] == visited[:, None, :]
+    weight = (same * discounts).sum(-1)
+    again = np.tril(same, k=-1).any(-1)
+    pair = np.where(again, np.iinfo(visited.dtype).max, visited)
+    order = pair.argsort(1)
+    key = np.hstack(
+        [
+            np.take_along_axis(np.where(again, -1, visited), order, 1),
+            np.take_along_axis(np.where(again, 0.0, weight), order, 1),
+        ]
+    )
+    _, members, class_of = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return members, class_of.reshape(-1)

@@ -6,6 +6,8 @@ import numpy as np
 
 from theory_check.errors import require_positive_integer, require_seed
 from theory_check.problems.garnet import random_rewards
+from theory_check.problems.misspecification import MisspecifiedFor
+from theory_check.problems.observations import aliased, random_observations, require_aliases
 from theory_check.problems.problem import Objective, Problem
 from theory_check.problems.tabular import tabular
 
@@ -18,9 +20,13 @@ def bandit(
     kl_weight: float = 1.0,
     objective: Objective = "cross_entropy",
     reward_scale: float = 1.0,
+    observations: int | None = None,
+    aliases: int = 0,
+    misspecification: float = 0.0,
+    misspecified_for: MisspecifiedFor = "features",
     seed: int = 0,
 ) -> Problem:
-    """Draw a contextual bandit with random features and a realisable true reward.
+    """Draw a contextual bandit with random features and a true reward in their span.
 
     Parameters
     ----------
@@ -36,22 +42,36 @@ def bandit(
         ``"cross_entropy"`` or ``"excess_risk"``.
     reward_scale
         Standard deviation of the true reward over states and actions, in expectation.
+    observations, aliases, misspecification, misspecified_for
+        As in :func:`theory_check.problems.garnet`; states are contexts.
     seed
-        Seed of the problem's own generator; it does not affect any solver's randomness.
+        Seed of the problem's own generators; it does not affect any solver's randomness.
+
+    Examples
+    --------
+    >>> problem = bandit(contexts=2, actions=3)
     """
     require_positive_integer("contexts", contexts)
     require_positive_integer("actions", actions)
     require_seed("seed", seed)
+    require_aliases(aliases, contexts)
     generator = np.random.default_rng([seed, contexts, actions])
     table, reward = random_rewards(generator, contexts, actions, features, reward_scale)
+    seen = random_observations(contexts, observations, aliases, seed)
+    if table is not None:
+        table = aliased(table, aliases)
     stay = np.repeat(np.eye(contexts)[:, None, :], actions, axis=1)
     return tabular(
         transitions=stay,
         initial=np.full(contexts, 1 / contexts),
         features=table,
-        true_reward=reward,
+        true_reward=aliased(reward, aliases),
         horizon=1,
         kl_weight=kl_weight,
         objective=objective,
+        observations=seen,
+        misspecification=misspecification,
+        misspecified_for=misspecified_for,
+        misspecification_seed=seed,
         name=f"bandit({contexts}x{actions}, seed {seed})",
     )

@@ -16,6 +16,8 @@ from theory_check.errors import (
     require_positive_integer,
     require_seed,
 )
+from theory_check.problems.misspecification import MisspecifiedFor
+from theory_check.problems.observations import aliased, random_observations, require_aliases
 from theory_check.problems.problem import Objective, Problem
 from theory_check.problems.tabular import tabular
 
@@ -32,9 +34,13 @@ def garnet(
     segment_length: int = 1,
     objective: Objective = "cross_entropy",
     reward_scale: float = 1.0,
+    observations: int | None = None,
+    aliases: int = 0,
+    misspecification: float = 0.0,
+    misspecified_for: MisspecifiedFor = "features",
     seed: int = 0,
 ) -> Problem:
-    """Draw a Garnet problem with random features and a realisable true reward.
+    """Draw a Garnet problem with random features and a true reward in their span.
 
     Parameters
     ----------
@@ -54,14 +60,29 @@ def garnet(
         ``"cross_entropy"`` or ``"excess_risk"``.
     reward_scale
         Standard deviation of the true reward over states and actions, in expectation.
+    observations
+        Dimension of standard normal observations of the states; indicators of the state when None.
+    aliases
+        The last ``aliases`` states, at most half, carry the observations of the first ones, so that
+        classes that see observations only cannot tell them apart; their features and true reward are
+        theirs too, so that misspecification alone decides how far from such classes the reward is.
+    misspecification, misspecified_for
+        Size of a component of the true reward outside a class, as in
+        :func:`theory_check.problems.tabular`.
     seed
-        Seed of the problem's own generator; it does not affect any solver's randomness.
+        Seed of the problem's own generators; it does not affect any solver's randomness. Observations
+        and misspecification are drawn apart: they move nothing else of the problem.
+
+    Examples
+    --------
+    >>> problem = garnet(states=2, actions=2, horizon=2)
     """
     require_positive_integer("states", states)
     require_positive_integer("actions", actions)
     successors = min(2, states) if branching is None else branching
     require_positive_integer("branching", successors)
     require_seed("seed", seed)
+    require_aliases(aliases, states)
     if successors > states:
         raise InvalidArgumentError(
             "branching", successors, f"pass an integer between 1 and states = {states}"
@@ -75,16 +96,23 @@ def garnet(
             kernel[state, action, targets] = np.diff(cuts, prepend=0.0, append=1.0)
     initial = generator.dirichlet(np.ones(states))
     table, reward = random_rewards(generator, states, actions, features, reward_scale)
+    seen = random_observations(states, observations, aliases, seed)
+    if table is not None:
+        table = aliased(table, aliases)
     return tabular(
         transitions=kernel,
         initial=initial,
         features=table,
-        true_reward=reward,
+        true_reward=aliased(reward, aliases),
         horizon=horizon,
         discount=discount,
         kl_weight=kl_weight,
         segment_length=segment_length,
         objective=objective,
+        observations=seen,
+        misspecification=misspecification,
+        misspecified_for=misspecified_for,
+        misspecification_seed=seed,
         name=f"garnet({states}x{actions}, horizon {horizon}, seed {seed})",
     )
 

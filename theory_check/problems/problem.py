@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -18,7 +18,15 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.models import LinearReward, RewardModel
+from theory_check.models import (
+    Linear,
+    ModelInputs,
+    PolicyClass,
+    PolicyModel,
+    RewardClass,
+    RewardModel,
+    Tabular,
+)
 
 Objective = Literal["cross_entropy", "excess_risk"]
 
@@ -28,7 +36,7 @@ _REALISABILITY_TOLERANCE = 1e-10
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Problem:
-    """An episodic KL-regularised RLHF problem (``docs/theory.md`` section 1), validated.
+    """A KL-regularised RLHF problem (``docs/theory.md`` section 1), validated.
 
     Attributes
     ----------
@@ -38,36 +46,47 @@ class Problem:
         Start law, shape (states,).
     features
         Features of the linear reward class, shape (states, actions, parameters).
+    observations
+        Feature vector of every state, shape (states, observation): all that log-linear and neural
+        classes see of a state.
     true_reward
         Reward ``r*`` behind the preference labels, shape (states, actions). Known to the suite,
         never to a solver.
     horizon
-        Number of steps H of an episode; 1 is the contextual bandit.
+        Number of steps H of an episode, 1 is the contextual bandit; None for the discounted
+        version, which never ends and has a stationary policy.
     discount
-        Discount ``gamma`` in (0, 1].
+        Discount ``gamma`` in (0, 1], below 1 without a horizon.
     kl_weight
         KL weight ``beta`` > 0.
     segment_length
-        Steps of a compared segment; 1 for an episodic problem, which compares whole trajectories.
+        Steps L of a compared segment of the discounted version, whose first state follows the
+        normalised occupancy; 1 for an episodic problem, which compares whole trajectories.
     objective
         ``"cross_entropy"`` or ``"excess_risk"``.
     reference_policy
-        ``pi_ref``, shape (horizon, states, actions), strictly positive.
+        ``pi_ref``, shape (steps, states, actions), strictly positive; the number of steps is the
+        horizon, or 1 without one.
     name
         How the problem calls itself in tables.
+    reward_class, policy_class
+        The classes that a solver searches.
     """
 
     transitions: Float[Tensor, "s a s"]
     initial: Float[Tensor, " s"]
     features: Float[Tensor, "s a parameter"]
+    observations: Float[Tensor, "s observation"]
     true_reward: Float[Tensor, "s a"]
-    horizon: int
+    horizon: int | None
     discount: float
     kl_weight: float
     objective: Objective
     reference_policy: Float[Tensor, "h s a"]
     name: str
     segment_length: int = 1
+    reward_class: RewardClass = field(default_factory=Linear)
+    policy_class: PolicyClass = field(default_factory=Tabular)
 
     def __post_init__(self) -> None:
         """Refuse what is not a problem, before any work."""
@@ -77,6 +96,7 @@ class Problem:
             "transitions",
             "initial",
             "features",
+            "observations",
             "true_reward",
             "reference_policy",
         ):
@@ -102,18 +122,57 @@ class Problem:
         return self.transitions.shape[1]
 
     @property
+    def steps(self) -> int:
+        """Number of steps of a policy table: the horizon, or 1 for a stationary policy."""
+        return 1 if self.horizon is None else self.horizon
+
+    @property
+    def steps_per_trajectory(self) -> int | float:
+        """Environment steps of one rollout; expected ones where it stops at random."""
+        return 1 / (1 - self.discount) if self.horizon is None else self.horizon
+
+    @property
     def parameters(self) -> int:
         """Number of parameters of the reward class."""
-        return self.features.shape[-1]
+        return self.reward_model.parameters
+
+    @cached_property
+    def model_inputs(self) -> ModelInputs:
+        """What reward and policy classes may see."""
+        return ModelInputs(
+            observations=self.observations,
+            features=self.features,
+            log_reference=self.reference_policy.log(),
+        )
 
     @cached_property
     def reward_model(self) -> RewardModel:
-        """The reward class a solver searches."""
-        return LinearReward(self.features)
+        """The reward class a solver searches, as a model on the CPU."""
+        return self.reward_class.bind(self.model_inputs)
+
+    @cached_property
+    def policy_model(self) -> PolicyModel:
+        """The policy class a solver searches, as a model on the CPU."""
+        return self.policy_class.bind(self.model_inputs)
+
+    def with_classes(
+        self, *, reward: RewardClass | None = None, policy: PolicyClass | None = None
+    ) -> Problem:
+        """Return the same problem with other reward or policy classes; None keeps its own."""
+        return replace(
+            self,
+            reward_class=self.reward_class if reward is None else reward,
+            policy_class=self.policy_class if policy is None else policy,
+        )
 
     @cached_property
     def realisable(self) -> bool:
-        """Whether some parameter gives ``r*`` up to an additive constant."""
+        """Whether the linear class is searched, and some parameter of it gives ``r*``.
+
+        Up to an additive constant. What a neural class contains is not declared.
+        """
+        if not isinstance(self.reward_class, Linear):
+            return False
         scale = max(1.0, self.true_reward.abs().max().item())
         return self._true_parameters_and_residual[1] <= _REALISABILITY_TOLERANCE * scale
 
@@ -128,8 +187,9 @@ class Problem:
         """
         if not self.realisable:
             raise UndeclaredTruthError(
-                f"{self.name}: the true reward lies outside the span of the features, so no true "
-                "parameters exist; compare rewards, not parameters"
+                f"{self.name}: the reward class is not linear, or the true reward lies outside the "
+                "span of the features, so no true parameters are known; compare rewards, not "
+                "parameters"
             )
         return self._true_parameters_and_residual[0]
 
@@ -152,7 +212,11 @@ class Problem:
 
     @cached_property
     def _true_parameters_and_residual(self) -> tuple[Tensor, float]:
-        rows = self.features.reshape(-1, self.parameters)
+        rows = self.features.flatten(0, 1)
+        if rows.shape[0] == rows.shape[1] and torch.equal(rows, torch.eye(len(rows)).to(rows)):
+            # The same least-norm solution without a factorisation of size (S A)^3.
+            target = self.true_reward.reshape(-1)
+            return target - target.sum() / (len(target) + 1), 0.0
         design = torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1)
         target = self.true_reward.reshape(-1)
         solution = torch.linalg.pinv(design) @ target
@@ -160,21 +224,30 @@ class Problem:
         return solution[:-1], residual
 
 
-def require_discount(discount: object) -> None:
-    """Refuse a discount that is not a number in (0, 1]."""
+def require_horizon(horizon: object, discount: object, segment_length: object) -> None:
+    """Refuse a horizon, discount and segment length that do not go together."""
+    require_positive_integer("segment_length", segment_length)
     if not is_number(discount) or not 0 < discount <= 1:
+        raise InvalidArgumentError("discount", repr(discount), "pass a number in (0, 1]")
+    if horizon is None:
+        if discount == 1:
+            raise InvalidArgumentError(
+                "discount",
+                repr(discount),
+                "pass a discount below 1, or a horizon: without either, returns do not converge",
+            )
+        return
+    require_positive_integer("horizon", horizon)
+    if segment_length != 1:
         raise InvalidArgumentError(
-            "discount", repr(discount), "pass a number in (0, 1] for an episodic problem"
+            "segment_length",
+            segment_length,
+            "leave it at 1, or pass horizon=None: an episodic problem compares whole trajectories",
         )
 
 
 def _check_scalars(problem: Problem) -> None:
-    if problem.horizon is None:
-        raise InvalidArgumentError(
-            "horizon", None, "pass an integer of at least 1: only episodic problems are available"
-        )
-    require_positive_integer("horizon", problem.horizon)
-    require_discount(problem.discount)
+    require_horizon(problem.horizon, problem.discount, problem.segment_length)
     require_positive("kl_weight", problem.kl_weight)
     require_choice("objective", problem.objective, get_args(Objective))
 
@@ -189,7 +262,7 @@ def _check_shapes(problem: Problem) -> None:
     expected = {
         "initial": (states,),
         "true_reward": (states, actions),
-        "reference_policy": (problem.horizon, states, actions),
+        "reference_policy": (problem.steps, states, actions),
     }
     for argument, wanted in expected.items():
         got = tuple(getattr(problem, argument).shape)
@@ -203,6 +276,13 @@ def _check_shapes(problem: Problem) -> None:
             "features",
             f"shape {got}",
             f"pass shape ({states}, {actions}, parameters) to agree with transitions {shape}",
+        )
+    got = tuple(problem.observations.shape)
+    if len(got) != 2 or got[0] != states or got[1] < 1:
+        raise InvalidArgumentError(
+            "observations",
+            f"shape {got}",
+            f"pass shape ({states}, numbers): one vector for every state of transitions {shape}",
         )
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
-from theory_check.problems.problem import Objective, Problem, require_discount
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_choice,
+    require_positive,
+    require_seed,
+)
+from theory_check.problems.misspecification import MisspecifiedFor, misspecified
+from theory_check.problems.problem import Objective, Problem, require_horizon
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,11 +32,15 @@ def tabular(
     true_reward: ArrayLike | Tensor,
     horizon: int | None,
     features: ArrayLike | Tensor | None = None,
+    observations: ArrayLike | Tensor | None = None,
     discount: float = 1.0,
     kl_weight: float = 1.0,
     segment_length: int = 1,
     objective: Objective = "cross_entropy",
     reference_policy: ArrayLike | Tensor | None = None,
+    misspecification: float = 0.0,
+    misspecified_for: MisspecifiedFor = "features",
+    misspecification_seed: int = 0,
     name: str = "tabular",
 ) -> Problem:
     """Build a problem from arrays (numpy or torch).
@@ -44,20 +55,34 @@ def tabular(
     true_reward
         Reward behind the preference labels, shape (S, A).
     horizon
-        Steps of an episode, at least 1.
+        Steps of an episode, at least 1; None is the discounted version.
     features
         Features of the linear reward class, shape (S, A, d); indicator features, that is the
         tabular class, when None.
+    observations
+        What log-linear and neural classes see of each state, shape (S, k); an indicator of the
+        state when None.
     discount
-        ``gamma`` in (0, 1].
+        ``gamma`` in (0, 1], below 1 for the discounted version.
     kl_weight
         ``beta`` > 0.
     segment_length
-        Length of compared segments; only the discounted version has segments, so 1 here.
+        Length L of compared segments of the discounted version; 1 for an episodic problem, which
+        compares whole trajectories.
     objective
         ``"cross_entropy"`` or ``"excess_risk"``.
     reference_policy
-        ``pi_ref``, shape (S, A) or (H, S, A), strictly positive; uniform when None.
+        ``pi_ref``, shape (S, A) or (H, S, A), H = 1 for the discounted version, strictly positive;
+        uniform when None.
+    misspecification
+        Root mean square over states and actions of a component that is added to ``true_reward`` and is
+        orthogonal to every reward of the class named by ``misspecified_for`` and to the constants
+        (``docs/theory.md`` section 1.6); 0 for none.
+    misspecified_for
+        ``"features"``, the linear class, or ``"observations"``, every function of observation and
+        action. Classes are chosen after a problem is built, so the one that is meant has to be named.
+    misspecification_seed
+        Seed of the direction of that component.
     name
         How the problem calls itself in tables.
 
@@ -65,20 +90,20 @@ def tabular(
     ------
     InvalidArgumentError
         Before any work, naming the argument, the value received and the remedy.
+
+    Examples
+    --------
+    >>> problem = tabular(
+    ...     transitions=[[[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [0.2, 0.8]]],
+    ...     initial=[0.3, 0.7],
+    ...     true_reward=[[0.1, -0.5], [0.9, 0.2]],
+    ...     horizon=2,
+    ... )
     """
-    if horizon is None:
-        raise InvalidArgumentError(
-            "horizon", None, "pass an integer of at least 1: only episodic problems are available"
-        )
-    require_positive_integer("horizon", horizon)
-    if segment_length != 1:
-        raise InvalidArgumentError(
-            "segment_length",
-            segment_length,
-            "leave it at 1: an episodic problem compares whole trajectories",
-        )
-    require_discount(discount)
+    require_horizon(horizon, discount, segment_length)
     require_positive("kl_weight", kl_weight)
+    require_choice("misspecified_for", misspecified_for, get_args(MisspecifiedFor))
+    require_seed("misspecification_seed", misspecification_seed)
     kernel = _as_law("transitions", transitions)
     if kernel.ndim != 3:
         raise InvalidArgumentError(
@@ -91,26 +116,43 @@ def tabular(
         table = torch.eye(states * actions, dtype=torch.float64).reshape(states, actions, -1)
     else:
         table = _as_tensor("features", features)
-    return Problem(
+    if observations is None:
+        seen = torch.eye(states, dtype=torch.float64)
+    else:
+        seen = _as_tensor("observations", observations)
+    problem = Problem(
         transitions=kernel,
         initial=_as_law("initial", initial),
         features=table,
+        observations=seen,
         true_reward=_as_tensor("true_reward", true_reward),
         horizon=horizon,
         discount=float(discount),
         kl_weight=float(kl_weight),
         objective=objective,
-        reference_policy=_reference(reference_policy, horizon, states, actions),
+        reference_policy=_reference(
+            reference_policy, 1 if horizon is None else horizon, states, actions
+        ),
+        segment_length=segment_length,
         name=name,
     )
+    reward = misspecified(
+        problem.true_reward,
+        features=problem.features,
+        observations=problem.observations,
+        size=misspecification,
+        misspecified_for=misspecified_for,
+        seed=misspecification_seed,
+    )
+    return problem if reward is problem.true_reward else replace(problem, true_reward=reward)
 
 
-def _reference(given: ArrayLike | Tensor | None, horizon: int, states: int, actions: int) -> Tensor:
+def _reference(given: ArrayLike | Tensor | None, steps: int, states: int, actions: int) -> Tensor:
     if given is None:
-        return torch.full((horizon, states, actions), 1 / actions, dtype=torch.float64)
+        return torch.full((steps, states, actions), 1 / actions, dtype=torch.float64)
     policy = _as_law("reference_policy", given)
     if tuple(policy.shape) == (states, actions):
-        return policy.expand(horizon, states, actions).clone()
+        return policy.expand(steps, states, actions).clone()
     return policy
 
 

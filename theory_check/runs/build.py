@@ -62,6 +62,12 @@ def function_parameters(function: Callable[..., object]) -> dict[str, Parameter]
     }
 
 
+def takes_any_key(function: Callable[..., object]) -> bool:
+    """Return whether a function has a ``**kwargs`` parameter."""
+    kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    return inspect.Parameter.VAR_KEYWORD in kinds
+
+
 def _hint(function: Callable[..., object], name: str) -> Any:
     """Return the type of one parameter; ``object`` where it cannot be evaluated at run time."""
     function = inspect.unwrap(function)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,7 @@ WITHOUT_NUMBERS = (
     "runs/execute.py",
     "runs/identity.py",
     "runs/locations.py",
+    "runs/problem_table.py",
     "runs/progress.py",
     "runs/registry.py",
     "runs/spec.py",
@@ -75,7 +77,15 @@ def specification(cell: Cell) -> dict[str, Json]:
         "family": cell.family,
         "parameters": plain(cell.parameters),
         "seeds": cell.seeds,
+        **_library_of(cell),
     }
+
+
+def _library_of(cell: Cell) -> dict[str, Json]:
+    """Return the version of the library that a family reads its problems from, where it does."""
+    function = getattr(cell.build_problem, "family", cell.build_problem)
+    library = getattr(sys.modules.get(function.__module__), "LIBRARY", None)
+    return {} if library is None else {"library": f"{library} {version_of(library)}"}
 
 
 def numerical_sources(package: Path = PACKAGE) -> list[Path]:

@@ -18,9 +18,10 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.runs import registry as registry_module
-from theory_check.runs.build import bind, build, field_parameters, function_parameters, located
+from theory_check.runs.build import build, field_parameters
 from theory_check.runs.identity import cell_key
 from theory_check.runs.measurements.base import Measurement
+from theory_check.runs.problem_table import bound_problem
 from theory_check.runs.registry import Registry
 
 Axes = tuple[tuple[str, Any], ...]
@@ -39,8 +40,9 @@ class Cell:
     measurement
         The measurement, with its settings.
     family, parameters, build_problem
-        The problem: name of its family, keyword arguments with the defaults filled in, and the
-        function that takes them.
+        The problem: name of its family, keyword arguments with the defaults filled in, among them
+        the reward and policy class where they are not the family's own, and the function that takes
+        them.
     seeds
         Number of replicates; the seeds are ``0 .. seeds - 1``.
     """
@@ -186,61 +188,6 @@ def _validated(name: str, content: Table, registry: Registry) -> Experiment:
             )
         ),
     )
-
-
-def bound_problem(
-    table: Mapping[str, object], where: str, registry: Registry
-) -> tuple[str, dict[str, Any], Callable[..., Any]]:
-    """Return family, parameters and function of a problem, having built it once.
-
-    Parameters
-    ----------
-    table
-        ``family``, and keyword arguments of its function.
-    where
-        Dotted key of the table, for errors.
-    registry
-        The families that are known.
-
-    Raises
-    ------
-    InvalidArgumentError
-        For anything that cannot be built, and for more trajectories than can be enumerated.
-    """
-    family = table.get("family")
-    with located(where):
-        if not isinstance(family, str):
-            raise InvalidArgumentError(
-                "family",
-                "nothing" if family is None else repr(family),
-                f"name one; {nearest('', registry.families)}",
-            )
-        require_choice("family", family, registry.families)
-    function = registry.families[family]
-    given = {key: value for key, value in table.items() if key != "family"}
-    parameters = bind(given, function_parameters(function), where, registry.solvers)
-    with located(where):
-        problem = function(**parameters)
-    _check_size(problem, where)
-    return family, parameters, function
-
-
-def _check_size(problem: object, where: str) -> None:
-    """Refuse a problem that the exact oracle of every measurement would refuse in its cell."""
-    # Here, so that reading this module does not load the oracles.
-    from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET, count_trajectories
-    from theory_check.problems import Problem
-
-    if not isinstance(problem, Problem):
-        return
-    number = count_trajectories(problem)
-    if number > DEFAULT_ENUMERATION_BUDGET:
-        raise InvalidArgumentError(
-            where,
-            f"a problem of {number} trajectories",
-            f"use a shorter horizon or fewer states, actions or successors: at most "
-            f"{DEFAULT_ENUMERATION_BUDGET} trajectories can be enumerated",
-        )
 
 
 _Version = tuple[Axes, Measurement]

@@ -21,7 +21,6 @@ from theory_check.errors import (
 from theory_check.oracles.counts import SampleCounts
 from theory_check.oracles.devices import require_device
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.starts import initial_upper
 from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.recorder import Recorder, recording_grid
@@ -94,15 +93,17 @@ def run(
     Parameters
     ----------
     problem
-        An episodic problem.
+        An episodic or discounted problem.
     solver
         A configured solver.
     iterations
         Outer iterations T.
     seeds
-        One replicate per seed. A replicate's numbers do not depend on which others run beside it.
+        One replicate per seed. A replicate's samples do not depend on which others run beside it, and
+        its numbers only to rounding.
     initial_scale
-        Standard deviation of the initial reward parameters, drawn from each seed's own stream.
+        Standard deviation of the noise, drawn from each seed's own stream, from which the reward
+        class makes its initial parameters: of the parameters themselves where rewards are linear.
     sample_budget
         Largest number of samples (trajectories plus labels) a replicate may draw; the run ends with
         status ``"budget exhausted"`` when the next gradient would exceed it.
@@ -141,8 +142,8 @@ def run(
     recorder = Recorder(
         instruments.truth, instruments.information, solver, replicate_seeds, grid, ergodic=ergodic
     )
-    upper = initial_upper(replicate_seeds, instruments.upper_parameters, initial_scale)
-    state = solver.init(upper.to(device), instruments.initial_lower(len(replicate_seeds)))
+    upper = instruments.initial_upper(replicate_seeds, initial_scale)
+    state = solver.init(upper, instruments.initial_lower(replicate_seeds))
     final = iterate(solver, oracle, state, iterations, recorder, lambda: oracle.counts, progress)
     return Trace(table=recorder.table(), final_upper=final.next_upper)
 

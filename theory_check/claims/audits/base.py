@@ -137,4 +137,4 @@ class Audit:
     source: str
     symbol: str
     rule: Rule
-    experiments: tuple[str, ...] = ("audits", "control-audits")
+    experiments: tuple[str, ...] = ("audits", "audits-discounted", "control-audits")

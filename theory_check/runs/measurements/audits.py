@@ -11,7 +11,6 @@ import pandas as pd
 from theory_check.bilevel import Solver
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.starts import initial_upper
 from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.audits import AuditRecorder, ObservedOracle
@@ -73,8 +72,8 @@ class Audits(Measurement):
             recording_grid(self.iterations, self.points_per_decade),
             self.inner_points_per_decade,
         )
-        upper = initial_upper(seeds, instruments.upper_parameters, self.initial_scale)
-        state = self.solver.init(upper, instruments.initial_lower(len(seeds)))
+        upper = instruments.initial_upper(seeds, self.initial_scale)
+        state = self.solver.init(upper, instruments.initial_lower(seeds))
         iterate(
             self.solver,
             oracle,

@@ -9,18 +9,21 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from theory_check.bilevel import Coupling
 from theory_check.errors import (
-    CertificationError,
     InvalidArgumentError,
     require_positive,
     require_positive_integer,
 )
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.lower_solutions import lower_solutions, status_of
+from theory_check.oracles.parametrised import PenalisedPoint
 from theory_check.oracles.sampled import SampledOracle
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
@@ -30,10 +33,11 @@ from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 class GradientNoise(Measurement):
     """``E‖estimate - E estimate‖²`` against sigma at fixed n, and against n at fixed sigma.
 
-    The inner variables sit at their exact solutions, so that all error is sampling error; as many
-    pairs as trajectories are drawn (B = n). Each seed has its own ``phi`` and its own streams, and
-    averages ``draws`` estimates. Rows have columns ``seed, sweep`` (``"sigma"`` or
-    ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm).
+    The inner variables sit at their exact solutions within the problem's policy class, so that all
+    error is sampling error; as many pairs as trajectories are drawn (B = n). Each seed has its own
+    ``phi`` and its own streams, and averages ``draws`` estimates. Rows have columns ``seed, sweep``
+    (``"sigma"`` or ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm),
+    ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
 
     Parameters
     ----------
@@ -78,14 +82,16 @@ class GradientNoise(Measurement):
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, sweep and setting."""
         exact = ExactOracle(problem)
-        oracle = SampledOracle(problem, seeds, space=exact.space)
-        information = ExactInformation(problem, space=exact.space)
-        phi = initial_upper(seeds, exact.reward_model.parameters, self.point_scale)
+        oracle = SampledOracle(problem, seeds, comparisons=exact.comparisons)
+        information = ExactInformation(problem, comparisons=exact.comparisons)
+        phi = initial_reward(seeds, exact.reward_model, self.point_scale)
+        solutions = lower_solutions(exact, seeds, phi)
+        solved = {sigma: solutions.penalised(sigma) for sigma in {*self.sigmas, self.fixed_sigma}}
         settings = [("sigma", sigma, self.fixed_trajectories) for sigma in self.sigmas]
         settings += [("trajectories", self.fixed_sigma, number) for number in self.trajectories]
         frames = []
         for done, (sweep, sigma, number) in enumerate(settings, start=1):
-            errors = self._errors(exact, oracle, information, phi, sigma, number)
+            state = _state(phi, solutions.lower, solved[sigma])
             frames.append(
                 pd.DataFrame(
                     {
@@ -93,19 +99,23 @@ class GradientNoise(Measurement):
                         "sweep": sweep,
                         "sigma": sigma,
                         "trajectories": number,
-                        "sampling_error": errors,
+                        "sampling_error": self._errors(oracle, information, state, sigma, number),
+                        "status": status_of(solved[sigma]),
                     }
                 )
             )
             progress(done, len(settings))
         return pd.concat(frames, ignore_index=True)
 
+    def relative_cost(self) -> float:
+        """Return the number of estimates, each about as dear as an inner step of a run."""
+        return float(self.draws * (len(self.sigmas) + len(self.trajectories)))
+
     def _errors(
         self,
-        exact: ExactOracle,
         oracle: SampledOracle,
         information: ExactInformation,
-        phi: torch.Tensor,
+        state: PenaltyState,
         sigma: float,
         number: int,
     ) -> np.ndarray:
@@ -119,23 +129,24 @@ class GradientNoise(Measurement):
             pairs=number,
             coupling=self.coupling,
         )
-        solution = exact.solve_penalised(exact.reward_model.table(phi), sigma)
-        if not bool(solution.certified.all()):
-            raise CertificationError(
-                f"sigma = {sigma:g}: a penalised lower level could not be certified; "
-                "use smaller sigmas or a smaller point_scale"
-            )
-        optimal = exact.optimal_policy(phi)
-        state = PenaltyState(
-            upper=phi,
-            next_upper=phi,
-            lower=optimal.flatten(1),
-            lower_penalised=solution.log_policy.flatten(1),
-            estimate=torch.zeros_like(phi),
-        )
         expected = solver.hypergradient_estimate(information, state)
-        total = phi.new_zeros(phi.shape[0])
+        total = torch.zeros_like(expected[:, 0])
         for _ in range(self.draws):
             estimate = solver.hypergradient_estimate(oracle, state)
             total += (estimate - expected).square().sum(-1)
         return (total / self.draws).numpy()
+
+
+def _state(
+    phi: Float[Tensor, "replicate upper"],
+    lower: Float[Tensor, "replicate lower"],
+    penalised: PenalisedPoint,
+) -> PenaltyState:
+    """Return the state of the solver with both inner loops finished."""
+    return PenaltyState(
+        upper=phi,
+        next_upper=phi,
+        lower=lower,
+        lower_penalised=penalised.lower,
+        estimate=torch.zeros_like(phi),
+    )

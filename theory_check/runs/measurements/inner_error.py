@@ -21,7 +21,7 @@ from theory_check.errors import (
 from theory_check.oracles.counts import stream_entropy
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes
@@ -85,9 +85,9 @@ class InnerError(Measurement):
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, start, sweep and setting."""
         exact = ExactOracle(problem)
-        information = ExactInformation(problem, space=exact.space)
-        phi = initial_upper(seeds, exact.reward_model.parameters, self.point_scale)
-        lower = information.policy_model.initial(exact.dynamics.log_reference, len(seeds))
+        information = ExactInformation(problem, comparisons=exact.comparisons)
+        phi = initial_reward(seeds, exact.reward_model, self.point_scale)
+        lower = initial_policy(seeds, information.policy_model)
         penalised = {"common": lower, "separate": lower + _displacements(seeds, lower.shape[1])}
         steps = recording_grid(self.inner_steps, self.points_per_decade)
         settings = [("steps", self.fixed_sigma, steps)]

@@ -9,9 +9,8 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.errors import require_positive, require_positive_integer
-from theory_check.oracles import soft_control
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes
@@ -55,17 +54,17 @@ class InnerLinear(Measurement):
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and recorded step."""
         information = ExactInformation(problem)
-        dynamics = information.dynamics
-        upper = initial_upper(seeds, information.reward_model.parameters, self.point_scale)
+        control = information.control
+        upper = initial_reward(seeds, information.reward_model, self.point_scale)
         reward = information.reward_model.table(upper)
-        optimal = soft_control.optimal_log_policy(dynamics, reward)
-        lower = information.policy_model.initial(dynamics.log_reference, len(seeds))
+        optimal = control.optimal_log_policy(reward)
+        lower = initial_policy(seeds, information.policy_model)
         recorded = recording_grid(self.inner_steps, self.points_per_decade) | {0}
         frames = []
         for step in range(self.inner_steps + 1):
             if step in recorded:
                 log_policy = information.policy_model.table(lower)
-                gap = soft_control.lower_gap(dynamics, log_policy, optimal)
+                gap = control.lower_gap(log_policy, optimal)
                 frames.append(
                     pd.DataFrame(
                         {

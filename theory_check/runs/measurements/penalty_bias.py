@@ -9,9 +9,9 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.errors import InvalidArgumentError, require_positive
-from theory_check.oracles import soft_control
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.lower_solutions import lower_solutions, status_of
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
 
@@ -20,9 +20,11 @@ from theory_check.runs.measurements.base import Measurement, Progress
 class PenaltyBias(Measurement):
     """``‖∇Phi_sigma - ∇Phi‖`` and ``|Phi_sigma - Phi|`` at random reward parameters.
 
-    Nothing is sampled but the points: one standard normal ``phi`` (times ``point_scale``) a seed.
-    Rows have columns ``seed, sigma, gradient_bias`` (norm), ``value_bias`` (nats), ``status``
-    (``"not certified"`` where the inner problem was not solved to gradient norm 1e-11).
+    Both are those of the problem's own policy class (``docs/theory.md`` section 3.5): a class that does
+    not contain the tabular optimum has another ``Phi``. Nothing is sampled but the points: initial
+    parameters of the reward class from normal noise of standard deviation ``point_scale``, one a
+    seed. Rows have columns ``seed, sigma, gradient_bias`` (norm), ``value_bias`` (nats), ``status``
+    (``"not certified"`` where a lower level was not solved to its tolerance).
 
     Parameters
     ----------
@@ -48,26 +50,21 @@ class PenaltyBias(Measurement):
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""
         exact = ExactOracle(problem)
-        phi = initial_upper(seeds, exact.reward_model.parameters, self.point_scale)
-        reward = exact.reward_model.table(phi)
-        gradient = exact.hypergradient(phi)
-        value = exact.hyperobjective(phi)
-        optimal = soft_control.optimal_log_policy(exact.dynamics, reward)
+        phi = initial_reward(seeds, exact.reward_model, self.point_scale)
+        solutions = lower_solutions(exact, seeds, phi)
+        gradient = solutions.hypergradient()
+        value = solutions.hyperobjective()
         frames = []
         for done, sigma in enumerate(self.sigmas, start=1):
-            solution = exact.solve_penalised(reward, sigma)
-            surrogate = exact.penalty_gradient_at(phi, solution.log_policy, sigma)
-            gap = soft_control.lower_gap(exact.dynamics, solution.log_policy, optimal)
-            penalised = exact.evaluate_upper(reward, solution.log_policy).value + gap / sigma
-            certified = solution.certified.numpy()
+            penalised = solutions.penalised(sigma)
             frames.append(
                 pd.DataFrame(
                     {
                         "seed": list(seeds),
                         "sigma": sigma,
-                        "gradient_bias": (surrogate - gradient).norm(dim=-1).numpy(),
-                        "value_bias": (penalised - value).abs().numpy(),
-                        "status": ["ok" if yes else "not certified" for yes in certified],
+                        "gradient_bias": (penalised.gradient - gradient).norm(dim=-1).numpy(),
+                        "value_bias": (penalised.value - value).abs().numpy(),
+                        "status": status_of(penalised),
                     }
                 )
             )

@@ -65,3 +65,7 @@ class SolverRun(Measurement):
     def step_sizes(self) -> StepSizes:
         """Return the steps of the solver."""
         return steps_of(self.solver)
+
+    def relative_cost(self) -> float:
+        """Return the number of inner steps: the time does not depend on the batch sizes."""
+        return float(self.iterations * (getattr(self.solver, "inner_steps", 0) + 1))

@@ -1,0 +1,66 @@
+"""Final optimality gaps of neural runs, and the share that reaches the global value, against width."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, reached
+from theory_check.analysis.inequality_verdict import clopper_pearson
+from theory_check.plotting import STYLE, column_figure, problem_styles
+
+CLAIMS = ("global-optimality",)
+
+SMALLEST = 1e-8
+"""Gaps below this are drawn there: the tolerance of the searches for the optimum."""
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    table = tables["global-optimality"]
+    problems = list(table["problem"].unique())
+    styles = problem_styles(problems)
+    figure, panels = column_figure(rows=len(problems), row_height=1.75)
+    jitter = np.random.default_rng(0)
+    with plt.rc_context(STYLE):
+        for axes, problem in zip(panels, problems, strict=True):
+            rows = table[table["problem"] == problem]
+            widths = sorted(rows["width"].unique())
+            for place, width in enumerate(widths):
+                runs = rows[rows["width"] == width]
+                gaps = np.maximum(runs["optimality_gap"].to_numpy(), SMALLEST)
+                spread = place - 0.15 + 0.12 * jitter.uniform(-1, 1, len(gaps))
+                axes.plot(
+                    spread,
+                    gaps,
+                    linestyle="none",
+                    marker=".",
+                    alpha=0.5,
+                    color=styles[problem].colour,
+                )
+            axes.axhline(ABSOLUTE, color="0.35", linestyle=":", linewidth=1.2)
+            attained = not (rows["status"] == "optimum not certified").any()
+            note = "" if attained else "; no certified optimum"
+            axes.set(yscale="log", ylabel=r"$\Phi(\phi_T)-\Phi^*$", title=f"{problem}{note}")
+            axes.set_xticks(range(len(widths)), [str(width) for width in widths])
+            share = axes.twinx()
+            for place, width in enumerate(widths):
+                arrived = reached(rows[rows["width"] == width])
+                centre = float(arrived.mean())
+                low, high = clopper_pearson(int(arrived.sum()), len(arrived))
+                share.errorbar(
+                    place + 0.2,
+                    centre,
+                    yerr=[[max(centre - low, 0.0)], [max(high - centre, 0.0)]],
+                    color="0.2",
+                    marker="D",
+                    capsize=1.5,
+                    linestyle="none",
+                )
+            share.set(ylim=(-0.05, 1.05), ylabel="share within tolerance")
+            share.spines["right"].set_visible(True)
+            share.grid(visible=False)
+        panels[-1].set_xlabel("width; points: runs, diamonds: share with 95 % interval")
+    return figure

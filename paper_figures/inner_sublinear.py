@@ -1,0 +1,53 @@
+"""Gap of the return along unregularised policy gradient, and its ratio to the leading term."""
+
+from collections.abc import Mapping
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    draw_power_rate,
+    legend_below,
+    problem_styles,
+)
+
+CLAIMS = ("inner-sublinear",)
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    verdict = verdicts["inner-sublinear"]
+    (rate,) = verdict.claim.rates
+    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.5)
+    draw_power_rate(gaps, verdict, rate)
+    legend_below(gaps, "fitted exponent, 95 % interval")
+    with plt.rc_context(STYLE):
+        _draw_ratios(ratios, tables["inner-sublinear"])
+        legend_below(ratios, "mean and range over replicates", columns=2)
+    return figure
+
+
+def _draw_ratios(axes: Axes, table: DataFrame) -> None:
+    styles = problem_styles([str(problem) for problem in table["problem"].unique()])
+    for problem, rows in table.groupby("problem", sort=False):
+        style = styles[str(problem)]
+        ratio = rows.groupby("inner_iteration")["leading_ratio"].agg(["mean", "min", "max"])
+        steps = ratio.index.to_numpy()
+        axes.fill_between(
+            steps, ratio["min"], ratio["max"], color=style.colour, alpha=0.2, linewidth=0
+        )
+        axes.loglog(
+            steps,
+            ratio["mean"],
+            color=style.colour,
+            marker=style.marker,
+            markevery=4,
+            label=str(problem),
+        )
+    axes.axhline(1.0, color="0.35", linestyle=":", linewidth=1.3)
+    axes.set_ylim(0.1, 5)
+    axes.set(xlabel="$K$", ylabel=r"gap $/\; \frac{N (A-1)}{A\, \alpha\, K}$")

@@ -1,0 +1,57 @@
+"""Floors of the neural policy and reward classes against width."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.analysis.bands import average_band
+from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+
+CLAIMS = ("neural-bias",)
+
+LABELS = {
+    "policy": r"policy: $J^*-J$",
+    "reward": "reward: excess risk, nats",
+}
+VANISHED = 1e-6
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    table = tables["neural-bias"]
+    table = table.assign(series=table["problem"] + ", " + table["activation"])
+    styles = problem_styles(list(table["series"].unique()))
+    figure, panels = column_figure(rows=2, row_height=2.1)
+    with plt.rc_context(STYLE):
+        for axes, (parametric_class, label) in zip(panels, LABELS.items(), strict=True):
+            rows = table[table["parametric_class"] == parametric_class]
+            for series, of_series in rows.groupby("series", sort=False):
+                floors = of_series.pivot(index="seed", columns="width", values="floor")
+                band = average_band(np.maximum(floors.to_numpy(), 1e-16))
+                axes.errorbar(
+                    floors.columns.to_numpy(dtype=float),
+                    band.centre,
+                    yerr=[band.centre - band.low, band.high - band.centre],
+                    color=styles[str(series)].colour,
+                    marker=styles[str(series)].marker,
+                    elinewidth=0.8,
+                    capsize=1.2,
+                    label=str(series),
+                )
+            axes.axhline(VANISHED, color="0.35", linestyle=":", linewidth=1.2)
+            axes.annotate(
+                "counts as none",
+                (1.0, VANISHED),
+                xytext=(0, 2),
+                textcoords="offset points",
+                fontsize=6.5,
+                color="0.25",
+            )
+            axes.set(xscale="log", yscale="log", ylabel=label, xlabel="width")
+            axes.set_xticks(sorted(rows["width"].unique()), sorted(rows["width"].unique()))
+            axes.minorticks_off()
+        legend_below(panels[-1], "mean over seeds of the best fit, 95 % interval")
+    return figure

@@ -1,0 +1,45 @@
+"""Gradient of the lower level over its lower bound, against the gap."""
+
+from collections.abc import Mapping
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+
+CLAIMS = ("non-uniform-pl",)
+LARGEST = 1e6
+"""Ratios above are drawn at the upper edge: the bound says nothing there."""
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    verdict = verdicts["non-uniform-pl"]
+    table = tables["non-uniform-pl"]
+    styles = problem_styles([str(problem) for problem in table["problem"].unique()])
+    figure, panels = column_figure(rows=2, row_height=3.2)
+    with plt.rc_context(STYLE):
+        for axes, rate in zip(panels, verdict.claim.rates, strict=True):
+            for problem, rows in table.groupby("problem", sort=False):
+                style = styles[str(problem)]
+                shown = rows.loc[rows["resolved"]]
+                left_out = len(rows) - len(shown)
+                ratio = shown[rate.y]
+                axes.loglog(
+                    shown["lower_gap"],
+                    ratio.clip(upper=LARGEST),
+                    linestyle="none",
+                    color=style.colour,
+                    marker=style.marker,
+                    markersize=1.6,
+                    markeredgewidth=0,
+                    alpha=0.6,
+                    rasterized=True,
+                    label=f"{problem}: {ratio.min():.3g}, {ratio.median():.2g} ({left_out})",
+                )
+            axes.axhline(1.0, color="0.2", linestyle=":", linewidth=1.4)
+            axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol, ylim=(0.4, 2 * LARGEST))
+            title = f"{rate.name}: smallest, median ratio (unresolved rows)"
+            legend_below(axes, title, gap=0.3)
+    return figure

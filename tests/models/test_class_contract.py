@@ -1,0 +1,285 @@
+"""What every reward and policy class keeps; a class is enrolled by its file in ``models/``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from helpers.model_cases import (
+    CLASSES,
+    INPUTS,
+    POLICIES,
+    SETTINGS,
+    Model,
+    Settings,
+    inputs,
+    normal,
+    parameters_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import theory_check.models
+from theory_check.errors import InvalidArgumentError
+from theory_check.models import (
+    Linear,
+    LinearReward,
+    ModelInputs,
+    PolicyModel,
+    RewardClass,
+    RewardModel,
+)
+
+EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+EVERY_SETTING = pytest.mark.parametrize("chosen", SETTINGS, ids=str)
+EVERY_POLICY = pytest.mark.parametrize("chosen", POLICIES, ids=str)
+EVERY_INPUT = pytest.mark.parametrize("seen", INPUTS.values(), ids=INPUTS.keys())
+
+
+def check_pullback(model: Model, parameters: torch.Tensor) -> None:
+    """Compare with automatic differentiation and with finite differences of the model's own table.
+
+    Central differences along one direction per replicate: with a step of 1e-5 the truncation is of
+    order 1e-10 of third derivatives and the rounding of order 1e-11.
+    """
+    leaf = parameters.clone().requires_grad_()
+    table = model.table(leaf)
+    cotangent = normal("cotangent", *table.shape)
+    (expected,) = torch.autograd.grad((table * cotangent).sum(), leaf)
+    found = model.pullback(parameters, cotangent)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+    step = 1e-5 * normal("direction", *parameters.shape)
+    difference = model.table(parameters + step) - model.table(parameters - step)
+    along = (difference * cotangent).flatten(1).sum(-1) / 2
+    scale = found.norm(dim=-1) * step.norm(dim=-1)
+    error = (along - (found * step).sum(-1)).abs()
+    assert bool((error <= 1e-6 * scale).all()), error / scale
+
+
+@EVERY_SETTING
+@EVERY_INPUT
+def test_pullback(chosen: Settings, seen: ModelInputs) -> None:
+    model = chosen.bind(seen)
+    check_pullback(model, parameters_of(model, 3))
+
+
+def test_a_wrong_pullback_is_noticed() -> None:
+    class Wrong(LinearReward):
+        def pullback(self, phi: torch.Tensor, cotangent: torch.Tensor) -> torch.Tensor:
+            return super().pullback(phi, cotangent) * (1 + 1e-5)
+
+    model = Wrong(inputs().features)
+    with pytest.raises(AssertionError):
+        check_pullback(model, parameters_of(model, 3))
+
+
+@EVERY_SETTING
+@EVERY_INPUT
+def test_tables_have_their_shape_and_only_finite_numbers(
+    chosen: Settings, seen: ModelInputs
+) -> None:
+    model = chosen.bind(seen)
+    steps, states, actions = seen.log_reference.shape
+    tables = (states, actions) if isinstance(chosen, RewardClass) else (steps, states, actions)
+    assert isinstance(model, RewardModel | PolicyModel)
+    found = model.table(parameters_of(model, 2))
+    assert found.shape == (2, *tables)
+    assert found.dtype == torch.float64
+    assert bool(torch.isfinite(found).all())
+
+
+@EVERY_SETTING
+def test_every_parameter_counts(chosen: Settings) -> None:
+    """The number of parameters is that of the parameters on which the table depends.
+
+    A parameter without influence has derivative 0 everywhere; units of a relu network can be off at
+    one draw, not at each of 40 (probability below 2**-40 per unit).
+    """
+    model = chosen.bind(inputs(steps=2))
+    parameters = parameters_of(model, 40)
+    cotangent = normal("cotangent", *model.table(parameters).shape)
+    gradient = model.pullback(parameters, cotangent)
+    assert gradient.shape == (40, model.parameters)
+    assert bool((gradient != 0).any(0).all())
+
+
+@EVERY_SETTING
+@EVERY_INPUT
+def test_pullback_is_linear_in_the_cotangent(chosen: Settings, seen: ModelInputs) -> None:
+    model = chosen.bind(seen)
+    parameters = parameters_of(model, 2)
+    shape = model.table(parameters).shape
+    first, second = normal("first", *shape), normal("second", *shape)
+    found = model.pullback(parameters, 2.0 * first - 3.0 * second)
+    expected = 2.0 * model.pullback(parameters, first) - 3.0 * model.pullback(parameters, second)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+@EVERY_SETTING
+@EVERY_INPUT
+def test_a_replicate_alone_is_the_same_in_a_batch(chosen: Settings, seen: ModelInputs) -> None:
+    model = chosen.bind(seen)
+    parameters = parameters_of(model, 32)
+    cotangent = normal("cotangent", *model.table(parameters).shape)
+    table, gradient = model.table(parameters), model.pullback(parameters, cotangent)
+    for one in (slice(0, 1), slice(31, 32)):
+        exact = {"rtol": 1e-12, "atol": 1e-14}
+        torch.testing.assert_close(model.table(parameters[one]), table[one], **exact)
+        alone = model.pullback(parameters[one].clone(), cotangent[one])
+        torch.testing.assert_close(alone, gradient[one], **exact)
+
+
+@EVERY_SETTING
+def test_replicates_do_not_influence_one_another(chosen: Settings) -> None:
+    model = chosen.bind(inputs())
+    parameters = parameters_of(model, 3)
+    before = model.table(parameters)
+    changed = parameters.clone()
+    changed[1] += 1.0
+    after = model.table(changed)
+    assert torch.equal(after[[0, 2]], before[[0, 2]])
+    # A single constant, such as the bias of a policy with one action, would change nothing.
+    assert not torch.equal(after[1], before[1])
+
+
+@EVERY_SETTING
+def test_numbers_follow_parameters_that_are_written_to(chosen: Settings) -> None:
+    """Nothing remembered from an earlier call is used for other parameters."""
+    model = chosen.bind(inputs(steps=2))
+    fresh = chosen.bind(inputs(steps=2))
+    parameters = parameters_of(model, 2)
+    table = model.table(parameters)
+    cotangent = normal("cotangent", *table.shape)
+    kept = table.clone()
+    table.zero_()  # by a careless caller
+    assert torch.equal(model.table(parameters), kept)
+    model.pullback(parameters, cotangent)
+    parameters.mul_(1.5)
+    assert torch.equal(model.table(parameters), fresh.table(parameters.clone()))
+    parameters[0] -= 0.25
+    expected = fresh.pullback(parameters.clone(), cotangent)
+    assert torch.equal(model.pullback(parameters, cotangent), expected)
+    parameters.requires_grad_()
+    assert model.table(parameters).requires_grad
+    with torch.inference_mode():
+        assert torch.equal(model.table(parameters.detach().clone()), model.table(parameters))
+
+
+@EVERY_POLICY
+@EVERY_INPUT
+def test_policies_are_normalised(chosen: Settings, seen: ModelInputs) -> None:
+    model = chosen.bind(seen)
+    total = model.table(parameters_of(model, 3)).exp().sum(-1)
+    torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-14)
+
+
+@EVERY_CLASS
+@EVERY_INPUT
+def test_runs_start_at_the_reference_policy(cls: type[Settings], seen: ModelInputs) -> None:
+    model = cls().bind(seen)
+    if isinstance(model, PolicyModel) and not issubclass(cls, RewardClass):
+        start = model.table(model.initial(normal("noise", 2, model.parameters)))
+        torch.testing.assert_close(
+            start, seen.log_reference.expand_as(start), rtol=1e-14, atol=1e-15
+        )
+
+
+@EVERY_SETTING
+def test_the_start_is_a_function_of_the_noise(chosen: Settings) -> None:
+    model = chosen.bind(inputs(steps=2))
+    noise = normal("noise", 3, model.parameters)
+    kept = noise.clone()
+    start = model.initial(noise)
+    assert start.shape == (3, model.parameters)
+    assert start.dtype == torch.float64
+    assert torch.equal(start, model.initial(noise.clone()))
+    assert torch.equal(noise, kept)
+    torch.testing.assert_close(model.initial(noise[1:2]), start[1:2], rtol=1e-15, atol=0)
+    if isinstance(chosen, RewardClass):
+        assert not torch.equal(start[0], start[1])
+    start[0] += 1.0  # replicates own their parameters
+    assert torch.equal(start[1:], model.initial(kept)[1:])
+
+
+@EVERY_CLASS
+def test_a_class_is_a_value(cls: type[Settings]) -> None:
+    """Frozen, comparable, with defaults for every setting, and public under its own name."""
+    assert cls() == cls()
+    assert hash(cls()) == hash(cls())
+    assert getattr(theory_check.models, cls.__name__) is cls
+    assert isinstance(cls.name, str)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(cls(), field.name, field.default)
+
+
+def bad_settings() -> list[Any]:
+    found = []
+    for cls in CLASSES:
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            wrong: list[Any] = [None, float("nan"), "tanhh", True]
+            if isinstance(field.default, int):
+                wrong += [0, -1, 1.5]
+            if isinstance(field.default, float):
+                wrong += [-1.0, float("inf")]
+            found += [pytest.param(cls, field.name, value) for value in wrong]
+    return found
+
+
+@pytest.mark.parametrize(("cls", "setting", "value"), bad_settings())
+def test_bad_settings_are_refused(cls: type[Settings], setting: str, value: object) -> None:
+    """By the class itself, also where no type checker stands before it as in these tests."""
+    chosen = cls()
+    object.__setattr__(chosen, setting, value)
+    with pytest.raises(InvalidArgumentError) as caught:
+        chosen.__post_init__()
+    assert caught.value.argument == setting
+    assert repr(value) in str(caught.value)
+
+
+@EVERY_CLASS
+def test_equal_observations_are_treated_alike(cls: type[Settings]) -> None:
+    """But by classes that are told the state itself: linear in given features, or tabular."""
+    seen = inputs(steps=2, states=4)
+    observations, reference = seen.observations.clone(), seen.log_reference.clone()
+    observations[3], reference[:, 3] = observations[1], reference[:, 1]
+    twins = dataclasses.replace(seen, observations=observations, log_reference=reference)
+    model = cls().bind(twins)
+    table = model.table(parameters_of(model, 2))
+    alike = torch.equal(table[..., 3, :], table[..., 1, :])
+    assert alike == (cls.name not in (Linear.name, "tabular"))
+    assert not torch.equal(table[..., 2, :], table[..., 1, :])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    chosen=st.sampled_from(SETTINGS),
+    steps=st.integers(1, 3),
+    states=st.integers(1, 6),
+    actions=st.integers(1, 4),
+    observation=st.one_of(st.none(), st.integers(1, 4)),
+    replicates=st.integers(1, 5),
+)
+def test_any_size(
+    chosen: Settings,
+    steps: int,
+    states: int,
+    actions: int,
+    observation: int | None,
+    replicates: int,
+) -> None:
+    """Pullback and independence of replicates, at sizes nobody chose."""
+    model = chosen.bind(inputs(steps, states, actions, observation))
+    parameters = parameters_of(model, replicates)
+    leaf = parameters.clone().requires_grad_()
+    table = model.table(leaf)
+    cotangent = normal("cotangent", *table.shape)
+    (expected,) = torch.autograd.grad((table * cotangent).sum(), leaf)
+    found = model.pullback(parameters, cotangent)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+    last = slice(replicates - 1, replicates)
+    torch.testing.assert_close(
+        model.table(parameters[last]), table[last].detach(), rtol=1e-12, atol=1e-14
+    )

@@ -1,0 +1,163 @@
+"""Reward and policy classes in the tables of problems, and keys that a family passes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_toys import line
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
+from theory_check.problems import families
+from theory_check.runs import Cell, load_experiment
+from theory_check.runs.build import function_parameters
+from theory_check.runs.identity import plain
+from theory_check.runs.problem_table import CLASS_KEYS, bound_problem
+from theory_check.runs.registry import Registry, discover
+
+FILE = """\
+measurement = "penalty-bias"
+description = "Neural classes."
+seeds = 1
+[settings]
+sigmas = [0.1, 0.05, 0.02, 0.01]
+[problems.bandit]
+family = "bandit"
+contexts = 2
+actions = 2
+features = 2
+{classes}
+"""
+
+Read = Callable[..., Cell]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def cell(classes: str = "") -> Cell:
+        path = tmp_path / "neural.toml"
+        path.write_text(FILE.format(classes=classes))
+        return load_experiment(path).cells()[0]
+
+    return cell
+
+
+def test_classes_are_part_of_the_problem(read: Read) -> None:
+    cell = read('reward = { name = "mlp", width = 8 }\npolicy = { name = "log-linear" }')
+    problem = cell.build_problem(**cell.parameters)
+    assert problem.reward_class == MLPReward(width=8)
+    assert problem.policy_class == LogLinear()
+    assert problem.states == 2
+
+
+def test_one_class_leaves_the_other(read: Read) -> None:
+    cell = read('policy = { name = "mlp", activation = "gelu", output_scale = 1 }')
+    problem = cell.build_problem(**cell.parameters)
+    assert problem.reward_class == Linear()
+    assert problem.policy_class == MLPPolicy(activation="gelu", output_scale=1.0)
+    assert "reward" not in cell.parameters
+
+
+def test_a_cell_with_classes_goes_to_another_process(read: Read) -> None:
+    cell = pickle.loads(pickle.dumps(read('reward = { name = "mlp" }')))
+    assert cell.build_problem(**cell.parameters).reward_class == MLPReward()
+
+
+def test_the_identity_has_every_setting(read: Read) -> None:
+    cell = read('reward = { name = "mlp", width = 8 }')
+    settings = {"name": "mlp", **dataclasses.asdict(MLPReward(width=8))}
+    assert plain(cell.parameters["reward"]) == settings
+    spelled = 'reward = { width = 8, depth = 1, name = "mlp", weight_scale = 1 }'
+    assert read(spelled).key == cell.key
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        'reward = { name = "mlp" }',
+        'reward = { name = "mlp", width = 9 }',
+        'reward = { name = "mlp", width = 8, depth = 2 }',
+        'reward = { name = "mlp", width = 8, activation = "gelu" }',
+        'policy = { name = "mlp", width = 8 }',
+        'reward = { name = "mlp", width = 8 }\npolicy = { name = "mlp", width = 8 }',
+        "",
+    ],
+)
+def test_the_key_depends_on_every_setting(read: Read, classes: str) -> None:
+    assert read(classes).key != read('reward = { name = "mlp", width = 8 }').key
+
+
+def test_the_default_classes_spelled_out_are_no_other_problem(read: Read) -> None:
+    spelled = read('reward = { name = "linear" }\npolicy = { name = "tabular" }')
+    assert spelled.key == read().key
+    problem = spelled.build_problem(**spelled.parameters)
+    assert (problem.reward_class, problem.policy_class) == (Linear(), Tabular())
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (
+            'reward = "mlp"',
+            "reward: received 'mlp'; pass a table with the name of a class; known: ",
+        ),
+        (
+            'policy = "mlp"',
+            "policy: received 'mlp'; pass a table with the name of a class; known: ",
+        ),
+        ("reward = { width = 8 }", "reward.name: received nothing; known: linear, mlp"),
+        ('reward = { name = "mpl" }', "reward.name: received 'mpl'; did you mean 'mlp'?"),
+        ('reward = { name = "log-linear" }', "reward.name: received 'log-linear'; did you mean '"),
+        ('policy = { name = "linear" }', "policy.name: received 'linear'; did you mean 'log-li"),
+        ('reward = { name = "mlp", widht = 8 }', "reward.widht: received an unknown key; did you"),
+        ('reward = { name = "mlp", width = 0 }', "reward.width: received 0; pass an integer of at"),
+        ('reward = { name = "mlp", width = 1.5 }', "reward.width: received 1.5; pass a value of"),
+        ('policy = { name = "mlp", depth = 0 }', "policy.depth: received 0; pass an integer of at"),
+        (
+            'policy = { name = "mlp", activation = "tan" }',
+            "policy.activation: received 'tan'; pass",
+        ),
+        (
+            'policy = { name = "mlp", weight_scale = 0 }',
+            "policy.weight_scale: received 0.0; pass a",
+        ),
+        ('policy = { name = "mlp", output_scale = -1 }', "policy.output_scale: received -1.0; pas"),
+        ('rewards = { name = "mlp" }', "rewards: received an unknown key; "),
+    ],
+)
+def test_a_mistake_names_the_dotted_key(read: Read, classes: str, message: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        read(classes)
+    assert f": problems.bandit.{message}" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", CLASS_KEYS)
+def test_a_closed_form_problem_has_no_classes(key: str) -> None:
+    table = {"family": "quartic", key: {"name": "mlp"}}
+    with pytest.raises(InvalidArgumentError, match=f"^problems.q.{key}: received a class; leave"):
+        bound_problem(table, "problems.q", discover())
+
+
+def test_no_family_uses_the_keys_of_classes() -> None:
+    taken = {
+        name
+        for name, function in families().items()
+        if not function_parameters(function).keys().isdisjoint(CLASS_KEYS)
+    }
+    assert taken == set()
+
+
+def test_a_family_that_passes_keys_on_gets_unknown_ones() -> None:
+    def spread(*, slope: float = 1.0, **kwargs: Any) -> object:
+        return line(slope=slope, limit=None, **kwargs)
+
+    registry = Registry(measurements={}, families={"spread": spread, "line": line}, solvers={})
+    bound = bound_problem({"family": "spread", "slope": 2, "offset": 3}, "problems.p", registry)
+    assert bound == ("spread", {"slope": 2.0, "offset": 3}, spread)
+    with pytest.raises(InvalidArgumentError, match=r"^problems.p.slop: received an unknown key"):
+        bound_problem({"family": "line", "slope": 2, "slop": 3}, "problems.p", registry)

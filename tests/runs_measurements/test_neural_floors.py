@@ -1,0 +1,115 @@
+"""The measurements of class floors and of global optimality on problems small enough to check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.models.mlp_reward import MLPReward
+from theory_check.oracles import ExactOracle
+from theory_check.problems import bandit, garnet
+from theory_check.runs.measurements.global_optimality import (
+    NOT_CERTIFIED,
+    GlobalOptimality,
+    universal_optimum,
+)
+from theory_check.runs.measurements.neural_bias import NeuralBias
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+
+SOLVER = PenaltyBilevel(
+    sigma=0.1,
+    inner_steps=2,
+    inner_step_size=0.5,
+    step_size=0.2,
+    trajectories=10**8,
+    pairs=10**8,
+)
+
+
+def silent(done: int, total: int) -> None:
+    assert 0 < done <= total
+
+
+def test_rows_of_neural_bias() -> None:
+    problem = garnet(states=4, actions=2, horizon=2, observations=2, objective="excess_risk")
+    table = NeuralBias(widths=(1, 12), restarts=2, iterations=150).measure(problem, [0, 5], silent)
+    assert len(table) == 2 * 2 * 2
+    assert table.columns[0] == "seed"
+    assert set(table.status) == {"ok"}
+    for _, rows in table.groupby(["seed", "parametric_class"]):
+        first, last = rows["floor"]
+        assert first > 1e-4 > last
+        assert (rows["largest_width_floor"] == last).all()
+        expected = 0.0 if last <= 1e-6 else last / first
+        assert rows["floor_ratio"].iloc[1] == pytest.approx(expected)
+        assert 0 < rows["floor_ratio"].iloc[0] < 1
+    policy = table[table.parametric_class == "policy"]
+    # Where the class contains the optimum, its policy gives the exact hypergradient.
+    assert (policy.loc[policy.width == 12, "hypergradient_error"] < 1e-6).all()
+    assert (policy.loc[policy.width == 1, "hypergradient_error"] > 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "argument"),
+    [
+        ({"widths": ()}, "widths"),
+        ({"widths": (2, 1)}, "widths"),
+        ({"activations": ("tan",)}, r"activations\[0\]"),
+        ({"restarts": 0}, "restarts"),
+        ({"iterations": 0}, "iterations"),
+        ({"point_scale": 0.0}, "point_scale"),
+    ],
+)
+def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
+        NeuralBias(**{"widths": (1, 2), **changes})  # type: ignore[arg-type]
+
+
+def test_the_universal_optimum_bounds_every_network() -> None:
+    problem = bandit(
+        contexts=4,
+        actions=2,
+        observations=2,
+        aliases=1,
+        misspecification=0.3,
+        misspecified_for="observations",
+        kl_weight=2.0,
+        objective="excess_risk",
+    )
+    value, _ = universal_optimum(problem)
+    assert value > 0
+    network = problem.with_classes(reward=MLPReward(width=6))
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((64, network.parameters)))
+    assert bool((ExactOracle(network).hyperobjective(3 * noise) > value).all())
+
+
+def test_a_realisable_risk_has_the_declared_optimum() -> None:
+    problem = bandit(contexts=3, actions=2, observations=2, objective="excess_risk")
+    assert universal_optimum(problem) == (0.0, True)
+
+
+def test_rows_of_global_optimality() -> None:
+    problem = bandit(contexts=3, actions=2, observations=2, objective="excess_risk")
+    table = GlobalOptimality(solver=SOLVER, iterations=60, widths=(4, 16)).measure(
+        problem, [0, 1, 2], silent
+    )
+    assert len(table) == 6
+    assert set(table.status) <= {"ok", NOT_CERTIFIED}
+    assert (table.iteration == 60).all()
+    assert (table.optimality_gap == table.hyperobjective).all()
+    np.testing.assert_allclose(table.relative_gap, table.optimality_gap / table.initial_gap)
+    assert (table.optimality_gap < table.initial_gap).all()
+
+
+def test_steps_shrink_with_the_width() -> None:
+    measurement = GlobalOptimality(solver=SOLVER, iterations=1, widths=(1,), full_step_width=8)
+    assert measurement.solver_for(2) == SOLVER
+    assert measurement.solver_for(32).step_size == SOLVER.step_size / 4
+    assert measurement.solver_for(32).inner_step_size == SOLVER.inner_step_size / 4
+
+
+def test_widths_are_refused_when_repeated() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^widths: received"):
+        GlobalOptimality(solver=SOLVER, iterations=1, widths=(2, 2))

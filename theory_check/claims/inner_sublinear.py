@@ -1,0 +1,32 @@
+"""Sublinear convergence of the lower level without regularisation."""
+
+from theory_check.claims.base import Claim, PowerRate
+
+CLAIM = Claim(
+    id="inner-sublinear",
+    statement="Softmax policy gradient without a KL term: J* - J(lambda_K) = O(1/K), and no faster "
+    "(Theorem 10)",
+    source="arXiv 2005.06392, Theorem 4 (upper bound) and Theorem 10 (lower bound)",
+    provenance="V",
+    assumptions=(
+        "tabular softmax policy and exact gradients, KL weight 0, rewards in [0, 1]",
+        "uniform start and a step size of at most the inverse smoothness",
+        "start law with full support",
+    ),
+    experiment="inner-sublinear",
+    rates=(
+        PowerRate(
+            name="1/K",
+            x="inner_iteration",
+            y="return_gap",
+            exponent=1.0,
+            reciprocal=True,
+            limit="infinity",
+            better="larger",
+            resolution=0.05,
+            y_units="value",
+            x_symbol=r"$1/K$",
+            y_symbol=r"$J^* - J(\lambda_K)$",
+        ),
+    ),
+)

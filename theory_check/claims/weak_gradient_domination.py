@@ -1,0 +1,35 @@
+"""Weak gradient domination at both levels, and what it says about runs that did not measure it."""
+
+from theory_check.claims.base import Claim, InequalityRate
+
+CLAIM = Claim(
+    id="weak-gradient-domination",
+    statement="With c measured on half of the seeds and eps' 1 % of the largest gap of a run, the other "
+    "half keeps J* - J <= 2 c ‖∂_lambda J‖ + eps' and Phi - Phi* <= 2 c ‖∇Phi‖ + eps' at every iterate",
+    source="arXiv 2410.15610, weak gradient domination (the name is that of arXiv 2107.11433)",
+    provenance="V",
+    assumptions=(
+        "seeds are exchangeable: c of one half speaks for the other",
+        "Phi* = 0: excess risk, true reward within the closure of the reward class",
+    ),
+    experiment="weak-gradient-domination",
+    expected="open",
+    rates=tuple(
+        InequalityRate(
+            name=f"{name}{starts}",
+            x="iteration",
+            y="share_of_bound",
+            low=None,
+            high=1.0,
+            allowed_share=0.0,
+            x_symbol=r"$t$",
+            y_symbol=symbol,
+            where={"level": level, "half": "held out", "initial_scale": scale},
+        )
+        for starts, scale in (("", 1.0), (", far starts", 4.0))
+        for name, level, symbol in (
+            ("lower level", "lower", r"$(J^* - J)\,/\,(2 c \|\nabla_\lambda J\| + \epsilon')$"),
+            ("hyperobjective", "upper", r"$(\Phi - \Phi^*)\,/\,(2 c \|\nabla\Phi\| + \epsilon')$"),
+        )
+    ),
+)

@@ -1,0 +1,244 @@
+"""Rollouts simulated step by step, for estimators that need more of them than where they stop.
+
+Importance weights are products of policy ratios along the whole path, so that counts of outcomes do
+not carry them (``docs/theory.md`` section 4.10). The cost grows with the number of steps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from theory_check.kernels.bradley_terry import Floats
+from theory_check.kernels.conditional import usable
+from theory_check.kernels.index_draws import draw_index, guide_table
+from theory_check.kernels.random_bits import load_bits, next_uniform, store_bits
+
+
+class _Moves(NamedTuple):
+    """Action and successor from every state: rows of ``width`` cells, padded with impossible ones.
+
+    Positions are unsigned, which spares compiled code the wrap-around of negative ones.
+
+    Attributes
+    ----------
+    width
+        Cells of a state.
+    pair, successor
+        Position of (state, action) among all pairs, and of the next state's row.
+    log_ratio
+        ``log(wanted policy / policy)`` of the action.
+    threshold, alias
+        Alias table of each row (Walker 1977; Vose 1991): a uniform cell is kept with probability
+        ``threshold``, and otherwise replaced by its alias.
+    """
+
+    width: int
+    pair: NDArray[np.uint64]
+    successor: NDArray[np.uint64]
+    log_ratio: Floats
+    threshold: Floats
+    alias: NDArray[np.uint64]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def first_stop_changes(
+    states: NDArray[np.uint64],
+    policy: Floats,
+    log_ratio: Floats,
+    transitions: Floats,
+    initial: Floats,
+    discount: float,
+    rollouts: int,
+) -> Floats:
+    """Return how far importance weights change the frequencies of where rollouts stop.
+
+    Parameters
+    ----------
+    states
+        Generator states, shape (replicate, 4); advanced in place.
+    policy
+        Action probabilities that are followed, shape (replicate, s, a); a replicate with a number
+        that is not finite gives NaN and draws nothing.
+    log_ratio
+        ``log(wanted policy / policy)``, shape (replicate, s, a).
+    transitions, initial
+        ``P(s'|s, a)``, shape (s, a, s), and ``rho0``, shape (s,).
+    discount
+        A rollout stops with probability ``1 - discount`` after each step.
+    rollouts
+        Number of rollouts n >= 1.
+
+    Returns
+    -------
+    changes
+        Mean over rollouts of ``(ratio - 1) 1[stops at (s, a)]``, shape (replicate, s, a), with the
+        product of policy ratios along the rollout.
+    """
+    changes = np.zeros(policy.shape)
+    continuing = 1.0 / math.log(discount)
+    starts = np.cumsum(initial)
+    starts_guide = guide_table(starts)
+    for replicate in range(policy.shape[0]):
+        if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
+            changes[replicate] = np.nan
+            continue
+        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        sums = changes[replicate].ravel()
+        bits = load_bits(states[replicate])
+        for _ in range(rollouts):
+            start, bits = draw_index(bits, starts, starts_guide)
+            move, total, bits = _leg(bits, np.uint64(start * moves.width), 0.0, moves, continuing)
+            sums[moves.pair[move]] += math.expm1(total)
+        store_bits(states[replicate], bits)
+    changes /= rollouts
+    return changes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def two_leg_sums(
+    states: NDArray[np.uint64],
+    policy: Floats,
+    log_ratio: Floats,
+    transitions: Floats,
+    initial: Floats,
+    discount: float,
+    rollouts: int,
+    values: Floats,
+    wanted_values: Floats,
+) -> tuple[Floats, Floats]:
+    """Return what lower-level scores need of rollouts of two legs.
+
+    A rollout stops for the first time at (s, a), goes on with probability ``discount``, and stops for
+    good at (s', a').
+
+    Parameters
+    ----------
+    states, policy, log_ratio, transitions, initial, discount, rollouts
+        As in :func:`first_stop_changes`.
+    values, wanted_values
+        Numbers for every (s', a') under both policies, shape (replicate, s, a).
+
+    Returns
+    -------
+    followed, wanted
+        Means over rollouts of ``values(s', a') 1[(s, a)]``, and of ``ratio wanted_values(s', a')
+        1[(s, a)]`` with the product of policy ratios along both legs, shape (replicate, s, a).
+    """
+    followed, wanted = np.zeros(policy.shape), np.zeros(policy.shape)
+    continuing = 1.0 / math.log(discount)
+    starts = np.cumsum(initial)
+    starts_guide = guide_table(starts)
+    for replicate in range(policy.shape[0]):
+        if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
+            followed[replicate] = np.nan
+            wanted[replicate] = np.nan
+            continue
+        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        followed_sums, wanted_sums = followed[replicate].ravel(), wanted[replicate].ravel()
+        offered, wanted_offered = values[replicate].ravel(), wanted_values[replicate].ravel()
+        bits = load_bits(states[replicate])
+        for _ in range(rollouts):
+            start, bits = draw_index(bits, starts, starts_guide)
+            move, total, bits = _leg(bits, np.uint64(start * moves.width), 0.0, moves, continuing)
+            stop = last = moves.pair[move]
+            uniform, bits = next_uniform(bits)
+            if uniform < discount:
+                move, total, bits = _leg(bits, moves.successor[move], total, moves, continuing)
+                last = moves.pair[move]
+            followed_sums[stop] += offered[last]
+            wanted_sums[stop] += math.exp(total) * wanted_offered[last]
+        store_bits(states[replicate], bits)
+    followed /= rollouts
+    wanted /= rollouts
+    return followed, wanted
+
+
+@numba.njit(cache=True, error_model="numpy", forceinline=True)
+def _leg(bits, row, total, moves, continuing):  # type: ignore[no-untyped-def]
+    """Follow the policy until the rollout stops.
+
+    The number of further steps is geometric: ``floor(log U / log discount)`` is at least k with
+    probability ``discount^k``. Starts in the state of ``row``; returns the last move, the sum of
+    log-ratios along the way added to ``total``, and the generator.
+    """
+    uniform, bits = next_uniform(bits)
+    steps = int(math.log(1.0 - uniform) * continuing)
+    move, bits = _draw_move(bits, row, moves)
+    total += moves.log_ratio[move]
+    for _ in range(steps):
+        move, bits = _draw_move(bits, moves.successor[move], moves)
+        total += moves.log_ratio[move]
+    return move, total, bits
+
+
+@numba.njit(cache=True, error_model="numpy", forceinline=True)
+def _draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
+    """Draw action and successor together from the alias table of a state."""
+    uniform, bits = next_uniform(bits)
+    scaled = uniform * moves.width
+    column = np.uint64(scaled)
+    cell = row + column
+    threshold, alias = moves.threshold[cell], moves.alias[cell]
+    return (cell if scaled - np.float64(column) < threshold else alias), bits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
+    number_of_states, actions = policy.shape
+    width = 0
+    for state in range(number_of_states):
+        width = max(width, (transitions[state] > 0.0).sum())
+    cells = number_of_states * width
+    pair = np.zeros(cells, dtype=np.uint64)
+    successor = np.zeros(cells, dtype=np.uint64)
+    ratio = np.zeros(cells)
+    threshold = np.empty(cells)
+    alias = np.empty(cells, dtype=np.uint64)
+    for state in range(number_of_states):
+        low = state * width
+        chance = np.zeros(width)
+        move = 0
+        for action in range(actions):
+            for target in range(number_of_states):
+                if transitions[state, action, target] > 0.0:
+                    chance[move] = policy[state, action] * transitions[state, action, target]
+                    pair[low + move] = state * actions + action
+                    successor[low + move] = target * width
+                    ratio[low + move] = log_ratio[state, action]
+                    move += 1
+        _fill_alias(chance, low, threshold, alias)
+    return _Moves(width, pair, successor, ratio, threshold, alias)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _fill_alias(chance, low, threshold, alias):  # type: ignore[no-untyped-def]
+    """Write the alias table of a law, not necessarily normalised, from position ``low`` on."""
+    width = chance.size
+    scaled = chance * (width / chance.sum())
+    small, large = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int64)
+    smalls = larges = 0
+    for cell in range(width):
+        alias[low + cell] = low + cell
+        # What rounding leaves over at the end differs from 1 by rounding, and keeps its own.
+        threshold[low + cell] = 1.0
+        if scaled[cell] < 1.0:
+            small[smalls] = cell
+            smalls += 1
+        else:
+            large[larges] = cell
+            larges += 1
+    while smalls > 0 and larges > 0:
+        smalls -= 1
+        poor, rich = small[smalls], large[larges - 1]
+        threshold[low + poor] = scaled[poor]
+        alias[low + poor] = low + rich
+        scaled[rich] -= 1.0 - scaled[poor]
+        if scaled[rich] < 1.0:
+            larges -= 1
+            small[smalls] = rich
+            smalls += 1

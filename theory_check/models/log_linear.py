@@ -1,0 +1,48 @@
+"""Policies whose logits are linear in a state's observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from theory_check.models.base import ModelInputs, PolicyClass
+from theory_check.models.network_policy import NetworkPolicy
+from theory_check.models.stacked_mlp import StackedMLP, require_output_scale
+
+
+@dataclass(frozen=True)
+class LogLinear(PolicyClass):
+    """Log-linear policies: ``pi_h(a|s)`` proportional to ``pi_ref_h(a|s) exp(w_h,a . x(s))``.
+
+    Every step has its own weights, so that with indicators of the states as observations this is
+    the tabular class. There is no constant term; put a constant into the observations for one.
+
+    Parameters
+    ----------
+    output_scale
+        Weights start with standard deviation ``output_scale / sqrt(steps * observation)``; with 0,
+        runs start at the reference policy.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Naming the setting, its value and the remedy.
+    """
+
+    name: ClassVar[str] = "log-linear"
+
+    output_scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a scale."""
+        require_output_scale(self.output_scale)
+
+    def bind(self, inputs: ModelInputs) -> NetworkPolicy:
+        """Return the model of this class on a problem's steps, states and actions."""
+        reference = inputs.log_reference
+        steps = torch.eye(reference.shape[0]).to(inputs.observations)
+        rows = torch.kron(steps, inputs.observations)
+        network = StackedMLP(rows, (), reference.shape[-1], biased=False)
+        return NetworkPolicy(network, reference, weight_scale=1.0, output_scale=self.output_scale)

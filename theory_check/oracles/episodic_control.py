@@ -1,0 +1,83 @@
+"""KL-regularised control over a finite horizon, by recursions over its steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.oracles.soft_control import SoftControl
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodicControl(SoftControl):
+    """Non-stationary policies over H steps; see :class:`SoftControl`."""
+
+    def optimal_log_policy(
+        self, reward: Float[Tensor, "replicate s a"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``log pi*``: the soft Bellman recursion, backwards from the last step.
+
+        ``Q_h = r + gamma P V_{h+1}``, ``V_h = beta log sum_a pi_ref exp(Q_h / beta)``,
+        ``log pi*_h = log pi_ref + (Q_h - V_h) / beta``.
+        """
+        beta = self.kl_weight
+        value = reward.new_zeros(reward.shape[0], reward.shape[1])
+        policies = []
+        for step in range(self.policy_shape[0] - 1, -1, -1):
+            action_value = reward + self.discount * torch.einsum(
+                "sat,rt->rsa", self.transitions, value
+            )
+            scaled = self.log_reference[step] + action_value / beta
+            log_normaliser = torch.logsumexp(scaled, dim=-1)
+            value = beta * log_normaliser
+            policies.append(scaled - log_normaliser[..., None])
+        return torch.stack(policies[::-1], dim=1)
+
+    def discounted_occupancy(
+        self, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``gamma^h Pr(s_h = s, a_h = a)``."""
+        exponents = torch.arange(
+            self.policy_shape[0], dtype=log_policy.dtype, device=log_policy.device
+        )
+        discounts = torch.exp(exponents * math.log(self.discount))
+        return discounts[:, None, None] * self.occupancy(log_policy)
+
+    def occupancy(
+        self, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``Pr(s_h = s, a_h = a)`` under a policy."""
+        policy = log_policy.exp()
+        state_law = self.initial.expand(policy.shape[0], -1)
+        laws = []
+        for step in range(self.policy_shape[0]):
+            joint = state_law[..., None] * policy[:, step]
+            laws.append(joint)
+            state_law = torch.einsum("sat,rsa->rt", self.transitions, joint)
+        return torch.stack(laws, dim=1)
+
+    def pull_back_through_optimum(
+        self,
+        optimal: Float[Tensor, "replicate h s a"],
+        cotangent: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return the gradient in ``r`` of ``sum(cotangent * log pi*(r))``: the adjoint recursion.
+
+        ``c_h = (b_h - pi*_h sum_a b_h) / beta``, ``w_h = c_h + pi*_h m_h``, ``m_0 = 0``,
+        ``m_{h+1}(s') = gamma sum_{s,a} w_h(s, a) P(s'|s, a)``; the answer is ``sum_h w_h``
+        (``docs/theory.md`` section 2). The cost is that of one policy evaluation.
+        """
+        policy = optimal.exp()
+        total = cotangent.sum(-1, keepdim=True)
+        centred = (cotangent - policy * total) / self.kl_weight
+        carried = cotangent.new_zeros(cotangent.shape[0], cotangent.shape[2])
+        gradient = torch.zeros_like(cotangent[:, 0])
+        for step in range(self.policy_shape[0]):
+            weight = centred[:, step] + policy[:, step] * carried[..., None]
+            gradient = gradient + weight
+            carried = self.discount * torch.einsum("sat,rsa->rt", self.transitions, weight)
+        return gradient

@@ -1,0 +1,167 @@
+"""Gymnasium environments with an explicit transition table, read from the environment itself.
+
+Source: Towers et al., "Gymnasium: a standard interface for reinforcement learning environments", 2024;
+the toy-text environments (FrozenLake, CliffWalking, Taxi) carry their dynamics in ``env.unwrapped.P``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.problems.misspecification import MisspecifiedFor
+from theory_check.problems.observations import FeatureSet, feature_table, normalised
+from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.tabular import tabular
+from theory_check.problems.transition_table import TabularDynamics, read_table
+
+LIBRARY = "gymnasium"
+"""The library that this family needs and the package does not install by itself."""
+
+
+def gymnasium(
+    id: str = "FrozenLake-v1",
+    *,
+    horizon: int | None = None,
+    discount: float = 0.95,
+    kl_weight: float = 0.1,
+    segment_length: int = 1,
+    objective: Objective = "cross_entropy",
+    reference_policy: ArrayLike | None = None,
+    reward_scale: float = 1.0,
+    features: FeatureSet = "indicator",
+    misspecification: float = 0.0,
+    misspecified_for: MisspecifiedFor = "features",
+    misspecification_seed: int = 0,
+    **kwargs: Any,
+) -> Problem:
+    """Read FrozenLake, CliffWalking, Taxi or any environment with a table ``env.unwrapped.P``.
+
+    *True reward*: the environment's own, in expectation over the outcomes of (s, a). A transition that
+    terminates an episode is paid, and leads to a state that is absorbing with reward 0. A state that is
+    entered both at the end of an episode and in the middle of one stays as it is, and the endings lead
+    to one more state, the last. Time limits (``max_episode_steps``) are not part of the table and are
+    ignored: give a ``horizon``. *Optimal value*: computed by
+    :func:`theory_check.oracles.hard_control.optimal_values`.
+
+    Parameters
+    ----------
+    id
+        Name under which gymnasium knows the environment.
+    horizon
+        Steps of an episode; None is the discounted version.
+    discount, kl_weight, segment_length, objective, reference_policy
+        As in :func:`theory_check.problems.tabular`.
+    reward_scale
+        Factor > 0 of the true reward.
+    features
+        Of the linear class: ``"indicator"`` is the tabular class; ``"observations"`` has one weight per
+        action for a constant and every entry of the observation.
+    misspecification, misspecified_for, misspecification_seed
+        As in :func:`theory_check.problems.tabular`.
+    **kwargs
+        Passed on to ``gymnasium.make``, such as ``map_name="8x8"`` or ``is_slippery=False``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If gymnasium is not installed, does not know the environment or its arguments, or the environment
+        has no transition table, or one that does not describe it (Taxi's ``fickle_passenger``).
+
+    Notes
+    -----
+    The start law is ``initial_state_distrib``; where an environment does not state it, uniform over the
+    states in which no episode ends. Observations, each entry normalised to [-1, 1]: the
+    fields of ``decode`` (Taxi: row, column, passenger, destination), else row and column of a map
+    (``desc`` of FrozenLake, ``shape`` of CliffWalking), else, and where there is one more state, an
+    indicator of the state. States that no run can reach keep the rows of the table.
+    """
+    require_positive("reward_scale", reward_scale)
+    library = _library()
+    try:
+        environment = library.make(id, **kwargs).unwrapped
+    except library.error.Error as error:
+        raise InvalidArgumentError(
+            "id", repr(id), f"name an environment that gymnasium can make ({error})"
+        ) from error
+    except (TypeError, ValueError, KeyError) as error:
+        raise InvalidArgumentError(
+            "kwargs", repr(kwargs), f"pass arguments that {id} takes ({error})"
+        ) from error
+    dynamics = _dynamics(id, environment)
+    again = _dynamics(id, library.make(id, **kwargs).unwrapped)
+    if not np.array_equal(dynamics.transitions, again.transitions):
+        raise InvalidArgumentError(
+            "kwargs",
+            f"{kwargs!r}, with which {id} draws another transition table every time",
+            "pass arguments that fix it, such as map_name or desc",
+        )
+    seen = None if dynamics.extra_state else _observations(environment, len(environment.P))
+    environment.close()
+    settings = "".join(f", {key}={value!r}" for key, value in kwargs.items())
+    return tabular(
+        transitions=dynamics.transitions,
+        initial=dynamics.initial,
+        true_reward=reward_scale * dynamics.reward,
+        features=feature_table(features, seen, dynamics.reward.shape[1]),
+        observations=seen,
+        horizon=horizon,
+        discount=discount,
+        kl_weight=kl_weight,
+        segment_length=segment_length,
+        objective=objective,
+        reference_policy=reference_policy,
+        misspecification=misspecification,
+        misspecified_for=misspecified_for,
+        misspecification_seed=misspecification_seed,
+        name=f"gymnasium({id}{settings})",
+    )
+
+
+def _library() -> ModuleType:
+    """Return the library, whose name this module's function has taken."""
+    try:
+        return importlib.import_module(LIBRARY)
+    except ModuleNotFoundError as error:
+        raise InvalidArgumentError(
+            "family",
+            f"{LIBRARY!r}, but that library is not installed",
+            f"pip install 'theory-check[{LIBRARY}]'",
+        ) from error
+
+
+def _dynamics(id: str, environment: Any) -> TabularDynamics:
+    """Read the table of an environment that has one."""
+    if not getattr(environment, "P", None):
+        raise InvalidArgumentError(
+            "id",
+            f"{id!r}, which has no transition table env.unwrapped.P",
+            "name a tabular environment, such as 'FrozenLake-v1', 'CliffWalking-v1' or Taxi",
+        )
+    if getattr(environment, "fickle_passenger", False):
+        raise InvalidArgumentError(
+            "fickle_passenger",
+            "True",
+            "leave it out: the passenger changes destination outside the transition table",
+        )
+    try:
+        return read_table(environment.P, getattr(environment, "initial_state_distrib", None))
+    except ValueError as error:
+        raise InvalidArgumentError(
+            "id", f"{id!r}, whose transition table cannot be used", f"correct it: {error}"
+        ) from error
+
+
+def _observations(environment: Any, states: int) -> NDArray[np.float64] | None:
+    """Return normalised fields or coordinates of every state, where the environment has them."""
+    if hasattr(environment, "decode"):
+        return normalised([tuple(environment.decode(state)) for state in range(states)])
+    for shape in (np.shape(getattr(environment, "desc", ())), getattr(environment, "shape", ())):
+        if len(shape) == 2 and shape[0] * shape[1] == states:
+            return normalised([divmod(state, shape[1]) for state in range(states)])
+    return None

@@ -1,0 +1,102 @@
+"""Transition tables of episodic environments, ``P[s][a] = [(probability, next, reward, ends), ...]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcome = tuple[float, int, float, bool]
+# Environments hold the four in whatever number types they like.
+Table = Mapping[int, Mapping[int, Sequence[tuple[Any, Any, Any, Any]]]]
+
+
+@dataclass(frozen=True, eq=False)
+class TabularDynamics:
+    """A Markov decision process without ends: states that end an episode are absorbing.
+
+    Attributes
+    ----------
+    transitions
+        ``P(s'|s, a)``, shape (S, A, S).
+    reward
+        Expected reward, shape (S, A); 0 in absorbing states.
+    initial
+        Start law, shape (S,).
+    extra_state
+        Whether the last state is not of the table: it takes the ends of episodes in states that runs
+        also pass through.
+    """
+
+    transitions: NDArray[np.float64]
+    reward: NDArray[np.float64]
+    initial: NDArray[np.float64]
+    extra_state: bool
+
+
+def read_table(table: Table, start: NDArray[np.float64] | None) -> TabularDynamics:
+    """Turn a transition table into arrays.
+
+    Parameters
+    ----------
+    table
+        ``P[s][a]``, a list of (probability, next state, reward, whether the episode ends).
+    start
+        Start law, shape (S,); uniform over the states in which no episode ends when None.
+
+    Raises
+    ------
+    ValueError
+        If states or actions are not numbered from 0, or states have different actions.
+    """
+    states, actions = len(table), len(table[0])
+    if sorted(table) != list(range(states)):
+        raise ValueError("its states are not numbered 0, 1, ...")
+    if any(sorted(row) != list(range(actions)) for row in table.values()):
+        raise ValueError("not every state has the same actions 0, 1, ...")
+    if start is None:
+        free = np.ones(states, dtype=bool)
+        free[[outcome[1] for _, _, outcome in _outcomes(table, range(states)) if outcome[3]]] = (
+            False
+        )
+        start = free / free.sum()
+    passed = _passed_through(table, np.flatnonzero(start > 0).tolist())
+    ended = {outcome[1] for _, _, outcome in _outcomes(table, passed) if outcome[3]}
+    both, absorbing = ended & passed, ended - passed
+    size = states + bool(both)
+    transitions = np.zeros((size, actions, size))
+    reward = np.zeros((size, actions))
+    for state, action, (probability, target, earned, ends) in _outcomes(
+        table, [state for state in range(states) if state not in absorbing]
+    ):
+        transitions[state, action, states if ends and target in both else target] += probability
+        reward[state, action] += probability * earned
+    for state in [*absorbing, *range(states, size)]:
+        transitions[state, :, state] = 1.0
+    initial = np.zeros(size)
+    initial[:states] = start
+    return TabularDynamics(transitions, reward, initial, extra_state=bool(both))
+
+
+def _outcomes(table: Table, states: Sequence[int] | set[int]) -> Iterator[tuple[int, int, Outcome]]:
+    """Yield state, action and outcome of everything that can happen in ``states``."""
+    for state in states:
+        for action, outcomes in table[state].items():
+            for probability, target, earned, ends in outcomes:
+                if probability > 0:
+                    outcome = float(probability), int(target), float(earned), bool(ends)
+                    yield state, action, outcome
+
+
+def _passed_through(table: Table, starts: Sequence[int]) -> set[int]:
+    """Return the states in which a run can act: reached before its episode ends."""
+    found, waiting = set(starts), list(starts)
+    while waiting:
+        for _, _, (_, target, _, ends) in _outcomes(table, [waiting.pop()]):
+            if not ends and target not in found:
+                found.add(target)
+                waiting.append(target)
+    return found

@@ -1,0 +1,244 @@
+"""Weak gradient domination of both levels along runs, its constant held against other runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from torch import Tensor
+
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
+from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.problems import Problem
+from theory_check.recording.audits import ObservedOracle
+from theory_check.recording.recorder import recording_grid
+from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.runs.trace import iterate
+
+NEGLIGIBLE = 0.01
+"""``eps'`` as a share of the largest gap of a run, as in the audit of the same name."""
+
+MARGIN = 2.0
+"""How much larger than the measured constant that of another run may be."""
+
+
+@dataclass(frozen=True)
+class WeakGradientDomination(Measurement):
+    """``J* - J <= c ‖∂_lambda J‖ + eps'`` and ``Phi - Phi* <= c ‖∇Phi‖ + eps'`` along runs.
+
+    ``docs/theory.md`` section 5.9. The first half of the seeds gives the smallest ``c`` that keeps the
+    inequality in all of their rows, for each level; the others are held against ``MARGIN c``.
+
+    Rows have columns ``seed, half`` (``"measured"`` or ``"held out"``), ``level`` (``"lower"`` or
+    ``"upper"``), ``iteration, inner_iteration`` (0 is the start of an inner loop; always 0 for the upper
+    level), ``gap`` (``J* - J``, reward units, or ``Phi - Phi*``, nats), ``gradient`` (norm), ``constant``
+    (``c``, the same in all rows of a level), ``floor`` (``eps'`` of the run), ``bound``
+    (``MARGIN c gradient + eps'``: what a gradient implies about the gap), ``share_of_bound`` and
+    ``status``.
+
+    Parameters
+    ----------
+    solver
+        The configured solver, with sampled gradients.
+    iterations
+        Outer iterations T.
+    initial_scale
+        Standard deviation of the initial reward parameters.
+    points_per_decade
+        Density of the log-spaced outer iterations recorded.
+    inner_points_per_decade
+        Density of the log-spaced inner iterations recorded within each of them.
+    """
+
+    kind: ClassVar[str] = "weak-gradient-domination"
+
+    solver: Solver
+    iterations: int
+    initial_scale: float = 1.0
+    points_per_decade: int = 8
+    inner_points_per_decade: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        require_positive("initial_scale", self.initial_scale)
+        for argument in ("iterations", "points_per_decade", "inner_points_per_decade"):
+            require_positive_integer(argument, getattr(self, argument))
+
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed, level and recorded iterate."""
+        if len(seeds) < 2:
+            raise InvalidArgumentError(
+                "seeds",
+                f"{len(seeds)} seed",
+                "pass at least 2: one half measures, the other is held out",
+            )
+        if problem.objective != "excess_risk":
+            raise InvalidArgumentError(
+                "objective", repr(problem.objective), "pass 'excess_risk', whose infimum is 0"
+            )
+        instruments = instruments_for(
+            problem,
+            seeds,
+            sample_budget=None,
+            enumeration_budget=DEFAULT_ENUMERATION_BUDGET,
+            device="cpu",
+        )
+        oracle = ObservedOracle(instruments.sampled)
+        observer = _GapObserver(
+            instruments.truth,
+            instruments.information,
+            oracle,
+            seeds,
+            recording_grid(self.iterations, self.points_per_decade),
+            self.inner_points_per_decade,
+        )
+        state = self.solver.init(
+            instruments.initial_upper(seeds, self.initial_scale), instruments.initial_lower(seeds)
+        )
+        iterate(
+            self.solver,
+            oracle,
+            state,
+            self.iterations,
+            observer,
+            lambda: instruments.sampled.counts,
+            progress,
+        )
+        return hold_out(observer.table(), seeds[: len(seeds) // 2])
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps of the solver."""
+        return steps_of(self.solver)
+
+    def relative_cost(self) -> float:
+        """Return the order of the outer iterations."""
+        return self.iterations / 100
+
+
+def hold_out(table: pd.DataFrame, measured: Sequence[int]) -> pd.DataFrame:
+    """Add the constants of some seeds to a table, and hold all of its rows against them.
+
+    Parameters
+    ----------
+    table
+        Columns ``seed, level, gap, gradient`` and others.
+    measured
+        The seeds that give the constants.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table with columns ``half, constant, floor, bound, share_of_bound``. Where a measured seed
+        has a gap above ``floor`` and no gradient, no constant exists, and all shares of the level are
+        infinite.
+    """
+    found = table.copy()
+    found["half"] = np.where(found["seed"].isin(measured), "measured", "held out")
+    found["floor"] = NEGLIGIBLE * found.groupby(["level", "seed"])["gap"].transform("max")
+    excess = (found["gap"] - found["floor"]).clip(lower=0.0).to_numpy()
+    gradient = found["gradient"].to_numpy()
+    needed = np.divide(excess, gradient, out=np.where(excess > 0, np.inf, 0.0), where=gradient > 0)
+    found["constant"] = np.where(found["half"] == "measured", needed, -np.inf)
+    found["constant"] = found.groupby("level")["constant"].transform("max")
+    exists = np.isfinite(found["constant"].to_numpy())
+    constant = np.where(exists, found["constant"], 0.0)
+    found["bound"] = np.where(exists, MARGIN * constant * gradient, np.inf) + found["floor"]
+    found["share_of_bound"] = np.where(exists, found["gap"] / found["bound"], np.inf)
+    return found
+
+
+class _GapObserver:
+    """Exact gaps and gradients of both levels along a run; rows as in :class:`WeakGradientDomination`."""
+
+    def __init__(
+        self,
+        truth: BilevelTruth,
+        information: BilevelOracle,
+        oracle: ObservedOracle,
+        seeds: Sequence[int],
+        grid: frozenset[int],
+        inner_points_per_decade: int,
+    ) -> None:
+        self._truth = truth
+        self._information = information
+        self._oracle = oracle
+        self._seeds = np.array(seeds)
+        self._grid = grid
+        self._density = inner_points_per_decade
+        self._rows: list[pd.DataFrame] = []
+
+    def observe(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Look at the replicates ``active`` after an outer iteration and its inner loop."""
+        path = [lower for lower, _ in self._oracle.visited] + [state.lower]
+        self._oracle.visited.clear()
+        if iteration not in self._grid or not len(active):
+            return
+        upper = state.upper[active]
+        value = self._truth.hyperobjective(upper)
+        norm = self._truth.hypergradient(upper).norm(dim=-1)
+        self._keep("upper", iteration, 0, active, value, norm)
+        last = len(path) - 1
+        for step in sorted({0, last} | (recording_grid(last, self._density) if last else set())):
+            lower = path[step][active]
+            gap = self._truth.diagnostics(upper, lower, None, None)["lower_gap"]
+            norm = self._information.lower_gradient(upper, lower, 1).norm(dim=-1)
+            self._keep("lower", iteration, step, active, gap, norm)
+
+    def record(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Keep nothing more: an iteration cut short by a budget has no inner path."""
+
+    def mark(
+        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
+    ) -> None:
+        """Keep rows without measurements that say why replicates stopped."""
+        for level in ("upper", "lower"):
+            if len(stopped):
+                self._keep(level, iteration, 0, stopped, np.nan, np.nan, status)
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows so far, sorted by level, seed and iteration."""
+        order = ["level", "seed", "iteration", "inner_iteration"]
+        frame = pd.concat(self._rows, ignore_index=True)
+        return frame.sort_values(order, kind="stable").reset_index(drop=True)
+
+    def _keep(
+        self,
+        level: str,
+        iteration: int,
+        step: int,
+        replicates: Int[Tensor, " n"],
+        gap: Tensor | float,
+        gradient: Tensor | float,
+        status: str = "ok",
+    ) -> None:
+        measured = {"gap": gap, "gradient": gradient}
+        columns = {
+            name: entry.cpu().numpy() if isinstance(entry, Tensor) else entry
+            for name, entry in measured.items()
+        }
+        place = {
+            "seed": self._seeds[replicates.numpy()],
+            "level": level,
+            "iteration": iteration,
+            "inner_iteration": step,
+        }
+        self._rows.append(pd.DataFrame({**place, **columns, "status": status}))

@@ -1,0 +1,126 @@
+"""The table of a problem -> the function and the arguments that build it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from theory_check.errors import InvalidArgumentError, nearest, require_choice
+from theory_check.runs.build import bind, coerce, function_parameters, join, located, takes_any_key
+from theory_check.runs.registry import Registry
+
+CLASS_KEYS = ("reward", "policy")
+"""Keys of a problem's table that name its classes; a family's own parameters go by other names."""
+
+
+@dataclass(frozen=True)
+class BuiltWithClasses:
+    """A family's function that also takes the ``reward`` and ``policy`` class of the problem.
+
+    Parameters
+    ----------
+    family
+        Function that builds a ``Problem``.
+    """
+
+    family: Callable[..., Any]
+
+    def __call__(self, *, reward: Any = None, policy: Any = None, **arguments: Any) -> Any:
+        """Build the problem; a class that is None is the family's own."""
+        return self.family(**arguments).with_classes(reward=reward, policy=policy)
+
+
+def bound_problem(
+    table: Mapping[str, object], where: str, registry: Registry
+) -> tuple[str, dict[str, Any], Callable[..., Any]]:
+    """Return family, parameters and function of a problem, having built it once.
+
+    Parameters
+    ----------
+    table
+        ``family``, keyword arguments of its function, and the ``reward`` and ``policy`` class, each
+        a table with ``name``. A class equal to the family's own is no parameter.
+    where
+        Dotted key of the table, for errors.
+    registry
+        The families and classes that are known.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For anything that cannot be built, and for more trajectories than can be enumerated.
+    """
+    from theory_check.problems import Problem
+
+    family = table.get("family")
+    with located(where):
+        if not isinstance(family, str):
+            raise InvalidArgumentError(
+                "family",
+                "nothing" if family is None else repr(family),
+                f"name one; {nearest('', registry.families)}",
+            )
+        require_choice("family", family, registry.families)
+    function = registry.families[family]
+    given = {key: value for key, value in table.items() if key not in ("family", *CLASS_KEYS)}
+    known = function_parameters(function)
+    # What a family passes on, such as the arguments of an environment, is checked by its receiver.
+    passed_on = {key: given[key] for key in given if key not in known and takes_any_key(function)}
+    bound = {key: given[key] for key in given if key not in passed_on}
+    parameters = bind(bound, known, where, registry.solvers) | passed_on
+    with located(where):
+        problem = function(**parameters)
+    classes = {
+        key: _bound_class(key, table[key], join(where, key), registry)
+        for key in CLASS_KEYS
+        if key in table
+    }
+    if not isinstance(problem, Problem):
+        for key in classes:
+            raise InvalidArgumentError(
+                join(where, key),
+                "a class",
+                f"leave it out: family {family!r} has no {key} table, its levels are closed forms",
+            )
+        return family, parameters, function
+    own = {"reward": problem.reward_class, "policy": problem.policy_class}
+    classes = {key: found for key, found in classes.items() if found != own[key]}
+    for key in classes:
+        # Binding allocates what the class needs of the problem, and refuses what it cannot represent.
+        with located(join(where, key)):
+            classes[key].bind(problem.model_inputs)
+    _check_size(problem, where)
+    if not classes:
+        return family, parameters, function
+    return family, parameters | classes, BuiltWithClasses(function)
+
+
+def _bound_class(key: str, table: object, where: str, registry: Registry) -> Any:
+    """Return the reward or policy class that a table stands for."""
+    from theory_check.models import PolicyClass, RewardClass
+
+    hint, known = {
+        "reward": (RewardClass, registry.rewards),
+        "policy": (PolicyClass, registry.policies),
+    }[key]
+    if not isinstance(table, Mapping):
+        raise InvalidArgumentError(
+            where, repr(table), f"pass a table with the name of a class; {nearest('', known)}"
+        )
+    return coerce(table, hint, where, known)
+
+
+def _check_size(problem: Any, where: str) -> None:
+    """Refuse a problem that the exact oracle of every measurement would refuse in its cell."""
+    # Here, so that reading an experiment's format does not load the oracles.
+    from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET, count_trajectories
+
+    number = count_trajectories(problem)
+    if number > DEFAULT_ENUMERATION_BUDGET:
+        raise InvalidArgumentError(
+            where,
+            f"a problem of {number} trajectories",
+            f"use a shorter horizon or segments, or fewer states, actions or successors: at most "
+            f"{DEFAULT_ENUMERATION_BUDGET} trajectories can be enumerated",
+        )
