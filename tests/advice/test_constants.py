@@ -17,7 +17,7 @@ from theory_check.advice.constants import NOISE_SEEDS, START_SEEDS
 from theory_check.advice.model import PLANNED_QUANTILE, PREDICTED_QUANTILE
 from theory_check.bilevel import LowerGradients, UpperGradients
 from theory_check.errors import CertificationError
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates.counts import SampleCounts
 
 MATRIX = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64)  # eigenvalues 1 and 3
 

@@ -16,7 +16,7 @@ from theory_check.advice.model import MeasuredConstants, TransientSum
 from theory_check.advice.plan import after_rehearsal, plan_schedule
 from theory_check.cli import main
 from theory_check.cli.advise import find_problem
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.solvers.schedules import SCHEDULES
 
 Capture = pytest.CaptureFixture[str]

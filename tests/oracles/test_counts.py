@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates.counts import SampleCounts
 
 
 def test_counts_add_and_multiply_counter_by_counter() -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from theory_check.oracles.curvature import hessian, spectral_norm, spectral_norm_of_hessian
+from theory_check.oracles.solutions.curvature import (
+    hessian,
+    spectral_norm,
+    spectral_norm_of_hessian,
+)
 
 MATRIX = torch.tensor([[1.0, 2.0], [2.0, -3.0]], dtype=torch.float64)
 AT = torch.tensor([[0.5, -1.0], [2.0, 0.25], [0.0, 1.0]], dtype=torch.float64)

@@ -22,11 +22,11 @@ from theory_check.errors import CertificationError, EnumerationBudgetError
 from theory_check.models import TabularSoftmax
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.comparisons import comparisons_of
+from theory_check.oracles.comparisons.trajectories import count_trajectories, enumerate_segments
 from theory_check.oracles.control import control_of
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.optimum import find_optimum, optimal_hyperobjective
+from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
-from theory_check.oracles.trajectories import count_trajectories, enumerate_segments
+from theory_check.oracles.solutions.optimum import find_optimum, optimal_hyperobjective
 from theory_check.problems import Problem, tabular
 
 PROBLEMS = varied_discounted_problems()
@@ -327,7 +327,7 @@ def test_large_rewards_reach_the_greedy_policy(scale: float) -> None:
 
 
 def test_a_policy_that_cannot_be_certified_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("theory_check.oracles.discounted_control.MAXIMUM_ITERATIONS", 2)
+    monkeypatch.setattr("theory_check.oracles.control.discounted_control.MAXIMUM_ITERATIONS", 2)
     problem = random_discounted_problem(4, (5, 3), discount=0.95)
     with pytest.raises(CertificationError, match=r"after 2 improvements; use a smaller discount"):
         ExactOracle(problem).hyperobjective(random_point(4, problem))

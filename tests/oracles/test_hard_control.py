@@ -11,7 +11,7 @@ from helpers.generators import random_problem
 from torch import Tensor
 
 from theory_check.oracles.control import control_of
-from theory_check.oracles.hard_control import (
+from theory_check.oracles.control.hard_control import (
     hard_gap,
     hard_optimum,
     hard_return,

@@ -11,13 +11,13 @@ from helpers import naive
 from helpers.generators import random_problem
 
 from theory_check.oracles.control import control_of
-from theory_check.oracles.lower_geometry import (
+from theory_check.oracles.control.lower_geometry import (
     LowerGeometry,
     decided_states,
     lower_geometry,
     policy_gradient,
 )
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem, bandit, garnet, tabular
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from theory_check.oracles.pairs import PairLoss
+from theory_check.oracles.comparisons.pairs import PairLoss
 
 HALF = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
 PATHS = pytest.mark.parametrize("path", ["_compiled_moments", "_moments_by_blocks"])

@@ -14,8 +14,8 @@ from helpers.generators import (
 from helpers.statistics import assert_mean
 
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
-from theory_check.oracles import sampled_estimates
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates import sampled_estimates
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem

@@ -11,7 +11,7 @@ import torch
 from helpers.generators import random_problem
 from torch import Tensor
 
-from theory_check.oracles.trajectories import TrajectorySpace, enumerate_trajectories
+from theory_check.oracles.comparisons.trajectories import TrajectorySpace, enumerate_trajectories
 
 SIZES = (3, 2, 3)
 """States, actions and horizon; discounted, so that no two steps weigh the same."""

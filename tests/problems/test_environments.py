@@ -9,7 +9,7 @@ from scipy import optimize
 from scipy.sparse.csgraph import connected_components
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.oracles.hard_control import optimal_return, optimal_values
+from theory_check.oracles.control.hard_control import optimal_return, optimal_values
 from theory_check.problems import Problem, chain, gridworld, riverswim
 from theory_check.problems.chain import forward_values
 

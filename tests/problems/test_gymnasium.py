@@ -17,7 +17,12 @@ import torch
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.control import control_of
-from theory_check.oracles.hard_control import hard_gap, hard_return, optimal_return, optimal_values
+from theory_check.oracles.control.hard_control import (
+    hard_gap,
+    hard_return,
+    optimal_return,
+    optimal_values,
+)
 from theory_check.problems import Problem, gymnasium
 from theory_check.problems.transition_table import read_table
 from theory_check.runs import load_experiment

@@ -22,8 +22,8 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.optimum import find_optimum
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.solutions.optimum import find_optimum
 from theory_check.problems import (
     Problem,
     bandit,
@@ -349,7 +349,7 @@ def test_the_remedy_for_an_undeclared_optimum_works() -> None:
     asked = bandit(contexts=1, actions=2)
     with pytest.raises(UndeclaredTruthError) as caught:
         _ = asked.optimal_hyperobjective
-    remedy = "theory_check.oracles.optimum.find_optimum(ExactOracle(problem))"
+    remedy = "theory_check.oracles.solutions.optimum.find_optimum(ExactOracle(problem))"
     assert remedy in str(caught.value)
     assert find_optimum(ExactOracle(asked), starts_per_scale=1).starts == 6
 

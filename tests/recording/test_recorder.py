@@ -24,7 +24,7 @@ from torch import Tensor
 from theory_check.bilevel import BilevelOracle
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
 from theory_check.problems import Problem, tabular

@@ -16,10 +16,10 @@ from theory_check.claims import get_claim
 from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.curvature import spectral_norm_of_hessian
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
 from theory_check.oracles.starts import initial_upper
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems.quadratic import UPPER_WEIGHT, quadratic
 from theory_check.problems.quartic import quartic
 from theory_check.runs import Failure

@@ -10,8 +10,9 @@ from scipy import stats
 from torch import Tensor
 
 from theory_check.models import MLPPolicy, MLPReward
-from theory_check.oracles import ExactOracle, parametrised
-from theory_check.oracles.parametrised import ParametrisedLowerLevel
+from theory_check.oracles import ExactOracle
+from theory_check.oracles.solutions import parametrised
+from theory_check.oracles.solutions.parametrised import ParametrisedLowerLevel
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem, bandit
 from theory_check.runs.measurements.gradient_noise import GradientNoise

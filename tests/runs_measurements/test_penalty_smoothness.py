@@ -8,7 +8,7 @@ from helpers.generators import random_problem
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.curvature import DIFFERENCE_STEP
+from theory_check.oracles.solutions.curvature import DIFFERENCE_STEP
 from theory_check.runs.measurements.penalty_smoothness import (
     PenaltySmoothness,
     penalised_hessian,

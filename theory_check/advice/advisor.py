@@ -16,8 +16,8 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.oracles.counts import SampleCounts
-from theory_check.oracles.sample_costs import sample_costs
+from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.oracles.estimates.sample_costs import sample_costs
 from theory_check.problems import Problem
 from theory_check.solvers.schedules import SCHEDULES
 

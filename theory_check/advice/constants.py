@@ -26,9 +26,9 @@ from theory_check.advice.model import (
 )
 from theory_check.bilevel import Coupling
 from theory_check.errors import CertificationError, InvalidArgumentError
-from theory_check.oracles.counts import SampleCounts
-from theory_check.oracles.curvature import spectral_norm_of_hessian
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
+from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
 from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
 

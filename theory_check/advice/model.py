@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from theory_check.bilevel import Coupling
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates.counts import SampleCounts
 
 CHECKED_SEEDS = 16
 """Runs that a plan is made for, and checked on."""

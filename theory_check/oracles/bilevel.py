@@ -11,9 +11,9 @@ from torch import Tensor
 from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
 from theory_check.models import PolicyModel, RewardModel
 from theory_check.oracles.comparisons import Comparisons, comparisons_of
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.control import control_of
-from theory_check.oracles.table_estimates import TableEstimates
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.estimates.table_estimates import TableEstimates
 from theory_check.problems import Problem
 
 

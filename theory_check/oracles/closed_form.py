@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
-from theory_check.oracles.counts import SampleCounter, SampleCounts, stream_entropy
+from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts, stream_entropy
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.starts import initial_upper
 from theory_check.problems.closed_form import ClosedFormProblem

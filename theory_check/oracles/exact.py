@@ -18,20 +18,20 @@ from torch import Tensor
 from theory_check.errors import CertificationError, InvalidArgumentError, require_positive
 from theory_check.models import RewardModel
 from theory_check.oracles.comparisons import DiscountedComparisons, comparisons_of
+from theory_check.oracles.comparisons.pairs import PairLoss
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.control import control_of
 from theory_check.oracles.devices import require_device
-from theory_check.oracles.pairs import PairLoss
-from theory_check.oracles.penalised import (
+from theory_check.oracles.solutions.penalised import (
     SMALLEST_SIGMA,
     PenalisedSolution,
     minimise_penalised,
 )
-from theory_check.oracles.penalised_level import (
+from theory_check.oracles.solutions.penalised_level import (
     DiscountedPenalisedLevel,
     EpisodicPenalisedLevel,
     PenalisedLowerLevel,
 )
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 
 Parameters: TypeAlias = Float[Tensor, "*lead d"] | np.ndarray | Sequence[Any]

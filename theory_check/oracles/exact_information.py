@@ -10,13 +10,13 @@ from torch import Tensor
 
 from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.discounted_estimates import DiscountedEstimates, SegmentPairs
-from theory_check.oracles.episodic_estimates import EpisodicEstimates
-from theory_check.oracles.pairs import PairLoss
-from theory_check.oracles.soft_control import SoftControl
-from theory_check.oracles.stopped_rollouts import StoppedRollouts
-from theory_check.oracles.table_estimates import TableEstimates
+from theory_check.oracles.comparisons.pairs import PairLoss
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.estimates.discounted_estimates import DiscountedEstimates, SegmentPairs
+from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
+from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
+from theory_check.oracles.estimates.table_estimates import TableEstimates
 from theory_check.problems import Problem
 
 

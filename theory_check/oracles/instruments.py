@@ -18,8 +18,8 @@ from torch import Tensor
 from theory_check.bilevel import BilevelOracle, BilevelTruth
 from theory_check.discovery import classes
 from theory_check.errors import InvalidArgumentError
-from theory_check.oracles.counts import SampleCounts
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.estimates.counts import SampleCounts
 
 
 class CountingOracle(BilevelOracle, Protocol):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from theory_check.models import PolicyModel
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.optimum import optimal_hyperobjective
-from theory_check.oracles.penalised import PenalisedSolution
+from theory_check.oracles.solutions.optimum import optimal_hyperobjective
+from theory_check.oracles.solutions.penalised import PenalisedSolution
 
 
 class RLHFTruth:

@@ -8,15 +8,15 @@ from typing import Any
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.comparisons import DiscountedComparisons
-from theory_check.oracles.counts import SampleCounts
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.sample_costs import sample_costs
-from theory_check.oracles.sampled_estimates import (
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.oracles.estimates.sample_costs import sample_costs
+from theory_check.oracles.estimates.sampled_estimates import (
     SampledDiscounted,
     SampledEpisodic,
     SampleSource,
 )
-from theory_check.oracles.table_estimates import TableEstimates
+from theory_check.oracles.estimates.table_estimates import TableEstimates
 from theory_check.problems import Problem
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.models import PolicyModel, RewardModel
-from theory_check.oracles.counts import stream_entropy
+from theory_check.oracles.estimates.counts import stream_entropy
 
 
 def initial_upper(

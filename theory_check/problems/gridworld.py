@@ -76,8 +76,8 @@ def gridworld(
     A move into a wall or over the edge leaves the walker where it is. Goals and pits are absorbing.
     *True reward*: a move earns ``goal_reward`` if it enters a goal and ``pit_reward`` if it enters a
     pit, less ``step_cost``, in expectation over the move; in a goal or a pit, 0. *Optimal value*:
-    computed by :func:`theory_check.oracles.hard_control.optimal_values`; on the Russell-Norvig map with
-    ``step_cost=0.04`` and many undiscounted steps it is the book's table of utilities.
+    computed by :func:`theory_check.oracles.control.hard_control.optimal_values`; on the Russell-Norvig
+    map with ``step_cost=0.04`` and many undiscounted steps it is the book's table of utilities.
 
     Parameters
     ----------

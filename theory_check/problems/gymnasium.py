@@ -47,7 +47,7 @@ def gymnasium(
     entered both at the end of an episode and in the middle of one stays as it is, and the endings lead
     to one more state, the last. Time limits (``max_episode_steps``) are not part of the table and are
     ignored: give a ``horizon``. *Optimal value*: computed by
-    :func:`theory_check.oracles.hard_control.optimal_values`.
+    :func:`theory_check.oracles.control.hard_control.optimal_values`.
 
     Parameters
     ----------

@@ -200,14 +200,14 @@ class Problem:
         Raises
         ------
         UndeclaredTruthError
-            Where no closed form is known; :func:`theory_check.oracles.optimum.find_optimum`
+            Where no closed form is known; :func:`theory_check.oracles.solutions.optimum.find_optimum`
             searches for it instead.
         """
         if self.objective == "excess_risk" and self.realisable:
             return 0.0
         raise UndeclaredTruthError(
             f"{self.name}: the optimum of {self.objective!r} has no closed form here; "
-            "use theory_check.oracles.optimum.find_optimum(ExactOracle(problem))"
+            "use theory_check.oracles.solutions.optimum.find_optimum(ExactOracle(problem))"
         )
 
     @cached_property

@@ -44,7 +44,7 @@ def riverswim(
     it stays with 0.3 and drifts down with 0.7. Runs start in the second or third state, equally likely.
     *True reward*: 5 for going downstream in the first state, 10000 for a swim upstream that keeps the
     last, in expectation 3000, both divided by 10000. *Optimal value*: computed by
-    :func:`theory_check.oracles.hard_control.optimal_values`; no closed form is declared.
+    :func:`theory_check.oracles.control.hard_control.optimal_values`; no closed form is declared.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ from theory_check.bilevel import (
     SolverState,
     UpperGradients,
 )
-from theory_check.oracles.counts import SampleCounts
-from theory_check.oracles.curvature import spectral_norm_of_hessian
+from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
 from theory_check.recording.recorder import recording_grid
 
 MEASURED = (

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
 from theory_check.errors import require_positive_integer
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.recording.columns import COLUMNS
 
 

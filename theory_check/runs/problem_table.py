@@ -114,7 +114,10 @@ def _bound_class(key: str, table: object, where: str, registry: Registry) -> Any
 def _check_size(problem: Any, where: str) -> None:
     """Refuse a problem that the exact oracle of every measurement would refuse in its cell."""
     # Here, so that reading an experiment's format does not load the oracles.
-    from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET, count_trajectories
+    from theory_check.oracles.comparisons.trajectories import (
+        DEFAULT_ENUMERATION_BUDGET,
+        count_trajectories,
+    )
 
     number = count_trajectories(problem)
     if number > DEFAULT_ENUMERATION_BUDGET:

@@ -18,10 +18,10 @@ from theory_check.errors import (
     require_positive_integer,
     require_seeds,
 )
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.devices import require_device
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.recorder import Recorder, recording_grid
 

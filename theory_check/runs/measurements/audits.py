@@ -10,8 +10,8 @@ import pandas as pd
 
 from theory_check.bilevel import Solver
 from theory_check.errors import require_positive, require_positive_integer
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.audits import AuditRecorder, ObservedOracle
 from theory_check.recording.recorder import recording_grid

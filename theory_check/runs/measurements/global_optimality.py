@@ -15,7 +15,7 @@ from theory_check.models.activations import ActivationName
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.optimum import find_optimum
+from theory_check.oracles.solutions.optimum import find_optimum
 from theory_check.problems import Problem
 from theory_check.problems.misspecification import observation_basis
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
@@ -151,7 +151,7 @@ def universal_optimum(problem: Problem) -> tuple[float, bool]:
     -------
     value, certified
         The least value found, nats, and whether it is declared, or certified to be attained
-        (:class:`theory_check.oracles.optimum.Optimum`).
+        (:class:`theory_check.oracles.solutions.optimum.Optimum`).
     """
     basis = observation_basis(problem.observations, problem.actions)
     universal = replace(

@@ -20,9 +20,9 @@ from theory_check.errors import (
 )
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.lower_solutions import lower_solutions, status_of
-from theory_check.oracles.parametrised import PenalisedPoint
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.solutions.lower_solutions import lower_solutions, status_of
+from theory_check.oracles.solutions.parametrised import PenalisedPoint
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress

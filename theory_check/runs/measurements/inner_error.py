@@ -18,7 +18,7 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.oracles.counts import stream_entropy
+from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.starts import initial_policy, initial_reward

@@ -15,7 +15,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError, require_positive_integer
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
 from theory_check.oracles.control import control_of
-from theory_check.oracles.hard_control import HardOptimum, hard_optimum
+from theory_check.oracles.control.hard_control import HardOptimum, hard_optimum
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid

@@ -24,13 +24,13 @@ from theory_check.models import Linear
 from theory_check.models.activations import ACTIVATIONS, ActivationName
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
-from theory_check.oracles.class_bias import (
+from theory_check.oracles.class_error.class_bias import (
     OutputObjective,
     PolicyGap,
     PolicyImitation,
     PreferenceRisk,
 )
-from theory_check.oracles.class_floor import ClassFloor, Search, class_floors
+from theory_check.oracles.class_error.class_floor import ClassFloor, Search, class_floors
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
@@ -56,9 +56,9 @@ class NeuralBias(Measurement):
     smallest, and 0 where the floor is at most 1e-6; ``largest_width_floor``, the same in all rows of
     a seed, class and activation. Of the best fit: ``start`` (``"random"``, ``"imitation"`` or
     ``"nested"``), ``gradient_norm, predicted_decrease, late_decrease`` (see
-    :class:`theory_check.oracles.gauss_newton.NetworkFit`). ``median_random``, median value over the
-    random starts; ``hypergradient_error``, ``‖∇Phi`` with the fitted policy in the place of ``pi*``
-    minus ``∇Phi‖²``, policy class only; ``status``.
+    :class:`theory_check.oracles.class_error.gauss_newton.NetworkFit`). ``median_random``, median value
+    over the random starts; ``hypergradient_error``, ``‖∇Phi`` with the fitted policy in the place of
+    ``pi*`` minus ``∇Phi‖²``, policy class only; ``status``.
 
     Parameters
     ----------

@@ -18,9 +18,13 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.oracles.control import control_of
-from theory_check.oracles.counts import stream_entropy
-from theory_check.oracles.lower_geometry import LowerGeometry, lower_geometry, policy_gradient
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.lower_geometry import (
+    LowerGeometry,
+    lower_geometry,
+    policy_gradient,
+)
+from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid

@@ -10,7 +10,7 @@ import pandas as pd
 
 from theory_check.errors import InvalidArgumentError, require_positive
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.lower_solutions import lower_solutions, status_of
+from theory_check.oracles.solutions.lower_solutions import lower_solutions, status_of
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
-from theory_check.oracles.counts import stream_entropy
-from theory_check.oracles.curvature import DIFFERENCE_STEP, hessian, spectral_norm
+from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.solutions.curvature import DIFFERENCE_STEP, hessian, spectral_norm
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
 

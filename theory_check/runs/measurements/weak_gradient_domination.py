@@ -13,9 +13,9 @@ from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
 from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
-from theory_check.oracles.counts import SampleCounts
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems import Problem
 from theory_check.recording.audits import ObservedOracle
 from theory_check.recording.recorder import recording_grid

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from theory_check.bilevel import Coupling
 from theory_check.oracles.comparisons import DiscountedComparisons
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.table_estimates import TableEstimates, UpperTables
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.estimates.table_estimates import TableEstimates, UpperTables
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.soft_control import SoftControl
-from theory_check.oracles.trajectories import (
+from theory_check.oracles.comparisons.trajectories import (
     DEFAULT_ENUMERATION_BUDGET,
     TrajectorySpace,
     enumerate_segments,
     enumerate_trajectories,
 )
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
 
 

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.errors import CertificationError
-from theory_check.oracles.reachability import reachable_states
-from theory_check.oracles.resolvent import LatestResolvent, Resolvent
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.reachability import reachable_states
+from theory_check.oracles.control.resolvent import LatestResolvent, Resolvent
+from theory_check.oracles.control.soft_control import SoftControl
 
 MAXIMUM_ITERATIONS = 100
 # Error of the values, relative to their size, that is left to rounding.

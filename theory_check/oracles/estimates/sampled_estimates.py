@@ -17,13 +17,13 @@ from theory_check.kernels.random_bits import seeded_states
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
-from theory_check.oracles.counts import SampleCounter, stream_entropy
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.discounted_estimates import DiscountedEstimates, SegmentPairs
-from theory_check.oracles.episodic_estimates import EpisodicEstimates
-from theory_check.oracles.sample_costs import SampleCosts
-from theory_check.oracles.soft_control import SoftControl
-from theory_check.oracles.stopped_rollouts import StoppedRollouts
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.estimates.counts import SampleCounter, stream_entropy
+from theory_check.oracles.estimates.discounted_estimates import DiscountedEstimates, SegmentPairs
+from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
+from theory_check.oracles.estimates.sample_costs import SampleCosts
+from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
 
 SHARED_STEP_BUDGET = 10**9
 """Expected environment steps of one shared batch of a replicate: about ten seconds of one core."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from theory_check.models.network_jacobian import output_jacobian
 from theory_check.models.stacked_mlp import StackedMLP
-from theory_check.oracles.class_bias import OutputObjective
+from theory_check.oracles.class_error.class_bias import OutputObjective
 
 FIRST_DAMPING = 1e-2
 # Relative to the largest diagonal entry: rounding of J^T H J is amplified by its reciprocal.

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from theory_check.errors import CertificationError
 from theory_check.oracles.control import control_of
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
 
 MAXIMUM_ITERATIONS = 1000

@@ -14,9 +14,9 @@ from theory_check.models.mlp_reward import MLPRewardModel
 from theory_check.models.network_jacobian import widened
 from theory_check.models.network_policy import NetworkPolicy
 from theory_check.models.stacked_mlp import StackedMLP
-from theory_check.oracles.class_bias import OutputObjective
-from theory_check.oracles.counts import stream_entropy
-from theory_check.oracles.gauss_newton import NetworkFit, fit_networks
+from theory_check.oracles.class_error.class_bias import OutputObjective
+from theory_check.oracles.class_error.gauss_newton import NetworkFit, fit_networks
+from theory_check.oracles.estimates.counts import stream_entropy
 
 # Fits stop below this value, or where a step promises less than a thousandth of the value.
 VALUE_TOLERANCE = 1e-10

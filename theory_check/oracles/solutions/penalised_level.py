@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
-from theory_check.oracles.pairs import PairLoss, PairMoments
-from theory_check.oracles.soft_control import SoftControl, divergence_density
+from theory_check.oracles.comparisons.pairs import PairLoss, PairMoments
+from theory_check.oracles.control.soft_control import SoftControl, divergence_density
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.episodic_control import EpisodicControl
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.episodic_control import EpisodicControl
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
 
 

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from theory_check.oracles.discounted_control import DiscountedControl
-from theory_check.oracles.soft_control import SoftControl, divergence_density
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl, divergence_density
 
 # Rounding error of computed advantages and visits, against the size of what they are computed from.
 ROUNDING = 64 * 2.0**-52

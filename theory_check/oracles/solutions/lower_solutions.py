@@ -15,7 +15,7 @@ from torch import Tensor
 
 from theory_check.models import Tabular
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.parametrised import ParametrisedLowerLevel, PenalisedPoint
+from theory_check.oracles.solutions.parametrised import ParametrisedLowerLevel, PenalisedPoint
 
 
 @runtime_checkable

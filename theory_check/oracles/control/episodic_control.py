@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.soft_control import SoftControl
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from theory_check.oracles.curvature import Gradient, hessian
+from theory_check.oracles.solutions.curvature import Gradient, hessian
 
 Value = Callable[[Float[Tensor, "point d"], Int[Tensor, " point"]], Float[Tensor, " point"]]
 """A function at points, given to which replicate each of them belongs."""

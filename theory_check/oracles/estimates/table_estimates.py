@@ -17,7 +17,7 @@ from torch import Tensor
 
 from theory_check.bilevel import Coupling
 from theory_check.oracles.comparisons import Comparisons
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.control.soft_control import SoftControl
 
 
 @dataclass(frozen=True, eq=False)

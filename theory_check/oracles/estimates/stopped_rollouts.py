@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.oracles.discounted_control import DiscountedControl
+from theory_check.oracles.control.discounted_control import DiscountedControl
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from theory_check.oracles.pairs import LINEAR_FROM
-from theory_check.oracles.soft_control import SoftControl
+from theory_check.oracles.comparisons.pairs import LINEAR_FROM
+from theory_check.oracles.control.soft_control import SoftControl
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from theory_check.errors import require_positive
-from theory_check.oracles.curvature import Gradient, hessian
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.regularised_newton import Minimum, Value, descend, minimise
+from theory_check.oracles.solutions.curvature import Gradient, hessian
+from theory_check.oracles.solutions.regularised_newton import Minimum, Value, descend, minimise
 from theory_check.oracles.starts import initial_policy
 
 GRADIENT_TOLERANCE = 1e-11

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from theory_check.oracles.penalised_level import PenalisedLowerLevel
+from theory_check.oracles.solutions.penalised_level import PenalisedLowerLevel
 
 GRADIENT_TOLERANCE = 1e-11
 # What double precision leaves of a gradient of order 1.

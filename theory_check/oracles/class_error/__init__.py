@@ -1,0 +1,1 @@
+"""What a class of networks cannot represent: its floor, found by second-order fits."""

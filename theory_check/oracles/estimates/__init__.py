@@ -1,0 +1,1 @@
+"""First-order estimates in table space: sampled or exact, and what samples cost."""
