@@ -33,14 +33,18 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     return figure
 
 
+def _factor(found: RateVerdict) -> str:
+    """Return the fitted factor with its interval, or why there is none."""
+    if "rho" not in found.measured:
+        return found.status
+    return "{rho:.3f} [{low:.3f}, {high:.3f}]".format(**found.measured)
+
+
 def _draw_runs(axes: Axes, judged: list[RateVerdict]) -> None:
     styles = problem_styles([found.problem for found in judged])
     floor = 1e-20
     for found in judged:
-        numbers = found.measured
-        label = (
-            f"{found.problem}: {numbers['rho']:.3f} [{numbers['low']:.3f}, {numbers['high']:.3f}]"
-        )
+        label = f"{found.problem}: {_factor(found)}"
         for index, row in enumerate(found.y):
             shown = (found.x > 0) & (row > floor)
             axes.loglog(

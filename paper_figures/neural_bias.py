@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.analysis.bands import average_band
+from theory_check.analysis.conclusions.neural_bias import VANISHED
 from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
 
 CLAIMS = ("neural-bias",)
@@ -17,7 +18,6 @@ LABELS = {
     "policy": r"policy: $J^*-J$",
     "reward": "reward: excess risk, nats",
 }
-VANISHED = 1e-6
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:

@@ -9,18 +9,18 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
 
-CLAIMS = ("non-uniform-pl",)
+CLAIMS = ("non-uniform-pl", "non-uniform-pl-visits")
 LARGEST = 1e6
 """Ratios above are drawn at the upper edge: the bound says nothing there."""
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    verdict = verdicts["non-uniform-pl"]
     table = tables["non-uniform-pl"]
     styles = problem_styles([str(problem) for problem in table["problem"].unique()])
     figure, panels = column_figure(rows=2, row_height=3.2)
     with plt.rc_context(STYLE):
-        for axes, rate in zip(panels, verdict.claim.rates, strict=True):
+        rates = [verdicts[name].claim.rates[0] for name in CLAIMS]
+        for axes, rate in zip(panels, rates, strict=True):
             for problem, rows in table.groupby("problem", sort=False):
                 style = styles[str(problem)]
                 shown = rows.loc[rows["resolved"]]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import theory_check as tc
 
@@ -14,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)
@@ -25,6 +27,20 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     table = names["trace"].table  # type: ignore[attr-defined]
     assert set(table["seed"]) == {0, 1, 2, 3}
     assert table["iteration"].max() == 100
+
+
+def test_the_second_example_continues_the_first() -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), names)
+    assert names["trace"].table["iteration"].max() == 50
+    assert names["trace"].final_upper.shape == (
+        4,
+        names["problem"].with_classes(**names["classes"]).parameters,
+    )
+    probabilities = names["policy"].exp().sum(-1)
+    torch.testing.assert_close(probabilities, torch.ones(16, dtype=torch.float64))
 
 
 def test_the_two_sentences_about_the_objectives() -> None:

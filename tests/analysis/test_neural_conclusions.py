@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, RELATIVE
 from theory_check.analysis.conclusions.global_optimality import compose as compose_optimality
+from theory_check.analysis.conclusions.neural_bias import VANISHED
 from theory_check.analysis.conclusions.neural_bias import compose as compose_bias
+from theory_check.claims import get_claim
+from theory_check.claims.base import InequalityRate
+from theory_check.runs.measurements import neural_bias as measured
 
 
 def optimality_table(gaps: list[float], stationarity: list[float], status: str) -> pd.DataFrame:
@@ -22,6 +27,17 @@ def optimality_table(gaps: list[float], stationarity: list[float], status: str) 
             "status": status,
         }
     )
+
+
+def bounds(claim: str) -> dict[str, float | None]:
+    """Return the upper bound of every column that a claim bounds."""
+    rates = [rate for rate in get_claim(claim).rates if isinstance(rate, InequalityRate)]
+    return {rate.y: rate.high for rate in rates}
+
+
+def test_sentences_and_claims_have_the_same_tolerances() -> None:
+    assert bounds("global-optimality") == {"optimality_gap": ABSOLUTE, "relative_gap": RELATIVE}
+    assert bounds("neural-bias")["largest_width_floor"] == VANISHED == measured.VANISHED
 
 
 def test_runs_are_counted_and_those_away_told_apart() -> None:
@@ -41,6 +57,18 @@ def test_a_gap_within_one_tolerance_only_is_not_reached() -> None:
     (sentence,) = compose_optimality({}, {"global-optimality": table})
     assert "0 of 1 runs" in sentence
     assert "the lowest value known (no optimum is certified)" in sentence
+
+
+def test_a_run_that_diverged_is_neither_stationary_nor_moving() -> None:
+    nan = float("nan")
+    table = optimality_table([1e-5, nan, 0.3], [1e-9, nan, 1e-6], "ok")
+    (sentence,) = compose_optimality({}, {"global-optimality": table})
+    assert "1 of 3 runs" in sentence
+    assert "of the other 1, 1 are stationary" in sentence
+    assert "0 still moving, at a median gap of 0.3 nats" in sentence
+    assert sentence.endswith("; stopped before their end: 1.")
+    (sentence,) = compose_optimality({}, {"global-optimality": table.iloc[:2]})
+    assert sentence.endswith("a median reward error of 0.25; stopped before their end: 1.")
 
 
 def test_class_error_and_optimisation_error_are_apart() -> None:

@@ -240,6 +240,16 @@ def test_passed_respects_negative_controls() -> None:
     assert judge(control, bad).passed
 
 
+def test_an_open_statement_fails_nothing_and_keeps_its_status() -> None:
+    statement = replace(CLAIM, expected="open")
+    curves = {"tight": N**-1.0, "violated": N**-0.5, "inconclusive": np.ones_like(N) * np.nan}
+    for status, curve in curves.items():
+        verdict = judge(statement, table(N, curve))
+        assert verdict.status == status
+        assert verdict.passed
+        assert verdict.to_dict()["expected"] == "open"
+
+
 def test_a_control_is_caught_only_when_every_rate_is_violated_on_every_problem() -> None:
     control = replace(CLAIM, expected="violated")
     good, bad = table(N, 1 / N, problem="good"), table(N, N**-0.5, problem="bad")

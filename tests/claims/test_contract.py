@@ -144,6 +144,15 @@ def test_declaration_is_complete(name: str) -> None:
             assert rate.minimum_decades >= 1
 
 
+def test_open_statements_are_those_that_the_theory_names() -> None:
+    """They cannot fail the suite, so that ``docs/theory.md`` section 5.2 has to say which they are."""
+    text = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
+    named = re.search(r"^\*Open\* are (.+?):", text, re.M | re.S)
+    assert named is not None
+    found = {name for name, claim in CLAIMS.items() if claim.expected == "open"}
+    assert found == set(re.findall(r"`([^`]+)`", named[1]))
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_predicted_rate_is_tight(name: str) -> None:
     """The exponents' standard error, 0.05/sqrt(16)/(4 * 2.1) = 1.5e-3, is far below 0.02."""

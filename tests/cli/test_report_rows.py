@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -140,6 +141,15 @@ def test_a_log_factor_is_reported_beside_the_exponent() -> None:
         "2.000 [1.900, 2.100] squared, 4.000 [3.800, 4.200] norm; "
         "4.000 [3.800, 4.200] with the log factor left in"
     )
+
+
+def test_an_open_statement_says_that_it_fails_nothing() -> None:
+    closed = judgement(MEASURED, PREDICTED)
+    statement = Judgement(replace(CLAIM, expected="open"), closed.verdict, "fine")
+    for write in (reporting.text_table, reporting.markdown_table):
+        assert "bound (open): fine" in write([statement])
+        assert reporting.OPEN_MEANING in write([closed, statement])
+        assert "(open)" not in write([closed])
 
 
 @pytest.mark.parametrize("sentences", [[], ["One.", "word " * 50]])

@@ -248,7 +248,8 @@ class Claim:
     expected
         ``"holds"`` for a statement that should survive; ``"violated"`` for a negative control,
         which fails ``verify`` unless it is caught; ``"open"`` for a statement that its source
-        assumes and does not prove: its verdict is a finding, whichever it is, and fails nothing.
+        assumes, or proves from such an assumption: its verdict is a finding, whichever it is, and
+        fails nothing.
     """
 
     id: str

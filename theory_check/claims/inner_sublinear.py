@@ -4,14 +4,14 @@ from theory_check.claims.base import Claim, PowerRate
 
 CLAIM = Claim(
     id="inner-sublinear",
-    statement="Softmax policy gradient without a KL term: J* - J(lambda_K) = O(1/K), and no faster "
-    "(Theorem 10)",
-    source="arXiv 2005.06392, Theorem 4 (upper bound) and Theorem 10 (lower bound)",
+    statement="Softmax policy gradient without a KL term: J* - J(lambda_K) = O(1/K)",
+    source="arXiv 2005.06392, Theorem 4",
     provenance="V",
     assumptions=(
         "tabular softmax policy and exact gradients, KL weight 0, rewards in [0, 1]",
         "uniform start and a step size of at most the inverse smoothness",
         "start law with full support",
+        "discounted problems; to episodes the statement is carried over",
     ),
     experiment="inner-sublinear",
     rates=(

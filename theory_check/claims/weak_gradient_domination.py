@@ -6,8 +6,9 @@ CLAIM = Claim(
     id="weak-gradient-domination",
     statement="With c measured on half of the seeds and eps' 1 % of the largest gap of a run, the other "
     "half keeps J* - J <= 2 c ‖∂_lambda J‖ + eps' and Phi - Phi* <= 2 c ‖∇Phi‖ + eps' at every iterate",
-    source="arXiv 2410.15610, weak gradient domination (the name is that of arXiv 2107.11433)",
-    provenance="V",
+    source="docs/theory.md section 5.9; arXiv 2410.15610 assumes weak gradient domination (the name is "
+    "that of arXiv 2107.11433)",
+    provenance="D",
     assumptions=(
         "seeds are exchangeable: c of one half speaks for the other",
         "Phi* = 0: excess risk, true reward within the closure of the reward class",

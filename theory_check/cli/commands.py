@@ -35,7 +35,8 @@ INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
 EPILOG = """\
 exit codes:
   0    everything as it should be
-  1    a claim that should hold is violated, a negative control is not, or advice fails its check
+  1    a claim that should hold is violated, a negative control is not, or advice fails its check;
+       what is found of an open statement fails nothing
   2    bad input: an argument, an experiment file or the store; nothing was run
   3    a cell failed, so that some results are missing (takes precedence over 1)
   70   a defect of theory-check, whose traceback is printed

@@ -17,6 +17,7 @@ from theory_check.verification import Judgement
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
 HEADER = ("claim", "status", "problem", "rate", "measured, 95 % interval", "predicted")
 NOT_JUDGED = "not judged"
+OPEN_MEANING = "(open) its verdict is a finding, whichever it is, and fails nothing"
 REASON_WIDTH = 100
 # How docs/theory.md section 5.6 writes the constants; that of the inner term by itself would be an
 # extrapolation to K = 0.
@@ -29,7 +30,7 @@ def text_table(judgements: Sequence[Judgement]) -> str:
     """Return an aligned table for a terminal, one line per problem and number.
 
     Below it stand the reason of each claim's status, the audits with the claims that rest on them,
-    and the meaning of the provenance tags.
+    and the meaning of the provenance tags and of "(open)".
     """
     lines = _aligned([HEADER, *_rows(judgements)])
     reasons = _filled(_reasons(judgements))
@@ -198,7 +199,9 @@ def _mean_share(share: Mapping[str, float] | None) -> str:
 
 def _reasons(judgements: Sequence[Judgement]) -> Iterator[str]:
     for judgement in judgements:
-        yield f"{judgement.claim.id}: {' '.join(judgement.reason.split())}"
+        claim = judgement.claim
+        name = f"{claim.id} (open)" if claim.expected == "open" else claim.id
+        yield f"{name}: {' '.join(judgement.reason.split())}"
 
 
 def _in_units(record: Mapping[str, Any]) -> str:
@@ -229,7 +232,10 @@ def _value(numbers: Mapping[str, Any]) -> str:
 
 def _legend(judgements: Sequence[Judgement]) -> list[str]:
     tags = {judgement.claim.provenance for judgement in judgements}
-    return [f"[{tag}] {meaning}" for tag, meaning in PROVENANCE_MEANING.items() if tag in tags]
+    legend = [f"[{tag}] {meaning}" for tag, meaning in PROVENANCE_MEANING.items() if tag in tags]
+    if any(judgement.claim.expected == "open" for judgement in judgements):
+        legend.append(OPEN_MEANING)
+    return legend
 
 
 def finite_numbers(value: object) -> object:

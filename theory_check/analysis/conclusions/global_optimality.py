@@ -41,11 +41,17 @@ def _sentence(problem: str, width: str, rows: pd.DataFrame) -> str:
     away = rows[~arrived]
     if away.empty:
         return f"{text}."
-    still = int((away["stationarity"] <= STATIONARY * away["initial_stationarity"]).sum())
+    # A run that stopped before its end has a row without measurements.
+    ended = away[away["optimality_gap"].notna()]
+    cut = len(away) - len(ended)
+    stopped = f"; stopped before their end: {cut}" if cut else ""
+    if ended.empty:
+        return f"{text}{stopped}."
+    still = int((ended["stationarity"] <= STATIONARY * ended["initial_stationarity"]).sum())
     return (
-        f"{text}; of the other {len(away)}, {still} are stationary (‖∇Phi‖² below {STATIONARY:g} of its "
-        f"start) and {len(away) - still} still moving, at a median gap of "
-        f"{away['optimality_gap'].median():.2g} nats."
+        f"{text}; of the other {len(ended)}, {still} are stationary (‖∇Phi‖² below {STATIONARY:g} of its "
+        f"start) and {len(ended) - still} still moving, at a median gap of "
+        f"{ended['optimality_gap'].median():.2g} nats{stopped}."
     )
 
 
