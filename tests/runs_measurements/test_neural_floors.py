@@ -10,6 +10,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.models.mlp_reward import MLPReward
 from theory_check.oracles import ExactOracle
 from theory_check.problems import bandit, garnet
+from theory_check.runs.measurements import global_optimality
 from theory_check.runs.measurements.global_optimality import GlobalOptimality, universal_optimum
 from theory_check.runs.measurements.neural_bias import NeuralBias
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
@@ -110,3 +111,13 @@ def test_steps_shrink_with_the_width() -> None:
 def test_widths_are_refused_when_repeated() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^widths: received"):
         GlobalOptimality(solver=SOLVER, iterations=1, widths=(2, 2))
+
+
+def test_a_run_below_the_reference_refutes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference of 10 nats is above every value: no gap is negative, and nothing counts."""
+    problem = bandit(contexts=3, actions=2, observations=2, objective="excess_risk")
+    monkeypatch.setattr(global_optimality, "universal_optimum", lambda problem: (10.0, True))
+    table = GlobalOptimality(SOLVER, iterations=2, widths=(2,)).measure(problem, [0, 1], silent)
+    assert set(table["status"]) == {global_optimality.NOT_CERTIFIED}
+    assert table["optimum"].max() <= table["hyperobjective"].min()
+    assert table["optimality_gap"].min() >= 0
