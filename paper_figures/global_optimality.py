@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, reached
+from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, attained, reached
 from theory_check.analysis.inequality_verdict import clopper_pearson
 from theory_check.plotting import STYLE, column_figure, problem_styles
 
@@ -41,8 +41,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     color=styles[problem].colour,
                 )
             axes.axhline(ABSOLUTE, color="0.35", linestyle=":", linewidth=1.2)
-            attained = not (rows["status"] == "optimum not certified").any()
-            note = "" if attained else "; no certified optimum"
+            note = "" if attained(rows) else "; no certified optimum"
             axes.set(yscale="log", ylabel=r"$\Phi(\phi_T)-\Phi^*$", title=f"{problem}{note}")
             axes.set_xticks(range(len(widths)), [str(width) for width in widths])
             share = axes.twinx()

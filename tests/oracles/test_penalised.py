@@ -20,7 +20,7 @@ from scipy import optimize
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.solutions.penalised import _damped_solve
+from theory_check.oracles.solutions.damped_solve import damped_solve
 from theory_check.problems import Problem
 
 PROBLEMS = [
@@ -171,5 +171,6 @@ def test_an_overflowed_replicate_neither_hangs_nor_spoils_the_others() -> None:
 def test_a_hessian_that_is_not_finite_off_its_diagonal_ends_the_damping() -> None:
     hessian = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
     hessian[0, 0, 1] = hessian[0, 1, 0] = torch.nan
-    solved = _damped_solve(hessian, torch.ones(2, 3, dtype=torch.float64))
+    damping = torch.full((2,), 1e-12, dtype=torch.float64)
+    solved = damped_solve(hessian, torch.ones(2, 3, dtype=torch.float64), damping)
     torch.testing.assert_close(solved[1], torch.ones(3, dtype=torch.float64))

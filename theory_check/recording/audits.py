@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import (
-    BilevelOracle,
-    BilevelTruth,
-    Coupling,
-    LowerGradients,
-    SolverState,
-    UpperGradients,
-)
+from theory_check.bilevel import BilevelOracle, BilevelTruth
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
-from theory_check.recording.recorder import recording_grid
+from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 
 MEASURED = (
     "lower_gap",
@@ -35,64 +27,7 @@ MEASURED = (
 """Columns of :class:`AuditRecorder`, which describes them."""
 
 
-class ObservedOracle:
-    """Another oracle, with the lower iterates at which its lower gradients were asked for.
-
-    Attributes
-    ----------
-    visited
-        (y, y') of every inner step since it was last cleared, before the step; y' is None for
-        solvers without a penalised iterate.
-    """
-
-    def __init__(self, oracle: BilevelOracle) -> None:
-        self._oracle = oracle
-        self.visited: list[tuple[Tensor, Tensor | None]] = []
-
-    def lower_gradient(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        samples: int,
-    ) -> Float[Tensor, "replicate lower"]:
-        """Return ``∂_y g(x, y)``, having noted y."""
-        self.visited.append((lower, None))
-        return self._oracle.lower_gradient(upper, lower, samples)
-
-    def lower_gradients(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        samples: int,
-        coupling: Coupling,
-    ) -> LowerGradients:
-        """Return ``∂_y g`` at y and y', having noted both."""
-        self.visited.append((lower, penalised))
-        return self._oracle.lower_gradients(upper, lower, penalised, samples, coupling)
-
-    def upper_gradients(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        samples: int,
-    ) -> UpperGradients:
-        """Return ``∂_x f`` and ``∂_y f``."""
-        return self._oracle.upper_gradients(upper, lower, samples)
-
-    def penalty_difference(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        samples: int,
-        coupling: Coupling,
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∂_x g(x, y') - ∂_x g(x, y)``."""
-        return self._oracle.penalty_difference(upper, lower, penalised, samples, coupling)
-
-
-class AuditRecorder:
+class AuditRecorder(InnerPathRecorder):
     """Exact gaps, gradients, distances and curvatures along a run (``docs/theory.md`` section 5.5).
 
     One row per seed, recorded outer iteration and recorded inner iteration (0 is the start of the
@@ -120,6 +55,8 @@ class AuditRecorder:
         Density of the log-spaced inner iterations.
     """
 
+    order: ClassVar[tuple[str, ...]] = ("seed", "iteration", "inner_iteration")
+
     def __init__(
         self,
         truth: BilevelTruth,
@@ -130,50 +67,16 @@ class AuditRecorder:
         grid: frozenset[int],
         inner_points_per_decade: int,
     ) -> None:
-        self._truth = truth
-        self._information = information
-        self._oracle = oracle
+        super().__init__(truth, information, oracle, seeds, grid, inner_points_per_decade)
         self._penalty = penalty
-        self._seeds = np.array(seeds)
-        self._grid = grid
-        self._density = inner_points_per_decade
-        self._rows: list[pd.DataFrame] = []
-
-    def observe(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Look at the replicates ``active`` after an outer iteration and its inner loop."""
-        visited = self._oracle.visited.copy()
-        self._oracle.visited.clear()
-        if iteration in self._grid and len(active):
-            path = [*visited, (state.lower, state.lower_penalised)]
-            self._record(iteration, state.upper[active], path, active)
-
-    def record(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Keep nothing more: an iteration cut short by a budget has no inner path."""
 
     def mark(
         self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
     ) -> None:
         """Keep a row without measurements that says why replicates stopped."""
         if len(stopped):
-            self._keep(iteration, 0, dict.fromkeys(MEASURED, np.nan), stopped, status)
-
-    def table(self) -> pd.DataFrame:
-        """Return the rows so far, sorted by seed, iteration and inner iteration."""
-        order = ["seed", "iteration", "inner_iteration"]
-        frame = pd.concat(self._rows, ignore_index=True)
-        return frame.sort_values(order, kind="stable").reset_index(drop=True)
+            place = {"iteration": iteration, "inner_iteration": 0}
+            self._keep(place, dict.fromkeys(MEASURED, np.nan), stopped, status)
 
     def _record(
         self,
@@ -182,8 +85,7 @@ class AuditRecorder:
         path: Sequence[tuple[Tensor, Tensor | None]],
         active: Int[Tensor, " active"],
     ) -> None:
-        last = len(path) - 1
-        steps = sorted({0, last} | (recording_grid(last, self._density) if last else set()))
+        last, steps = len(path) - 1, self._steps(path)
         rows = []
         for step in steps:
             lower, penalised = path[step]
@@ -192,7 +94,8 @@ class AuditRecorder:
         # After the points: those of one iteration share the solution of the penalised lower level.
         rows[-1]["outer_curvature"] = self._outer_curvature(upper)
         for step, row in zip(steps, rows, strict=True):
-            self._keep(iteration, step, row, active, _certified(row, step == last))
+            place = {"iteration": iteration, "inner_iteration": step}
+            self._keep(place, row, active, _certified(row, step == last))
 
     def _point(
         self,
@@ -246,22 +149,6 @@ class AuditRecorder:
         return spectral_norm_of_hessian(
             lambda points, _: self._truth.surrogate_gradient(points, sigma), upper
         )
-
-    def _keep(
-        self,
-        iteration: int,
-        step: int,
-        measured: dict[str, Any],
-        replicates: Int[Tensor, " n"],
-        status: str | list[str],
-    ) -> None:
-        columns = {
-            name: entry.cpu().numpy() if isinstance(entry, Tensor) else entry
-            for name, entry in measured.items()
-        }
-        seeds = self._seeds[replicates.numpy()]
-        place = {"seed": seeds, "iteration": iteration, "inner_iteration": step}
-        self._rows.append(pd.DataFrame({**place, **columns, "status": status}))
 
 
 def _certified(row: dict[str, Any], last: bool) -> list[str]:

@@ -21,6 +21,11 @@ def reached(rows: pd.DataFrame) -> pd.Series:
     return (rows["optimality_gap"] <= ABSOLUTE) & (rows["relative_gap"] <= RELATIVE)
 
 
+def attained(rows: pd.DataFrame) -> bool:
+    """Return whether the optimum that gaps are measured from is certified."""
+    return bool((rows["status"] != "optimum not certified").all())
+
+
 def compose(verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return one sentence per problem and width."""
     groups = tables["global-optimality"].groupby(["problem", "width"], sort=False)
@@ -30,8 +35,7 @@ def compose(verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame])
 def _sentence(problem: str, width: str, rows: pd.DataFrame) -> str:
     arrived = reached(rows)
     low, high = clopper_pearson(int(arrived.sum()), len(rows))
-    attained = bool((rows["status"] != "optimum not certified").all())
-    name = "Phi*" if attained else "the lowest value known (no optimum is certified)"
+    name = "Phi*" if attained(rows) else "the lowest value known (no optimum is certified)"
     text = (
         f"{problem}, width {width}: {int(arrived.sum())} of {len(rows)} runs ({arrived.mean():.2f} "
         f"[{low:.2f}, {high:.2f}]) end within {ABSOLUTE:g} nats and {RELATIVE:.0%} of the start of {name}"

@@ -17,6 +17,7 @@ from torch import Tensor
 from theory_check.models.network_jacobian import output_jacobian
 from theory_check.models.stacked_mlp import StackedMLP
 from theory_check.oracles.class_error.class_bias import OutputObjective
+from theory_check.oracles.solutions.damped_solve import damped_solve
 
 FIRST_DAMPING = 1e-2
 # Relative to the largest diagonal entry: rounding of J^T H J is amplified by its reciprocal.
@@ -133,14 +134,7 @@ class _NormalEquations:
         """Return the damped step; damping is relative to the largest diagonal entry."""
         diagonal = self.matrix.diagonal(dim1=-2, dim2=-1)
         shift = damping * diagonal.amax(-1).clamp_min(1e-300)
-        identity = torch.eye(diagonal.shape[-1], dtype=diagonal.dtype, device=diagonal.device)
-        while True:
-            factor, info = torch.linalg.cholesky_ex(self.matrix + shift[:, None, None] * identity)
-            # No damping repairs a matrix that is not finite; the step is then refused.
-            indefinite = (info > 0) & torch.isfinite(shift)
-            if not bool(indefinite.any()):
-                return -torch.cholesky_solve(self.gradient[..., None], factor).squeeze(-1)
-            shift = torch.where(indefinite, 10 * shift, shift)
+        return -damped_solve(self.matrix, self.gradient, shift)
 
     def modelled_decrease(self, step: Tensor) -> Float[Tensor, " replicate"]:
         curved = (self.matrix @ step[..., None]).squeeze(-1)

@@ -169,7 +169,7 @@ class DiscountedControl(SoftControl):
 
     @cached_property
     def _reference_resolvent(self) -> Resolvent:
-        return Resolvent.of(self._system(self.log_reference[None]))
+        return Resolvent.of(self.system(self.log_reference[None]))
 
     def _improved(
         self, reward: Tensor, value: Float[Tensor, "replicate s"]
@@ -181,9 +181,9 @@ class DiscountedControl(SoftControl):
 
     def _resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
         """Return ``(I - gamma P_pi)^-1``, factorised once for all questions about one policy."""
-        return self._latest.of(log_policy, self._system)
+        return self._latest.of(log_policy, self.system)
 
-    def _system(
+    def system(
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate s s"]:
         """Return ``I - gamma P_pi``."""

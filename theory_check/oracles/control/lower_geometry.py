@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.reachability import reachable_states
 from theory_check.oracles.control.soft_control import SoftControl, divergence_density
 
 # Rounding error of computed advantages and visits, against the size of what they are computed from.
@@ -114,15 +115,13 @@ def lower_geometry(
 
 def decided_states(control: SoftControl) -> Bool[Tensor, "h s"]:
     """Return which rows of a policy table are reached; the same for all positive policies."""
-    moves = (control.transitions > 0).any(1).to(control.transitions.dtype)
-    stationary = isinstance(control, DiscountedControl)
-    reached = control.initial > 0
-    rows = [reached]
-    for _ in range(len(reached) if stationary else control.policy_shape[0] - 1):
-        following = reached.to(moves.dtype) @ moves > 0
-        reached = reached | following if stationary else following
-        rows.append(reached)
-    return reached[None] if stationary else torch.stack(rows)
+    if isinstance(control, DiscountedControl):
+        return reachable_states(control.transitions, control.initial)[None]
+    leads_to = (control.transitions > 0).any(1)
+    rows = [control.initial > 0]
+    for _ in range(control.policy_shape[0] - 1):
+        rows.append(leads_to[rows[-1]].any(0))
+    return torch.stack(rows)
 
 
 def policy_gradient(
@@ -153,12 +152,11 @@ def soft_advantage(
     log_ratio = log_policy - optimal
     policy = log_policy.exp()
     divergence = control.kl_weight * (policy * divergence_density(log_ratio)).sum(-1)
-    moves = torch.einsum("rhsa,sat->rhst", policy, control.transitions)
     if isinstance(control, DiscountedControl):
-        identity = torch.eye(moves.shape[-1], dtype=moves.dtype, device=moves.device)
-        here: Tensor = torch.linalg.solve(identity - control.discount * moves, divergence)
+        here: Tensor = torch.linalg.solve(control.system(log_policy)[:, None], divergence)
         ahead = here
     else:
+        moves = torch.einsum("rhsa,sat->rhst", policy, control.transitions)
         gaps = [torch.zeros_like(divergence[:, 0])]
         for step in range(control.policy_shape[0] - 1, -1, -1):
             later = torch.einsum("rst,rt->rs", moves[:, step], gaps[-1])

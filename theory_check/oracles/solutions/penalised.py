@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from theory_check.oracles.solutions.damped_solve import damped_solve
 from theory_check.oracles.solutions.penalised_level import PenalisedLowerLevel
 
 GRADIENT_TOLERANCE = 1e-11
@@ -85,7 +86,11 @@ def _minimise(level: PenalisedLowerLevel) -> PenalisedSolution:
         unsolved = norm > wanted
         if not bool(unsolved.any()):
             break
-        direction = -_damped_solve(level.hessian(log_policy), gradient)
+        hessian = level.hessian(log_policy)
+        # A constant shift of a row of logits, and steps that cannot be reached, are exact null
+        # directions of both sides, so the damping does not bias the step along them.
+        scale = hessian.diagonal(dim1=-2, dim2=-1).abs().amax(-1).clamp_min(1e-300)
+        direction = -damped_solve(hessian, gradient, 1e-12 * scale)
         slope = (gradient * direction).sum(-1)
         length = unsolved.to(norm.dtype)
         for halvings in range(40):
@@ -109,26 +114,3 @@ def _minimise(level: PenalisedLowerLevel) -> PenalisedSolution:
         gradient = torch.where(moved[:, None], trial_gradient, gradient)
         norm = torch.where(moved, trial_norm, norm)
     return PenalisedSolution(log_policy=log_policy, gradient_norm=norm, certified=norm <= wanted)
-
-
-def _damped_solve(
-    hessian: Float[Tensor, "replicate logit logit"], right: Float[Tensor, "replicate logit"]
-) -> Float[Tensor, "replicate logit"]:
-    """Solve with the smallest damping that makes the Hessian positive definite.
-
-    A constant shift of a row of logits, and steps that cannot be reached, are exact null directions
-    of both sides, so the damping does not bias the step along them.
-    """
-    scale = hessian.diagonal(dim1=-2, dim2=-1).abs().amax(-1).clamp_min(1e-300)
-    finite = torch.isfinite(hessian).flatten(1).all(-1)
-    identity = torch.eye(hessian.shape[-1], dtype=hessian.dtype, device=hessian.device)
-    damping = 1e-12 * scale
-    while True:
-        damped = hessian + damping[:, None, None] * identity
-        factor, info = torch.linalg.cholesky_ex(damped)
-        # No damping repairs a Hessian that is not finite; that replicate stays uncertified.
-        indefinite = (info > 0) & finite
-        if not bool(indefinite.any()):
-            break
-        damping = torch.where(indefinite, 10 * damping, damping)
-    return torch.cholesky_solve(right[..., None], factor).squeeze(-1)

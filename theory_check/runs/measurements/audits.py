@@ -10,13 +10,13 @@ import pandas as pd
 
 from theory_check.bilevel import Solver
 from theory_check.errors import require_positive, require_positive_integer
-from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
-from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
-from theory_check.recording.audits import AuditRecorder, ObservedOracle
+from theory_check.recording.audits import AuditRecorder
+from theory_check.recording.inner_paths import ObservedOracle
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
-from theory_check.runs.trace import iterate
+from theory_check.runs.observed import run_observed
 
 
 @dataclass(frozen=True)
@@ -55,35 +55,27 @@ class Audits(Measurement):
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, recorded outer iteration and recorded inner iteration."""
-        instruments = instruments_for(
+
+        def recorder_of(instruments: Instruments, oracle: ObservedOracle) -> AuditRecorder:
+            return AuditRecorder(
+                instruments.truth,
+                instruments.information,
+                oracle,
+                self.solver.penalty,
+                seeds,
+                recording_grid(self.iterations, self.points_per_decade),
+                self.inner_points_per_decade,
+            )
+
+        return run_observed(
             problem,
-            seeds,
-            sample_budget=None,
-            enumeration_budget=DEFAULT_ENUMERATION_BUDGET,
-            device="cpu",
-        )
-        oracle = ObservedOracle(instruments.sampled)
-        recorder = AuditRecorder(
-            instruments.truth,
-            instruments.information,
-            oracle,
-            self.solver.penalty,
-            seeds,
-            recording_grid(self.iterations, self.points_per_decade),
-            self.inner_points_per_decade,
-        )
-        upper = instruments.initial_upper(seeds, self.initial_scale)
-        state = self.solver.init(upper, instruments.initial_lower(seeds))
-        iterate(
             self.solver,
-            oracle,
-            state,
             self.iterations,
-            recorder,
-            lambda: instruments.sampled.counts,
+            seeds,
+            self.initial_scale,
+            recorder_of,
             progress,
         )
-        return recorder.table()
 
     def step_sizes(self) -> StepSizes:
         """Return the steps of the solver."""

@@ -8,19 +8,18 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
+from theory_check.bilevel import Solver
 from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
-from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
-from theory_check.recording.audits import ObservedOracle
+from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
-from theory_check.runs.trace import iterate
+from theory_check.runs.observed import run_observed
 
 NEGLIGIBLE = 0.01
 """``eps'`` as a share of the largest gap of a run, as in the audit of the same name."""
@@ -83,35 +82,27 @@ class WeakGradientDomination(Measurement):
             raise InvalidArgumentError(
                 "objective", repr(problem.objective), "pass 'excess_risk', whose infimum is 0"
             )
-        instruments = instruments_for(
+
+        def recorder_of(instruments: Instruments, oracle: ObservedOracle) -> _GapRecorder:
+            return _GapRecorder(
+                instruments.truth,
+                instruments.information,
+                oracle,
+                seeds,
+                recording_grid(self.iterations, self.points_per_decade),
+                self.inner_points_per_decade,
+            )
+
+        table = run_observed(
             problem,
-            seeds,
-            sample_budget=None,
-            enumeration_budget=DEFAULT_ENUMERATION_BUDGET,
-            device="cpu",
-        )
-        oracle = ObservedOracle(instruments.sampled)
-        observer = _GapObserver(
-            instruments.truth,
-            instruments.information,
-            oracle,
-            seeds,
-            recording_grid(self.iterations, self.points_per_decade),
-            self.inner_points_per_decade,
-        )
-        state = self.solver.init(
-            instruments.initial_upper(seeds, self.initial_scale), instruments.initial_lower(seeds)
-        )
-        iterate(
             self.solver,
-            oracle,
-            state,
             self.iterations,
-            observer,
-            lambda: instruments.sampled.counts,
+            seeds,
+            self.initial_scale,
+            recorder_of,
             progress,
         )
-        return hold_out(observer.table(), seeds[: len(seeds) // 2])
+        return hold_out(table, seeds[: len(seeds) // 2])
 
     def step_sizes(self) -> StepSizes:
         """Return the steps of the solver."""
@@ -154,57 +145,10 @@ def hold_out(table: pd.DataFrame, measured: Sequence[int]) -> pd.DataFrame:
     return found
 
 
-class _GapObserver:
+class _GapRecorder(InnerPathRecorder):
     """Exact gaps and gradients of both levels along a run; rows as in :class:`WeakGradientDomination`."""
 
-    def __init__(
-        self,
-        truth: BilevelTruth,
-        information: BilevelOracle,
-        oracle: ObservedOracle,
-        seeds: Sequence[int],
-        grid: frozenset[int],
-        inner_points_per_decade: int,
-    ) -> None:
-        self._truth = truth
-        self._information = information
-        self._oracle = oracle
-        self._seeds = np.array(seeds)
-        self._grid = grid
-        self._density = inner_points_per_decade
-        self._rows: list[pd.DataFrame] = []
-
-    def observe(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Look at the replicates ``active`` after an outer iteration and its inner loop."""
-        path = [lower for lower, _ in self._oracle.visited] + [state.lower]
-        self._oracle.visited.clear()
-        if iteration not in self._grid or not len(active):
-            return
-        upper = state.upper[active]
-        value = self._truth.hyperobjective(upper)
-        norm = self._truth.hypergradient(upper).norm(dim=-1)
-        self._keep("upper", iteration, 0, active, value, norm)
-        last = len(path) - 1
-        for step in sorted({0, last} | (recording_grid(last, self._density) if last else set())):
-            lower = path[step][active]
-            gap = self._truth.diagnostics(upper, lower, None, None)["lower_gap"]
-            norm = self._information.lower_gradient(upper, lower, 1).norm(dim=-1)
-            self._keep("lower", iteration, step, active, gap, norm)
-
-    def record(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Keep nothing more: an iteration cut short by a budget has no inner path."""
+    order: ClassVar[tuple[str, ...]] = ("level", "seed", "iteration", "inner_iteration")
 
     def mark(
         self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
@@ -212,15 +156,25 @@ class _GapObserver:
         """Keep rows without measurements that say why replicates stopped."""
         for level in ("upper", "lower"):
             if len(stopped):
-                self._keep(level, iteration, 0, stopped, np.nan, np.nan, status)
+                self._keep_gap(level, iteration, 0, stopped, np.nan, np.nan, status)
 
-    def table(self) -> pd.DataFrame:
-        """Return the rows so far, sorted by level, seed and iteration."""
-        order = ["level", "seed", "iteration", "inner_iteration"]
-        frame = pd.concat(self._rows, ignore_index=True)
-        return frame.sort_values(order, kind="stable").reset_index(drop=True)
+    def _record(
+        self,
+        iteration: int,
+        upper: Float[Tensor, "active upper"],
+        path: Sequence[tuple[Tensor, Tensor | None]],
+        active: Int[Tensor, " active"],
+    ) -> None:
+        value = self._truth.hyperobjective(upper)
+        norm = self._truth.hypergradient(upper).norm(dim=-1)
+        self._keep_gap("upper", iteration, 0, active, value, norm)
+        for step in self._steps(path):
+            lower = path[step][0][active]
+            gap = self._truth.diagnostics(upper, lower, None, None)["lower_gap"]
+            norm = self._information.lower_gradient(upper, lower, 1).norm(dim=-1)
+            self._keep_gap("lower", iteration, step, active, gap, norm)
 
-    def _keep(
+    def _keep_gap(
         self,
         level: str,
         iteration: int,
@@ -230,15 +184,5 @@ class _GapObserver:
         gradient: Tensor | float,
         status: str = "ok",
     ) -> None:
-        measured = {"gap": gap, "gradient": gradient}
-        columns = {
-            name: entry.cpu().numpy() if isinstance(entry, Tensor) else entry
-            for name, entry in measured.items()
-        }
-        place = {
-            "seed": self._seeds[replicates.numpy()],
-            "level": level,
-            "iteration": iteration,
-            "inner_iteration": step,
-        }
-        self._rows.append(pd.DataFrame({**place, **columns, "status": status}))
+        place = {"level": level, "iteration": iteration, "inner_iteration": step}
+        self._keep(place, {"gap": gap, "gradient": gradient}, replicates, status)
