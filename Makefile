@@ -8,10 +8,13 @@ STORE ?= results
 export OMP_NUM_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
 
-.PHONY: reproduce quick test lint benchmark calibrate clean
+.PHONY: reproduce compare quick test lint benchmark calibrate clean
 
 reproduce: $(VENV)/ready
 	$(BIN)/theory-check reproduce --store $(STORE) --jobs $(JOBS)
+
+compare: $(VENV)/ready
+	$(BIN)/theory-check compare --store $(STORE) --jobs $(JOBS)
 
 quick: $(VENV)/ready
 	$(BIN)/theory-check reproduce --quick --store $(STORE) --jobs $(JOBS)

@@ -258,7 +258,7 @@ def test_claims_import_nothing_numerical() -> None:
 
 
 def test_figures_run_nothing() -> None:
-    scripts = sorted((ROOT / "paper_figures").glob("*.py"))
+    scripts = sorted((ROOT / "paper_figures").rglob("*.py"))
     assert scripts, "paper_figures holds no script, so nothing was checked"
     offences = {
         script.name: sorted(used)

@@ -68,3 +68,12 @@ def test_every_linked_file_exists() -> None:
     assert len(links) >= 5
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_the_findings_are_there_and_each_has_a_number() -> None:
+    block = README.split("<!-- findings: begin -->\n")[1].split("<!-- findings: end -->")[0]
+    sentences = [line for line in block.splitlines() if line]
+    assert len(sentences) >= 5
+    for sentence in sentences:
+        assert sentence.startswith("* ")
+        assert any(character.isdigit() for character in sentence), sentence

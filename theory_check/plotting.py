@@ -21,6 +21,9 @@ from theory_check.claims.base import ComplexityRate, PowerRate
 COLUMN_WIDTH = 3.4
 """Width of one column of a two-column paper, inches."""
 
+PAGE_WIDTH = 7.0
+"""Width of both columns, inches."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 STYLE: dict[Any, Any] = {
@@ -79,6 +82,62 @@ def problem_styles(problems: Sequence[str]) -> dict[str, SeriesStyle]:
         problem: SeriesStyle(palette[index], MARKERS[index % len(MARKERS)])
         for index, problem in enumerate(problems)
     }
+
+
+@dataclass(frozen=True)
+class LineStyle(SeriesStyle):
+    """How one of many lines is drawn: no two agree in more than one of colour, marker and dashes."""
+
+    dashes: str
+
+
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """Return a style for each of up to some twenty lines, the same for equal lists of names."""
+    palette = sns.color_palette("colorblind", n_colors=8)
+    markers = "os^DvP*X<>hpd8"
+    dashes = ("-", "--", ":", "-.")
+    return {
+        name: LineStyle(palette[at % 8], markers[at % len(markers)], dashes[at // 8 % 4])
+        for at, name in enumerate(names)
+    }
+
+
+def page_figure(panels: int, columns: int, row_height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure two columns wide with ``panels`` panels, row by row.
+
+    Parameters
+    ----------
+    panels
+        Number of panels.
+    columns
+        Most panels beside each other.
+    row_height
+        Height of each row, inches; the legend below all of them takes its own.
+    """
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(PAGE_WIDTH, rows * row_height + 0.9),
+            layout="constrained",
+            squeeze=False,
+        )
+    for unused in axes.flat[panels:]:
+        unused.set_axis_off()
+    return figure, list(axes.flat[:panels])
+
+
+def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+    """Put one legend for all panels below them, an entry for each label."""
+    entries = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    with plt.rc_context(STYLE):
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 
 def draw_power_rate(

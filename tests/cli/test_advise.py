@@ -163,6 +163,7 @@ def test_the_check_decides_the_exit_code(
         "env_steps": 0,
         "trajectories": 1034,
         "labels": 200,
+        "exact_calls": 0,
         "samples": 1234,
     }
     assert record["check"]["cost_ratio"] == pytest.approx(ratio)

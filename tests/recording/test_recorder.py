@@ -21,7 +21,7 @@ import torch
 from helpers.generators import contract_garnet, random_log_policy, random_point, random_problem
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle
+from theory_check.bilevel import BilevelOracle, Information
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.estimates.counts import SampleCounts
@@ -31,7 +31,8 @@ from theory_check.problems import Problem, tabular
 from theory_check.recording.columns import COLUMNS
 from theory_check.recording.recorder import Recorder, recording_grid
 from theory_check.runs.trace import iterate
-from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
 TRUE = 0.8  # difference of the true rewards
 NAN = float("nan")
@@ -88,6 +89,7 @@ class Scripted:
     """Plays back states; its expected estimate is the upper iterate itself."""
 
     name: ClassVar[str] = "scripted"
+    information: ClassVar[Information] = "samples"
     states: tuple[ScriptedState, ...]
     penalty: float | None = None
 
@@ -131,7 +133,7 @@ def record(
     count = 0
 
     def counts() -> SampleCounts:
-        return SampleCounts(10 * count, 5 * count, 3 * count)
+        return SampleCounts(10 * count, 5 * count, 3 * count, exact_calls=7 * count)
 
     def progress(done: int, total: int) -> None:
         nonlocal count
@@ -151,6 +153,7 @@ def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
     assert table.labels.tolist() == [0, 6, 0, 6]
     assert table.trajectories.tolist() == [0, 10, 0, 10]
     assert table.env_steps.tolist() == [0, 20, 0, 20]
+    assert table.exact_calls.tolist() == [0, 14, 0, 14]
     differences = {7: (0.1, TRUE, -1.0), 3: (2.0, 1.0, 0.5)}
     probabilities = {7: (0.5, None, 0.9), 3: (0.3, None, 0.6)}
     estimates = {7: (0.4, None, 0.1), 3: (-0.2, None, 0.2)}
@@ -175,6 +178,7 @@ def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
             "sampling_error": sampling,
             "lower_gap": gap_of(p, d),
             "policy_regret": gap_of(p, TRUE),
+            "true_return": p * TRUE,
             # The gauge is the constants: what is left of (x, y) is half its difference, twice.
             "reward_error": ((d - TRUE) / 2) ** 2,
             "min_policy_probability": min(p, 1 - p),

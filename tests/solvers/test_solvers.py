@@ -3,102 +3,292 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import math
+from itertools import pairwise
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from helpers.generators import contract_garnet, random_point, random_problem
+from helpers.methods import EPSILON, METHODS, SCALES, chosen, configured
 from helpers.quadratic import QuadraticOracle
 
+from theory_check.bilevel import Information, Solver
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
+from theory_check.oracles.closed_form import ClosedFormOracle
+from theory_check.oracles.counted_information import CountedInformation
 from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.sampled import SampledOracle
+from theory_check.problems import quadratic
+from theory_check.problems.quadratic import UPPER_WEIGHT, QuadraticProblem
 from theory_check.runs.trace import run
-from theory_check.solvers import solver_classes
-from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
+from theory_check.solvers import methods, solver_classes
+from theory_check.solvers.method import GRID_SIZE, Method, Scales
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
-# A new solver adds its smallest sensible arguments here; without them its tests fail.
-MINIMAL: dict[str, dict[str, Any]] = {
-    "alternating": {
-        "inner_steps": 10,
-        "inner_step_size": 0.4,
-        "step_size": 0.1,
-        "trajectories": 50,
-        "pairs": 50,
-    },
-    "penalty-bilevel": {
+PROBLEM = random_problem(31, (2, 2, 2), objective="excess_risk", features=2)
+
+
+def units(problem: QuadraticProblem) -> Scales:
+    """Return the reciprocal curvatures of a quadratic problem, whose gradients have no noise."""
+    outer = problem.response.T @ problem.response
+    largest = torch.linalg.eigvalsh(outer).max().item() + UPPER_WEIGHT
+    return Scales(1 / largest, 1 / problem.curvatures.max().item(), penalty=1.0, batch=1.0)
+
+
+def steps(solver: Any, oracle: Any, upper: torch.Tensor, lower: torch.Tensor, number: int) -> Any:
+    """Return the states of the first iterations."""
+    states = [solver.init(upper, lower)]
+    for _ in range(number):
+        states.append(solver.step(oracle, states[-1]))
+    return states
+
+
+def information(solver: Any, exact: Any) -> Any:
+    """Return exact expectations in place of whatever a solver sees, counted where it is exact."""
+    return CountedInformation(exact) if solver.information == "exact" else exact
+
+
+def tensors(record: object) -> dict[str, torch.Tensor]:
+    """Return all tensors of a state, those of records inside it included."""
+    found = {}
+    for field in dataclasses.fields(record):  # type: ignore[arg-type]
+        value = getattr(record, field.name)
+        if isinstance(value, torch.Tensor):
+            found[field.name] = value
+        elif dataclasses.is_dataclass(value):
+            found |= {f"{field.name}.{name}": part for name, part in tensors(value).items()}
+    return found
+
+
+def test_every_solver_is_compared() -> None:
+    assert {method.solver for method in methods().values()} == set(solver_classes().values())
+    assert all(name == method.id for name, method in methods().items())
+    assert len({method.title for method in methods().values()}) == len(methods())
+
+
+@METHODS
+def test_solvers_say_what_they_are(method: Method) -> None:
+    solver = configured(method)
+    assert isinstance(solver, Solver)
+    assert solver_classes()[solver.name] is type(solver) is method.solver
+    assert solver.information in get_args(Information)
+    assert solver.penalty is None or solver.penalty == solver.sigma
+
+
+@METHODS
+def test_configuration_is_frozen_and_equal_by_value(method: Method) -> None:
+    solver = configured(method)
+    assert solver == configured(method)
+    assert hash(solver) == hash(configured(method))
+    assert solver != dataclasses.replace(solver, step_size=2 * solver.step_size)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        solver.step_size = 1.0
+
+
+@METHODS
+def test_every_setting_of_the_grid_configures_another_solver(method: Method) -> None:
+    # A unit of batches of 1e4: none is rounded to the same integer as its neighbour.
+    scales = dataclasses.replace(SCALES, batch=1e4)
+    plans = [method.configure(EPSILON, constants, scales) for constants in method.grid]
+    assert len(plans) == len({plan.solver for plan in plans}) == GRID_SIZE
+    assert all(isinstance(plan.solver, method.solver) for plan in plans)
+    assert {plan.iterations for plan in plans} == {plans[0].iterations}
+    # More accuracy never takes fewer iterations or smaller batches.
+    for constants in method.grid:
+        coarse, fine = (method.configure(e, constants, scales) for e in (0.25, 0.05))
+        assert fine.iterations > coarse.iterations
+        for argument in ("trajectories", "pairs", "inner_steps"):
+            if hasattr(fine.solver, argument):
+                assert getattr(fine.solver, argument) >= getattr(coarse.solver, argument)
+
+
+@METHODS
+@pytest.mark.parametrize("epsilon", [0.0, 1.0, -0.1, math.nan])
+def test_accuracies_that_are_refused(method: Method, epsilon: float) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^epsilon.*{epsilon}.*pass"):
+        method.configure(epsilon, method.grid[0], SCALES)
+
+
+@METHODS
+def test_grids_that_are_refused(method: Method) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^constants"):
+        method.configure(EPSILON, {**method.grid[0], "unknown": 1.0}, SCALES)
+    missing = dict(list(method.grid[0].items())[1:])
+    with pytest.raises(InvalidArgumentError, match=r"^constants"):
+        method.configure(EPSILON, missing, SCALES)
+    with pytest.raises(InvalidArgumentError, match=rf"constants.*grid of 3 settings.*{GRID_SIZE}"):
+        dataclasses.replace(method, constants={"step_size": (0.1, 0.2, 0.3)})
+
+
+@pytest.mark.parametrize("argument", [field.name for field in dataclasses.fields(Scales)])
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_units_that_are_refused(argument: str, bad: float) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}.*{bad}.*pass"):
+        dataclasses.replace(SCALES, **{argument: bad})
+
+
+@METHODS
+def test_impossible_settings_are_refused(method: Method) -> None:
+    solver = configured(method)
+    # Values of the wrong type are refused by the type checker of the tests before they get here.
+    for field in dataclasses.fields(solver):
+        value = getattr(solver, field.name)
+        if isinstance(value, str):
+            continue
+        bad_numbers = [0.0, -1.0, math.nan, math.inf] if isinstance(value, float) else [0, -3, True]
+        for bad in bad_numbers:
+            with pytest.raises(InvalidArgumentError, match=f"{field.name}.*{bad}.*pass") as caught:
+                dataclasses.replace(solver, **{field.name: bad})
+            assert caught.value.argument == field.name
+
+
+@METHODS
+def test_descends_on_the_quadratic_with_finite_states(method: Method) -> None:
+    problem = quadratic(noise=0.0)
+    solver = configured(method, units(problem))
+    generator = torch.Generator().manual_seed(3)
+    start = 5 * torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    # The lower level starts at its optimum: methods without an upper variable start far as well.
+    lower = problem.lower_minimiser(start)
+    states = steps(solver, information(solver, ClosedFormOracle(problem)), start, lower, 200)
+    assert torch.equal(states[0].next_upper, start)
+    for before, state in pairwise(states):
+        assert torch.equal(state.upper, before.next_upper)
+        for name, part in tensors(state).items():
+            assert torch.isfinite(part).all(), name
+            assert part.shape[0] == 2, name
+    value = problem.hyperobjective(states[-1].next_upper)
+    assert (value < 0.5 * problem.hyperobjective(start)).all()
+
+
+@METHODS
+def test_the_estimate_of_a_step_is_that_of_the_state_it_returns(method: Method) -> None:
+    """The recorder takes ``estimate - hypergradient_estimate(exact)`` for the sampling error."""
+    solver, exact = configured(method), ExactInformation(PROBLEM)
+    phi, lower = random_point(1, PROBLEM, 2), random_point(2, PROBLEM, 2).new_zeros(2, 8)
+    for state in steps(solver, information(solver, exact), phi, lower, 5)[1:]:
+        expected = solver.hypergradient_estimate(exact, state)
+        torch.testing.assert_close(state.estimate, expected, rtol=1e-10, atol=1e-12)
+
+
+@chosen(information="samples")
+def test_the_budget_is_respected(method: Method) -> None:
+    solver = configured(method)
+    first = run(PROBLEM, solver, 1, [0, 1]).table.iloc[0]
+    budget = int(3.5 * (first.trajectories + first.labels))
+    assert budget > 0
+    table = run(
+        PROBLEM, solver, 2000, [0, 1], sample_budget=budget, points_per_decade=1, ergodic=False
+    ).table
+    assert (table.trajectories + table.labels <= budget).all()
+    assert (table.exact_calls == 0).all()
+    for _, rows in table.groupby("seed"):
+        assert rows.status.tolist()[-1] == "budget exhausted"
+        assert set(rows.status.tolist()[:-1]) == {"ok"}
+        assert rows.iteration.tolist()[-1] > 3
+
+
+@chosen(information="exact")
+def test_exact_methods_draw_nothing_and_are_counted(method: Method) -> None:
+    # A budget of one sample: nothing that draws gets anywhere.
+    table = run(PROBLEM, configured(method), 3, [0, 1], sample_budget=1, points_per_decade=9).table
+    assert set(table.status) == {"ok"}
+    for _, rows in table.groupby("seed"):
+        assert rows.iteration.tolist() == [1, 2, 3]
+        calls = rows.exact_calls.to_numpy()
+        assert calls[0] > 0
+        np.testing.assert_array_equal(calls, calls[0] * np.arange(1, 4))
+    assert (table[["trajectories", "labels", "env_steps"]] == 0).all(axis=None)
+
+
+@METHODS
+def test_a_replicate_alone_equals_itself_in_a_batch(method: Method) -> None:
+    solver = configured(method)
+    together, alone = (run(PROBLEM, solver, 4, seeds) for seeds in ([0, 1, 2], [1]))
+    torch.testing.assert_close(together.final_upper[1:2], alone.final_upper, rtol=1e-9, atol=0)
+    rows = together.table[together.table.seed == 1].drop(columns="status")
+    numbers = alone.table.drop(columns="status")
+    # Squared errors of vectors of order one are known to 1e-15, which is their rounding.
+    np.testing.assert_allclose(
+        rows.to_numpy(dtype=float), numbers.to_numpy(dtype=float), rtol=1e-9, atol=1e-15
+    )
+
+
+@METHODS
+def test_seeds_decide_what_is_drawn_and_nothing_else(method: Method) -> None:
+    solver, exact = configured(method), ExactInformation(PROBLEM)
+    # The same point for both replicates, so that only samples can tell them apart.
+    phi, lower = random_point(1, PROBLEM).expand(2, -1), torch.zeros(2, 8, dtype=torch.float64)
+
+    def end(seeds: list[int]) -> torch.Tensor:
+        sampled = SampledOracle(PROBLEM, seeds, comparisons=exact.comparisons)
+        oracle = sampled if solver.information == "samples" else exact
+        # Two iterations: an offline method first follows its data in the second.
+        return steps(solver, oracle, phi, lower, 2)[-1].next_upper
+
+    first = end([3, 4])
+    assert torch.equal(first, end([3, 4]))
+    assert torch.equal(first[:1], first[1:]) == (solver.information == "exact")
+    if solver.information == "samples":
+        torch.testing.assert_close(end([4, 5])[0], first[1], rtol=1e-9, atol=0)
+
+
+@METHODS
+def test_divergence_is_a_status(method: Method) -> None:
+    solver = configured(method, step_size=1e308)
+    # Gradients of the quadratic grow with the variables: a step of 1e308 cannot stay finite.
+    table = run(quadratic(), solver, 12, [0, 1, 2]).table
+    assert set(table.groupby("seed").status.last()) == {"diverged"}
+    for _, rows in table.groupby("seed"):
+        assert (rows.status == "diverged").sum() == 1
+    # Those of RLHF vanish where a policy is deterministic, and a run may end there; none raises.
+    table = run(PROBLEM, solver, 12, [0, 1, 2]).table
+    assert set(table.groupby("seed").status.last()) <= {"diverged", "ok"}
+    assert (table[table.status == "diverged"].groupby("seed").size() == 1).all()
+
+
+@METHODS
+def test_a_lost_replicate_leaves_the_others_alone(method: Method) -> None:
+    solver, exact = configured(method), ExactInformation(PROBLEM)
+    phi, lower = random_point(1, PROBLEM, 3), random_point(2, PROBLEM, 3).new_zeros(3, 8)
+
+    def states(upper: torch.Tensor, policy: torch.Tensor) -> list[Any]:
+        sampled = SampledOracle(PROBLEM, [0, 1, 2], comparisons=exact.comparisons)
+        oracle = sampled if solver.information == "samples" else CountedInformation(exact)
+        return steps(solver, oracle, upper, policy, 3)
+
+    sound = states(phi, lower)
+    broken = phi.clone(), lower.clone()
+    for part in broken:
+        part[0] = math.nan
+    for state, expected in zip(states(*broken), sound, strict=True):
+        wanted = tensors(expected)
+        for name, part in tensors(state).items():
+            torch.testing.assert_close(part[1:], wanted[name][1:], rtol=1e-12, atol=1e-14)
+    assert not torch.isfinite(states(*broken)[-1].next_upper[0]).any()
+
+
+def reference(**changes: object) -> PenaltyBilevel:
+    arguments: dict[str, Any] = {
         "sigma": 0.2,
         "inner_steps": 10,
         "inner_step_size": 0.4,
         "step_size": 0.1,
         "trajectories": 50,
         "pairs": 50,
-    },
-}
-SOLVERS = pytest.mark.parametrize("name", solver_classes())
-
-
-def build(name: str, **changes: object) -> Any:
-    assert name in MINIMAL, f"give minimal arguments for the solver {name!r} in this file"
-    return solver_classes()[name](**{**MINIMAL[name], **changes})
-
-
-def test_the_reference_solver_is_found() -> None:
-    assert solver_classes()["penalty-bilevel"] is PenaltyBilevel
-
-
-@SOLVERS
-def test_configuration_is_frozen_and_equal_by_value(name: str) -> None:
-    solver = build(name)
-    assert solver == build(name)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        solver.sigma = 1.0
-
-
-@SOLVERS
-def test_impossible_settings_are_refused(name: str) -> None:
-    build(name)
-    # Values of the wrong type are refused by the type checker of the tests before they get here.
-    bad_numbers = [0.0, -1.0, float("nan"), float("inf")]
-    for argument, value in MINIMAL[name].items():
-        for bad in bad_numbers if isinstance(value, float) else [0, -3, True]:
-            with pytest.raises(InvalidArgumentError, match=f"{argument}.*{bad}.*pass") as caught:
-                build(name, **{argument: bad})
-            assert caught.value.argument == argument
-
-
-@SOLVERS
-def test_descends_on_the_quadratic_with_finite_states(name: str) -> None:
-    solver, oracle = build(name), QuadraticOracle()
-    start = torch.tensor([[3.0, 2.0], [-2.0, 1.0]]).double()
-    state = solver.init(start, torch.zeros(2, 3, dtype=torch.float64))
-    assert torch.equal(state.next_upper, start)
-    for _ in range(200):
-        before = state.next_upper
-        state = solver.step(oracle, state)
-        assert torch.equal(state.upper, before)
-        for part in (state.upper, state.lower, state.estimate, state.next_upper):
-            assert torch.isfinite(part).all()
-            assert part.shape[0] == 2
-    value = oracle.penalised_value(state.next_upper, 1e-3)
-    assert (value < 0.5 * oracle.penalised_value(start, 1e-3)).all()
-
-
-@SOLVERS
-def test_divergence_is_a_status(name: str) -> None:
-    problem = random_problem(31, (2, 2, 2), objective="excess_risk", features=2)
-    solver = build(name, step_size=1e308)
-    table = run(problem, solver, 12, [0, 1, 2]).table
-    assert set(table.groupby("seed").status.last()) == {"diverged"}
-    for _, rows in table.groupby("seed"):
-        assert (rows.status == "diverged").sum() == 1
+    }
+    return PenaltyBilevel(**{**arguments, **changes})
 
 
 def test_the_estimate_tends_to_the_closed_form_gradient() -> None:
     oracle, sigma = QuadraticOracle(), 0.2
     upper = torch.tensor([[1.3, -0.4], [0.0, 2.0]]).double()
     # Both Hessians have eigenvalues in {0.2, ...} or 0 with no pull along it: 0.4 * 0.2 per step.
-    solver = build("penalty-bilevel", inner_steps=500)
+    solver = reference(inner_steps=500)
     state = solver.step(oracle, solver.init(upper, torch.randn(2, 3).double()))
     expected = oracle.penalised_gradient(upper, sigma)
     assert (state.estimate - expected).abs().max() < 1e-12
@@ -112,7 +302,7 @@ def test_the_estimate_tends_to_the_closed_form_gradient() -> None:
 
 def test_converges_to_the_minimiser_of_the_surrogate() -> None:
     oracle = QuadraticOracle()
-    solver = build("penalty-bilevel", inner_steps=30)
+    solver = reference(inner_steps=30)
     state = solver.init(torch.zeros(1, 2).double(), torch.zeros(1, 3).double())
     for _ in range(600):
         state = solver.step(oracle, state)
@@ -126,7 +316,7 @@ def test_converges_to_the_minimiser_of_the_surrogate() -> None:
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 def test_samples_and_coupling_reach_the_oracle(coupling: str) -> None:
     oracle = QuadraticOracle()
-    solver = build("penalty-bilevel", inner_steps=2, trajectories=30, pairs=70, coupling=coupling)
+    solver = reference(inner_steps=2, trajectories=30, pairs=70, coupling=coupling)
     solver.step(oracle, solver.init(torch.zeros(1, 2).double(), torch.zeros(1, 3).double()))
     inner = [("lower pair", 30, coupling), ("upper", 70, None)]
     assert oracle.calls == [*inner, *inner, ("upper", 70, None), ("difference", 30, coupling)]
@@ -147,6 +337,6 @@ def test_exact_information_at_exact_inner_solutions_gives_the_penalised_gradient
         lower_penalised=exact.penalised_policy(phi, sigma).flatten(1),
         estimate=torch.zeros_like(phi),
     )
-    solver = build("penalty-bilevel", sigma=sigma, coupling=coupling)
+    solver = reference(sigma=sigma, coupling=coupling)
     estimate = solver.hypergradient_estimate(information, state)
     assert (estimate - exact.penalised_gradient(phi, sigma)).norm(dim=-1).max() < 1e-9

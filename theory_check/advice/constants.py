@@ -30,7 +30,8 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
 from theory_check.problems import Problem
-from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
 START_SEEDS = range(1_000_000, 1_000_064)
 """Seeds of the pilot starts; far from those of experiments, which count from 0."""

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth
-from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
 
 @dataclass(frozen=True, eq=False)

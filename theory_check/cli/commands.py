@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from theory_check.cli import advise
+from theory_check.cli import advise, compare, listing
 from theory_check.errors import StoreError, TheoryCheckError
 
 if TYPE_CHECKING:
@@ -144,6 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify, "judge claims, running what their experiments lack")
     verify.add_argument("claims", metavar="CLAIM", nargs="*", help="id of a claim; all if absent")
     verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    comparing = command("compare", _compare, "compare methods, running what their comparison lacks")
+    compare.add_words(comparing)
     figures = command("figures", _figures, "draw the figures, running what they lack")
     advise.add_words(
         command(
@@ -155,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         drawing.add_argument(
             "--output", metavar="DIR", type=Path, help="folder of the figures (STORE/figures)"
         )
-    for running in (run, verify, figures, reproduce):
+    for running in (run, verify, comparing, figures, reproduce):
         _add_run_options(running)
     return parser
 
@@ -194,31 +195,7 @@ def _positive(text: str) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from theory_check.claims import all_claims
-    from theory_check.runs.locations import experiment_files
-    from theory_check.runs.registry import discover
-    from theory_check.runs.spec import load_experiment
-
-    registry = discover()
-    sections = {
-        "problems": {name: _summary(found) for name, found in registry.families.items()},
-        "reward classes": {name: _summary_and_settings(c) for name, c in registry.rewards.items()},
-        "policy classes": {name: _summary_and_settings(c) for name, c in registry.policies.items()},
-        "solvers": {name: _summary(found) for name, found in registry.solvers.items()},
-        "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
-        "claims": {name: _describe(claim) for name, claim in all_claims().items()},
-        "experiments": {
-            name: load_experiment(path, registry).description
-            for name, path in experiment_files().items()
-        },
-    }
-    for title, entries in sections.items():
-        if not entries:
-            continue
-        print(f"{title}:")
-        width = max(map(len, entries), default=0)
-        for name in sorted(entries):
-            print(f"  {name.ljust(width)}  {entries[name]}")
+    listing.print_components()
     return SUCCESS
 
 
@@ -245,6 +222,13 @@ def _advise(options: argparse.Namespace) -> int:
     return SUCCESS if advise.run(options) else REFUTED
 
 
+def _compare(options: argparse.Namespace) -> int:
+    compared = compare.run(
+        options, _run_options(options), lambda: _output_folder(options, "comparison"), _say
+    )
+    return _finish(compared)
+
+
 def _figures(options: argparse.Namespace) -> int:
     from theory_check.claims import get_claim
     from theory_check.verification import evidence_for, sweep
@@ -253,7 +237,7 @@ def _figures(options: argparse.Namespace) -> int:
     experiments = [name for script in scripts for name in script.experiments]
     names = dict.fromkeys(claim for script in scripts for claim in script.claims)
     claims = [get_claim(name) for name in names]
-    directory = _figure_folder(options)
+    directory = _output_folder(options, "figures")
     done = sweep([*experiments, *evidence_for(claims)], _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     _draw(scripts, done, judgements, directory)
@@ -267,7 +251,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.verification import sweep
 
     claims, scripts = _claims([]), _scripts()
-    directory = _figure_folder(options)
+    directory = _output_folder(options, "figures")
     done = sweep(experiment_files().values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     _draw(scripts, done, judgements, directory)
@@ -284,16 +268,16 @@ def _reproduce(options: argparse.Namespace) -> int:
     return _finish(done.report, judgements)
 
 
-def _figure_folder(options: argparse.Namespace) -> Path:
-    """Create the folder of the figures and make sure, before any work, that it can be written."""
-    directory: Path = options.output or options.store / "figures"
+def _output_folder(options: argparse.Namespace, name: str) -> Path:
+    """Create a folder for what is drawn and make sure, before any work, that it can be written."""
+    directory: Path = options.output or options.store / name
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         raise StoreError(
-            f"cannot write figures to {directory} ({error.strerror}); "
+            f"cannot write {name} to {directory} ({error.strerror}); "
             "pass another folder with --output"
         ) from error
     return directory
@@ -373,26 +357,6 @@ def _code_of(error: TheoryCheckError) -> int:
     from theory_check.runs import WorkerDiedError
 
     return CELL_FAILED if isinstance(error, WorkerDiedError) else BAD_INPUT
-
-
-def _describe(claim: Claim) -> str:
-    return f"[{claim.provenance}] {claim.statement} ({claim.source})"
-
-
-def _summary(component: object) -> str:
-    text = (getattr(component, "__doc__", None) or "").strip()
-    return text.splitlines()[0] if text else ""
-
-
-def _summary_and_settings(component: type) -> str:
-    """Return the summary of a component and its settings with their defaults, as in a file."""
-    from theory_check.runs.build import REQUIRED, field_parameters
-
-    settings = [
-        name if parameter.default is REQUIRED else f"{name} = {json.dumps(parameter.default)}"
-        for name, parameter in field_parameters(component).items()
-    ]
-    return " ".join([_summary(component), *([f"({', '.join(settings)})"] if settings else [])])
 
 
 def _say(line: str) -> None:

@@ -15,6 +15,7 @@ from theory_check.runs.locations import figure_scripts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from theory_check.analysis.verdict import Verdict
 
@@ -59,21 +60,31 @@ class FigureScript:
         StoreError
             When a file cannot be written.
         """
-        from matplotlib import pyplot
+        return save_figure(self.module.draw(verdicts, tables), self.name, directory)
 
-        figure = self.module.draw(verdicts, tables)
-        files = [directory / f"{self.name}.{suffix}" for suffix in ("pdf", "png")]
-        for file in files:
-            # Without a creation date the PDF of equal results is equal.
-            metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
-            try:
-                figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
-            except OSError as error:
-                raise StoreError(
-                    f"cannot write {file} ({error.strerror}); pass another folder with --output"
-                ) from error
-        pyplot.close(figure)
-        return files
+
+def save_figure(figure: Figure, name: str, directory: Path) -> list[Path]:
+    """Write a figure into ``directory``, as PDF and PNG, close it and return the files.
+
+    Raises
+    ------
+    StoreError
+        When a file cannot be written.
+    """
+    from matplotlib import pyplot
+
+    files = [directory / f"{name}.{suffix}" for suffix in ("pdf", "png")]
+    for file in files:
+        # Without a creation date the PDF of equal results is equal.
+        metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
+        try:
+            figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {file} ({error.strerror}); pass another folder with --output"
+            ) from error
+    pyplot.close(figure)
+    return files
 
 
 def load_scripts() -> Sequence[FigureScript]:
@@ -87,17 +98,32 @@ def load_scripts() -> Sequence[FigureScript]:
     import matplotlib
 
     matplotlib.use("Agg")  # files only, so that no display is needed
-    return [_load(path) for path in figure_scripts()]
+    return [
+        FigureScript(path.stem, load_drawing(path, "draw(verdicts, tables)"))
+        for path in figure_scripts()
+    ]
 
 
-def _load(path: Path) -> FigureScript:
+def load_drawing(path: Path, signature: str) -> ModuleType:
+    """Import a script and return it.
+
+    Parameters
+    ----------
+    path
+        The script.
+    signature
+        Of the function ``draw`` that it has to define.
+
+    Raises
+    ------
+    InvalidArgumentError
+        When it defines none.
+    """
     specification = importlib.util.spec_from_file_location(f"paper_figures.{path.stem}", path)
     if specification is None or specification.loader is None:
         raise InvalidArgumentError(str(path), "a file that cannot be imported", "use *.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     if not callable(getattr(module, "draw", None)):
-        raise InvalidArgumentError(
-            str(path), "no function draw", "define draw(verdicts, tables) -> Figure"
-        )
-    return FigureScript(path.stem, module)
+        raise InvalidArgumentError(str(path), "no function draw", f"define {signature} -> Figure")
+    return module

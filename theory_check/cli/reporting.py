@@ -32,11 +32,11 @@ def text_table(judgements: Sequence[Judgement]) -> str:
     Below it stand the reason of each claim's status, the audits with the claims that rest on them,
     and the meaning of the provenance tags and of "(open)".
     """
-    lines = _aligned([HEADER, *_rows(judgements)])
+    lines = aligned([HEADER, *_rows(judgements)])
     reasons = _filled(_reasons(judgements))
     audits = list(_audit_rows(judgements))
     audited = (
-        ["", *_aligned([AUDIT_HEADER, *audits]), "", *_filled(_dependents(judgements))]
+        ["", *aligned([AUDIT_HEADER, *audits]), "", *_filled(_dependents(judgements))]
         if audits
         else []
     )
@@ -45,11 +45,11 @@ def text_table(judgements: Sequence[Judgement]) -> str:
 
 def markdown_table(judgements: Sequence[Judgement]) -> str:
     """Return the same in Markdown."""
-    lines = _piped([HEADER, *_rows(judgements)])
+    lines = piped([HEADER, *_rows(judgements)])
     reasons = [f"* {reason}" for reason in _reasons(judgements)]
     audits = list(_audit_rows(judgements))
     dependents = [f"* {line}" for line in _dependents(judgements)]
-    audited = ["", *_piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
+    audited = ["", *piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
     legend = [f"{line}  " for line in _legend(judgements)]
     return "\n".join([*lines, "", *reasons, *audited, "", *legend]) + "\n"
 
@@ -87,7 +87,8 @@ def _filled(sentences: Iterable[str]) -> list[str]:
     return [textwrap.fill(line, REASON_WIDTH, subsequent_indent="  ") for line in sentences]
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows as lines of columns of equal width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -95,7 +96,8 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _piped(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def piped(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows, a header first, as lines of a Markdown table."""
     header, *others = rows
     return [
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"

@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Coupling, LowerGradients, UpperGradients
+from theory_check.bilevel import (
+    Coupling,
+    LowerGradients,
+    TotalGradient,
+    UpperGradients,
+)
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts, stream_entropy
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.starts import initial_upper
@@ -81,6 +86,117 @@ class ClosedFormOracle:
         second = first if coupling == "shared" else self._batch(samples, upper)
         return self._lower(upper, penalised, second)[0] - self._lower(upper, lower, first)[0]
 
+    def lower_gradient_change(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        earlier_upper: Float[Tensor, "replicate upper"],
+        earlier_lower: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> LowerGradients:
+        """Return ``∂_y g`` at two points with the same noise."""
+        batch = self._batch(samples, upper)
+        return LowerGradients(
+            at_lower=self._lower(upper, lower, batch)[1],
+            at_penalised=self._lower(earlier_upper, earlier_lower, batch)[1],
+        )
+
+    def upper_gradient(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x f``."""
+        return self.upper_gradients(upper, lower, samples).in_upper
+
+    def total_gradient(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        samples: int,
+        rollouts: int,
+        *,
+        separate_values: bool = False,
+    ) -> TotalGradient:
+        """Return ``∂_x f`` and ``(dy*/dx)^T ∂_y f``; the response itself has no noise."""
+        gradients = self.upper_gradients(upper, lower, samples)
+        self._batch(rollouts, upper)
+        return TotalGradient(
+            gradients.in_upper, self.problem.pull_back_through_minimiser(gradients.in_lower)
+        )
+
+    def pointwise_penalty_in_upper(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x g(x, y') - ∂_x g(x, y)``: there are no states to add up over."""
+        return self.penalty_difference(upper, lower, penalised, rollouts, "shared")
+
+    def pointwise_penalty_in_lower(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return ``∂_y g(x, y')``."""
+        return self.lower_gradient(upper, penalised, rollouts)
+
+    def preference_data(
+        self, lower: Float[Tensor, "replicate lower"], samples: int
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Return what a batch of upper-level samples at y amounts to: y and the mean noise."""
+        return torch.cat([lower, self._upper_noise(samples, lower)], dim=1)[:, :, None]
+
+    def data_gradient(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        data: Float[Tensor, "replicate winner loser"],
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x f`` at the y of the data, with its noise."""
+        split, first = self.problem.upper_parameters, self.problem.lower_parameters
+        lower, noise = data[:, :first, 0], data[:, first : first + split, 0]
+        return self.problem.upper_gradients(upper, lower)[0] + noise
+
+    def implicit_gradient(
+        self, lower: Float[Tensor, "replicate lower"], samples: int
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient in y of ``f(x(y), y')`` at ``y' = y``."""
+        in_upper = self.upper_gradient(self.problem.implied_upper(lower), lower, samples)
+        return self.problem.pull_back_through_implied_upper(in_upper)
+
+    def implied_upper(
+        self, lower: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the x whose ``y*(x)`` is nearest to y."""
+        return self.problem.implied_upper(lower)
+
+    def optimal_lower(
+        self, upper: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return ``y*(x)``."""
+        return self.problem.lower_minimiser(upper)
+
+    def contracted_lower(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the point half-way to ``y*(x)``."""
+        return 0.5 * (lower + self.problem.lower_minimiser(upper))
+
+    def adjoint_system(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+    ) -> _CurvatureSystem:
+        """Return ``∇²_yy g w = ∂_y f``."""
+        return _CurvatureSystem(self.problem, upper, lower)
+
     def _lower(
         self, upper: Tensor, lower: Tensor, batch: Float[Tensor, "replicate both columns"]
     ) -> tuple[Tensor, Tensor]:
@@ -100,6 +216,30 @@ class ClosedFormOracle:
         """Mean noise of a batch of upper-level samples; drawn by the sampled oracle."""
         problem = self.problem
         return like.new_zeros(like.shape[0], problem.upper_parameters + problem.lower_parameters)
+
+
+class _CurvatureSystem:
+    """The system of the implicit function formula."""
+
+    def __init__(self, problem: ClosedFormProblem, upper: Tensor, lower: Tensor) -> None:
+        self._problem, self._at = problem, (upper, lower)
+        self._direct, self.right_hand_side = problem.upper_gradients(upper, lower)
+
+    def apply(self, vector: Float[Tensor, "replicate lower"]) -> Float[Tensor, "replicate lower"]:
+        """Return ``∇²_yy g w``."""
+        return self._problem.lower_curvature(*self._at, vector)[1]
+
+    def apply_transposed(
+        self, vector: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the same: Hessians are symmetric."""
+        return self.apply(vector)
+
+    def hypergradient(
+        self, solution: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x f - ∇²_xy g w``."""
+        return self._direct - self._problem.lower_curvature(*self._at, solution)[0]
 
 
 class SampledClosedFormOracle(ClosedFormOracle):

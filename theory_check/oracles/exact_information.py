@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.errors import InvalidArgumentError
+from theory_check.models.tabular_softmax import TabularSoftmax
 from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.pairs import PairLoss
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.response_system import ResponseSystem
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.discounted_estimates import DiscountedEstimates, SegmentPairs
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
 from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
-from theory_check.oracles.estimates.table_estimates import TableEstimates
+from theory_check.oracles.estimates.table_estimates import TableEstimates, winner_law
 from theory_check.problems import Problem
 
 
@@ -43,6 +47,98 @@ class ExactInformation(RLHFOracle):
         )
         self.estimates = _exact_estimates(self.control, self.comparisons, loss)
 
+    def optimal_lower(
+        self, upper: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the logits of the soft-optimal policy.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If policies are not tabular.
+        """
+        self._require_tabular()
+        reward = self.reward_model.table(upper)
+        return self.control.optimal_log_policy(reward).flatten(1)
+
+    def contracted_lower(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the logits after one application of the soft Bellman operator.
+
+        Logits ``log pi_ref + Q / beta`` carry action values, whose soft maximum is
+        ``V = beta log sum_a exp(logit)`` (``docs/theory.md`` section 7.5).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If policies are not tabular.
+        """
+        self._require_tabular()
+        control = self.control
+        logits = lower.reshape(-1, *control.policy_shape)
+        values = control.kl_weight * torch.logsumexp(logits, dim=-1)
+        if not isinstance(control, DiscountedControl):
+            values = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
+        ahead = torch.einsum("sat,rht->rhsa", control.transitions, values)
+        action_values = self.reward_model.table(upper)[:, None] + control.discount * ahead
+        return (control.log_reference + action_values / control.kl_weight).flatten(1)
+
+    def adjoint_system(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+    ) -> ResponseSystem:
+        """Return ``(I - gamma P_pi)^T w = b`` (``docs/theory.md`` section 7.5)."""
+        log_policy = self.policy_model.table(lower)
+        tables = self.estimates.upper(self.reward_model.table(upper), log_policy, 1)
+        return ResponseSystem.at(self.control, self.reward_model, upper, log_policy, tables)
+
+    def _require_tabular(self) -> None:
+        if not isinstance(self.policy_model, TabularSoftmax):
+            raise InvalidArgumentError(
+                "policy",
+                type(self.policy_model).__name__,
+                "search tabular policies: their logits are what this method computes exactly",
+            )
+
+
+class _ExactComparisons(TableEstimates):
+    """What exact expectations of both versions share."""
+
+    _loss: PairLoss
+
+    def comparison_residuals(
+        self,
+        returns: Float[Tensor, "replicate trajectory"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate trajectory"]:
+        law = self.comparisons.probabilities(log_policy)
+        chance = torch.sigmoid(returns[:, :, None] - returns[:, None, :])
+        residual = ((chance - self._preferred) @ law[:, :, None]).squeeze(-1)
+        return 2 * law * residual
+
+    def comparison_frequencies(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate winner loser"]:
+        return winner_law(self.comparisons.probabilities(log_policy), self._preferred)
+
+    def later_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        return self.control.continued_visits(log_policy, weights) - weights.sum(1)
+
+    @cached_property
+    def _preferred(self) -> Float[Tensor, "winner loser"]:
+        true_returns = self._loss.true_returns[self.space.class_of]
+        return torch.sigmoid(true_returns[:, None] - true_returns[None, :])
+
 
 def _exact_estimates(
     control: SoftControl, comparisons: Comparisons, loss: PairLoss
@@ -52,7 +148,7 @@ def _exact_estimates(
     return _ExactEpisodic(control, comparisons, loss)
 
 
-class _ExactEpisodic(EpisodicEstimates):
+class _ExactEpisodic(_ExactComparisons, EpisodicEstimates):
     def __init__(self, control: SoftControl, comparisons: Comparisons, loss: PairLoss) -> None:
         super().__init__(control, comparisons)
         self._loss = loss
@@ -73,7 +169,7 @@ class _ExactEpisodic(EpisodicEstimates):
         return 2 * law * mean_loss, 2 * law * mean_residual
 
 
-class _ExactDiscounted(DiscountedEstimates):
+class _ExactDiscounted(_ExactComparisons, DiscountedEstimates):
     def __init__(
         self, control: DiscountedControl, comparisons: DiscountedComparisons, loss: PairLoss
     ) -> None:

@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver
 from theory_check.discovery import classes
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.counted_information import CountedInformation
 from theory_check.oracles.estimates.counts import SampleCounts
 
 
@@ -50,6 +51,16 @@ class Instruments(ABC):
     sampled: CountingOracle
     information: BilevelOracle
     upper_parameters: int
+
+    def oracle_for(self, solver: Solver, call_budget: int | None = None) -> CountingOracle:
+        """Return what a solver may see: samples, or counted exact information where it declares it.
+
+        ``call_budget`` limits exact calls, as the budget of samples does samples.
+        """
+        if solver.information == "samples":
+            return self.sampled
+        counted: CountingOracle = CountedInformation(self.information, call_budget)
+        return counted
 
     @abstractmethod
     def __init__(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.models import PolicyModel
+from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.solutions.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.penalised import PenalisedSolution
@@ -75,6 +76,9 @@ class RLHFTruth:
             "reward_error": invisible_removed.square().mean(-1),
             "policy_regret": exact.control.lower_gap(
                 log_policy, self._true_optimal.expand_as(log_policy)
+            ),
+            "true_return": hard_return(
+                exact.control, exact.true_reward.expand_as(reward), log_policy
             ),
             "min_policy_probability": log_policy.flatten(1).amin(-1).exp(),
         }

@@ -11,11 +11,8 @@ from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.estimates.sample_costs import sample_costs
-from theory_check.oracles.estimates.sampled_estimates import (
-    SampledDiscounted,
-    SampledEpisodic,
-    SampleSource,
-)
+from theory_check.oracles.estimates.sample_source import SampleSource
+from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.oracles.estimates.table_estimates import TableEstimates
 from theory_check.problems import Problem
 

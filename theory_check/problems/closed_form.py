@@ -68,6 +68,33 @@ class ClosedFormProblem(ABC):
     ) -> Float[Tensor, " replicate"]:
         """Return ``g(x, y) - min g(x, .)``."""
 
+    @abstractmethod
+    def pull_back_through_minimiser(
+        self, cotangent: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``(dy*/dx)^T cotangent``; ``y*`` is linear in these problems."""
+
+    @abstractmethod
+    def implied_upper(
+        self, y: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the x of least norm whose ``y*(x)`` is nearest to y: linear in y."""
+
+    @abstractmethod
+    def pull_back_through_implied_upper(
+        self, cotangent: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient in y of ``sum(cotangent * implied_upper(y))``."""
+
+    @abstractmethod
+    def lower_curvature(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        vector: Float[Tensor, "replicate lower"],
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return ``(∇²_xy g v, ∇²_yy g v)``."""
+
     def lower_minimiser(
         self, x: Float[Tensor, "replicate upper"]
     ) -> Float[Tensor, "replicate lower"]:

@@ -80,6 +80,36 @@ class QuadraticProblem(ClosedFormProblem):
         """Return ``∇Phi(x)``."""
         return (x @ self.response.T - self.target) @ self.response + UPPER_WEIGHT * x
 
+    def pull_back_through_minimiser(
+        self, cotangent: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``M^T Q cotangent``, since ``y*(x) = Q^T M x``."""
+        return cotangent @ self.directions.T @ self.response
+
+    def implied_upper(
+        self, y: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``M^† Q y``."""
+        inverse: Tensor = torch.linalg.pinv(self.response)
+        return y @ self.directions.T @ inverse.T
+
+    def pull_back_through_implied_upper(
+        self, cotangent: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return ``Q^T M^†T cotangent``."""
+        inverse: Tensor = torch.linalg.pinv(self.response)
+        return cotangent @ inverse @ self.directions
+
+    def lower_curvature(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        vector: Float[Tensor, "replicate lower"],
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return ``(-M^T a Q v, Q^T a Q v)``."""
+        weighted = self.curvatures * (vector @ self.directions.T)
+        return -weighted @ self.response, weighted @ self.directions
+
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:

@@ -51,6 +51,34 @@ class QuarticProblem(ClosedFormProblem):
         """Return ``∇Phi(x) = x``."""
         return x
 
+    def pull_back_through_minimiser(
+        self, cotangent: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the cotangent, since ``y*(x) = x``."""
+        return cotangent
+
+    def implied_upper(
+        self, y: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return y."""
+        return y
+
+    def pull_back_through_implied_upper(
+        self, cotangent: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the cotangent."""
+        return cotangent
+
+    def lower_curvature(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        vector: Float[Tensor, "replicate lower"],
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return ``(-12 (y - x)² v, 12 (y - x)² v)``."""
+        curved = 12 * (y - x) ** 2 * vector
+        return -curved, curved
+
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:

@@ -12,6 +12,7 @@ COLUMNS = MappingProxyType(
         "env_steps": "environment steps drawn by then",
         "trajectories": "rollouts drawn by then, compared ones included",
         "labels": "preference labels drawn by then",
+        "exact_calls": "exact quantities asked for by then, by methods that are defined with them",
         "hyperobjective": "Phi(phi_t), nats (section 1)",
         "optimality_gap": "Phi(phi_t) - Phi*, nats; NaN where Phi* is neither declared nor certified",
         "stationarity": "|grad Phi(phi_t)|^2, squared norm (section 2)",
@@ -26,6 +27,7 @@ COLUMNS = MappingProxyType(
         "reward_error": "mean square of r_phi - r* over states and actions, after projecting out "
         "every reward change that no comparison can see (section 1)",
         "policy_regret": "J* - J(lambda_t) under the true reward, reward units",
+        "true_return": "E_pi[sum_h gamma^h r*] of pi_{lambda_t}, without a KL term, reward units",
         "min_policy_probability": "smallest action probability of pi_{lambda_t}",
         "status": "'ok', 'diverged' or 'budget exhausted'",
     }

@@ -79,6 +79,10 @@ class ObservedOracle:
         """Return ``∂_x g(x, y') - ∂_x g(x, y)``."""
         return self._oracle.penalty_difference(upper, lower, penalised, samples, coupling)
 
+    def __getattr__(self, operation: str) -> Any:
+        """Return what solvers beyond the penalty family ask: no inner step of theirs is observed."""
+        return getattr(self._oracle, operation)
+
 
 class InnerPathRecorder(ABC):
     """Rows about recorded outer iterations and the recorded iterates of their inner loops.

@@ -28,6 +28,7 @@ WITHOUT_NUMBERS = (
     "runs/__init__.py",
     "runs/backends.py",
     "runs/build.py",
+    "runs/comparisons.py",
     "runs/execute.py",
     "runs/identity.py",
     "runs/locations.py",

@@ -23,6 +23,8 @@ class Registry:
         Solver classes by ``name``.
     rewards, policies
         Reward and policy classes by ``name``.
+    methods
+        What ``theory-check compare`` compares, by id.
     """
 
     measurements: Mapping[str, type[Measurement]]
@@ -30,6 +32,7 @@ class Registry:
     solvers: Mapping[str, type]
     rewards: Mapping[str, type] = field(default_factory=dict)
     policies: Mapping[str, type] = field(default_factory=dict)
+    methods: Mapping[str, Any] = field(default_factory=dict)
 
 
 def discover() -> Registry:
@@ -38,8 +41,13 @@ def discover() -> Registry:
     from theory_check.models import policy_classes, reward_classes
     from theory_check.problems import families
     from theory_check.runs.measurements import measurement_classes
-    from theory_check.solvers import solver_classes
+    from theory_check.solvers import methods, solver_classes
 
     return Registry(
-        measurement_classes(), families(), solver_classes(), reward_classes(), policy_classes()
+        measurement_classes(),
+        families(),
+        solver_classes(),
+        reward_classes(),
+        policy_classes(),
+        methods(),
     )

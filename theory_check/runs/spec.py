@@ -124,7 +124,11 @@ class _File:
             require_choice("quick.problems", label, self.problems)
 
 
-def load_experiment(path: str | Path, registry: Registry | None = None) -> Experiment:
+def load_experiment(
+    path: str | Path,
+    registry: Registry | None = None,
+    axes: Mapping[str, list[object]] | None = None,
+) -> Experiment:
     """Read and validate an experiment file.
 
     Parameters
@@ -133,17 +137,20 @@ def load_experiment(path: str | Path, registry: Registry | None = None) -> Exper
         The TOML file; its format is described in ``docs/architecture.md``.
     registry
         The components it may name; all of the package when absent.
+    axes
+        Axes of the grid beside those of the file, in both versions.
 
     Raises
     ------
     InvalidArgumentError
-        For anything in the file that cannot be run; the message names the file, the dotted key
-        and, for a name that is not known, the nearest that is.
+        For an axis that the file has as well, or anything in the file that cannot be run; the
+        message names the file, the dotted key and, for a name that is not known, the nearest that
+        is.
     """
     path = Path(path)
     registry = registry_module.discover() if registry is None else registry
     try:
-        return _validated(path.stem, _parse(path), registry)
+        return _validated(path.stem, _with_axes(_parse(path), axes or {}), registry)
     except InvalidArgumentError as error:
         argument = f"{path}: {error.argument}"
         raise InvalidArgumentError(argument, error.received, error.remedy) from error
@@ -160,6 +167,22 @@ def _parse(path: Path) -> Table:
         raise InvalidArgumentError(
             "experiment file", "text that is not TOML", f"correct it: {error}"
         ) from error
+
+
+def _with_axes(content: Table, axes: Mapping[str, list[object]]) -> Table:
+    """Return the file with further axes of its grid, refused where it sets them itself."""
+    grid = content.get("grid", {})
+    if not axes or not isinstance(grid, dict):
+        return content
+    quick = content.get("quick", {})
+    quick_grid = quick.get("grid", {}) if isinstance(quick, dict) else {}
+    for where, table in (("grid", grid), ("quick.grid", quick_grid)):
+        for axis in axes:
+            if isinstance(table, dict) and axis in table:
+                raise InvalidArgumentError(
+                    f"{where}.{axis}", repr(table[axis]), "leave it out: it is chosen by the caller"
+                )
+    return {**content, "grid": {**grid, **axes}}
 
 
 def _validated(name: str, content: Table, registry: Registry) -> Experiment:

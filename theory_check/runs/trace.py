@@ -138,7 +138,7 @@ def run(
         enumeration_budget=enumeration_budget,
         device=device,
     )
-    oracle = instruments.sampled
+    oracle = instruments.oracle_for(solver)
     recorder = Recorder(
         instruments.truth, instruments.information, solver, replicate_seeds, grid, ergodic=ergodic
     )
@@ -156,12 +156,14 @@ def iterate(
     recorder: Observer,
     counts: Callable[[], SampleCounts],
     progress: Callable[[int, int], None] | None = None,
+    finished: Callable[[], bool] = lambda: False,
 ) -> SolverState:
     """Advance a solver: the one loop that owns limits, divergence and outcomes.
 
     A replicate whose iterate or estimate stops being finite gets a row with status ``"diverged"``
     and no further rows; the others go on. An exhausted sample budget ends the run for all, with a
     full row for the last completed iteration where that was not on the grid, and a row that says so.
+    The run also ends when ``finished()`` says after an iteration that nothing is left to see.
     """
     active = torch.arange(state.upper.shape[0])
     completed = counts()
@@ -180,7 +182,7 @@ def iterate(
         recorder.observe(iteration, state, counts(), active)
         if progress is not None:
             progress(iteration, iterations)
-        if not len(active):
+        if not len(active) or finished():
             break
     return state
 

@@ -6,35 +6,18 @@ Source: ``docs/theory.md`` section 4.1, reconstructed (R) from what is known of 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, Coupling
+from theory_check.bilevel import BilevelOracle, Coupling, Information
 from theory_check.errors import require_choice, require_positive, require_positive_integer
-
-
-@dataclass(frozen=True, eq=False)
-class PenaltyState:
-    """State of ``PenaltyBilevel`` after an outer iteration.
-
-    Attributes
-    ----------
-    upper, next_upper
-        ``x_t`` where the estimate was formed, and ``x_{t+1}``, shape (replicate, upper).
-    lower, lower_penalised
-        ``y`` and ``y'`` after the inner loops at ``x_t``, shape (replicate, lower).
-    estimate
-        The hypergradient estimate the step used, shape (replicate, upper).
-    """
-
-    upper: Float[Tensor, "replicate upper"]
-    next_upper: Float[Tensor, "replicate upper"]
-    lower: Float[Tensor, "replicate lower"]
-    lower_penalised: Float[Tensor, "replicate lower"]
-    estimate: Float[Tensor, "replicate upper"]
+from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
+from theory_check.solvers.states import PenaltyState
 
 
 @dataclass(frozen=True)
@@ -68,6 +51,7 @@ class PenaltyBilevel:
     """
 
     name: ClassVar[str] = "penalty-bilevel"
+    information: ClassVar[Information] = "samples"
 
     sigma: float
     inner_steps: int
@@ -94,13 +78,7 @@ class PenaltyBilevel:
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
     ) -> PenaltyState:
         """Return the state before the first step, both lower variables at ``lower``."""
-        return PenaltyState(
-            upper=upper,
-            next_upper=upper,
-            lower=lower,
-            lower_penalised=lower,
-            estimate=upper.new_zeros(upper.shape),
-        )
+        return PenaltyState.start(upper, lower)
 
     def step(self, oracle: BilevelOracle, state: PenaltyState) -> PenaltyState:
         """Return the state after one outer iteration."""
@@ -128,3 +106,53 @@ class PenaltyBilevel:
             state.upper, state.lower, state.lower_penalised, self.trajectories, self.coupling
         )
         return direct + difference / self.sigma
+
+
+def _plan(coupling: Coupling, epsilon: float, constants: Constants, scales: Scales) -> Plan:
+    sigma = constants["sigma"] * scales.penalty * math.sqrt(epsilon)
+    share = epsilon / constants["batch"]
+    batch = (
+        scales.penalty_batch(share, sigma)
+        if coupling == "independent"
+        else scales.response_batch(share)
+    )
+    solver = PenaltyBilevel(
+        sigma=sigma,
+        inner_steps=whole(constants["inner_steps"] * math.log(1 / epsilon)),
+        inner_step_size=scales.inner_step,
+        step_size=constants["step_size"] * scales.outer_step,
+        trajectories=batch,
+        pairs=batch,
+        coupling=coupling,
+    )
+    return Plan(whole(10 / epsilon), solver)
+
+
+METHOD_INDEPENDENT = Method(
+    id="penalty",
+    title="penalty, independent",
+    solver=PenaltyBilevel,
+    constants={
+        "step_size": (1.0, 0.3),
+        "inner_steps": (1.0, 6.0),
+        "sigma": (0.3, 1.0),
+        "batch": (0.5, 4.0),
+    },
+    plan=partial(_plan, "independent"),
+    rate=StatedRate(3.0, "samples", "2503.17644, headline", "V"),
+    estimates="penalised",
+)
+METHOD_SHARED = Method(
+    id="penalty-shared",
+    title="penalty, shared batch",
+    solver=PenaltyBilevel,
+    constants={
+        "step_size": (1.0, 0.3),
+        "inner_steps": (1.0, 6.0),
+        "sigma": (0.3, 1.0),
+        "batch": (0.0625, 0.5),
+    },
+    plan=partial(_plan, "shared"),
+    rate=StatedRate(2.0, "samples", "docs/theory.md, section 5.3", "D"),
+    estimates="penalised",
+)

@@ -89,21 +89,19 @@ class DiscountedControl(SoftControl):
         states = self.state_occupancy(log_policy) / (1 - self.discount)
         return states[:, None, :, None] * log_policy.exp()
 
-    def pull_back_through_optimum(
+    def continued_visits(
         self,
-        optimal: Float[Tensor, "replicate h s a"],
-        cotangent: Float[Tensor, "replicate h s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate s a"]:
-        """Return the gradient in ``r`` of ``sum(cotangent * log pi*(r))``: one S x S solve.
+        """Return weighted visits from each step on: one S x S solve.
 
-        ``c = (b - pi* sum_a b) / beta``, ``m = (I - gamma P_pi^T)^-1 gamma P^T c``; the answer is
-        ``c + pi* m`` (``docs/theory.md`` section 2.3).
+        ``c + pi m`` with ``m = (I - gamma P_pi^T)^-1 gamma P^T c`` (``docs/theory.md`` section 2.4).
         """
-        policy, given = optimal[:, 0].exp(), cotangent[:, 0]
-        centred = (given - policy * given.sum(-1, keepdim=True)) / self.kl_weight
-        arriving = self.discount * (centred.flatten(1) @ self.transitions.flatten(0, 1))
-        carried = self._resolvent(optimal).solve_transposed(arriving)
-        return centred + policy * carried[..., None]
+        given = weights[:, 0]
+        arriving = self.discount * (given.flatten(1) @ self.transitions.flatten(0, 1))
+        carried = self._resolvent(log_policy).solve_transposed(arriving)
+        return given + log_policy[:, 0].exp() * carried[..., None]
 
     def pull_back_through_occupancy(
         self,

@@ -60,24 +60,22 @@ class EpisodicControl(SoftControl):
             state_law = torch.einsum("sat,rsa->rt", self.transitions, joint)
         return torch.stack(laws, dim=1)
 
-    def pull_back_through_optimum(
+    def continued_visits(
         self,
-        optimal: Float[Tensor, "replicate h s a"],
-        cotangent: Float[Tensor, "replicate h s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate s a"]:
-        """Return the gradient in ``r`` of ``sum(cotangent * log pi*(r))``: the adjoint recursion.
+        """Return weighted visits from each step on: the adjoint recursion.
 
-        ``c_h = (b_h - pi*_h sum_a b_h) / beta``, ``w_h = c_h + pi*_h m_h``, ``m_0 = 0``,
-        ``m_{h+1}(s') = gamma sum_{s,a} w_h(s, a) P(s'|s, a)``; the answer is ``sum_h w_h``
-        (``docs/theory.md`` section 2). The cost is that of one policy evaluation.
+        ``w_h = c_h + pi_h m_h``, ``m_0 = 0``, ``m_{h+1}(s') = gamma sum_{s,a} w_h(s, a) P(s'|s, a)``;
+        the answer is ``sum_h w_h`` (``docs/theory.md`` section 2.3). The cost is that of one policy
+        evaluation.
         """
-        policy = optimal.exp()
-        total = cotangent.sum(-1, keepdim=True)
-        centred = (cotangent - policy * total) / self.kl_weight
-        carried = cotangent.new_zeros(cotangent.shape[0], cotangent.shape[2])
-        gradient = torch.zeros_like(cotangent[:, 0])
+        policy = log_policy.exp()
+        carried = weights.new_zeros(weights.shape[0], weights.shape[2])
+        visits = torch.zeros_like(weights[:, 0])
         for step in range(self.policy_shape[0]):
-            weight = centred[:, step] + policy[:, step] * carried[..., None]
-            gradient = gradient + weight
-            carried = self.discount * torch.einsum("sat,rsa->rt", self.transitions, weight)
-        return gradient
+            arrived = weights[:, step] + policy[:, step] * carried[..., None]
+            visits = visits + arrived
+            carried = self.discount * torch.einsum("sat,rsa->rt", self.transitions, arrived)
+        return visits

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from theory_check.problems import Problem
 
+RARE = -30.0
+"""Below this logarithm of ``pi / pi*`` an action adds ``pi*`` to a divergence, up to rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class SoftControl(ABC):
@@ -73,12 +76,32 @@ class SoftControl(ABC):
         """
 
     @abstractmethod
+    def continued_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return the gradient in ``r`` of ``sum(weights * Q^pi(r))`` at fixed policy.
+
+        ``sum_{h,s,a} weights_h(s, a) E[sum_{k>=h} gamma^{k-h} 1[(s_k, a_k)] | s_h = s, a_h = a]``.
+        """
+
     def pull_back_through_optimum(
         self,
         optimal: Float[Tensor, "replicate h s a"],
         cotangent: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate s a"]:
         """Return the gradient in ``r`` of ``sum(cotangent * log pi*(r))`` (section 2.3)."""
+        return self.continued_visits(optimal, self.response_weights(optimal, cotangent))
+
+    def response_weights(
+        self,
+        optimal: Float[Tensor, "replicate h s a"],
+        cotangent: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the weights of ``dQ_h``, ``c_h = (b_h - pi*_h sum_a b_h) / beta`` (section 2.3)."""
+        total = cotangent.sum(-1, keepdim=True)
+        return (cotangent - optimal.exp() * total) / self.kl_weight
 
     def reward_occupancy(
         self, log_policy: Float[Tensor, "replicate h s a"]
@@ -105,7 +128,11 @@ class SoftControl(ABC):
         Every term is non-negative and computed without cancellation, so that gaps far below the
         rounding error of ``J`` itself are still resolved (``docs/theory.md`` section 2).
         """
-        terms = self.discounted_occupancy(log_policy) * divergence_density(log_policy - optimal)
+        occupancy, log_ratio = self.discounted_occupancy(log_policy), log_policy - optimal
+        terms = occupancy * divergence_density(log_ratio.clamp_min(RARE))
+        # pi exp(-x) is pi*, however far pi has underflowed.
+        rare = occupancy * (log_ratio - 1) + occupancy.sum(-1, keepdim=True) * optimal.exp()
+        terms = torch.where(log_ratio < RARE, rare, terms)
         return self.kl_weight * terms.flatten(1).sum(-1)
 
 

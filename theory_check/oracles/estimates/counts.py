@@ -20,11 +20,14 @@ class SampleCounts:
         Rollouts, those that were compared included.
     labels
         Preference labels.
+    exact_calls
+        Exact quantities asked for, by methods that are defined with them.
     """
 
     env_steps: int = 0
     trajectories: int = 0
     labels: int = 0
+    exact_calls: int = 0
 
     @property
     def samples(self) -> int:
@@ -37,6 +40,7 @@ class SampleCounts:
             env_steps=self.env_steps + other.env_steps,
             trajectories=self.trajectories + other.trajectories,
             labels=self.labels + other.labels,
+            exact_calls=self.exact_calls + other.exact_calls,
         )
 
     def times(self, number: int) -> SampleCounts:
@@ -45,6 +49,7 @@ class SampleCounts:
             env_steps=number * self.env_steps,
             trajectories=number * self.trajectories,
             labels=number * self.labels,
+            exact_calls=number * self.exact_calls,
         )
 
 

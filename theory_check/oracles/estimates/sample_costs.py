@@ -19,6 +19,8 @@ class SampleCosts:
         Steps of a rollout of ``penalty_difference``, likewise.
     pair_steps, pair_trajectories, pair_labels
         What one sample of ``upper_gradients`` takes.
+    comparison_steps
+        Steps of the two trajectories of one labelled pair whose law is not differentiated.
     """
 
     score_steps: int | float
@@ -26,13 +28,14 @@ class SampleCosts:
     pair_steps: int | float
     pair_trajectories: int
     pair_labels: int
+    comparison_steps: int | float
 
 
 def sample_costs(problem: Problem) -> SampleCosts:
     """Return the costs of ``problem`` (``docs/theory.md`` section 4.7)."""
     if problem.horizon is not None:
         steps = problem.horizon
-        return SampleCosts(steps, steps, 2 * steps, pair_trajectories=2, pair_labels=1)
+        return SampleCosts(steps, steps, 2 * steps, 2, 1, comparison_steps=2 * steps)
     one_leg = problem.steps_per_trajectory
     # Three of four segments start at a first stop, the credited one after a second leg as well.
     return SampleCosts(
@@ -41,4 +44,5 @@ def sample_costs(problem: Problem) -> SampleCosts:
         pair_steps=5 * one_leg + 4 * (problem.segment_length - 1),
         pair_trajectories=4,
         pair_labels=2,
+        comparison_steps=2 * (one_leg + problem.segment_length - 1),
     )

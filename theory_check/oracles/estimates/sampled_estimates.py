@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -11,19 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.kernels.bradley_terry import LabelLaw, label_law
-from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
-from theory_check.kernels.random_bits import seeded_states
+from theory_check.kernels.continuations import continued_visits
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.estimates.counts import SampleCounter, stream_entropy
 from theory_check.oracles.estimates.discounted_estimates import DiscountedEstimates, SegmentPairs
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
-from theory_check.oracles.estimates.sample_costs import SampleCosts
+from theory_check.oracles.estimates.sample_source import SampleSource, as_array
 from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
+from theory_check.oracles.estimates.table_estimates import TableEstimates, winner_law
 
 SHARED_STEP_BUDGET = 10**9
 """Expected environment steps of one shared batch of a replicate: about ten seconds of one core."""
@@ -32,118 +28,55 @@ OUTCOME_BYTES = 256 * 2**20
 """Memory for the law of where rollouts of two legs stop, (S A)^2 numbers for every policy."""
 
 
-class SampleSource:
-    """Streams, labels and counters that estimates draw from.
+class SampledComparisons(TableEstimates):
+    """What sampled estimates of both versions share, drawn from a :class:`SampleSource`."""
 
-    Parameters
-    ----------
-    comparisons
-        What the problem compares.
-    true_reward
-        ``r*``, which labels follow, shape (s, a).
-    excess
-        Whether the objective is the excess risk.
-    costs
-        What each sample adds to the counters.
-    seeds
-        One per replicate.
-    sample_budget
-        As in :class:`~theory_check.oracles.sampled.SampledOracle`.
+    _source: SampleSource
 
-    Attributes
-    ----------
-    replicates
-        Number of replicates.
-    counter
-        The counters.
-    labels
-        The annotator's law.
-    rollouts
-        Generator states for the rollouts of both policies, shape (2 * replicate, 4).
-    pairs, reached_pairs
-        Generator states for labelled pairs, and for those that start from a credited step, shape
-        (replicate, 4).
-    """
-
-    def __init__(
+    def comparison_residuals(
         self,
-        comparisons: Comparisons,
-        true_reward: Float[Tensor, "s a"],
-        excess: bool,
-        costs: SampleCosts,
-        seeds: Sequence[int],
-        sample_budget: int | None,
-    ) -> None:
-        self.replicates = len(seeds)
-        self.counter = SampleCounter(sample_budget)
-        self.costs = costs
-        self.excess = excess
-        true_returns = comparisons.space.returns(true_reward[None])[0]
-        self.labels: LabelLaw = label_law(_array(true_returns))
-        self.rollouts = np.concatenate(
-            [
-                _streams(purpose, seeds)
-                for purpose in ("trajectories", "trajectories of the penalised policy")
-            ]
-        )
-        self.pairs = _streams("labelled pairs", seeds)
-        self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
-
-    def count_rollouts(
-        self, policies: Float[Tensor, "stacked h s a"], samples: int, steps: int | float
-    ) -> None:
-        """Count a batch of rollouts of every stacked policy, before they are drawn."""
-        self._require_rows(policies, stacked=True)
-        number = policies.shape[0] // self.replicates * samples
-        self.counter.add(trajectories=number, labels=0, env_steps=number * steps)
-
-    def count_pairs(self, log_policy: Float[Tensor, "replicate h s a"], samples: int) -> None:
-        """Count a batch of labelled pairs of a policy, before they are drawn."""
-        self._require_rows(log_policy, stacked=False)
-        self.counter.add(
-            trajectories=self.costs.pair_trajectories * samples,
-            labels=self.costs.pair_labels * samples,
-            env_steps=self.costs.pair_steps * samples,
-        )
-
-    def _require_rows(self, policies: Tensor, *, stacked: bool) -> None:
-        """Refuse rows that no stream belongs to: a replicate draws from its own seed alone."""
-        rows, seeds = policies.shape[0], self.replicates
-        if rows != seeds and not (stacked and rows == 2 * seeds):
-            raise InvalidArgumentError(
-                "upper, lower",
-                f"{rows} rows of policies",
-                f"pass one row for each of {seeds} seeds",
-            )
-
-    def frequencies(
-        self,
-        law: Float[Tensor, "stacked outcome"],
-        samples: int,
-        rows: slice = slice(None),
-    ) -> Float[Tensor, "stacked outcome"]:
-        """Draw rollouts whose outcomes follow ``law``; they are counted by the caller.
-
-        ``law`` is that of the stacked policies ``rows``, the first ones when none are named.
-        """
-        streams = self.rollouts[rows][: law.shape[0]]
-        drawn = trajectory_frequencies(streams, _array(law), samples)
-        return torch.from_numpy(drawn).to(law.device)
-
-    def pair_sums(
-        self,
-        law: Float[Tensor, "replicate trajectory"],
         returns: Float[Tensor, "replicate trajectory"],
+        log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
-    ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        """Draw labelled pairs; returns (losses, residuals). Counted by the caller."""
-        losses, residuals = labelled_pair_sums(
-            self.pairs, _array(law), _array(returns), self.labels, samples, self.excess
+    ) -> Float[Tensor, "replicate trajectory"]:
+        """Draw labelled pairs, whose law is not differentiated, and return their residuals."""
+        self._source.count_comparisons(log_policy, samples)
+        law = self.comparisons.probabilities(log_policy)
+        return self._source.pair_sums(law, returns, samples)[1]
+
+    def comparison_frequencies(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Draw labelled pairs and return how often each trajectory won against each other."""
+        self._source.count_comparisons(log_policy, samples)
+        law = winner_law(self.comparisons.probabilities(log_policy), self._source.preferred)
+        return self._source.pairs_drawn(law, samples)
+
+    def later_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Follow rollouts on from weighted steps and return their visits."""
+        control = self.control
+        steps, stationary = control.policy_shape[0], isinstance(control, DiscountedControl)
+        if steps == 1 and not stationary:
+            return torch.zeros_like(weights[:, 0])  # nothing follows, and nothing is drawn
+        self._source.count_rollouts(log_policy, rollouts, self._source.costs.score_steps)
+        found = continued_visits(
+            self._source.continuations,
+            as_array(weights),
+            as_array(log_policy.exp()),
+            as_array(control.transitions),
+            control.discount,
+            stationary,
+            rollouts,
         )
-        return torch.from_numpy(losses).to(law.device), torch.from_numpy(residuals).to(law.device)
+        return torch.from_numpy(found).to(weights.device)
 
 
-class SampledEpisodic(EpisodicEstimates):
+class SampledEpisodic(SampledComparisons, EpisodicEstimates):
     """Trajectories and labelled pairs, drawn from a :class:`SampleSource`."""
 
     def __init__(
@@ -169,7 +102,7 @@ class SampledEpisodic(EpisodicEstimates):
         return self._source.pair_sums(law, self.space.returns(reward), samples)
 
 
-class SampledDiscounted(DiscountedEstimates):
+class SampledDiscounted(SampledComparisons, DiscountedEstimates):
     """Stopped rollouts and labelled pairs of segments, drawn from a :class:`SampleSource`."""
 
     def __init__(
@@ -180,9 +113,9 @@ class SampledDiscounted(DiscountedEstimates):
     ) -> None:
         super().__init__(control, comparisons)
         self._source = source
-        self._first_state = _array(self.space.states[:, 0])
-        self._transitions = _array(control.transitions)
-        self._initial = _array(control.initial)
+        self._first_state = as_array(self.space.states[:, 0])
+        self._transitions = as_array(control.transitions)
+        self._initial = as_array(control.initial)
 
     def _first_stops(
         self, policies: Float[Tensor, "stacked h s a"], samples: int
@@ -214,7 +147,7 @@ class SampledDiscounted(DiscountedEstimates):
         outcomes = values[0].numel() ** 2
         if samples * steps < outcomes:  # walking is then cheaper than tabulating where walks end
             followed, _ = two_leg_sums(
-                *self._walks(policies, policies), samples, _array(values), _array(values)
+                *self._walks(policies, policies), samples, as_array(values), as_array(values)
             )
             return torch.from_numpy(followed).to(policies.device)
         sums = torch.empty_like(values)
@@ -237,7 +170,7 @@ class SampledDiscounted(DiscountedEstimates):
         first, second = policies.chunk(2)
         self._source.count_rollouts(first, samples, steps)
         followed, wanted = two_leg_sums(
-            *self._walks(first, second), samples, *(_array(v) for v in values.chunk(2))
+            *self._walks(first, second), samples, *(as_array(v) for v in values.chunk(2))
         )
         return torch.from_numpy(np.concatenate([followed, wanted])).to(policies.device)
 
@@ -257,11 +190,11 @@ class SampledDiscounted(DiscountedEstimates):
         reaching = rollouts.first_stops[..., None] * rollouts.arrivals
         reached = reached_pair_losses(
             source.reached_pairs,
-            _array(reaching.flatten(1, 2).mT),
-            _array(continuation),
-            _array(law),
+            as_array(reaching.flatten(1, 2).mT),
+            as_array(continuation),
+            as_array(law),
             self._first_state,
-            _array(returns),
+            as_array(returns),
             source.labels,
             samples,
             source.excess,
@@ -280,8 +213,8 @@ class SampledDiscounted(DiscountedEstimates):
         """Return what the kernels need to follow a policy and weigh it for another."""
         return (
             self._source.rollouts[: drawn_from.shape[0]],
-            _array(drawn_from[:, 0].exp()),
-            _array((wanted - drawn_from)[:, 0]),
+            as_array(drawn_from[:, 0].exp()),
+            as_array((wanted - drawn_from)[:, 0]),
             self._transitions,
             self._initial,
             self.control.discount,
@@ -297,11 +230,3 @@ def _require_affordable(samples: int, steps: int | float) -> None:
             "whole path, so shared batches are simulated step by step; or use coupling = "
             '"independent", whose cost does not grow with the batch',
         )
-
-
-def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
-    return seeded_states([stream_entropy(purpose, seed) for seed in seeds])
-
-
-def _array(values: Tensor) -> NDArray:
-    return np.ascontiguousarray(values.cpu().numpy())

@@ -36,6 +36,17 @@ class UpperTables:
     in_policy: Float[Tensor, "replicate h s a"]
 
 
+def winner_law(
+    law: Float[Tensor, "replicate trajectory"], preferred: Float[Tensor, "winner loser"]
+) -> Float[Tensor, "replicate winner loser"]:
+    """Return the law of (winner, loser) among labelled pairs (``docs/theory.md`` section 4.6).
+
+    ``2 rho_i rho_j P*(i > j)``, and ``rho_i^2`` for a pair of equal trajectories.
+    """
+    # On the diagonal P* is 1/2, so that the formula for distinct trajectories holds there too.
+    return 2 * law[:, :, None] * law[:, None, :] * preferred
+
+
 class TableEstimates(ABC):
     """Estimates of the gradients of ``J`` and ``G`` in tables.
 
@@ -82,6 +93,67 @@ class TableEstimates(ABC):
         self, policies: Float[Tensor, "stacked h s a"], samples: int, coupling: Coupling
     ) -> Float[Tensor, "replicate s a"]:
         """Return ``dJ/dr`` of the first policy minus that of the second, two being stacked."""
+
+    @abstractmethod
+    def comparison_residuals(
+        self,
+        returns: Float[Tensor, "replicate trajectory"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate trajectory"]:
+        """Return the derivative of the mean loss in every return, from ``samples`` labelled pairs."""
+
+    @abstractmethod
+    def comparison_frequencies(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Return how often each trajectory won against each other one among labelled pairs."""
+
+    @abstractmethod
+    def later_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return weighted discounted visits after the step of each weight."""
+
+    def continued_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return weighted discounted visits from the step of each weight on.
+
+        The visit at that step is known; only what follows is estimated
+        (``docs/theory.md`` section 4.11).
+        """
+        return weights.sum(1) + self.later_visits(log_policy, weights, rollouts)
+
+    def implicit_returns(
+        self, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate trajectory"]:
+        """Return ``beta sum_h gamma^h log(pi_h / pi_ref)`` along every trajectory."""
+        log_ratio = log_policy - self.control.log_reference
+        return self.control.kl_weight * self._along(log_ratio)
+
+    def implicit_return_gradient(
+        self, weights: Float[Tensor, "replicate trajectory"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the gradient in ``log pi`` of ``sum(weights * implicit_returns)``."""
+        space, beta = self.space, self.control.kl_weight
+        flat = weights.new_zeros(weights.shape[0], space.table_size)
+        for step in range(space.horizon):
+            flat.index_add_(1, space.step_index[:, step], beta * space.discounts[step] * weights)
+        return flat.reshape(-1, *self.control.policy_shape)
+
+    def _along(
+        self, table: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate trajectory"]:
+        """Return ``sum_h gamma^h table_h(s_h, a_h)`` along every trajectory."""
+        taken = table.flatten(1)[:, self.space.step_index.reshape(-1)]
+        return taken.reshape(-1, *self.space.step_index.shape) @ self.space.discounts
 
     def regularised_reward(
         self,

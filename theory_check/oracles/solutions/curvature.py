@@ -56,3 +56,36 @@ def spectral_norm_of_hessian(
 ) -> Float[Tensor, " replicate"]:
     """Return ``‖∇²F(at)‖``; NaN where a gradient is not finite. Arguments: :func:`hessian`."""
     return spectral_norm(hessian(gradient, at, step))
+
+
+def dominant_curvature(
+    gradient: Callable[[Float[Tensor, "replicate d"]], Float[Tensor, "replicate d"]],
+    at: Float[Tensor, "replicate d"],
+    *,
+    steps: int = 30,
+    step: float = DIFFERENCE_STEP,
+) -> Float[Tensor, " replicate"]:
+    """Return ``‖∇²F(at)‖`` from below, by power iteration: 2 gradients a step and no Hessian.
+
+    Starts from the same fixed direction for every replicate, whose entries differ in size and sign.
+
+    Parameters
+    ----------
+    gradient
+        ``∇F`` at one point of each replicate.
+    at
+        One point for each replicate.
+    steps
+        Power iterations.
+    step
+        Length of the differences.
+    """
+    entries = torch.arange(1, at.shape[1] + 1, dtype=at.dtype, device=at.device)
+    direction = (torch.cos(entries) + 0.5 * torch.sin(2.3 * entries)).expand_as(at)
+    size = at.new_zeros(at.shape[0])
+    for _ in range(steps):
+        direction = direction / direction.norm(dim=-1, keepdim=True).clamp_min(1e-300)
+        shift = step * direction
+        direction = (gradient(at + shift) - gradient(at - shift)) / (2 * step)
+        size = direction.norm(dim=-1)
+    return size

@@ -26,7 +26,8 @@ from theory_check.oracles.solutions.parametrised import PenalisedPoint
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
-from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes
-from theory_check.solvers.penalty_bilevel import PenaltyBilevel, PenaltyState
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
 STARTS = ("common", "separate")
 

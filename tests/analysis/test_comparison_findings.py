@@ -1,0 +1,211 @@
+"""Sentences about planted comparisons: every number in them is a planted one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.comparison_tables import TARGETS, method, planted
+
+from theory_check.analysis.comparison import (
+    ComparedMethod,
+    ComparisonResults,
+    compare,
+    findings,
+)
+from theory_check.analysis.comparison.wording import number
+
+METHODS = {
+    "penalty": method("penalty", 3.0),
+    "penalty-shared": method("penalty-shared", 2.0),
+    "offline": method("offline", None),
+    "exact": method("exact", 1.0, cost="iterations"),
+}
+EMPTY = pd.DataFrame()
+
+
+def analysed(
+    tables: Sequence[pd.DataFrame],
+    shift: Sequence[pd.DataFrame] = (),
+    methods: Mapping[str, ComparedMethod] = METHODS,
+) -> ComparisonResults:
+    table = pd.concat(tables, ignore_index=True) if tables else EMPTY
+    shifted = pd.concat(shift, ignore_index=True) if shift else EMPTY
+    objectives = {} if table.empty else dict.fromkeys(table["problem"].unique(), "excess_risk")
+    return compare(table, shifted, methods, objectives)
+
+
+def the(sentences: Sequence[str], *words: str) -> str:
+    """Return the one sentence that has all of the words."""
+    (found,) = [each for each in sentences if all(word in each for word in words)]
+    return found
+
+
+def test_the_cheapest_is_named_with_its_factor() -> None:
+    """Without noise the shared batch costs a quarter on hill, and twice as much on dale."""
+    tables = [
+        planted("penalty", noise=0.0, level=400.0),
+        planted("penalty-shared", noise=0.0, level=100.0),
+        planted("penalty", problem="dale", noise=0.0, level=50.0, targets=(0.3, 0.1)),
+        planted("penalty-shared", problem="dale", noise=0.0, level=100.0, targets=(0.3, 0.1)),
+        planted("exact", noise=0.0, level=1.0, exact=True),
+    ]
+    sentences = findings(analysed(tables))
+    assert the(sentences, "Of 2 sampled methods") == (
+        "Of 2 sampled methods Method penalty-shared needs the fewest samples on 5 of 7 pairs of "
+        "problem and target, by a median factor of 4 over the runner-up (5 pairs with one)."
+    )
+    assert the(sentences, "Method penalty-shared is the cheapest") == (
+        "Method penalty-shared is the cheapest at the smallest target that a sampled method "
+        "reaches on 1 of 2 problems: hill (3.33e4 [3.33e4, 3.33e4] samples for 0.003)."
+    )
+    assert "1 of 2 problems: dale (500 [500, 500] samples for 0.1)" in the(
+        sentences, "Method penalty is the cheapest"
+    )
+    assert the(sentences, "independent batches") == (
+        "With independent batches the penalty method needs a median of 4 times the samples of a "
+        "shared batch, from 0.5 to 4 over 7 pairs of problem and target that both reach."
+    )
+
+
+def test_a_method_without_a_reward_is_shown_and_not_ranked() -> None:
+    """It would be the cheapest; two of its five targets take 2 iterations."""
+    dpo = planted("online-dpo", noise=0.0, level=1.0)
+    dpo["iterations"] = np.where(dpo["target"] >= 0.1, 2.0, 30.0)
+    known = METHODS | {"online-dpo": method("online-dpo", None)}
+    tables = [planted(name, noise=0.0) for name in ("penalty", "offline")]
+    sentences = findings(analysed([*tables, dpo], methods=known))
+    assert "Of 2 sampled methods" in the(sentences, "fewest samples")
+    assert the(sentences, "not ranked") == (
+        "Method online-dpo is not ranked: it has no reward model and starts at the reference policy, "
+        "which implies reward 0. Of 5 targets it meets 5 in most seeds, 2 of them within 2 iterations."
+    )
+
+
+def test_a_draw_is_one() -> None:
+    tables = [planted(name, noise=0.0) for name in ("penalty", "offline")]
+    sentence = the(findings(analysed(tables)), "Of 2 sampled methods")
+    assert "Method penalty and Method offline each need the fewest samples on 5 of 5" in sentence
+
+
+def test_iterations_are_compared_with_those_of_exact_descent() -> None:
+    """Exponents of 2 and 1 from the same constant: the ratio is 1/target, its median 1/0.03."""
+    tables = [
+        planted("penalty", noise=0.0, iterations_exponent=2.0),
+        planted("exact", noise=0.0, iterations_exponent=1.0, exact=True),
+    ]
+    sentence = the(findings(analysed(tables)), "exact hypergradient descent")
+    assert f"a median of {number(1 / 0.03)} times the iterations" in sentence
+    assert "(5 pairs" in sentence
+
+
+def test_violated_rates_are_named_in_both_conventions() -> None:
+    tables = [
+        planted("penalty", noise=0.0, exponent=3.5),
+        planted("penalty", problem="dale", noise=0.0, exponent=3.0),
+        planted("offline", noise=0.0, exponent=3.0),
+    ]
+    sentences = findings(analysed(tables))
+    assert the(sentences, "stated rates on a problem") == (
+        "Of 2 stated rates on a problem: 1 violated and 1 tight."
+    )
+    assert the(sentences, "exceeds") == (
+        "Method penalty exceeds its stated exponent 3 (norm 6) on hill (p = 3.5 [3.5, 3.5]; norm "
+        "7 [7, 7])."
+    )
+
+
+def test_missed_targets_are_counted_with_the_floor() -> None:
+    tables = [
+        planted("offline", failures={0.01: 16, 0.003: 16}),
+        planted("offline", problem="dale", failures={0.003: 7}),
+        planted("penalty"),
+        planted("penalty", problem="dale"),
+    ]
+    sentences = findings(analysed(tables))
+    assert the(sentences, "most seeds miss") == (
+        "Targets that most seeds miss: Method offline 2 of 10, on 1 problems, ending at a median of "
+        "10 times the smallest target."
+    )
+    alone = findings(analysed(tables[:1]))
+    assert not [each for each in alone if each.startswith("Of 1 sampled")]
+    assert "samples for 0.03)" in the(alone, "is the cheapest")
+    diverged = tables[0].assign(accuracy=np.nan)
+    assert "no accuracy (0 finite runs)" in the(findings(analysed([diverged])), "most seeds miss")
+
+
+def test_pairs_that_nobody_reaches_are_said() -> None:
+    tables = [planted(name, failures={0.003: 16}) for name in ("offline", "penalty")]
+    sentence = the(findings(analysed(tables)), "No sampled method")
+    assert sentence == "No sampled method reaches 1 of 5 pairs of problem and target."
+
+
+def test_regrets_are_those_of_misspecified_problems() -> None:
+    """Relative regrets of offline are 3 on hill and 5 on dale; vale is realisable."""
+    tables = [
+        planted("offline", policy_regret=0.3, reward_distance=0.5),
+        planted("penalty", policy_regret=0.1, reward_distance=0.5),
+        planted("offline", problem="dale", policy_regret=1.0, reward_distance=0.5),
+        planted("penalty", problem="dale", policy_regret=0.2, reward_distance=0.5),
+        planted("offline", problem="vale", policy_regret=9.0),
+        planted("penalty", problem="vale", policy_regret=0.1),
+    ]
+    assert the(findings(analysed(tables)), "misspecified") == (
+        "On 2 misspecified problems the regret of the final policy under the true reward, KL term "
+        "included, is in the median over problems so many times that of the best of 2 methods: "
+        "Method penalty 1 and Method offline 4."
+    )
+
+
+def shifted(name: str, distance: float, policy_regret: float) -> pd.DataFrame:
+    return planted(
+        name,
+        problem=f"bandit-{distance:g}",
+        targets=(0.1,),
+        reward_distance=distance,
+        policy_regret=policy_regret,
+    )
+
+
+def test_shift_is_told_from_the_least_to_the_most() -> None:
+    shift = [
+        # What rounding leaves of a distance is none.
+        shifted("penalty", 0.0, 0.1).assign(reward_distance=3e-16),
+        shifted("penalty", 0.6, 0.2),
+        shifted("exact", 0.0, 0.1).assign(reward_distance=3e-16),
+        shifted("exact", 0.6, 0.3),
+        shifted("offline", 0.0, 0.1).assign(reward_distance=3e-16),
+        shifted("offline", 0.6, 0.4),
+        shifted("penalty-shared", 0.0, 0.1).assign(reward_distance=3e-16),
+        shifted("penalty-shared", 0.6, 0.8),
+    ]
+    (sentence,) = findings(analysed([], shift))
+    assert sentence == (
+        "Distribution shift, bandit: as the distance of the true reward to the class grows from 0 "
+        "to 0.6, the regret of the final policy goes, from the least to the most of 4 methods, in Method "
+        "penalty from 0.1 to 0.2 [0.2, 0.2], Method offline from 0.1 to 0.4 [0.4, 0.4] and Method "
+        "penalty-shared from 0.1 to 0.8 [0.8, 0.8]."
+    )
+    assert findings(analysed([], shift[:1])) == []
+
+
+def test_every_sentence_has_a_number_and_nothing_gives_none() -> None:
+    tables = [
+        planted(name, exact=name == "exact", failures={0.003: 9}, reward_distance=0.1)
+        for name in METHODS
+    ]
+    sentences = findings(analysed(tables, [shifted("offline", 0.0, 1.0)]))
+    assert len(sentences) >= len(TARGETS)
+    assert all(any(character.isdigit() for character in each) for each in sentences)
+    assert findings(analysed([])) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (2.0, "2"), (12345.0, "1.23e4"), (1e-7, "1e-7"), (999.6, "1e3"), (0.25, "0.25")],
+)
+def test_numbers_are_short_and_can_be_read_back(value: float, text: str) -> None:
+    assert number(value) == text
+    assert float(text) == pytest.approx(value, rel=5e-3)

@@ -1,0 +1,433 @@
+"""The command ``compare``: what is chosen, run once, written in every format and refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.comparison_tables import TARGETS, method, planted
+from matplotlib import pyplot
+
+from theory_check.analysis.comparison import Interval, compare
+from theory_check.cli.commands import main
+from theory_check.cli.compare import BEGIN, END
+from theory_check.cli.display_table import DisplayTable, Quantity, escaped
+from theory_check.cli.figures import load_drawing, save_figure
+from theory_check.errors import InvalidArgumentError
+from theory_check.problems import Problem
+from theory_check.runs.comparisons import chosen_methods, load_comparisons
+from theory_check.runs.measurements.base import Progress
+from theory_check.runs.measurements.comparison import Comparison
+from theory_check.runs.spec import load_experiment
+from theory_check.solvers import methods
+
+Capture = pytest.CaptureFixture[str]
+
+SMALL = """\
+measurement = "comparison"
+description = "Small ones."
+seeds = 16
+
+[settings]
+targets = [0.3, 0.1, 0.03, 0.01]
+tuning_target = 0.3
+
+[problems.bandit-realisable-excess]
+family = "bandit"
+contexts = 2
+actions = 2
+features = 2
+objective = "excess_risk"
+
+[problems.garnet]
+family = "garnet"
+states = 2
+actions = 2
+horizon = 1
+features = 2
+
+[quick]
+seeds = 2
+problems = ["garnet"]
+"""
+
+SHIFT = """\
+measurement = "comparison"
+description = "Shift."
+seeds = 16
+
+[settings]
+targets = [0.1]
+tuning_target = 0.3
+stop_when_reached = false
+
+[problems."bandit-0"]
+family = "bandit"
+contexts = 3
+actions = 2
+features = 2
+
+[problems."bandit-0.5"]
+family = "bandit"
+contexts = 3
+actions = 2
+features = 2
+misspecification = 0.5
+
+[quick]
+seeds = 2
+"""
+
+FIGURE = """\
+from matplotlib.figure import Figure
+
+def draw(results):
+    return None if results.shift.empty else Figure()
+"""
+
+# Of the planted tables: level and exponent of the cost.
+PLANTED = {"hpgd": (50.0, 2.0), "penalty": (200.0, 3.5), "penalty-shared": (100.0, 2.0)}
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two comparisons whose measurements are planted; returns what was measured."""
+    folder = tmp_path / "experiments" / "comparisons"
+    folder.mkdir(parents=True)
+    (folder / "small.toml").write_text(SMALL)
+    (folder / "shift.toml").write_text(SHIFT)
+    (tmp_path / "paper_figures" / "comparison").mkdir(parents=True)
+    (tmp_path / "paper_figures" / "comparison" / "shift.py").write_text(FIGURE)
+    measured: list[str] = []
+
+    def measure(
+        self: Comparison, problem: Problem, seeds: Sequence[int], progress: Progress
+    ) -> pd.DataFrame:
+        measured.append(f"{problem.name} {self.method}")
+        if Path("failing").exists():
+            raise RuntimeError("the file is there")
+        level, exponent = PLANTED.get(self.method, (1000.0, 1.0))
+        table = planted(
+            self.method,
+            level=level,
+            exponent=exponent,
+            noise=0.0,
+            seeds=len(seeds),
+            targets=self.targets,
+            exact=self.method == "exact",
+            failures={0.01: len(seeds)} if self.method == "offline" else None,
+        )
+        return table.drop(columns="problem")
+
+    monkeypatch.setattr(Comparison, "measure", measure)
+    monkeypatch.chdir(tmp_path)
+    return measured
+
+
+def run(*words: str) -> int:
+    return main(["compare", *words, "--jobs", "1"])
+
+
+def test_a_second_run_executes_nothing(journal: list[str], capsys: Capture) -> None:
+    assert run("--solvers", "hpgd,penalty", "--problems", "garnet") == 0
+    assert len(journal) == 2
+    first = capsys.readouterr()
+    assert "2 cells: 2 run, 0 reused, 0 failed" in first.err
+    assert run("--solvers", "hpgd,penalty", "--problems", "garnet") == 0
+    second = capsys.readouterr()
+    assert len(journal) == 2
+    assert "2 cells: 0 run, 2 reused, 0 failed" in second.err
+    assert second.out == first.out
+    assert run("--solvers", "hpgd,exact", "--problems", "garnet") == 0
+    assert len(journal) == 3
+
+
+def test_only_what_is_chosen_is_run_and_shown(journal: list[str], capsys: Capture) -> None:
+    assert run("--solvers", "penalty-bilevel", "--problems", "bandit") == 0
+    # Both methods of that solver, on the problem and the two of the shift.
+    assert len(journal) == 6
+    samples = pd.read_csv("results/comparison/samples.csv")
+    assert set(samples["problem"]) == {"bandit-realisable-excess"}
+    assert list(samples["method"]) == ["penalty", "penalty-shared"]
+    assert sorted(Path("results/comparison").glob("shift.*")) != []
+    assert "garnet" not in capsys.readouterr().out
+
+
+def test_the_quick_version_is_smaller(journal: list[str]) -> None:
+    assert run("--quick", "--solvers", "hpgd", "--output", "there") == 0
+    assert len(journal) == 3
+    samples = pd.read_csv("there/samples.csv")
+    assert list(samples["problem"]) == ["garnet"]
+    assert list(samples["0.01 reached"]) == ["2/2"]
+
+
+def test_the_tables_hold_the_planted_numbers(journal: list[str]) -> None:
+    assert run("--solvers", "hpgd,penalty,offline,exact", "--problems", "garnet") == 0
+    samples = pd.read_csv("results/comparison/samples.csv").set_index("method")
+    assert samples.loc["hpgd", "0.1"] == pytest.approx(50 * 0.1**-2)
+    assert samples.loc["hpgd", "0.1 reached"] == "16/16"
+    assert samples.loc["exact", "cost"] == "exact calls"
+    assert samples.loc["hpgd", "cost"] == "samples"
+    assert samples.loc["offline", "0.01"] == float("inf")
+    assert samples.loc["offline", "0.01 spent"] == pytest.approx(2 * 1000 / 0.01)
+    assert ">2e5 [>2e5, >2e5] (0/16)" in Path("results/comparison/samples.md").read_text()
+    summary = pd.read_csv("results/comparison/summary.csv").set_index("method")
+    assert summary.loc["penalty", "verdict"] == "violated"
+    assert summary.loc["penalty", "p (squared norm)"] == pytest.approx(3.5)
+    assert summary.loc["penalty", "2p (norm)"] == pytest.approx(7.0)
+    assert summary.loc["hpgd", "judged"] == "iterations"
+    # The planted iterations have exponent 1, stated is 2; costs have the 2 that was planted.
+    assert summary.loc["hpgd", "verdict"] == "faster"
+    assert summary.loc["hpgd", "p (squared norm)"] == pytest.approx(2.0)
+    assert summary.loc["exact", "exact calls"] == 2e5
+    assert pd.isna(summary.loc["hpgd", "exact calls"])
+    assert summary.loc["hpgd", "stated p tag"] == "S"
+    assert summary.loc["offline", "verdict"] == "assumption not met"
+    assert "cross_entropy" in summary.loc["offline", "remarks"]
+    assert summary.loc["hpgd", "ms per iteration"] == pytest.approx(2.0)
+    # Without a stated rate there is no number, and the column is one of numbers all the same.
+    assert summary["judged p (squared norm)"].dtype == float
+    tuning = pd.read_csv("results/comparison/tuning.csv").set_index("method")
+    assert tuning.loc["hpgd", "chosen"] == "step_size: 0.5; batch: 4"
+    assert tuning.loc["hpgd", "grid"] == "step_size: 0.5; batch: 1, 4"
+    assert tuning.loc["hpgd", "reached in time"] == "1/2"
+    assert tuning.loc["hpgd", "seeds"] == 4
+    assert tuning.loc["hpgd", "spent"] == pytest.approx(5678, rel=1e-2)
+
+
+def test_a_failed_cell_is_exit_code_3_and_the_others_are_shown(
+    journal: list[str], capsys: Capture
+) -> None:
+    assert run("--solvers", "hpgd", "--problems", "garnet") == 0
+    Path("README.md").write_text(f"{BEGIN}\nold\n{END}\n")
+    Path("failing").touch()
+    words = ("--solvers", "hpgd,penalty", "--problems", "garnet", "--findings", "README.md")
+    assert run(*words) == 3
+    assert list(pd.read_csv("results/comparison/samples.csv")["method"]) == ["hpgd"]
+    assert "README.md is left as it was" in capsys.readouterr().err
+    assert "old" in Path("README.md").read_text()
+    Path("failing").unlink()
+    assert run(*words) == 3
+    assert run(*words, "--retry-failed") == 0
+    assert "old" not in Path("README.md").read_text()
+
+
+def test_nothing_but_failures_is_exit_code_3(journal: list[str]) -> None:
+    Path("failing").touch()
+    assert run("--solvers", "hpgd", "--problems", "garnet") == 3
+    assert list(Path("results/comparison").iterdir()) == []
+
+
+def test_findings_replace_what_is_between_the_lines(journal: list[str]) -> None:
+    file = Path("README.md")
+    file.write_text(f"# Title\n\n  {BEGIN}\nold\n{END}\nend\n")
+    words = ("--solvers", "hpgd,penalty", "--problems", "garnet", "--findings", "README.md")
+    assert run(*words) == 0
+    written = file.read_text()
+    assert written.startswith(f"# Title\n\n  {BEGIN}\n\n* Compared: 2 methods on 1 problems, 16 ")
+    assert written.endswith(f"\n\n{END}\nend\n")
+    assert "old" not in written
+    found = Path("results/comparison/findings.md").read_text()
+    assert found in written
+    assert "HPGD needs the fewest samples on 4 of 4 pairs" in found
+    assert run(*words) == 0
+    assert file.read_text() == written
+
+
+@pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}\n{BEGIN}\n{END}"])
+def test_a_file_without_the_lines_is_refused_before_any_work(
+    journal: list[str], capsys: Capture, text: str
+) -> None:
+    Path("README.md").write_text(text)
+    assert run("--findings", "README.md") == 2
+    assert "--findings: received README.md without its two lines" in capsys.readouterr().err
+    assert journal == []
+    assert Path("README.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--solvers", "hpdg"], "--solvers: received 'hpdg'; did you mean 'hpgd'?"),
+        (["--problems", "garnett"], "--problems: received 'garnett'; did you mean 'garnet'?"),
+        (["--problems", "band"], "--problems: received 'band'; did you mean 'bandit'?"),
+        (
+            ["--quick", "--problems", "bandit-realisable-excess"],
+            "--problems: received 'bandit-realisable-excess', which has no small version",
+        ),
+        (["--findings", "absent.md"], "--findings: received absent.md, which cannot be read"),
+    ],
+)
+def test_unknown_names_are_refused_before_any_work(
+    journal: list[str], capsys: Capture, words: list[str], message: str
+) -> None:
+    assert run(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"theory-check: error: {message}")
+    assert journal == []
+
+
+def test_an_empty_name_is_bad_usage(journal: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("--solvers", "hpgd,,penalty")
+    assert ended.value.code == 2
+
+
+def test_one_label_in_two_files_is_refused(journal: list[str], capsys: Capture) -> None:
+    file = Path("experiments/comparisons/shift.toml")
+    file.write_text(SHIFT.replace("bandit-0.5", "garnet"))
+    assert run() == 2
+    assert "problems.garnet: received this label in shift.toml and in small.toml" in (
+        capsys.readouterr().err
+    )
+    assert journal == []
+
+
+def test_solvers_and_methods_are_told_apart() -> None:
+    known = methods()
+    assert chosen_methods(["penalty"], known) == ["penalty"]
+    assert chosen_methods(["penalty-bilevel"], known) == ["penalty", "penalty-shared"]
+    assert chosen_methods(["pbrl"], known) == ["pbrl-bellman", "pbrl-value"]
+    assert chosen_methods([], known) == list(known)
+    assert chosen_methods(["sobirl", "aho"], known) == ["aho", "sobirl"]
+
+
+def test_the_axis_of_methods_is_not_for_the_file(journal: list[str]) -> None:
+    file = Path("experiments/comparisons/small.toml")
+    for table in ("grid", "quick.grid"):
+        file.write_text(f'{SMALL}\n[{table}]\nmethod = ["hpgd"]\n')
+        with pytest.raises(InvalidArgumentError, match=rf"{table}.method: received \['hpgd'\]"):
+            load_experiment(file, axes={"method": ["penalty"]})
+
+
+def test_another_measurement_is_refused(journal: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="method"):
+        load_experiment("experiments/comparisons/small.toml")
+    for path in (tmp_path / "experiments" / "comparisons").iterdir():
+        path.unlink()
+    with pytest.raises(InvalidArgumentError, match="no experiment file"):
+        load_comparisons(["hpgd"])
+
+
+TABLE = DisplayTable(
+    "t",
+    "Of a_b & c",
+    ("who", "cost"),
+    [
+        ("a_1", Quantity(Interval(1.5, 1.25, 2e7), 1.0, ("reached", "3/4"))),
+        ("b|2", Quantity(Interval(0.125, float("nan"), float("nan")))),
+    ],
+    ("50 % of it",),
+)
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a row, without its first cell."""
+    found = re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?", text)
+    return [float(each) for each in found]
+
+
+def test_the_formats_agree() -> None:
+    """Value, ends and remark of every row are the same in CSV, Markdown and LaTeX."""
+    records = list(csv.DictReader(io.StringIO(TABLE.csv())))
+    assert records[0] == {
+        "who": "a_1",
+        "cost": "1.5",
+        "cost low": "1.25",
+        "cost high": "2e7",
+        "cost spent": "1",
+        "cost reached": "3/4",
+    }
+    assert records[1]["cost"] == "0.125"
+    assert records[1]["cost low"] == ""
+    markdown = [line for line in TABLE.markdown().splitlines() if line.startswith("|")][2:]
+    latex = [line for line in TABLE.latex().splitlines() if line.endswith(r"\\")][2:]
+    for record, row, line in zip(records, markdown, latex, strict=True):
+        values = [record[name] for name in ("cost", "cost low", "cost high", "cost reached")]
+        expected = numbers(" ".join(values))
+        shown = row.rpartition(" | ")[2] if "|" in record["who"] else row.split(" | ")[1]
+        assert numbers(shown) == expected
+        assert numbers(line.split(" & ")[1]) == expected
+    assert r"b\|2" in markdown[1]
+
+
+def test_latex_is_escaped() -> None:
+    assert escaped("a_b & 5 % $x^2$ {#} > \\") == (
+        r"a\_b \& 5 \% \$x\textasciicircum{}2\$ \{\#\} \textgreater{} \textbackslash{}"
+    )
+    text = TABLE.latex()
+    assert r"\caption{Of a\_b \& c} \\" in text
+    assert r"a\_1 & 1.5 [1.25, 2e7] (3/4) \\" in text
+    assert r"\toprule" in text
+    assert "% 50 % of it" in text  # a comment
+
+
+FIGURES = Path(__file__).resolve().parents[2] / "paper_figures" / "comparison"
+
+
+@pytest.mark.parametrize("path", sorted(FIGURES.glob("*.py")), ids=lambda path: path.stem)
+def test_the_figures_draw_planted_results(path: Path, tmp_path: Path) -> None:
+    """Failures, exact methods, several problems and methods of which some are missing somewhere."""
+    known = {name: method(name, 2.0) for name in ("a", "b", "c")}
+    costs = [
+        planted("a", level=10.0),
+        planted("b", failures={0.01: 9, 0.003: 16}),
+        planted("c", exact=True),
+        planted("b", problem="dale", failures=dict.fromkeys(TARGETS, 16)),
+        planted("a", problem="dale", noise=0.0).assign(accuracy=np.nan, true_return=np.nan),
+    ]
+    shift = [
+        planted(name, problem=f"bandit-{distance}", targets=(0.1,), reward_distance=distance)
+        for name in known
+        for distance in (0.0, 0.5)
+    ]
+    table, shifted = pd.concat(costs, ignore_index=True), pd.concat(shift, ignore_index=True)
+    results = compare(table, shifted, known, {"hill": "", "dale": ""})
+    draw = load_drawing(path, "draw(results)").draw
+    files = save_figure(draw(results), path.stem, tmp_path)
+    assert [file.stat().st_size > 5000 for file in files] == [True, True]
+    empty = pd.DataFrame()
+    assert draw(compare(empty, empty, known, {})) is None
+
+
+def test_a_figure_shows_where_failed_runs_ended() -> None:
+    """Hollow at what was spent, and at the accuracy there: ten times a target of 0.01."""
+    results = compare(
+        planted("a", noise=0.0, failures={0.01: 16}),
+        pd.DataFrame(),
+        {"a": method("a", 1.0)},
+        {"hill": ""},
+    )
+    figure = load_drawing(FIGURES / "comparison_accuracy.py", "draw(results)").draw(results)
+    hollow = [
+        line.get_xydata()
+        for line in figure.axes[0].lines
+        if line.get_markerfacecolor() == "white" and len(line.get_xydata())
+    ]
+    np.testing.assert_allclose(np.concatenate(hollow), [[2 * 100 / 0.01, 10 * 0.01]])
+    pyplot.close(figure)
+
+
+def test_a_small_comparison_runs_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing planted: the methods, the measurement and the scripts of the figures."""
+    folder = tmp_path / "experiments" / "comparisons"
+    folder.mkdir(parents=True)
+    settings = "targets = [0.5, 0.3]\ntuning_seeds = 2\niterations = 30\nsample_budget = 100000\n"
+    small = SMALL.replace("targets = [0.3, 0.1, 0.03, 0.01]\n", settings)
+    (folder / "small.toml").write_text(small)
+    (tmp_path / "paper_figures").mkdir()
+    (tmp_path / "paper_figures" / "comparison").symlink_to(FIGURES)
+    monkeypatch.chdir(tmp_path)
+    words = ("--solvers", "exact,penalty-shared", "--problems", "bandit")
+    assert run(*words) == 0
+    written = {path.name for path in Path("results/comparison").iterdir()}
+    assert {"samples.tex", "summary.md", "tuning.csv", "findings.md"} <= written
+    assert {"comparison_accuracy.pdf", "comparison_profile.png"} <= written
+    assert not any(name.startswith("comparison_shift") for name in written)

@@ -1,0 +1,213 @@
+"""Exponents of the cost in the accuracy, and whether they are those that the sources state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from theory_check.analysis.comparison.costs import MAJORITY
+from theory_check.analysis.comparison.records import (
+    UNKNOWN,
+    ComparedMethod,
+    Interval,
+    StatedExponent,
+)
+from theory_check.analysis.window import MINIMUM_POINTS
+
+RateVerdictWord = Literal[
+    "tight",
+    "faster",
+    "violated",
+    "inconclusive",
+    "not reached",
+    "assumption not met",
+    "no stated rate",
+]
+
+RESOLUTION = 0.1
+"""Half the width of the band around a stated exponent, as a share of it."""
+
+WIDEST = 0.4
+"""Widest interval that can be called tight, as a share of the stated exponent."""
+
+FITTED = 0.75
+"""Smallest share of seeds that must reach a target whose median cost is fitted."""
+
+RESAMPLES, RESAMPLING_SEED = 4000, 0
+"""Resamples of an interval, and the seed of their generator."""
+
+REALISABLE = 1e-9
+"""Largest distance of a true reward to the class, root mean square, that is rounding."""
+
+MEANING: Mapping[RateVerdictWord, str] = {
+    "tight": "the interval of p meets the stated exponent within 10 %",
+    "faster": "the whole interval is below it: the bound holds and is not attained here. The "
+    "accuracy is a mean over the second half of a run, which a stated bound on the mean over the "
+    "whole run bounds up to a factor 2, so the exponents are comparable",
+    "violated": "the whole interval is above it: on this problem the cost grows faster",
+    "inconclusive": "too few targets or too wide an interval",
+    "not reached": "most seeds miss a target within the budget, so that no rate is judged",
+    "assumption not met": "the source assumes a realisable reward and the excess risk",
+    "no stated rate": "the source states none",
+}
+"""What each verdict says."""
+
+
+@dataclass(frozen=True)
+class RateFinding:
+    """A method on a problem.
+
+    Attributes
+    ----------
+    problem, method
+        Of the table.
+    verdict, reason
+        Word and explanation.
+    stated
+        Stated p for a squared norm; NaN without one.
+    judged
+        Column that is fitted: ``"cost"`` or ``"iterations"``.
+    exponent
+        p of ``judged ~ target^-p``, squared norm; twice that for a norm.
+    cost_exponent
+        The same of the cost, which is what methods have in common.
+    points
+        Targets that ``FITTED`` of the seeds reached.
+    left_out
+        The others.
+    """
+
+    problem: str
+    method: str
+    verdict: RateVerdictWord
+    reason: str
+    stated: float
+    judged: Literal["cost", "iterations"]
+    exponent: Interval
+    cost_exponent: Interval
+    points: int
+    left_out: tuple[float, ...]
+
+
+def judge_rates(
+    table: pd.DataFrame, methods: Mapping[str, ComparedMethod], objectives: Mapping[str, str]
+) -> tuple[RateFinding, ...]:
+    """Judge every method on every problem against its own source.
+
+    Parameters
+    ----------
+    table
+        A comparison, one row per seed and target: ``seed, problem, method, target, reached, cost,
+        iterations, reward_distance``.
+    methods
+        What is stated, by the ids in the column ``method``.
+    objectives
+        The upper objective of every problem, ``""`` where it has none.
+    """
+    return tuple(
+        _judge(str(problem), methods[str(method)], part, objectives[str(problem)])
+        for (problem, method), part in table.groupby(["problem", "method"], sort=False)
+    )
+
+
+def _judge(problem: str, method: ComparedMethod, part: pd.DataFrame, objective: str) -> RateFinding:
+    rate = method.rate
+    judged: Literal["cost", "iterations"] = (
+        "iterations" if rate is not None and rate.cost == "iterations" else "cost"
+    )
+    share = part.groupby("target")["reached"].mean()
+    exponent, points = fit_exponent(part, judged)
+    verdict, reason = _verdict(rate, part, objective, share, exponent, points)
+    return RateFinding(
+        problem=problem,
+        method=method.id,
+        verdict=verdict,
+        reason=reason,
+        stated=float("nan") if rate is None else rate.exponent,
+        judged=judged,
+        exponent=exponent,
+        cost_exponent=exponent if judged == "cost" else fit_exponent(part, "cost")[0],
+        points=points,
+        left_out=tuple(sorted((float(at) for at in share.index[share < FITTED]), reverse=True)),
+    )
+
+
+def fit_exponent(part: pd.DataFrame, column: str) -> tuple[Interval, int]:
+    """Return p of ``median column ~ target^-p`` with its interval, and the number of targets.
+
+    Least squares on the logarithms of medians over seeds, failures counted as infinite: what the table
+    of costs shows is what is fitted. The interval lies between percentiles over resampled seeds, each
+    with all of its targets; a resample whose median is infinite at a target counts as an infinite p.
+
+    Parameters
+    ----------
+    part
+        One method on one problem: ``seed, target, reached`` and the column. Targets that fewer than
+        ``FITTED`` of the seeds reached are left out, and those that cost nothing: the start met them.
+    column
+        What is fitted.
+
+    Returns
+    -------
+    Interval
+        Unknown with fewer than 4 such targets or a single seed.
+    int
+        Number of targets that are fitted.
+    """
+    reached = part["reached"].to_numpy(dtype=bool)
+    values = part.assign(value=part[column].where(reached, np.inf))
+    curves = values.pivot(index="seed", columns="target", values="value")
+    medians = curves.median()
+    fitted = curves.columns[(np.isfinite(curves).mean() >= FITTED) & (medians > 0)]
+    points = len(fitted)
+    if points < MINIMUM_POINTS or len(curves) < 2:
+        return UNKNOWN, points
+    costs = curves[fitted].to_numpy(dtype=np.float64)
+    contrast = np.log(1 / fitted.to_numpy(dtype=np.float64))
+    contrast = contrast - contrast.mean()
+    contrast = contrast / np.square(contrast).sum()
+    generator = np.random.default_rng(RESAMPLING_SEED)
+    seeds = generator.integers(len(costs), size=(RESAMPLES, len(costs)))
+    resampled = np.median(costs[seeds], axis=1)
+    lost = ~np.isfinite(resampled).all(axis=1)
+    slopes = np.log(np.where(np.isfinite(resampled), resampled, 1.0)) @ contrast
+    slopes = np.sort(np.where(lost, np.inf, slopes))
+    low, high = slopes[int(0.025 * RESAMPLES)], slopes[int(np.ceil(0.975 * RESAMPLES)) - 1]
+    return Interval(float(np.log(np.median(costs, axis=0)) @ contrast), low, high), points
+
+
+def _verdict(
+    rate: StatedExponent | None,
+    part: pd.DataFrame,
+    objective: str,
+    share: pd.Series,
+    exponent: Interval,
+    points: int,
+) -> tuple[RateVerdictWord, str]:
+    if rate is None:
+        return "no stated rate", MEANING["no stated rate"]
+    misspecified = bool((part["reward_distance"] > REALISABLE).any())
+    if rate.requires == "realisable" and (misspecified or objective != "excess_risk"):
+        found = "the reward is misspecified" if misspecified else f"the objective is {objective!r}"
+        return "assumption not met", found
+    missed = [f"{at:g}" for at in sorted(share.index[share <= MAJORITY], reverse=True)]
+    if missed:
+        return "not reached", f"most seeds miss {', '.join(missed)}"
+    if not np.isfinite(exponent.low):
+        return "inconclusive", (
+            f"{points} targets reached by {100 * FITTED:g} % of {part['seed'].nunique()} seeds; "
+            f"a rate needs {MINIMUM_POINTS}, and 2 seeds"
+        )
+    band = RESOLUTION * rate.exponent
+    numbers = f"p in [{exponent.low:.3g}, {exponent.high:.3g}], stated {rate.exponent:g}"
+    if exponent.low > rate.exponent + band:
+        return "violated", numbers
+    if exponent.high < rate.exponent - band:
+        return "faster", numbers
+    if exponent.high - exponent.low > WIDEST * rate.exponent:
+        return "inconclusive", f"too wide: {numbers}"
+    return "tight", numbers

@@ -1,0 +1,71 @@
+"""The command ``list``: what there is."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from theory_check.claims.base import Claim
+    from theory_check.solvers.method import Method
+
+
+def print_components() -> None:
+    """Print the name of everything that can be used, each with one line about it."""
+    from theory_check.claims import all_claims
+    from theory_check.runs.locations import experiment_files
+    from theory_check.runs.registry import discover
+    from theory_check.runs.spec import load_experiment
+
+    registry = discover()
+    sections = {
+        "problems": {name: _summary(found) for name, found in registry.families.items()},
+        "reward classes": {name: _summary_and_settings(c) for name, c in registry.rewards.items()},
+        "policy classes": {name: _summary_and_settings(c) for name, c in registry.policies.items()},
+        "solvers": {name: _summary(found) for name, found in registry.solvers.items()},
+        "methods": {name: _stated(found) for name, found in registry.methods.items()},
+        "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
+        "claims": {name: _describe(claim) for name, claim in all_claims().items()},
+        "experiments": {
+            name: load_experiment(path, registry).description
+            for name, path in experiment_files().items()
+        },
+    }
+    for title, entries in sections.items():
+        if not entries:
+            continue
+        print(f"{title}:")
+        width = max(map(len, entries), default=0)
+        for name in sorted(entries):
+            print(f"  {name.ljust(width)}  {entries[name]}")
+
+
+def _describe(claim: Claim) -> str:
+    return f"[{claim.provenance}] {claim.statement} ({claim.source})"
+
+
+def _stated(method: Method) -> str:
+    """Return title, information and stated rate of a method that ``compare`` compares."""
+    rate = method.rate
+    stated = (
+        "no stated rate"
+        if rate is None
+        else f"epsilon^-{rate.exponent:g} {rate.cost} [{rate.provenance}] ({rate.source})"
+    )
+    return f"{method.title}: {method.solver.information}, {stated}"  # type: ignore[attr-defined]
+
+
+def _summary(component: object) -> str:
+    text = (getattr(component, "__doc__", None) or "").strip()
+    return text.splitlines()[0] if text else ""
+
+
+def _summary_and_settings(component: type) -> str:
+    """Return the summary of a component and its settings with their defaults, as in a file."""
+    from theory_check.runs.build import REQUIRED, field_parameters
+
+    settings = [
+        name if parameter.default is REQUIRED else f"{name} = {json.dumps(parameter.default)}"
+        for name, parameter in field_parameters(component).items()
+    ]
+    return " ".join([_summary(component), *([f"({', '.join(settings)})"] if settings else [])])

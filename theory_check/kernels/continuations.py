@@ -1,0 +1,195 @@
+"""Rollouts that continue from weighted states and actions, entering through counts of their visits.
+
+``n`` rollouts start from (h, s, a) with probability proportional to the size of a weight, and their
+discounted visits after that step are added up with the weight's sign. All rollouts at one state of one
+step are exchangeable, so that their number is split over actions and successors by conditional
+binomials, at a cost that does not grow with ``n`` (``docs/theory.md`` section 4.11).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from theory_check.kernels.binomial import binomial
+from theory_check.kernels.bradley_terry import Floats
+from theory_check.kernels.conditional import suffix_sums, usable
+from theory_check.kernels.random_bits import load_bits, store_bits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def continued_visits(
+    states: NDArray[np.uint64],
+    weights: Floats,
+    policy: Floats,
+    transitions: Floats,
+    discount: float,
+    stationary: bool,
+    rollouts: int,
+) -> Floats:
+    """Return an unbiased estimate of weighted discounted visits after the step of each weight.
+
+    Parameters
+    ----------
+    states
+        Generator states, shape (replicate, 4); advanced in place.
+    weights
+        Numbers of either sign, shape (replicate, h, s, a); a replicate with one that is not finite
+        gives NaN and draws nothing, one whose weights are all 0 gives 0.
+    policy
+        Action probabilities, shape (replicate, h, s, a).
+    transitions
+        ``P(s'|s, a)``, shape (s, a, s).
+    discount
+        ``gamma`` in (0, 1], below 1 when stationary.
+    stationary
+        Whether there is no horizon: rollouts then stop with probability ``1 - gamma`` after each step,
+        and visits until then count fully. Otherwise visits k steps on count ``gamma^k``.
+    rollouts
+        Number of rollouts n >= 1.
+
+    Returns
+    -------
+    visits
+        Estimate of ``sum_{h,s,a} weight_h(s, a) E[sum_{k>h} gamma^{k-h} 1[(s_k, a_k)] | s_h, a_h]``, at
+        ``s_h = s, a_h = a``, shape (replicate, s, a).
+    """
+    replicates, steps, number_of_states, actions = weights.shape
+    visits = np.zeros((replicates, number_of_states, actions))
+    moves = _successors(transitions)
+    for replicate in range(replicates):
+        if not (usable(weights[replicate]) and usable(policy[replicate])):
+            visits[replicate] = np.nan
+            continue
+        sizes = np.abs(weights[replicate]).ravel()
+        size = sizes.sum()
+        if size == 0.0:
+            continue
+        bits = load_bits(states[replicate])
+        suffix = suffix_sums(sizes)
+        counts = np.zeros((2, steps, number_of_states, actions), dtype=np.int64)
+        positive, negative = counts[0].ravel(), counts[1].ravel()
+        signed = weights[replicate].ravel()
+        left = rollouts
+        for entry in range(sizes.size):
+            if left == 0:
+                break
+            count, bits = binomial(bits, left, sizes[entry] / suffix[entry])
+            left -= count
+            if signed[entry] > 0.0:
+                positive[entry] = count
+            else:
+                negative[entry] = count
+        scale = size / rollouts
+        for side in range(2):
+            signed_scale = scale if side == 0 else -scale
+            if stationary:
+                bits = _until_stopped(
+                    bits,
+                    counts[side, 0],
+                    policy[replicate, 0],
+                    moves,
+                    discount,
+                    signed_scale,
+                    visits[replicate],
+                )
+                continue
+            for step in range(steps - 1):
+                bits = _until_horizon(
+                    bits,
+                    counts[side, step],
+                    policy[replicate, step + 1 :],
+                    moves,
+                    discount,
+                    signed_scale,
+                    visits[replicate],
+                )
+        store_bits(states[replicate], bits)
+    return visits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _until_horizon(bits, alive, policies, moves, discount, scale, visits):  # type: ignore[no-untyped-def]
+    """Follow the rollouts ``alive`` at (s, a) along the policies of the remaining steps."""
+    factor = scale
+    for step in range(policies.shape[0]):
+        if alive.sum() == 0:
+            break
+        alive, bits = _moved(bits, alive, policies[step], moves)
+        factor *= discount
+        visits += factor * alive
+    return bits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _until_stopped(bits, alive, policy, moves, discount, scale, visits):  # type: ignore[no-untyped-def]
+    """Follow the rollouts ``alive`` at (s, a), each of which goes on with probability ``discount``."""
+    while True:
+        going_on = np.zeros_like(alive)
+        for state in range(alive.shape[0]):
+            for action in range(alive.shape[1]):
+                if alive[state, action] > 0:
+                    going_on[state, action], bits = binomial(bits, alive[state, action], discount)
+        if going_on.sum() == 0:
+            return bits
+        alive, bits = _moved(bits, going_on, policy, moves)
+        visits += scale * alive
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
+    """Return how many rollouts are at each (s', a') one step later."""
+    successors, conditional = moves
+    number_of_states, actions = alive.shape
+    arrived = np.zeros(number_of_states, dtype=np.int64)
+    for state in range(number_of_states):
+        for action in range(actions):
+            left = alive[state, action]
+            for move in range(conditional.shape[2]):
+                if left == 0:
+                    break
+                count, bits = binomial(bits, left, conditional[state, action, move])
+                arrived[successors[state, action, move]] += count
+                left -= count
+    acting = np.zeros_like(alive)
+    for state in range(number_of_states):
+        left, remaining = arrived[state], 1.0
+        for action in range(actions):
+            if left == 0:
+                break
+            chance = policy[state, action]
+            count = left
+            if action < actions - 1:
+                count, bits = binomial(bits, left, chance / remaining)
+            acting[state, action] = count
+            left -= count
+            remaining -= chance
+    return acting, bits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _successors(transitions):  # type: ignore[no-untyped-def]
+    """Return possible successors of every (s, a), and the chance of each given none before it.
+
+    Shape (s, a, width); the last possible one has chance 1, and later cells are never reached.
+    """
+    number_of_states, actions = transitions.shape[:2]
+    width = 0
+    for state in range(number_of_states):
+        for action in range(actions):
+            width = max(width, (transitions[state, action] > 0.0).sum())
+    successors = np.zeros((number_of_states, actions, width), dtype=np.int64)
+    conditional = np.ones((number_of_states, actions, width))
+    for state in range(number_of_states):
+        for action in range(actions):
+            move, remaining = 0, 1.0
+            for target in range(number_of_states):
+                chance = transitions[state, action, target]
+                if chance > 0.0:
+                    successors[state, action, move] = target
+                    conditional[state, action, move] = chance / remaining
+                    remaining -= chance
+                    move += 1
+            conditional[state, action, move - 1] = 1.0
+    return successors, conditional

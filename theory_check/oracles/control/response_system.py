@@ -1,0 +1,97 @@
+"""The linear system of the response: an unknown for every step and state.
+
+``(I - gamma P_pi)^T w = b`` with ``b_h(s) = B_h(s) - gamma sum_{s',a'} P(s|s',a') b_{h-1}(s',a')`` and
+``B_h(s) = sum_a b_h(s, a)``; then ``dPhi/dr = dG/dr + (sum_h b_h - pi_h w_h) / beta``. Source: M-SoBiRL
+(2405.19697); it is the adjoint of ``docs/theory.md`` section 2.3 in the unknown ``w = B - beta m``
+(section 7.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.models import RewardModel
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.estimates.table_estimates import UpperTables
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseSystem:
+    """See the module.
+
+    Attributes
+    ----------
+    matrix
+        ``(I - gamma P_pi)^T`` over all steps and states, shape (replicate, unknown, unknown).
+    right_hand_side
+        ``b``, shape (replicate, unknown).
+    """
+
+    matrix: Float[Tensor, "replicate unknown unknown"]
+    right_hand_side: Float[Tensor, "replicate unknown"]
+    _kl_weight: float
+    _reward_model: RewardModel
+    _upper: Float[Tensor, "replicate upper"]
+    _log_policy: Float[Tensor, "replicate h s a"]
+    _tables: UpperTables
+
+    @classmethod
+    def at(
+        cls,
+        control: SoftControl,
+        reward_model: RewardModel,
+        upper: Float[Tensor, "replicate upper"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        tables: UpperTables,
+    ) -> ResponseSystem:
+        """Return the system at a policy, with the gradients of ``G`` in tables."""
+        replicates, steps, states, _ = log_policy.shape
+        moves = torch.einsum("rhsa,sat->rhts", log_policy.exp(), control.transitions)
+        arriving = torch.einsum("rhsa,sat->rht", tables.in_policy, control.transitions)
+        own = tables.in_policy.sum(-1)
+        unknowns = steps * states
+        matrix = torch.eye(unknowns, dtype=own.dtype, device=own.device).repeat(replicates, 1, 1)
+        blocks = matrix.view(replicates, steps, states, steps, states)
+        if isinstance(control, DiscountedControl):
+            blocks[:, 0, :, 0] -= control.discount * moves[:, 0]
+            right = own - control.discount * arriving
+        else:
+            for step in range(1, steps):
+                blocks[:, step, :, step - 1] -= control.discount * moves[:, step - 1]
+            before = torch.cat([torch.zeros_like(own[:, :1]), arriving[:, :-1]], dim=1)
+            right = own - control.discount * before
+        return cls(
+            matrix,
+            right.flatten(1),
+            control.kl_weight,
+            reward_model,
+            upper,
+            log_policy,
+            tables,
+        )
+
+    def apply(
+        self, vector: Float[Tensor, "replicate unknown"]
+    ) -> Float[Tensor, "replicate unknown"]:
+        """Return ``(I - gamma P_pi)^T w``."""
+        return (self.matrix @ vector[:, :, None]).squeeze(-1)
+
+    def apply_transposed(
+        self, vector: Float[Tensor, "replicate unknown"]
+    ) -> Float[Tensor, "replicate unknown"]:
+        """Return ``(I - gamma P_pi) v``."""
+        return (self.matrix.mT @ vector[:, :, None]).squeeze(-1)
+
+    def hypergradient(
+        self, solution: Float[Tensor, "replicate unknown"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_phi G`` and the response that belongs to ``w``."""
+        per_row = solution.reshape(self._log_policy.shape[:-1])[..., None]
+        response = self._tables.in_policy - self._log_policy.exp() * per_row
+        table = self._tables.in_reward + response.sum(1) / self._kl_weight
+        return self._reward_model.pullback(self._upper, table)

@@ -1,0 +1,163 @@
+"""Streams, labels and counters that sampled estimates draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.kernels.bradley_terry import LabelLaw, label_law
+from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.random_bits import seeded_states
+from theory_check.oracles.comparisons import Comparisons
+from theory_check.oracles.estimates.counts import SampleCounter, stream_entropy
+from theory_check.oracles.estimates.sample_costs import SampleCosts
+
+
+class SampleSource:
+    """Streams, labels and counters that estimates draw from.
+
+    Parameters
+    ----------
+    comparisons
+        What the problem compares.
+    true_reward
+        ``r*``, which labels follow, shape (s, a).
+    excess
+        Whether the objective is the excess risk.
+    costs
+        What each sample adds to the counters.
+    seeds
+        One per replicate.
+    sample_budget
+        As in :class:`~theory_check.oracles.sampled.SampledOracle`.
+
+    Attributes
+    ----------
+    replicates
+        Number of replicates.
+    counter
+        The counters.
+    labels
+        The annotator's law.
+    rollouts
+        Generator states for the rollouts of both policies, shape (2 * replicate, 4).
+    pairs, reached_pairs, continuations
+        Generator states for labelled pairs, for those that start from a credited step, and for
+        rollouts that continue from a weighted step, shape (replicate, 4).
+    """
+
+    def __init__(
+        self,
+        comparisons: Comparisons,
+        true_reward: Float[Tensor, "s a"],
+        excess: bool,
+        costs: SampleCosts,
+        seeds: Sequence[int],
+        sample_budget: int | None,
+    ) -> None:
+        self.replicates = len(seeds)
+        self.counter = SampleCounter(sample_budget)
+        self.costs = costs
+        self.excess = excess
+        true_returns = comparisons.space.returns(true_reward[None])[0]
+        self.labels: LabelLaw = label_law(as_array(true_returns))
+        self.rollouts = np.concatenate(
+            [
+                _streams(purpose, seeds)
+                for purpose in ("trajectories", "trajectories of the penalised policy")
+            ]
+        )
+        self.pairs = _streams("labelled pairs", seeds)
+        self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
+        self.continuations = _streams("continued trajectories", seeds)
+        self._true_returns = true_returns
+
+    @cached_property
+    def preferred(self) -> Float[Tensor, "winner loser"]:
+        """``P*(i > j)`` of every two trajectories."""
+        return torch.sigmoid(self._true_returns[:, None] - self._true_returns[None, :])
+
+    def count_rollouts(
+        self, policies: Float[Tensor, "stacked h s a"], samples: int, steps: int | float
+    ) -> None:
+        """Count a batch of rollouts of every stacked policy, before they are drawn."""
+        self._require_rows(policies, stacked=True)
+        number = policies.shape[0] // self.replicates * samples
+        self.counter.add(trajectories=number, labels=0, env_steps=number * steps)
+
+    def count_pairs(self, log_policy: Float[Tensor, "replicate h s a"], samples: int) -> None:
+        """Count a batch of labelled pairs of a policy, before they are drawn."""
+        self._require_rows(log_policy, stacked=False)
+        self.counter.add(
+            trajectories=self.costs.pair_trajectories * samples,
+            labels=self.costs.pair_labels * samples,
+            env_steps=self.costs.pair_steps * samples,
+        )
+
+    def count_comparisons(self, log_policy: Float[Tensor, "replicate h s a"], samples: int) -> None:
+        """Count labelled pairs whose law is not differentiated, before they are drawn."""
+        self._require_rows(log_policy, stacked=False)
+        self.counter.add(
+            trajectories=2 * samples,
+            labels=samples,
+            env_steps=self.costs.comparison_steps * samples,
+        )
+
+    def pairs_drawn(
+        self, law: Float[Tensor, "replicate winner loser"], samples: int
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Draw (winner, loser) pairs that follow ``law``; counted by the caller."""
+        drawn = trajectory_frequencies(self.pairs, as_array(law.flatten(1)), samples)
+        return torch.from_numpy(drawn).to(law.device).reshape(law.shape)
+
+    def _require_rows(self, policies: Tensor, *, stacked: bool) -> None:
+        """Refuse rows that no stream belongs to: a replicate draws from its own seed alone."""
+        rows, seeds = policies.shape[0], self.replicates
+        if rows != seeds and not (stacked and rows == 2 * seeds):
+            raise InvalidArgumentError(
+                "upper, lower",
+                f"{rows} rows of policies",
+                f"pass one row for each of {seeds} seeds",
+            )
+
+    def frequencies(
+        self,
+        law: Float[Tensor, "stacked outcome"],
+        samples: int,
+        rows: slice = slice(None),
+    ) -> Float[Tensor, "stacked outcome"]:
+        """Draw rollouts whose outcomes follow ``law``; they are counted by the caller.
+
+        ``law`` is that of the stacked policies ``rows``, the first ones when none are named.
+        """
+        streams = self.rollouts[rows][: law.shape[0]]
+        drawn = trajectory_frequencies(streams, as_array(law), samples)
+        return torch.from_numpy(drawn).to(law.device)
+
+    def pair_sums(
+        self,
+        law: Float[Tensor, "replicate trajectory"],
+        returns: Float[Tensor, "replicate trajectory"],
+        samples: int,
+    ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
+        """Draw labelled pairs; returns (losses, residuals). Counted by the caller."""
+        losses, residuals = labelled_pair_sums(
+            self.pairs, as_array(law), as_array(returns), self.labels, samples, self.excess
+        )
+        return torch.from_numpy(losses).to(law.device), torch.from_numpy(residuals).to(law.device)
+
+
+def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
+    return seeded_states([stream_entropy(purpose, seed) for seed in seeds])
+
+
+def as_array(values: Tensor) -> NDArray:
+    """Return a tensor as the contiguous array that kernels take."""
+    return np.ascontiguousarray(values.cpu().numpy())

@@ -1,0 +1,180 @@
+"""What is compared: a solver with its schedule, its tuning grid and the rate that its source states.
+
+A module of this room that defines a :class:`Method` takes part in ``theory-check compare``; a
+solver can have several, such as one for each coupling.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from theory_check.errors import InvalidArgumentError, require_positive
+
+GRID_SIZE = 16
+"""Settings that every method is tuned over, no more and no fewer."""
+
+ROUNDING = 1e-9
+"""A product that is an integer up to rounding stays that integer: 2 / 0.1 is 20 steps, not 21."""
+
+Constants = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Units of the constants, measured exactly on the problem and equal for all methods.
+
+    Constants of a grid are pure numbers, so that one grid serves problems whose rewards, horizons and
+    KL weights differ by orders of magnitude (``docs/theory.md`` section 7.1).
+
+    Attributes
+    ----------
+    outer_step
+        ``1 / L`` with L the largest curvature of ``Phi`` at 16 starts that no reported run uses.
+    inner_step
+        ``1 / L`` with L the largest curvature of ``J`` in the policy parameters at those starts.
+    penalty
+        Unit of sigma: the KL weight, in reward units.
+    batch
+        Rollouts whose mean ``∂_x g`` has a noise of the size of the median ``‖∇Phi‖²`` at those starts:
+        the total variance of one over that.
+    """
+
+    outer_step: float
+    inner_step: float
+    penalty: float
+    batch: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no unit."""
+        for argument in ("outer_step", "inner_step", "penalty", "batch"):
+            require_positive(argument, getattr(self, argument))
+
+    def direct_batch(self, share: float) -> int:
+        """Return the batch of a gradient whose noise is ``share`` of the start's squared gradient."""
+        return whole(self.batch / share)
+
+    def response_batch(self, share: float) -> int:
+        """Return the same for a response, which is divided by the KL weight."""
+        return whole(self.batch * (1 + self.penalty**-2) / (2 * share))
+
+    def penalty_batch(self, share: float, sigma: float) -> int:
+        """Return the same for a difference of independent batches over sigma."""
+        return whole(2 * self.batch / (share * sigma**2))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A solver that is configured for one accuracy.
+
+    Attributes
+    ----------
+    iterations
+        Outer iterations after which the run has failed.
+    solver
+        The configured solver.
+    """
+
+    iterations: int
+    solver: Any
+
+
+@dataclass(frozen=True)
+class StatedRate:
+    """What a source states about a method.
+
+    Attributes
+    ----------
+    exponent
+        p in ``cost = O(epsilon^-p)``, logarithms left out, epsilon bounding ``‖∇Phi‖²``.
+    cost
+        ``"samples"``, or ``"iterations"`` where the source counts nothing else.
+    source
+        Paper and theorem.
+    provenance
+        Tag of ``docs/theory.md``.
+    requires
+        Where the statement speaks about ``‖∇Phi‖²`` at all: ``"nothing"`` further, or a
+        ``"realisable"`` reward and the excess risk.
+    """
+
+    exponent: float
+    cost: Literal["samples", "iterations"]
+    source: str
+    provenance: Literal["V", "S", "D", "R"]
+    requires: Literal["nothing", "realisable"] = "nothing"
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A contender of ``theory-check compare``.
+
+    Attributes
+    ----------
+    id
+        Its name in tables and on the command line.
+    title
+        How figures and tables call it.
+    solver
+        Class of the solver.
+    constants
+        The levels of each of its constants, pure numbers; the grid is their product, of
+        ``GRID_SIZE`` settings.
+    plan
+        ``plan(epsilon, constants, scales)`` returns the plan for an accuracy relative to the start,
+        in (0, 1).
+    rate
+        What its source states; None where it states none.
+    estimates
+        What its estimate tends to with exact information and converged inner loops: the
+        ``"hypergradient"``, that of the ``"penalised"`` problem, or something else (``"other"``).
+    """
+
+    id: str
+    title: str
+    solver: type
+    constants: Mapping[str, tuple[float, ...]]
+    plan: Callable[[float, Constants, Scales], Plan]
+    rate: StatedRate | None
+    estimates: Literal["hypergradient", "penalised", "other"]
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that is larger or smaller than those of the other methods."""
+        size = math.prod(len(levels) for levels in self.constants.values())
+        if size != GRID_SIZE:
+            raise InvalidArgumentError(
+                "constants", f"a grid of {size} settings", f"declare {GRID_SIZE}, as every method"
+            )
+
+    @property
+    def grid(self) -> list[dict[str, float]]:
+        """Every setting of the constants."""
+        names = list(self.constants)
+        return [
+            dict(zip(names, levels, strict=True))
+            for levels in itertools.product(*self.constants.values())
+        ]
+
+    def configure(self, epsilon: float, constants: Constants, scales: Scales) -> Plan:
+        """Return the plan for an accuracy relative to the start.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If ``epsilon`` is not in (0, 1), or constants are missing or unknown.
+        """
+        if not 0 < epsilon < 1:
+            raise InvalidArgumentError("epsilon", epsilon, "pass an accuracy between 0 and 1")
+        if constants.keys() != self.constants.keys():
+            raise InvalidArgumentError(
+                "constants", sorted(constants), f"pass {sorted(self.constants)}"
+            )
+        return self.plan(epsilon, constants, scales)
+
+
+def whole(value: float) -> int:
+    """Return the smallest integer of at least ``value``, and of at least 1."""
+    return max(1, math.ceil(value * (1 - ROUNDING)))

@@ -1,0 +1,101 @@
+"""Online DPO: preference learning in the policy alone, the practitioner's reference.
+
+Source: Rafailov et al. 2305.18290 (the loss) and Guo et al. 2402.04792 (pairs from the current
+policy). Every step draws B pairs from the policy, has them labelled, and takes one gradient step
+on
+
+    -log sigmoid( R_pi(winner) - R_pi(loser) ),
+    R_pi(tau) = beta sum_h gamma^h log( pi_h(a_h|s_h) / pi_ref ),
+
+without differentiating the law of the pairs. The implicit reward of a *trajectory* is exact for
+one-step problems; with later states it leaves out the values of where random transitions lead,
+and of where segments start (``docs/theory.md`` section 7.9). There is no reward model: what is
+reported as one is read off the policy by inverse soft control, for the table only.
+
+Stated rate: none for the gradient of the hyperobjective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import Information, ResponseOracle
+from theory_check.errors import require_positive, require_positive_integer
+from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
+from theory_check.solvers.states import SingleLowerState
+
+
+@dataclass(frozen=True)
+class OnlineDPO:
+    """Gradient steps in the policy parameters.
+
+    Parameters
+    ----------
+    step_size
+        ``alpha`` > 0 of the policy parameters.
+    pairs
+        Labelled pairs B of every step.
+    """
+
+    name: ClassVar[str] = "online-dpo"
+    information: ClassVar[Information] = "samples"
+
+    step_size: float
+    pairs: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        require_positive("step_size", self.step_size)
+        require_positive_integer("pairs", self.pairs)
+
+    @property
+    def penalty(self) -> None:
+        """None: it follows no surrogate."""
+        return
+
+    def init(
+        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
+    ) -> SingleLowerState:
+        """Return the state before the first step; the start of the reward is not used."""
+        return SingleLowerState.start(upper, lower)
+
+    def step(self, oracle: ResponseOracle, state: SingleLowerState) -> SingleLowerState:
+        """Return the state after one step of the policy; the reward is the one it implies."""
+        lower = state.lower - self.step_size * oracle.implicit_gradient(state.lower, self.pairs)
+        following = oracle.implied_upper(lower)
+        return replace(
+            state,
+            upper=state.next_upper,
+            lower=lower,
+            estimate=state.next_upper - following,
+            next_upper=following,
+        )
+
+    def hypergradient_estimate(
+        self, oracle: ResponseOracle, state: SingleLowerState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the change of the implied reward, which is all that takes the place of an estimate."""
+        return state.estimate
+
+
+def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
+    solver = OnlineDPO(
+        step_size=constants["step_size"] * scales.inner_step / scales.penalty,
+        pairs=scales.direct_batch(epsilon / constants["batch"]),
+    )
+    return Plan(whole(10 / epsilon), solver)
+
+
+METHOD = Method(
+    id="online-dpo",
+    title="online DPO",
+    solver=OnlineDPO,
+    constants={"step_size": (0.25, 1.0, 4.0, 16.0), "batch": (0.125, 0.5, 2.0, 8.0)},
+    plan=_plan,
+    rate=None,
+    estimates="other",
+)
