@@ -28,7 +28,7 @@ from theory_check.solvers.response_descent import ResponseDescent
 
 @dataclass(frozen=True)
 class HPGD(ResponseDescent):
-    """See the module; parameters are those of :class:`ResponseDescent`."""
+    """See the module; parameters are those of :class:`SingleLowerDescent`."""
 
     name: ClassVar[str] = "hpgd"
     separate_values: ClassVar[bool] = True

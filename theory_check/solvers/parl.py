@@ -22,17 +22,17 @@ neither side has a component (``docs/theory.md`` section 7.3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, ResponseOracle
+from theory_check.bilevel import ResponseOracle
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.policy_steps import descend_lower
+from theory_check.solvers.single_lower_descent import SingleLowerDescent
 from theory_check.solvers.states import SingleLowerState
 
 DIFFERENCE = 1e-4
@@ -43,66 +43,26 @@ The quotient is central, so that its relative error is of order 1e-8; rounding a
 
 
 @dataclass(frozen=True)
-class PARL:
+class PARL(SingleLowerDescent):
     """Implicit differentiation through a policy optimum.
 
     Parameters
     ----------
-    inner_steps, inner_step_size
-        Policy gradient steps K of each outer iteration, and their size ``alpha`` > 0.
     solve_steps, solve_step_size
-        Steps J of the linear solve, and their size ``rho`` > 0.
-    step_size
-        ``eta`` > 0.
-    trajectories
-        Lower-level samples n of every lower gradient and of both ends of every product.
-    pairs
-        Upper-level samples B of the upper gradients.
+        Steps J of the linear solve, and their size ``rho`` > 0; the others are those of
+        :class:`SingleLowerDescent`, ``trajectories`` also those of both ends of every product.
     """
 
     name: ClassVar[str] = "parl"
-    information: ClassVar[Information] = "samples"
 
-    inner_steps: int
-    inner_step_size: float
     solve_steps: int
     solve_step_size: float
-    step_size: float
-    trajectories: int
-    pairs: int
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        for argument in ("inner_step_size", "solve_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("inner_steps", "solve_steps", "trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: it follows no surrogate."""
-        return
-
-    def init(
-        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
-    ) -> SingleLowerState:
-        """Return the state before the first step."""
-        return SingleLowerState.start(upper, lower)
-
-    def step(self, oracle: ResponseOracle, state: SingleLowerState) -> SingleLowerState:
-        """Return the state after one outer iteration."""
-        upper = state.next_upper
-        lower = descend_lower(
-            oracle,
-            upper,
-            state.lower,
-            steps=self.inner_steps,
-            step_size=self.inner_step_size,
-            samples=self.trajectories,
-        )
-        inner = replace(state, upper=upper, lower=lower)
-        estimate = self.hypergradient_estimate(oracle, inner)
-        return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
+        super().__post_init__()
+        require_positive("solve_step_size", self.solve_step_size)
+        require_positive_integer("solve_steps", self.solve_steps)
 
     def hypergradient_estimate(
         self, oracle: ResponseOracle, state: SingleLowerState

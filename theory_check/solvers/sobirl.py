@@ -26,7 +26,7 @@ from theory_check.solvers.response_descent import ResponseDescent
 
 @dataclass(frozen=True)
 class SoBiRL(ResponseDescent):
-    """See the module; parameters are those of :class:`ResponseDescent`."""
+    """See the module; parameters are those of :class:`SingleLowerDescent`."""
 
     name: ClassVar[str] = "sobirl"
 
