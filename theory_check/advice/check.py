@@ -110,8 +110,7 @@ def check_advice(
         )
     plan = advice.best
     tools = instruments_for(problem, seeds)
-    start = tools.initial_upper(seeds, advice.initial_scale)
-    state = plan.solver.init(start, tools.initial_lower(seeds))
+    state = tools.initial_state(plan.solver, seeds, advice.initial_scale)
     run = follow(plan.solver, tools.sampled, tools.truth, state, plan.iterations, progress)
     accuracy = run.ergodic[:, -1]
     at_target = run.ergodic <= advice.epsilon

@@ -80,7 +80,6 @@ def rehearse(
     """
     replicates = len(REHEARSAL_SEEDS)
     tools = instruments_for(problem, REHEARSAL_SEEDS)
-    start = tools.initial_upper(REHEARSAL_SEEDS, initial_scale)
     batch = plan.solver.trajectories
     for doubling in range(DOUBLINGS + 1):
         if doubling:
@@ -95,7 +94,7 @@ def rehearse(
             )
         longest = LONGEST * plan.iterations
         report(f"rehearsal of {plan.schedule.id} with n = {batch}, at most {longest} iterations")
-        state = plan.solver.init(start, tools.initial_lower(REHEARSAL_SEEDS))
+        state = tools.initial_state(plan.solver, REHEARSAL_SEEDS, initial_scale)
         run = follow(
             plan.solver,
             tools.sampled,

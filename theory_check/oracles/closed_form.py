@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,10 +15,12 @@ from theory_check.bilevel import (
     TotalGradient,
     UpperGradients,
 )
-from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts, stream_entropy
+from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
+from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.starts import initial_upper
 from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.problems.gradient_noise import Batch
 
 
 class ClosedFormOracle:
@@ -41,7 +42,7 @@ class ClosedFormOracle:
         samples: int,
     ) -> Float[Tensor, "replicate lower"]:
         """Return ``∂_y g(x, y)``."""
-        return self._lower(upper, lower, self._batch(samples, upper))[1]
+        return self._lower(upper, lower, self._batch(samples))[1]
 
     def lower_gradients(
         self,
@@ -52,8 +53,8 @@ class ClosedFormOracle:
         coupling: Coupling,
     ) -> LowerGradients:
         """Return ``∂_y g`` at y and y'; a shared batch has the same noise at both."""
-        first = self._batch(samples, upper)
-        second = first if coupling == "shared" else self._batch(samples, upper)
+        first = self._batch(samples)
+        second = first if coupling == "shared" else self._batch(samples)
         return LowerGradients(
             at_lower=self._lower(upper, lower, first)[1],
             at_penalised=self._lower(upper, penalised, second)[1],
@@ -67,7 +68,7 @@ class ClosedFormOracle:
     ) -> UpperGradients:
         """Return ``∂_x f`` and ``∂_y f``."""
         in_upper, in_lower = self.problem.upper_gradients(upper, lower)
-        noise = self._upper_noise(samples, upper)
+        noise = self._upper_errors(samples, upper)
         split = self.problem.upper_parameters
         return UpperGradients(
             in_upper=in_upper + noise[:, :split], in_lower=in_lower + noise[:, split:]
@@ -82,8 +83,8 @@ class ClosedFormOracle:
         coupling: Coupling,
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x g(x, y') - ∂_x g(x, y)``."""
-        first = self._batch(samples, upper)
-        second = first if coupling == "shared" else self._batch(samples, upper)
+        first = self._batch(samples)
+        second = first if coupling == "shared" else self._batch(samples)
         return self._lower(upper, penalised, second)[0] - self._lower(upper, lower, first)[0]
 
     def lower_gradient_change(
@@ -95,7 +96,7 @@ class ClosedFormOracle:
         samples: int,
     ) -> LowerGradients:
         """Return ``∂_y g`` at two points with the same noise."""
-        batch = self._batch(samples, upper)
+        batch = self._batch(samples)
         return LowerGradients(
             at_lower=self._lower(upper, lower, batch)[1],
             at_penalised=self._lower(earlier_upper, earlier_lower, batch)[1],
@@ -121,9 +122,9 @@ class ClosedFormOracle:
     ) -> TotalGradient:
         """Return ``∂_x f`` and ``(dy*/dx)^T ∂_y f``; the response itself has no noise."""
         gradients = self.upper_gradients(upper, lower, samples)
-        self._batch(rollouts, upper)
+        self._batch(rollouts)
         return TotalGradient(
-            gradients.in_upper, self.problem.pull_back_through_minimiser(gradients.in_lower)
+            gradients.in_upper, self.problem.pull_back_through_minimiser(upper, gradients.in_lower)
         )
 
     def pointwise_penalty_in_upper(
@@ -150,7 +151,7 @@ class ClosedFormOracle:
         self, lower: Float[Tensor, "replicate lower"], samples: int
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return what a batch of upper-level samples at y amounts to: y and the mean noise."""
-        return torch.cat([lower, self._upper_noise(samples, lower)], dim=1)[:, :, None]
+        return torch.cat([lower, self._upper_errors(samples, lower)], dim=1)[:, :, None]
 
     def data_gradient(
         self,
@@ -197,23 +198,20 @@ class ClosedFormOracle:
         """Return ``∇²_yy g w = ∂_y f``."""
         return _CurvatureSystem(self.problem, upper, lower)
 
-    def _lower(
-        self, upper: Tensor, lower: Tensor, batch: Float[Tensor, "replicate both columns"]
-    ) -> tuple[Tensor, Tensor]:
-        """``(∂_x g, ∂_y g)`` with a batch's noise: a constant, and a part linear in y."""
+    def _lower(self, upper: Tensor, lower: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        """``(∂_x g, ∂_y g)`` with the errors of a batch."""
         in_upper, in_lower = self.problem.lower_gradients(upper, lower)
-        noise = batch[:, :, 0] + (batch[:, :, 1:] @ lower[:, :, None]).squeeze(-1)
-        split = self.problem.upper_parameters
-        return in_upper + noise[:, :split], in_lower + noise[:, split:]
+        if batch is None:
+            return in_upper, in_lower
+        errors = self.problem.gradient_noise.lower_errors(upper, lower, batch)
+        return in_upper + errors[0], in_lower + errors[1]
 
-    def _batch(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both columns"]:
-        """Mean noise of a batch of lower-level samples; drawn by the sampled oracle."""
-        problem = self.problem
-        rows = problem.upper_parameters + problem.lower_parameters
-        return like.new_zeros(like.shape[0], rows, 1 + problem.lower_parameters)
+    def _batch(self, samples: int) -> Batch | None:
+        """Return what n lower-level samples amount to: nothing that would change the exact gradients."""
+        return None
 
-    def _upper_noise(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
-        """Mean noise of a batch of upper-level samples; drawn by the sampled oracle."""
+    def _upper_errors(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
+        """Mean error of n upper-level samples: none."""
         problem = self.problem
         return like.new_zeros(like.shape[0], problem.upper_parameters + problem.lower_parameters)
 
@@ -243,7 +241,7 @@ class _CurvatureSystem:
 
 
 class SampledClosedFormOracle(ClosedFormOracle):
-    """The same with Gaussian noise: the mean of n samples has standard deviation noise / sqrt(n).
+    """The same with the errors of the problem's :class:`GradientNoise`, counted.
 
     A lower-level sample counts as a trajectory of one step, an upper-level one as a label.
 
@@ -262,29 +260,20 @@ class SampledClosedFormOracle(ClosedFormOracle):
     ) -> None:
         super().__init__(problem)
         self._counter = SampleCounter(sample_budget)
-        self._generators = [
-            np.random.default_rng(stream_entropy("gradient noise", seed)) for seed in seeds
-        ]
+        self._draws = ReplicateDraws("gradient noise", seeds)
 
     @property
     def counts(self) -> SampleCounts:
         """Samples each replicate has drawn so far."""
         return self._counter.counts
 
-    def _batch(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both columns"]:
+    def _batch(self, samples: int) -> Batch | None:
         self._counter.add(trajectories=samples, labels=0, env_steps=samples)
-        return self._gaussian(super()._batch(samples, like), samples)
+        return self.problem.gradient_noise.lower_batch(self._draws, samples)
 
-    def _upper_noise(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
+    def _upper_errors(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
         self._counter.add(trajectories=0, labels=samples, env_steps=0)
-        return self._gaussian(super()._upper_noise(samples, like), samples)
-
-    def _gaussian(self, like: Tensor, samples: int) -> Tensor:
-        draws = np.stack(
-            [generator.standard_normal(like.shape[1:]) for generator in self._generators]
-        )
-        scale = self.problem.noise / np.sqrt(samples)
-        return torch.from_numpy(scale * draws).to(like.device)
+        return self.problem.gradient_noise.upper_errors(self._draws, samples)
 
 
 class ClosedFormTruth:
@@ -353,13 +342,26 @@ class ClosedFormInstruments(Instruments):
         self.sampled = SampledClosedFormOracle(problem, seeds, sample_budget)
         self.information = ClosedFormOracle(problem)
         self.truth = ClosedFormTruth(problem)
+        self.problem = problem
         self.upper_parameters = problem.upper_parameters
-        self._start = torch.zeros(problem.lower_parameters, dtype=torch.float64, device=device)
+        self._origin = torch.zeros(problem.lower_parameters, dtype=torch.float64, device=device)
 
     def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:
-        """Return normal parameters."""
-        return initial_upper(seeds, self.upper_parameters, scale).to(self._start.device)
+        """Return the problem's own start, or normal parameters where it has none."""
+        if self.problem.start is not None:
+            return self.problem.start.to(self._origin.device).repeat(len(seeds), 1)
+        return initial_upper(seeds, self.upper_parameters, scale).to(self._origin.device)
 
     def initial_lower(self, seeds: Sequence[int]) -> Float[Tensor, "replicate lower"]:
-        """Return zeros."""
-        return self._start.repeat(len(seeds), 1)
+        """Return ``y*`` at the problem's own start, or zeros where it has none."""
+        if self.problem.start is not None:
+            return self.problem.lower_minimiser(self.initial_upper(seeds, 1.0))
+        return self._origin.repeat(len(seeds), 1)
+
+    def initial_penalised(
+        self, upper: Float[Tensor, "replicate upper"], sigma: float
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return ``argmin_y sigma f + g`` at the problem's own start, None where it has none."""
+        if self.problem.start is None:
+            return None
+        return self.problem.penalised_minimiser(upper, sigma)

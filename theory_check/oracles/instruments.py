@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
 from theory_check.discovery import classes
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
@@ -61,6 +62,29 @@ class Instruments(ABC):
             return self.sampled
         counted: CountingOracle = CountedInformation(self.information, call_budget)
         return counted
+
+    def initial_state(self, solver: Solver, seeds: Sequence[int], scale: float) -> SolverState:
+        """Return the state before the first step.
+
+        A problem with a start of its own has the penalised inner loop of a solver with a fixed sigma
+        start at its solution as well.
+        """
+        upper = self.initial_upper(seeds, scale)
+        state = solver.init(upper, self.initial_lower(seeds))
+        if solver.penalty is None or state.lower_penalised is None:
+            return state
+        solved = self.initial_penalised(upper, solver.penalty)
+        if solved is None:
+            return state
+        record: Any = state
+        started: SolverState = replace(record, lower_penalised=solved)
+        return started
+
+    def initial_penalised(
+        self, upper: Float[Tensor, "replicate upper"], sigma: float
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return where the penalised inner loop starts; None where it starts as the other one does."""
+        return None
 
     @abstractmethod
     def __init__(

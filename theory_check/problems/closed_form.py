@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
+
+from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -20,14 +23,25 @@ class ClosedFormProblem(ABC):
     upper_parameters, lower_parameters
         Dimensions of x and y.
     noise
-        Standard deviation of one sample of every gradient component, and of its derivative along
-        y; 0 for exact gradients.
+        Standard deviation of one sample of a gradient component; 0 for exact gradients.
     """
 
     name: str
     upper_parameters: int
     lower_parameters: int
     noise: float
+
+    @cached_property
+    def gradient_noise(self) -> GradientNoise:
+        """Errors of sampled gradients: normal, those of g with a part that is linear in y."""
+        return GaussianNoise(
+            self.noise, self.upper_parameters, self.lower_parameters, along_lower=True
+        )
+
+    @property
+    def start(self) -> Float[Tensor, " upper"] | None:
+        """Where every run starts, with its inner loops at their solutions; None for random starts."""
+        return None
 
     @property
     @abstractmethod
@@ -70,9 +84,9 @@ class ClosedFormProblem(ABC):
 
     @abstractmethod
     def pull_back_through_minimiser(
-        self, cotangent: Float[Tensor, "replicate lower"]
+        self, x: Float[Tensor, "replicate upper"], cotangent: Float[Tensor, "replicate lower"]
     ) -> Float[Tensor, "replicate upper"]:
-        """Return ``(dy*/dx)^T cotangent``; ``y*`` is linear in these problems."""
+        """Return ``(dy*/dx)^T cotangent`` at x."""
 
     @abstractmethod
     def implied_upper(

@@ -16,13 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import (
-    InvalidArgumentError,
-    is_number,
-    require_positive_integer,
-    require_seed,
-)
+from theory_check.errors import InvalidArgumentError, require_positive_integer, require_seed
 from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.problems.gradient_noise import require_noise
 
 UPPER_WEIGHT = 0.1
 
@@ -81,7 +77,7 @@ class QuadraticProblem(ClosedFormProblem):
         return (x @ self.response.T - self.target) @ self.response + UPPER_WEIGHT * x
 
     def pull_back_through_minimiser(
-        self, cotangent: Float[Tensor, "replicate lower"]
+        self, x: Float[Tensor, "replicate upper"], cotangent: Float[Tensor, "replicate lower"]
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``M^T Q cotangent``, since ``y*(x) = Q^T M x``."""
         return cotangent @ self.directions.T @ self.response
@@ -170,9 +166,3 @@ def quadratic(
         response=torch.from_numpy(generator.standard_normal((rank, upper)) / np.sqrt(upper)),
         target=torch.from_numpy(generator.standard_normal(rank)),
     )
-
-
-def require_noise(noise: object) -> None:
-    """Refuse a noise level that is not finite and at least 0."""
-    if not is_number(noise) or not 0 <= noise < float("inf"):
-        raise InvalidArgumentError("noise", repr(noise), "pass a finite number of at least 0")

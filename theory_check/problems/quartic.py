@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.problems.closed_form import ClosedFormProblem
-from theory_check.problems.quadratic import require_noise
+from theory_check.problems.gradient_noise import require_noise
 
 NEWTON_STEPS = 100
 
@@ -52,7 +52,7 @@ class QuarticProblem(ClosedFormProblem):
         return x
 
     def pull_back_through_minimiser(
-        self, cotangent: Float[Tensor, "replicate lower"]
+        self, x: Float[Tensor, "replicate upper"], cotangent: Float[Tensor, "replicate lower"]
     ) -> Float[Tensor, "replicate upper"]:
         """Return the cotangent, since ``y*(x) = x``."""
         return cotangent

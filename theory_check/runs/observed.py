@@ -35,8 +35,7 @@ def run_observed(
     instruments = instruments_for(problem, seeds)
     oracle = ObservedOracle(instruments.sampled)
     recorder = recorder_of(instruments, oracle)
-    upper = instruments.initial_upper(seeds, initial_scale)
-    state = solver.init(upper, instruments.initial_lower(seeds))
+    state = instruments.initial_state(solver, seeds, initial_scale)
     iterate(
         solver, oracle, state, iterations, recorder, lambda: instruments.sampled.counts, progress
     )

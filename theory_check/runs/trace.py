@@ -142,8 +142,7 @@ def run(
     recorder = Recorder(
         instruments.truth, instruments.information, solver, replicate_seeds, grid, ergodic=ergodic
     )
-    upper = instruments.initial_upper(replicate_seeds, initial_scale)
-    state = solver.init(upper, instruments.initial_lower(replicate_seeds))
+    state = instruments.initial_state(solver, replicate_seeds, initial_scale)
     final = iterate(solver, oracle, state, iterations, recorder, lambda: oracle.counts, progress)
     return Trace(table=recorder.table(), final_upper=final.next_upper)
 

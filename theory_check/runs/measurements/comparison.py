@@ -192,9 +192,7 @@ class Comparison(Measurement):
             stop_when_reached=self.stop_when_reached,
         )
         solver = _Clocked(plan.solver)
-        state = solver.init(
-            instruments.initial_upper(seeds, self.initial_scale), instruments.initial_lower(seeds)
-        )
+        state = instruments.initial_state(plan.solver, seeds, self.initial_scale)
         iterate(
             solver,  # type: ignore[arg-type]
             oracle,

@@ -1,0 +1,110 @@
+"""Errors of sampled gradients of closed-form problems: the mean of n samples at the cost of one draw."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theory_check.errors import InvalidArgumentError, is_number
+
+Batch = Float[Tensor, "replicate *errors"]
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """Random numbers of every replicate, each from the streams of its own seed."""
+
+    def normal(self, count: int) -> Float[np.ndarray, "replicate count"]:
+        """Return ``count`` standard normal numbers of each replicate."""
+        ...
+
+    def binomial(self, samples: int, probability: float) -> Float[np.ndarray, " replicate"]:
+        """Return the number of successes among ``samples`` of each replicate."""
+        ...
+
+
+@runtime_checkable
+class GradientNoise(Protocol):
+    """How the mean over a batch of samples differs from the exact gradients.
+
+    A *batch* is what has to be remembered of n lower-level samples to evaluate their mean at any
+    point: shared batches evaluate one at two points.
+    """
+
+    def lower_batch(self, draws: Draws, samples: int) -> Batch:
+        """Return the batch of ``samples`` lower-level samples."""
+        ...
+
+    def lower_errors(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        batch: Batch,
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return the errors of ``∂_x g`` and ``∂_y g`` at (x, y)."""
+        ...
+
+    def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
+        """Return the errors of ``∂_x f`` and ``∂_y f``, one after the other, the same at all points."""
+        ...
+
+
+class GaussianNoise:
+    """Independent normal errors of all components of the gradients of f and of g.
+
+    Parameters
+    ----------
+    deviation
+        Standard deviation of one sample of a component, at least 0.
+    upper, lower
+        Dimensions of x and y.
+    along_lower
+        Whether the errors of g also have a part that is linear in y, with independent
+        coefficients of the same deviation: batches at nearby y then differ by little. Without it a
+        shared batch has the same errors everywhere.
+    """
+
+    def __init__(self, deviation: float, upper: int, lower: int, *, along_lower: bool) -> None:
+        self.deviation = deviation
+        self._upper = upper
+        self._components = upper + lower
+        self._columns = 1 + lower if along_lower else 1
+
+    def lower_batch(self, draws: Draws, samples: int) -> Batch:
+        """Return coefficients, shape (replicate, components, columns): a constant, and those of y."""
+        found = self._mean(draws, self._components * self._columns, samples)
+        return found.reshape(found.shape[0], self._components, self._columns)
+
+    def lower_errors(
+        self,
+        x: Float[Tensor, "replicate upper"],
+        y: Float[Tensor, "replicate lower"],
+        batch: Batch,
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
+        """Return the errors of ``∂_x g`` and ``∂_y g``."""
+        errors = batch[:, :, 0]
+        if self._columns > 1:
+            errors = errors + (batch[:, :, 1:] @ y[:, :, None]).squeeze(-1)
+        return errors[:, : self._upper], errors[:, self._upper :]
+
+    def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
+        """Return the errors of ``∂_x f`` and ``∂_y f``."""
+        return self._mean(draws, self._components, samples)
+
+    def _mean(
+        self, draws: Draws, count: int, samples: int
+    ) -> Float[Tensor, "replicate coefficients"]:
+        """Mean of n samples: standard deviation ``deviation / sqrt(n)``."""
+        scaled: NDArray[np.float64] = self.deviation / np.sqrt(samples) * draws.normal(count)
+        return torch.from_numpy(scaled)
+
+
+def require_noise(noise: object) -> None:
+    """Refuse a noise level that is not finite and at least 0."""
+    if not is_number(noise) or not 0 <= noise < float("inf"):
+        raise InvalidArgumentError("noise", repr(noise), "pass a finite number of at least 0")
