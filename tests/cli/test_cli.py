@@ -63,7 +63,7 @@ def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture)
         ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"],
         ["flatness [V]", "TIGHT"],
         ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm"],
-        ["", "tight", "flat", "decay", "0.25", "< 1"],
+        ["", "holds", "flat", "decay", "0.25", "< 1"],
         ["steepness [R]", "VIOLATED"],
         ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm"],
         ["", "violated", "steep", "decay", "0.25", "< 1"],
@@ -105,6 +105,7 @@ def test_json_is_all_there_is_on_standard_output(laboratory: Laboratory, capsys:
     ("claim", "status", "code"),
     [
         ("flatness", "tight", 0),
+        ("flatness", "holds", 0),
         ("flatness", "inconclusive", 0),
         ("flatness", "violated", 1),
         ("steepness", "violated", 0),
@@ -267,7 +268,7 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert lines[0] == "| claim | status | problem | rate | measured, 95 % interval | predicted |"
     assert lines[2] == "| flatness [V] | TIGHT |  |  |  |  |"
     assert lines[3].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
-    assert lines[4] == "|  | tight | flat | decay | 0.25 | < 1 |"
+    assert lines[4] == "|  | holds | flat | decay | 0.25 | < 1 |"
     assert Path("results/figures/lines.pdf").exists()
     assert laboratory.executions() == 2
     assert run("reproduce", "--quick") == 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.rate_verdict import RateVerdict, Status
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 from theory_check.cli import reporting
@@ -54,9 +54,10 @@ def judgement(
     measured: Mapping[str, object],
     predicted: Mapping[str, object],
     evidence: Mapping[str, object] | None = None,
+    status: Status = "tight",
 ) -> Judgement:
-    rate = RateVerdict("rate", "bandit", "tight", "", predicted, measured, evidence or {})
-    return Judgement(CLAIM, Verdict(CLAIM, "tight", "fine", (rate,)), "fine")
+    rate = RateVerdict("rate", "bandit", status, "", predicted, measured, evidence or {})
+    return Judgement(CLAIM, Verdict(CLAIM, status, "fine", (rate,)), "fine")
 
 
 def cells(judged: Judgement) -> list[list[str]]:
@@ -128,8 +129,9 @@ def test_a_share_has_its_interval_and_what_is_needed() -> None:
     judged = judgement(
         {"share": 0.875, "low": 0.6164, "high": 0.98449},
         {"share": ">= 0.875", "bounds": "0.5 <= value <= 2"},
+        status="holds",
     )
-    assert cells(judged) == [["tight", "bandit", "rate", "0.875 [0.616, 0.984]", ">= 0.875"]]
+    assert cells(judged) == [["holds", "bandit", "rate", "0.875 [0.616, 0.984]", ">= 0.875"]]
 
 
 def test_a_log_factor_is_reported_beside_the_exponent() -> None:
