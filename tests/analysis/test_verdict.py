@@ -32,6 +32,8 @@ CLAIM = Claim(
     statement="error = O(1/n)",
     source="here",
     provenance="D",
+    kind="measured",
+    otherwise="Yes.",
     assumptions=("none",),
     experiment="planted",
     rates=(RATE,),
@@ -256,7 +258,7 @@ def test_passed_respects_negative_controls() -> None:
 
 
 def test_an_open_statement_fails_nothing_and_keeps_its_status() -> None:
-    statement = replace(CLAIM, expected="open")
+    statement = replace(CLAIM, expected="open", kind="open")
     curves = {"tight": N**-1.0, "violated": N**-0.5, "inconclusive": np.ones_like(N) * np.nan}
     for status, curve in curves.items():
         verdict = judge(statement, table(N, curve))
