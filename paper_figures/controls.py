@@ -9,8 +9,8 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.plotting import (
     column_figure,
-    draw_complexity_rate,
     draw_power_rate,
+    draw_schedule_rate,
     legend_below,
 )
 
@@ -32,13 +32,9 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     draw_power_rate(response, missing, missing.claim.rates[0])
     legend_below(response, "exponent above the floor; a floor must be found")
     palette = sns.color_palette("colorblind", n_colors=len(SCHEDULES))
-    for claim, colour, offset in zip(SCHEDULES, palette, (1 / 4, 4.0), strict=True):
+    for claim, colour in zip(SCHEDULES, palette, strict=True):
         (rate,) = verdicts[claim].claim.rates
-        draw_complexity_rate(
-            schedules, verdicts[claim], rate, colour=colour, offset=offset, slope_label="slope $-2$"
-        )
+        draw_schedule_rate(schedules, verdicts[claim], rate, colour=colour)
     schedules.invert_xaxis()
-    legend_below(
-        schedules, "p of samples ∝ accuracy$^{-p}$ (squared norm); all must fail", gap=0.34
-    )
+    legend_below(schedules, "growth like a power of 1/target; all must fail", gap=0.34)
     return figure

@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
-from theory_check.analysis.bands import average_band
-from theory_check.analysis.complexity_verdict import exponents
-from theory_check.claims.base import ComplexityRate, PowerRate
+from theory_check.analysis.bands import Band, average_band
+from theory_check.claims.base import AttainedRate, PowerRate, ScheduleRate
 
 COLUMN_WIDTH = 3.4
 """Width of one column of a two-column paper, inches."""
@@ -181,97 +180,108 @@ def draw_power_rate(
             _draw_prediction(axes, rate, judged, slope_label, above=not hollow)
 
 
-def draw_complexity_rate(
-    axes: Axes,
-    verdict: Verdict,
-    rate: ComplexityRate,
-    *,
-    colour: tuple[float, float, float],
-    offset: float,
-    slope_label: str,
+def draw_schedule_rate(
+    axes: Axes, verdict: Verdict, rate: ScheduleRate, *, colour: tuple[float, float, float]
 ) -> None:
-    """Draw what an accuracy costs on log-log axes, all problems, one marker each.
+    """Draw the accuracy of a schedule over its target against the target, all problems.
 
-    The accuracy reached is horizontal, its mean over replicates with a 95 % interval, better to the
-    right; the samples with the log factor divided out are vertical. Lines are the fits over their
-    windows; the predicted slope is a grey line, labelled. The legend has p of ``samples ~
-    accuracy^-p`` with its interval for a squared norm, and p in norm units.
+    Means over replicates with 95 % intervals, one marker for each problem. The legend has the status and
+    the growth at small targets. The declared multiple is a dotted line.
 
     Parameters
     ----------
     axes
-        Where to draw.
+        Where to draw; small targets to the right.
     verdict
         The claim's verdict.
     rate
         One of the claim's rates.
     colour
-        Of the whole claim.
-    offset
-        Factor between the data and the line of the predicted slope: above the data when larger
-        than 1, below when smaller.
-    slope_label
-        Label of that line.
+        Of the whole rate.
+    """
+    judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
+    markers = problem_styles([found.problem for found in judged])
+    schedule = str(rate.where.get("schedule", rate.name)).removeprefix("control-")
+    with plt.rc_context(STYLE):
+        for found in judged:
+            _draw_ratio(
+                axes,
+                found.x,
+                average_band(found.y),
+                colour,
+                markers[found.problem].marker,
+                f"{schedule}, {found.problem}: {found.status}, {_growth(found)}",
+            )
+        axes.axhline(rate.multiple, color="0.35", linestyle=":", linewidth=1.2)
+        axes.set(xscale="log", yscale="log", xlabel=rate.x_symbol)
+        axes.set_ylabel(f"{rate.y_symbol} / $\\varepsilon$")
+
+
+def draw_attained_rate(
+    axes: Axes, verdict: Verdict, rate: AttainedRate, *, colour: tuple[float, float, float]
+) -> None:
+    """Draw the fewest samples found against the target, all problems, with the stated slope.
+
+    Geometric means over replicates with 95 % intervals, one marker for each problem; the slope goes
+    through the first point of each and is dotted. The legend has p of samples ~ target^-p.
+
+    Parameters
+    ----------
+    axes
+        Where to draw; small targets to the right.
+    verdict
+        The claim's verdict.
+    rate
+        One of the claim's rates.
+    colour
+        Of the whole rate.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     markers = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
-            band = average_band(found.y)
-            axes.errorbar(
-                band.centre,
+            band = average_band(found.y, "geometric")
+            numbers = [float(str(found.measured[key])) for key in ("exponent", "low", "high")]
+            _draw_ratio(
+                axes,
                 found.x,
-                xerr=[band.centre - band.low, band.high - band.centre],
-                fmt=markers[found.problem].marker,
-                color=colour,
-                elinewidth=0.7,
-                capsize=1.0,
-                linestyle="none",
-                label=_complexity_entry(verdict, found),
+                band,
+                colour,
+                markers[found.problem].marker,
+                f"{rate.where['method']}, {found.problem}: {numbers[0]:.2f} [{numbers[1]:.2f}, "
+                f"{numbers[2]:.2f}], {found.status}",
             )
-            if isinstance(found.fit, PowerLawFit):
-                start, stop = found.fit.window
-                samples = np.sort(found.x)[start:stop]
-                curve = found.fit.predict(samples) + (found.fit.floor_level or 0.0)
-                axes.plot(curve, samples, color=colour, linewidth=0.8)
-        axes.set(xscale="log", yscale="log", xlabel=rate.y_symbol, ylabel=rate.x_symbol)
-        if judged:
-            _draw_cost(axes, rate, judged, offset, slope_label)
+            ends = np.array([found.x.max(), found.x.min()])
+            line = band.centre[-1] * (ends / ends[0]) ** -rate.exponent
+            axes.plot(ends, line, color="0.35", linestyle=":", linewidth=1.0)
+        axes.set(xscale="log", yscale="log", xlabel=rate.x_symbol, ylabel=rate.y_symbol)
 
 
-def _complexity_entry(verdict: Verdict, found: RateVerdict) -> str:
-    name = f"{verdict.claim.id} [{verdict.claim.provenance}], {found.problem}"
-    if not isinstance(found.fit, PowerLawFit):
-        return f"{name}: no fit"
-    numbers = exponents(found.fit)
-    return (
-        f"{name}: {numbers['exponent']:.2f} [{numbers['low']:.2f}, {numbers['high']:.2f}]; "
-        f"norm {2 * numbers['exponent']:.1f}"
-    )
-
-
-def _draw_cost(
-    axes: Axes, rate: ComplexityRate, judged: Sequence[RateVerdict], offset: float, label: str
+def _draw_ratio(
+    axes: Axes,
+    x: NDArray[np.float64],
+    band: Band,
+    colour: tuple[float, float, float],
+    marker: str,
+    label: str,
 ) -> None:
-    """Draw the predicted cost of an accuracy a factor ``offset`` away from all data."""
-    accuracy = np.concatenate([average_band(found.y).centre for found in judged])
-    constants = np.concatenate([found.x for found in judged]) * accuracy**rate.exponent
-    above = offset > 1
-    constant = offset * (constants.max() if above else constants.min())
-    # Over the better half only: at few samples the schedules lie close together.
-    ends = np.array([np.sqrt(accuracy.max() * accuracy.min()), accuracy.min()])
-    axes.plot(ends, constant * ends**-rate.exponent, color="0.35", linestyle=":", linewidth=1.2)
-    middle = float(np.sqrt(ends.prod()))
-    axes.annotate(
-        label,
-        (middle, constant * middle**-rate.exponent),
-        xytext=(-3, 2) if above else (3, -3),
-        textcoords="offset points",
-        ha="right" if above else "left",
-        va="bottom" if above else "top",
-        fontsize=6.5,
-        color="0.25",
+    axes.errorbar(
+        x,
+        band.centre,
+        yerr=[band.centre - band.low, band.high - band.centre],
+        fmt=marker,
+        color=colour,
+        elinewidth=0.7,
+        capsize=1.0,
+        linestyle="-",
+        linewidth=0.7,
+        label=label,
     )
+
+
+def _growth(found: RateVerdict) -> str:
+    growth, low, high = (float(str(found.measured[key])) for key in ("growth", "low", "high"))
+    return f"growth {growth:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def legend_below(axes: Axes, title: str, columns: int = 1, gap: float = 0.24) -> None:

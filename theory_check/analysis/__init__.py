@@ -1,7 +1,7 @@
 """Fits, intervals, decay criteria and verdicts: pure functions of tables."""
 
+from theory_check.analysis.attained_verdict import judge_attained_rate
 from theory_check.analysis.audits import AuditFinding, audit_problem
-from theory_check.analysis.complexity_verdict import judge_complexity_rate
 from theory_check.analysis.decay import (
     DecayComparison,
     GeometricFit,
@@ -11,6 +11,7 @@ from theory_check.analysis.decay import (
 from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.rate_verdict import RateVerdict, judge_power_rate
+from theory_check.analysis.schedule_verdict import judge_schedule_rate
 from theory_check.analysis.verdict import Verdict, judge
 from theory_check.analysis.window import LackOfFit
 
@@ -27,7 +28,8 @@ __all__ = [
     "fit_geometric",
     "fit_power_law",
     "judge",
-    "judge_complexity_rate",
+    "judge_attained_rate",
     "judge_geometric_rate",
     "judge_power_rate",
+    "judge_schedule_rate",
 ]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from theory_check.analysis.attained_verdict import judge_attained_rate, predicted_attained
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_verdict import judge_bound_rate, predicted_bound
-from theory_check.analysis.complexity_verdict import judge_complexity_rate, predicted_exponent
 from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.inequality_verdict import judge_inequality_rate, predicted_share
 from theory_check.analysis.rate_verdict import (
@@ -19,14 +19,17 @@ from theory_check.analysis.rate_verdict import (
     judge_power_rate,
     require_columns,
 )
+from theory_check.analysis.schedule_verdict import judge_schedule_rate, predicted_growth
 from theory_check.claims.base import (
+    CONTROLS,
+    AttainedRate,
     BoundRate,
     Claim,
-    ComplexityRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
     Rate,
+    ScheduleRate,
 )
 from theory_check.errors import InvalidArgumentError
 
@@ -34,10 +37,11 @@ __all__ = [
     "RateVerdict",
     "Verdict",
     "judge",
-    "judge_complexity_rate",
+    "judge_attained_rate",
     "judge_geometric_rate",
     "judge_inequality_rate",
     "judge_power_rate",
+    "judge_schedule_rate",
 ]
 
 
@@ -60,7 +64,8 @@ class Judge:
 JUDGES: Mapping[type, Judge] = {
     PowerRate: Judge(judge_power_rate, lambda rate: {"exponent": float(rate.exponent)}),
     GeometricRate: Judge(judge_geometric_rate, lambda rate: {"rho": "< 1"}),
-    ComplexityRate: Judge(judge_complexity_rate, predicted_exponent),
+    ScheduleRate: Judge(judge_schedule_rate, predicted_growth),
+    AttainedRate: Judge(judge_attained_rate, predicted_attained),
     InequalityRate: Judge(judge_inequality_rate, predicted_share),
     BoundRate: Judge(judge_bound_rate, predicted_bound),
 }
@@ -136,11 +141,11 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the suite succeeds: a claim not violated, or a negative control caught.
 
-        A negative control is caught when every rate is violated on every problem. An open
+        A negative control is caught when every rate is found as expected on every problem. An open
         statement cannot fail the suite, whatever is found of it.
         """
-        if self.claim.expected == "violated":
-            return bool(self.rates) and not _uncaught(self.rates)
+        if self.claim.expected in CONTROLS:
+            return bool(self.rates) and not _uncaught(self.claim, self.rates)
         return self.claim.expected == "open" or self.status != "violated"
 
     def to_dict(self) -> dict[str, object]:
@@ -208,15 +213,15 @@ def judge(
         f"{alike} of {len(judged)} are {deciding.status}; "
         f"{deciding.problem}, {deciding.rate}: {deciding.reason}"
     )
-    uncaught = _uncaught(judged)
-    if claim.expected == "violated" and uncaught:
+    uncaught = _uncaught(claim, judged)
+    if claim.expected in CONTROLS and uncaught:
         names = "; ".join(f"{rate.problem}, {rate.rate}: {rate.status}" for rate in uncaught)
         reason = f"not caught everywhere ({names}). {reason}"
     return Verdict(claim, deciding.status, reason, judged, tuple(findings))
 
 
-def _uncaught(rates: Sequence[RateVerdict]) -> list[RateVerdict]:
-    return [rate for rate in rates if rate.status != "violated"]
+def _uncaught(claim: Claim, rates: Sequence[RateVerdict]) -> list[RateVerdict]:
+    return [rate for rate in rates if rate.status != claim.expected]
 
 
 def _unjudged(rate: Rate, problem: str, failed: Mapping[str, str]) -> RateVerdict:

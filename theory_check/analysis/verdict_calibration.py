@@ -1,7 +1,7 @@
 """How often verdicts are wrong: planted tables at, and worse than, the predicted rate.
 
 Run ``make calibrate`` for the tables of 500 traces per case: coverage of the intervals, false
-``violated`` at the true rate, and power against slower decays; the same for sample complexities.
+``violated`` at the true rate, and power against slower decays.
 The printed traces are those of seed 1, on which nothing was developed or tested.
 """
 
@@ -15,7 +15,6 @@ import pandas as pd
 from scipy import stats
 
 from theory_check.analysis.calibration import CASES, PlantedTrace, coverage, plant
-from theory_check.analysis.complexity_calibration import complexity_shares
 from theory_check.analysis.rate_verdict import judge_power_rate
 from theory_check.claims.base import PowerRate
 
@@ -102,7 +101,6 @@ def main() -> None:
     with pd.option_context("display.width", 160, "display.max_columns", 20):
         for table in (coverage(trials=500, seed=1), verdict_shares(seed=1)):
             print(table.round(3).to_string(index=False), end="\n\n", flush=True)
-        print(complexity_shares(seed=1).round(3).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -96,53 +96,114 @@ class GeometricRate:
 
 
 @dataclass(frozen=True)
-class ComplexityRate:
-    """``accuracy ** -exponent`` samples, up to a logarithm, buy an accuracy.
+class ScheduleRate:
+    """A schedule suffices: the accuracy it reaches stays below a multiple of every target.
 
-    The experiment fixes the samples and measures the accuracy, so the average accuracy is fitted
-    against the samples and the exponent is minus the reciprocal of that slope.
+    The experiment fixes the samples, so their exponent is an identity and is not judged. Judged is
+    the ratio of accuracy to target: a schedule with a wrong exponent lets it grow like a power of
+    1/target of at least ``rival``, however small it is at first.
 
     Attributes
     ----------
     name
         Short name of the dependence.
     x
-        Column of the samples with the log factor divided out, which is judged.
-    plain_x
-        Column of the samples as counted, whose exponent is reported beside it.
+        Column of the target epsilon, a squared norm.
     y
         Column of the accuracy reached, a squared norm.
-    exponent
-        Predicted exponent of the samples in 1/accuracy, for accuracy as a squared norm; twice
-        that in norm units.
-    resolution
-        Half-width of the band around ``exponent`` inside which a difference is not judged.
-        Declared before measuring.
-    minimum_decades
-        Decades of ``y`` that must have been achieved.
+    noise
+        Column of the squared sampling error of the estimates; where it is 0 the run says nothing
+        about samples.
+    multiple
+        What the ratio must not exceed at any target. Declared before measuring.
     x_symbol, y_symbol
         Labels for figures, in mathtext.
     where
         Rows of the table that this rate is about: column name to required value.
-    widest_interval
-        An interval of the exponent wider than this contains too much to agree.
-    floor
-        What an accuracy that stops improving means: ``"unjudged"`` or ``"refutes"``, as for
-        :class:`PowerRate`.
+    rival
+        Exponent in 1/epsilon of the ratio under the nearest wrong schedule.
+    resolution
+        Largest exponent of the ratio that still counts as none: at most a quarter of ``rival``.
+    minimum_decades
+        Decades of targets that are needed.
     """
 
     name: str
     x: str
-    plain_x: str
     y: str
-    exponent: float
-    resolution: float
-    minimum_decades: float
+    noise: str
+    multiple: float
     x_symbol: str
     y_symbol: str
     where: Mapping[str, object] = field(default_factory=dict)
+    rival: float = 0.5
+    resolution: float = 0.125
+    minimum_decades: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a band that reaches towards the rival."""
+        _require_narrow("resolution", self.resolution, self.rival)
+
+
+@dataclass(frozen=True)
+class AttainedRate:
+    """``epsilon ** -exponent`` samples are what an accuracy costs a tuned method.
+
+    Attributes
+    ----------
+    name
+        Short name of the dependence.
+    x
+        Column of the target epsilon, a squared norm.
+    y
+        Column of the fewest samples found.
+    exponent
+        Exponent of the samples in 1/epsilon, for accuracy as a squared norm; twice that in norm
+        units.
+    rivals
+        Exponents of other bounds, from which the data have to tell this one.
+    resolution
+        Half-width of the band around ``exponent``, at most a quarter of the gap to the nearest rival.
+        Declared before measuring.
+    schedule
+        Exponents in 1/epsilon that the bound pays for, by column of the settings found
+        (``iterations``, ``trajectories``, ...): where the cost is less, the report names those that
+        are not needed.
+    x_symbol, y_symbol
+        Labels for figures, in mathtext.
+    where
+        Rows of the table that this rate is about: column name to required value.
+    minimum_decades
+        Decades of targets that are needed.
+    widest_interval
+        An interval of the exponent wider than this contains too much to agree.
+    """
+
+    name: str
+    x: str
+    y: str
+    exponent: float
+    rivals: tuple[float, ...]
+    resolution: float
+    schedule: Mapping[str, float]
+    x_symbol: str
+    y_symbol: str
+    where: Mapping[str, object] = field(default_factory=dict)
+    minimum_decades: float = 2.0
     widest_interval: float = 0.4
-    floor: Literal["unjudged", "refutes"] = "unjudged"
+
+    def __post_init__(self) -> None:
+        """Refuse a band that reaches towards a rival."""
+        for rival in self.rivals:
+            _require_narrow("resolution", self.resolution, abs(rival - self.exponent))
+
+
+def _require_narrow(argument: str, resolution: float, gap: float) -> None:
+    """Refuse a band wider than a quarter of the gap to the rival."""
+    if resolution > gap / 4 + 1e-12:
+        raise InvalidArgumentError(
+            argument, resolution, f"pass at most a quarter of the gap to the rival, {gap / 4:g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -230,7 +291,11 @@ class InequalityRate:
     where: Mapping[str, object] = field(default_factory=dict)
 
 
-Rate = PowerRate | GeometricRate | ComplexityRate | BoundRate | InequalityRate
+Rate = PowerRate | GeometricRate | ScheduleRate | AttainedRate | BoundRate | InequalityRate
+
+
+CONTROLS = ("violated", "faster")
+"""What a negative control is expected to be."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +328,8 @@ class Claim:
         judged.
     expected
         ``"holds"`` for a statement that should survive; ``"violated"`` for a negative control,
-        which fails ``verify`` unless it is caught; ``"open"`` for a statement that its source
+        which fails ``verify`` unless it is caught; ``"faster"`` for a bound planted too high, which
+        has to be found loose everywhere; ``"open"`` for a statement that its source
         assumes, or proves from such an assumption: its verdict is a finding, whichever it is, and
         fails nothing. These, and no others, are of kind ``"open"``.
     identity_rates
@@ -285,7 +351,7 @@ class Claim:
     assumptions: tuple[str, ...]
     experiment: str
     rates: tuple[Rate, ...]
-    expected: Literal["holds", "violated", "open"] = "holds"
+    expected: Literal["holds", "violated", "faster", "open"] = "holds"
     audits: tuple[str, ...] = ()
     identity_rates: tuple[str, ...] = ()
 
@@ -310,4 +376,4 @@ class Claim:
     @property
     def finding(self) -> bool:
         """Whether a verdict on it says something about the theory, not about the program alone."""
-        return self.kind != "identity" and self.expected != "violated"
+        return self.kind != "identity" and self.expected not in CONTROLS

@@ -11,7 +11,7 @@ from typing import Any
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_model import EXPONENTS, TERMS
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.claims.base import KIND_MEANING, PROVENANCE_MEANING, Claim
+from theory_check.claims.base import CONTROLS, KIND_MEANING, PROVENANCE_MEANING, Claim
 from theory_check.verification import Judgement
 
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
@@ -97,7 +97,7 @@ def json_list(judgements: Sequence[Judgement]) -> str:
 
 def kind_of(claim: Claim) -> str:
     """Return the kind of a claim in words, and that it is a negative control where it is one."""
-    return claim.kind + (", negative control" if claim.expected == "violated" else "")
+    return claim.kind + (", negative control" if claim.expected in CONTROLS else "")
 
 
 def _sections(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgement]]]:
@@ -110,7 +110,7 @@ def _sections(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judge
 
 def counted(claims: Sequence[Claim]) -> str:
     """Return how many claims there are of each kind, in the order of the kinds' meanings."""
-    kinds = ["negative control" if claim.expected == "violated" else claim.kind for claim in claims]
+    kinds = ["negative control" if claim.expected in CONTROLS else claim.kind for claim in claims]
     numbers = [
         f"{kinds.count(kind)} {kind}"
         for kind in (*KIND_MEANING, "negative control")

@@ -1,4 +1,4 @@
-"""Gradients of both levels of ``problems/hard_instance.py``: runs take 1e5 steps of a few numbers each."""
+"""Gradients of ``problems/hard_instance.py``: runs take 1e5 steps of a few numbers each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lower_gradients(x, y):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def upper_gradients(x, y, rise, slope, bend, stiffness):  # type: ignore[no-untyped-def]
-    """Return ``∂_x f`` and ``∂_y f`` of ``f = h(y1) + a (u + k u²/2) + m x2²/2``, with ``rise = h'(y1)``."""
+    """Return ``∂_x f`` and ``∂_y f`` of ``f = h(y1) + a (u + k u²/2) + m x2²/2``; ``rise = h'(y1)``."""
     in_upper, in_lower = np.empty((x.shape[0], 2)), np.empty((x.shape[0], 2))
     for row in range(x.shape[0]):
         pull = slope * (1.0 + bend * (y[row, 1] - x[row, 1]))

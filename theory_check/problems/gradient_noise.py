@@ -78,7 +78,7 @@ class GaussianNoise:
     def lower_batch(self, draws: Draws, samples: int) -> Batch:
         """Return coefficients, shape (replicate, components, columns): a constant, and those of y."""
         found = self._mean(draws, self._components * self._columns, samples)
-        return found.reshape(found.shape[0], self._components, self._columns)
+        return found.unflatten(1, (self._components, self._columns))
 
     def lower_errors(
         self,
@@ -90,7 +90,8 @@ class GaussianNoise:
         errors = batch[:, :, 0]
         if self._columns > 1:
             errors = errors + (batch[:, :, 1:] @ y[:, :, None]).squeeze(-1)
-        return errors[:, : self._upper], errors[:, self._upper :]
+        in_upper, in_lower = errors.tensor_split((self._upper,), dim=1)
+        return in_upper, in_lower
 
     def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
         """Return the errors of ``∂_x f`` and ``∂_y f``."""

@@ -5,8 +5,9 @@ With x = (x1, x2), y = (y1, y2), ``u = y2 - x2`` and ``c(t) = 1 + tanh(t)/2``,
     g(x, y) = (y1 - x1)²/2 + c(x2) u²/2
     f(x, y) = h(y1) + a (u + k u²/2) + m x2²/2,      y*(x) = x,   Phi(x) = h(x1) + m x2²/2.
 
-The slope ``h`` makes descent slow; ``a`` and the curvature ``c``, which depends on x2, keep a penalty bias
-at the optimum; the errors of sampled gradients do not depend on the point (``docs/theory.md`` section 6.4).
+The slope ``h`` makes descent slow; ``a`` and the curvature ``c``, which depends on x2, keep a penalty
+bias at the optimum; the errors of sampled gradients do not depend on the point (``docs/theory.md``
+section 6.4).
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class HardInstance(ClosedFormProblem):
     def largest_curvature(self) -> float:
         """Return the largest ``|h''|``."""
 
+    @abstractmethod
+    def flow_height(self, times: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+        """Return Phi along its gradient flow from the start, where ``-dPhi/dt = ‖∇Phi‖²``."""
+
     @cached_property
     def gradient_noise(self) -> GradientNoise:
         """Normal errors that are the same at every point: a shared batch cancels them in differences."""
@@ -82,14 +87,14 @@ class HardInstance(ClosedFormProblem):
             self.bend,
             self.stiffness,
         )
-        return torch.from_numpy(in_upper).to(x.device), torch.from_numpy(in_lower).to(x.device)
+        return _like(in_upper, x), _like(in_lower, x)
 
     def lower_gradients(
         self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
     ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
         """Return ``(∂_x g, ∂_y g)``."""
         in_upper, in_lower = kernels.lower_gradients(_plain(x), _plain(y))
-        return torch.from_numpy(in_upper).to(x.device), torch.from_numpy(in_lower).to(x.device)
+        return _like(in_upper, x), _like(in_lower, x)
 
     def hyperobjective(self, x: Float[Tensor, "replicate upper"]) -> Float[Tensor, " replicate"]:
         """Return ``Phi(x) = h(x1) + m x2²/2``."""
@@ -130,7 +135,10 @@ class HardInstance(ClosedFormProblem):
     def surrogate_gradient(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∇Phi_sigma``: that of the envelope of h, and ``m x2 + sigma a² c' / (2 (c + sigma a k)²)``."""
+        """Return ``∇Phi_sigma``.
+
+        That of the envelope of h, and ``m x2 + sigma a² c' / (2 (c + sigma a k)²)``.
+        """
         curvature, change = _curvature(x[:, 1])
         bias = (
             sigma
@@ -179,8 +187,14 @@ class HardInstance(ClosedFormProblem):
         return torch.stack([-first, mixed], dim=1), torch.stack([first, curvature * second], dim=1)
 
 
-def _plain(values: Float[Tensor, "replicate *components"]) -> NDArray[np.float64]:
-    return values.detach().cpu().numpy()
+def _plain(values: Float[Tensor, replicate *components]) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = values.numpy(force=True)
+    return array
+
+
+def _like(values: NDArray[np.float64], like: Tensor) -> Tensor:
+    tensor = torch.from_numpy(values)
+    return tensor if like.is_cpu else tensor.to(like.device)
 
 
 def _curvature(

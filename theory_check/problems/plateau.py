@@ -1,8 +1,8 @@
 """Plateau: one instance per target, on which descent has to cross a slope of the size of the target.
 
-``h`` is Huber's function, ``L z²/2`` up to ``|z| = s/L`` and a slope ``s = sqrt(2 epsilon)`` beyond. The start
-lies ``Delta`` above the minimum, so that ``‖∇Phi‖² = 2 epsilon`` until x1 has gone ``Delta/s``, which takes
-at least ``Delta / (2 epsilon eta)`` steps of size ``eta`` (``docs/theory.md`` section 6.4).
+``h`` is Huber's function, ``L z²/2`` up to ``|z| = s/L`` and a slope ``s = sqrt(2 epsilon)`` beyond. The
+start lies ``Delta`` above the minimum, so that ``‖∇Phi‖² = 2 epsilon`` until x1 has gone ``Delta/s``, which
+takes at least ``Delta / (2 epsilon eta)`` steps of size ``eta`` (``docs/theory.md`` section 6.4).
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, require_positive
@@ -77,6 +79,19 @@ class PlateauProblem(HardInstance):
         return torch.where(
             near.abs() <= self.steepness / self.curvature, near, z - step * torch.sign(z)
         )
+
+    def flow_height(self, times: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+        """Return Phi along the flow: it falls at the rate ``s²`` down to ``s²/(2 L)``, then exponentially."""
+        rate = self.steepness**2
+        foot = rate / (2 * self.curvature)
+        arrival = (self.drop - foot) / rate
+        beyond = np.maximum(times - arrival, 0.0)
+        height: NDArray[np.float64] = np.where(
+            times < arrival,
+            self.drop - rate * times,
+            foot * np.exp(-2 * self.curvature * beyond),
+        )
+        return height
 
     def largest_curvature(self) -> float:
         """Return L."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import require_positive
@@ -82,6 +84,14 @@ class ValleyProblem(HardInstance):
             if bool((step.abs() <= 1e-15 * (1 + root)).all()):
                 break
         return torch.where(left < 0, left, root)
+
+    def flow_height(self, times: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+        """Return Phi along the flow, ``(1 + z)^{p+2} = 1 + D p (p+2) t``."""
+        p = self.decay
+        height: NDArray[np.float64] = self.depth * (1 + self.depth * p * (p + 2) * times) ** (
+            -p / (p + 2)
+        )
+        return height
 
     def largest_curvature(self) -> float:
         """Return ``h''(0) = D p (p + 1)``."""

@@ -1,7 +1,7 @@
 """The two accuracies of a run, as it goes, and the samples after which it was good enough.
 
-*Ergodic* is the mean of the exact ``‖∇Phi‖²`` over all iterations so far, what theorems bound. *Half* is the
-mean over the second half of them, what a user gets who stops now (``docs/theory.md`` section 5.1).
+*Ergodic* is the mean of the exact ``‖∇Phi‖²`` over all iterations so far, what theorems bound. *Half* is
+the mean over the second half of them, what a user gets who stops now (``docs/theory.md`` section 5.1).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RunningMeans:
     def half(self) -> Float[np.ndarray, " replicate"]:
         """Return the mean over the second half of the iterations so far.
 
-        Added up anew: a difference of sums over the whole run would lose gradients that have become small.
+        Added up anew: a difference of sums over the whole run would lose gradients that are small by now.
         """
         second = self._values[int(WINDOW * self.iterations) :]
         mean: NDArray[np.float64] = np.mean(second, axis=0)

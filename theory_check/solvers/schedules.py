@@ -64,7 +64,7 @@ class Schedule:
     Attributes
     ----------
     id
-        Name, that of the claim it belongs to.
+        Name, in experiment files and in claims.
     source
         Where the schedule comes from.
     provenance
@@ -159,15 +159,34 @@ _FIXED_SIGMA = replace(
     sigma=0.0,
 )
 
+_FORBIDDEN = (
+    replace(_SMALL_BATCH, id="control-batch-3/2", batch=-1.5),
+    replace(_SMALL_BATCH, id="control-sigma-1/4", sigma=0.25, batch=-2.0),
+    replace(_SMALL_BATCH, id="control-few-iterations", iterations=-0.5, batch=-2.0),
+    replace(_TOTAL_2, id="control-shared-batch-1/2", source=_SMALL_BATCH.source, batch=-0.5),
+    replace(
+        _TOTAL_7_2,
+        id="control-short-7/2",
+        source=_SMALL_BATCH.source,
+        provenance="D",
+        iterations=-1.0,
+    ),
+)
+_WASTEFUL = (
+    replace(_SMALL_BATCH, id="wasteful-4", batch=-3.0),
+    replace(_SMALL_BATCH, id="wasteful-7/2", batch=-2.5),
+)
+
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {schedule.id: schedule for schedule in (_TOTAL_7_2, _TOTAL_3, _TOTAL_2)}
 )
 """The schedules of ``docs/theory.md`` section 5.3 by id."""
 
 CONTROL_SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {schedule.id: schedule for schedule in (_SMALL_BATCH, _FIXED_SIGMA)}
+    {schedule.id: schedule for schedule in (_SMALL_BATCH, _FIXED_SIGMA, *_FORBIDDEN, *_WASTEFUL)}
 )
-"""Schedules that cannot reach every accuracy, by id: negative controls, never to be advised."""
+"""Negative controls by id, never to be advised: schedules of which one exponent is too small to reach
+every accuracy, and wasteful ones, which draw more than any target needs."""
 
 
 def get_schedule(name: str) -> Schedule:

@@ -23,24 +23,21 @@ from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
-from theory_check.oracles.solutions.curvature import dominant_curvature
 from theory_check.problems import Problem
 from theory_check.problems.misspecification import distance_to_span
 from theory_check.recording.accuracy import AccuracyRecorder
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.runs.trace import iterate
+from theory_check.runs.units import units_of
 from theory_check.solvers import methods
-from theory_check.solvers.method import Constants, Plan, Scales
+from theory_check.solvers.method import Constants, Plan
 
 FIRST_TUNING_SEED = 1000
 """Tuning seeds count from here, and reported ones from 0: no seed does both."""
 
 UNIT_SEEDS = 16
 """Starts, from the first tuning seed on, at which the units of constants and accuracies are measured."""
-
-NOISE_REPEATS, NOISE_ROLLOUTS = 4, 1000
-"""Batches, and rollouts of each, that the unit of batches is measured with: to about 10 %."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,8 @@ class Comparison(Measurement):
         method = methods()[self.method]
         tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
         parts = len(method.grid) + len(self.targets)
-        scales, start = self._units(problem)
+        unit_seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + UNIT_SEEDS)
+        scales, start = units_of(problem, unit_seeds, self.initial_scale)
         trials: list[_Trial] = []
         for done, constants in enumerate(method.grid):
             plan = method.configure(self.tuning_target, constants, scales)
@@ -152,31 +150,6 @@ class Comparison(Measurement):
     def relative_cost(self) -> float:
         """Return the number of iterations."""
         return float(self.iterations * len(self.targets))
-
-    def _units(self, problem: Problem) -> tuple[Scales, float]:
-        """Return the units of the constants, and the median squared gradient of starts."""
-        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + UNIT_SEEDS)
-        instruments = instruments_for(problem, seeds)
-        upper = instruments.initial_upper(seeds, self.initial_scale)
-        lower = instruments.initial_lower(seeds)
-        truth, information = instruments.truth, instruments.information
-        outer = dominant_curvature(truth.hypergradient, upper)
-        inner = dominant_curvature(lambda point: information.lower_gradient(upper, point, 1), lower)
-        # Of two independent batches at one policy the difference is noise alone.
-        sampled, noise = instruments.sampled, 0.0
-        for _ in range(NOISE_REPEATS):
-            difference = sampled.penalty_difference(
-                upper, lower, lower, NOISE_ROLLOUTS, "independent"
-            )
-            noise += float(difference.square().sum(-1).mean()) * NOISE_ROLLOUTS / 2
-        start = float(truth.hypergradient(upper).square().sum(-1).median())
-        scales = Scales(
-            outer_step=1 / float(outer.max()),
-            inner_step=1 / float(inner.max()),
-            penalty=getattr(problem, "kl_weight", 1.0),
-            batch=noise / NOISE_REPEATS / start,
-        )
-        return scales, start
 
     def _run(
         self, problem: Problem, plan: Plan, seeds: Sequence[int], epsilon: float, budget: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.errors import require_positive, require_positive_integer
-from theory_check.problems import Problem
+from theory_check.problems import Problem, instance_for
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
@@ -22,20 +21,21 @@ class SampleComplexity(Measurement):
     """One run of a schedule (``docs/theory.md`` section 5.3) at one target accuracy.
 
     One row per seed: ``seed, schedule, epsilon, iterations``; the accuracy reached, squared norms,
-    ``ergodic_stationarity`` (mean of ``‖∇Phi‖²`` over the whole run), ``last_stationarity`` (last
-    iterate) and ``best_stationarity`` (smallest of the recorded iterates); ``optimality_gap`` (Phi
-    of the last iterate minus Phi*, NaN where Phi* is not known); ``env_steps, trajectories,
-    labels``; ``samples`` (trajectories plus labels); ``samples_per_log``, which is ``samples`` over
-    ``log(1/epsilon)``, the factor that the number of inner steps brings in; ``status``. In a row
-    whose status is not ``"ok"`` the run stopped early: the counts are those drawn by then, and
-    the accuracies are NaN.
+    ``half_stationarity`` and ``ergodic_stationarity`` (means of ``‖∇Phi‖²`` over the second half of
+    the run, and over all of it), ``last_stationarity`` (last iterate) and ``best_stationarity``
+    (smallest of the recorded iterates); ``sampling_error`` (of the last estimate, squared norm);
+    ``optimality_gap`` (Phi of the last iterate minus Phi*, NaN where Phi* is not known);
+    ``env_steps, trajectories, labels``; ``samples`` (trajectories plus labels); ``samples_per_loop``,
+    which is ``samples`` over K + 1, the number of batches of an iteration; ``status``. In a row whose
+    status is not ``"ok"`` the run stopped early: the counts are those drawn by then, and the
+    accuracies are NaN. A problem that is a class of instances takes the one of the target.
 
     Parameters
     ----------
     schedule
         Id of a schedule.
     epsilon
-        Target for the ergodic mean of ``‖∇Phi‖²``, in (0, 1).
+        Target for the mean of ``‖∇Phi‖²``, in (0, 1).
     constants
         Prefactors of the schedule.
     initial_scale
@@ -66,7 +66,7 @@ class SampleComplexity(Measurement):
         """Return one row per seed."""
         iterations, solver = self.configured()
         trace = run(
-            problem,
+            instance_for(problem, self.epsilon),
             solver,
             iterations,
             seeds,
@@ -83,16 +83,18 @@ class SampleComplexity(Measurement):
                 "schedule": self.schedule,
                 "epsilon": self.epsilon,
                 "iterations": iterations,
+                "half_stationarity": last["half_stationarity"],
                 "ergodic_stationarity": last["ergodic_stationarity"],
                 "last_stationarity": last["stationarity"],
                 # The best of a run that stopped early is not the accuracy it reached.
                 "best_stationarity": by_seed["stationarity"].min().where(finished),
+                "sampling_error": last["sampling_error"],
                 "optimality_gap": last["optimality_gap"],
                 "env_steps": last["env_steps"],
                 "trajectories": last["trajectories"],
                 "labels": last["labels"],
                 "samples": samples,
-                "samples_per_log": samples / math.log(1 / self.epsilon),
+                "samples_per_loop": samples / (solver.inner_steps + 1),
                 "status": last["status"],
             }
         )

@@ -1,0 +1,203 @@
+"""What a tuned method needs on one problem: the exponent of the fewest samples, against a bound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from theory_check.analysis.rate_verdict import (
+    RateVerdict,
+    Status,
+    curves_of,
+    require_columns,
+    rows_of,
+)
+from theory_check.analysis.replicates import average_curve, half_width
+from theory_check.analysis.units import in_both_units
+from theory_check.claims.base import AttainedRate
+
+RESAMPLES = 2000
+
+FEWEST_TARGETS = 4
+"""Targets that an exponent needs."""
+
+NOT_NEEDED = 0.25
+"""A setting whose exponent falls short of the schedule's by more than this is named as what is loose."""
+
+Exponent = tuple[float, float, float]
+
+
+def predicted_attained(rate: AttainedRate) -> dict[str, object]:
+    """Return the predicted exponent, in both unit conventions."""
+    return _with_units((float(rate.exponent),) * 3) | {"rivals": list(rate.rivals)}
+
+
+def judge_attained_rate(rate: AttainedRate, table: pd.DataFrame, problem: str) -> RateVerdict:
+    """Judge on one problem whether the samples of a bound are needed.
+
+    The exponent in 1/target of the geometric mean over replicates, each tuned by itself, by least squares
+    over all targets. With its 95 % interval [low, high], predicted p and resolution r, the first
+    rule that applies decides:
+
+    1. *inconclusive*: unusable rows, an infinite cost among them; fewer than 4 targets or
+       ``minimum_decades``; a search that ended before its best setting was interior; batches at
+       their smallest size, 1, at more than half of the targets: the cost then counts iterations;
+    2. *violated*: low > p + r: tuned as well as it may be, the method needs more;
+    3. *faster*: high < p - r: the bound is loose here; the settings say in which term;
+    4. *tight*: the whole interval inside p ± r, no wider than ``widest_interval``, and without a rival;
+    5. *inconclusive*.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the table lacks a column or has several rows for one seed and target.
+    """
+    predicted = predicted_attained(rate)
+    epsilon, samples = np.empty(0), np.empty((0, 0))
+
+    def verdict(
+        status: Status, reason: str, measured: dict[str, object] | None = None
+    ) -> RateVerdict:
+        found = measured or {}
+        evidence = {
+            "problem": problem,
+            "rate": rate.name,
+            "predicted": predicted,
+            "measured": found,
+        }
+        return RateVerdict(
+            rate.name,
+            problem,
+            status,
+            reason,
+            predicted,
+            found,
+            evidence,
+            None,
+            epsilon,
+            samples,
+        )
+
+    require_columns(rate, table)
+    found = curves_of(rate, table, problem)
+    if isinstance(found, str):
+        return verdict("inconclusive", f"cannot be judged: {found}.")
+    epsilon, samples = found
+    if (epsilon <= 0).any() or (samples <= 0).any():
+        return verdict("inconclusive", "cannot be judged: values that are not positive.")
+    decades = float(np.log10(epsilon[-1] / epsilon[0]))
+    if epsilon.size < FEWEST_TARGETS or decades < rate.minimum_decades - 1e-9:
+        return verdict(
+            "inconclusive",
+            f"cannot be judged: {epsilon.size} targets over {decades:.1f} decades; "
+            f"{FEWEST_TARGETS} over {rate.minimum_decades:g} are needed.",
+        )
+    rows = rows_of(rate, table, problem)
+    assert not isinstance(rows, str)
+    trouble = _trouble(rows, rate.x)
+    exponent = exponent_of(epsilon, samples)
+    settings = _exponents_of_settings(rate, rows)
+    measured = _with_units(exponent) | {
+        "targets": [float(value) for value in epsilon[::-1]],
+        "samples": [float(value) for value in np.exp(np.log(samples).mean(axis=0))[::-1]],
+        "settings": settings,
+        "decades": decades,
+        "replicates": int(samples.shape[0]),
+    }
+    status, because = _status(rate, exponent, trouble, settings)
+    reason = (
+        f"samples ~ target^-p with p = {exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}] over "
+        f"{decades:.1f} decades, tuned, where {rate.exponent:g} ± {rate.resolution:g} is stated: "
+        f"{because}."
+    )
+    return verdict(status, reason, measured)
+
+
+def exponent_of(
+    epsilon: Float[np.ndarray, " m"], values: Float[np.ndarray, "replicates m"], *, seed: int = 0
+) -> Exponent:
+    """Return the exponent of the geometric mean of ``values`` in 1/epsilon with its 95 % interval.
+
+    Parameters
+    ----------
+    epsilon
+        Shape (m,).
+    values
+        Positive, shape (replicates, m).
+    seed
+        Of the resampling.
+    """
+    curve = average_curve(values, "geometric")
+    centred = np.log(epsilon).mean() - np.log(epsilon)
+    contrast = centred / (centred @ centred)
+    exponent = float(contrast @ curve.log_average)
+    reach = half_width(curve, contrast, RESAMPLES, np.random.default_rng(seed))
+    return exponent, exponent - reach, exponent + reach
+
+
+def _trouble(rows: pd.DataFrame, target: str) -> str:
+    """Return why the costs are no verdict on samples, ``""`` where they are."""
+    if "interior" in rows.columns and not rows["interior"].all():
+        open_targets = rows.loc[~rows["interior"].astype(bool), target].nunique()
+        return f"the search ended before its best setting was interior at {open_targets} targets"
+    if "trajectories" in rows.columns:
+        single = rows.groupby(target)["trajectories"].median() <= 1
+        if single.mean() > 0.5:
+            return (
+                f"batches are at their smallest size at {int(single.sum())} of {single.size} "
+                "targets, so that the cost counts iterations and not samples"
+            )
+    return ""
+
+
+def _exponents_of_settings(rate: AttainedRate, rows: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the exponents in 1/epsilon of the settings found, by column of the schedule."""
+    found = {}
+    for column in rate.schedule:
+        wide = rows.pivot(index="seed", columns=rate.x, values=column).sort_index(axis=1)
+        values = wide.to_numpy(dtype=np.float64)
+        if np.isfinite(values).all() and (values > 0).all():
+            found[column] = list(exponent_of(wide.columns.to_numpy(dtype=np.float64), values))
+    return found
+
+
+def _status(
+    rate: AttainedRate,
+    exponent: Exponent,
+    trouble: str,
+    settings: dict[str, list[float]],
+) -> tuple[Status, str]:
+    """Apply the rules of :func:`judge_attained_rate` to an exponent."""
+    if trouble:
+        return "inconclusive", trouble
+    _, low, high = exponent
+    least, most = rate.exponent - rate.resolution, rate.exponent + rate.resolution
+    if low > most:
+        return "violated", "even tuned, the method needs more"
+    if high < least:
+        return "faster", f"the bound is loose here{_loose_terms(rate, settings)}"
+    if high - low > rate.widest_interval:
+        return "inconclusive", f"the interval is wider than {rate.widest_interval:g}"
+    inside = [rival for rival in rate.rivals if low <= rival <= high]
+    if inside:
+        return "inconclusive", f"the interval contains the rival {inside[0]:g}"
+    if least <= low and high <= most:
+        return "tight", "so many samples are needed"
+    return "inconclusive", "the interval reaches beyond the band around the prediction"
+
+
+def _loose_terms(rate: AttainedRate, settings: dict[str, list[float]]) -> str:
+    """Name the settings of the schedule that the tuned method does without."""
+    spared = [
+        f"{column} as target^-{settings[column][0]:.2f} where the schedule takes {asked:g}"
+        for column, asked in rate.schedule.items()
+        if column in settings and settings[column][0] < asked - NOT_NEEDED
+    ]
+    return f", by {' and '.join(spared)}" if spared else ""
+
+
+def _with_units(exponent: Exponent) -> dict[str, object]:
+    """Add the exponents in norm units: an accuracy in the norm is the root of the squared one."""
+    numbers: dict[str, object] = dict(zip(("exponent", "low", "high"), exponent, strict=True))
+    return {**numbers, **in_both_units(numbers, norm=2.0, squared_norm=1.0)}
