@@ -1,4 +1,4 @@
-"""Whether schedules suffice: the accuracy they reach over the target, where the bounds bind and elsewhere."""
+"""Whether schedules suffice: the accuracy they reach over the target."""
 
 from collections.abc import Mapping
 

@@ -15,8 +15,8 @@ RATE = replace(
 
 CLAIM = Claim(
     id="attained-2",
-    statement="Tuned over its own constants, the penalty method with one shared batch needs epsilon^-2 samples "
-    "on natural problems, as its bound allows",
+    statement="Tuned over its own constants, the penalty method with one shared batch needs "
+    "epsilon^-2 samples on natural problems, as its bound allows",
     source="docs/theory.md section 5.12; the bound is that of schedule-2",
     provenance="D",
     kind="measured",

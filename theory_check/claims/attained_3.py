@@ -18,8 +18,8 @@ RATE = AttainedRate(
 
 CLAIM = Claim(
     id="attained-3",
-    statement="Tuned over its own constants, the penalty method with independent batches needs epsilon^-3 samples "
-    "on natural problems, as its bound allows",
+    statement="Tuned over its own constants, the penalty method with independent batches needs "
+    "epsilon^-3 samples on natural problems, as its bound allows",
     source="docs/theory.md section 5.12; the bound is that of schedule-3",
     provenance="D",
     kind="measured",

@@ -4,11 +4,13 @@ from theory_check.claims.base import Claim, InequalityRate
 
 CLAIM = Claim(
     id="attained-closed-form",
-    statement="On plateau and valley the searched cost is within a factor 2 of the closed form of section 6.4",
+    statement="On plateau and valley the searched cost is within a factor 2 of the closed form of "
+    "section 6.4",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="measured",
-    otherwise="Yes: a search that is stuck costs more; a closed form that leaves something out costs less.",
+    otherwise="Yes: a search that is stuck costs more; a closed form that leaves something out costs "
+    "less.",
     assumptions=("inner loops follow their solutions; one inner step an iteration is enough",),
     experiment="attained-hard",
     rates=tuple(

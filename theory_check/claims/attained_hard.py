@@ -8,13 +8,13 @@ from theory_check.claims.base import Claim
 
 CLAIM = Claim(
     id="attained-hard",
-    statement="On plateau and valley the penalty method, tuned over its own constants, needs epsilon^-3 samples with "
-    "independent batches and epsilon^-2 with a shared one",
+    statement="On plateau and valley the penalty method, tuned over its own constants, needs "
+    "epsilon^-3 samples with independent batches and epsilon^-2 with a shared one",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="measured",
-    otherwise="Yes: constants that change with the target could have bought a smaller exponent; closed forms of "
-    "bias and noise say that constant settings of this method cannot.",
+    otherwise="Yes: constants that change with the target could have bought a smaller exponent; "
+    "closed forms of bias and noise say that constant settings of this method cannot.",
     assumptions=(
         "constant settings and one scalar step: annealed settings reach less on the plateau",
         "the search finds the cheapest setting to within its resolution",

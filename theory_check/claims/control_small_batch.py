@@ -7,8 +7,8 @@ from theory_check.claims.schedule_2 import RATE
 
 CLAIM = Claim(
     id="control-small-batch",
-    statement="Batches of order 1/epsilon would do without coupling; the noise 1/(sigma² n) of independent "
-    "batches then does not fall, and a floor is left.",
+    statement="Batches of order 1/epsilon would do without coupling; the noise 1/(sigma² n) of "
+    "independent batches then does not fall, and a floor is left.",
     source="docs/theory.md section 6.3",
     provenance="D",
     kind="measured",

@@ -9,9 +9,9 @@ RATE = replace(INDEPENDENT, where={"schedule": "total-2"})
 
 CLAIM = Claim(
     id="schedule-2",
-    statement="With one shared, reweighted batch, sigma = epsilon^(1/2), T = 1/epsilon, a constant step and "
-    "n = B = 1/epsilon keep the mean ‖∇Phi‖² of the second half below 2 epsilon at every target: "
-    "O~(epsilon^-2) samples suffice",
+    statement="With one shared, reweighted batch, sigma = epsilon^(1/2), T = 1/epsilon, a constant "
+    "step and n = B = 1/epsilon keep the mean ‖∇Phi‖² of the second half below 2 epsilon at every "
+    "target: O~(epsilon^-2) samples suffice",
     source="docs/theory.md section 5.3, with the variance of section 4.4",
     provenance="D",
     kind="measured",

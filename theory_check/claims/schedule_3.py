@@ -15,8 +15,8 @@ RATE = ScheduleRate(
 
 CLAIM = Claim(
     id="schedule-3",
-    statement="sigma = epsilon^(1/2), T = 1/epsilon, a constant step and n = B = epsilon^-2 keep the mean "
-    "‖∇Phi‖² of the second half below 2 epsilon at every target: O~(epsilon^-3) samples suffice",
+    statement="sigma = epsilon^(1/2), T = 1/epsilon, a constant step and n = B = epsilon^-2 keep the "
+    "mean ‖∇Phi‖² of the second half below 2 epsilon at every target: O~(epsilon^-3) samples suffice",
     source="arXiv 2503.17644, headline; the schedule is that of arXiv 2509.02937, Theorem 3.1 at p = 1",
     provenance="S",
     kind="proved inequality",

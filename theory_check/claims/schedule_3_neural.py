@@ -9,7 +9,8 @@ CLAIM = Claim(
     source="arXiv 2410.15610 (neural classes), with the schedule of schedule-3",
     provenance="R",
     kind="measured",
-    otherwise="Yes: a class error would be a floor, and neural lower levels are not proved to satisfy PL.",
+    otherwise="Yes: a class error would be a floor, and neural lower levels are not proved to satisfy "
+    "PL.",
     assumptions=(
         "the policy class contains the optimum: its error would be a floor",
         "∇Phi_sigma is Lipschitz uniformly in sigma, in the parameters of the reward network",

@@ -7,8 +7,9 @@ from theory_check.claims.schedule_3 import RATE
 
 CLAIM = Claim(
     id="schedule-7/2",
-    statement="sigma = epsilon^(1/2), T = epsilon^(-3/2), a step of order sigma and n = B = epsilon^-2 keep the "
-    "mean ‖∇Phi‖² of the second half below 2 epsilon at every target: O(epsilon^(-7/2)) samples suffice",
+    statement="sigma = epsilon^(1/2), T = epsilon^(-3/2), a step of order sigma and n = B = "
+    "epsilon^-2 keep the mean ‖∇Phi‖² of the second half below 2 epsilon at every target: "
+    "O(epsilon^(-7/2)) samples suffice",
     source="arXiv 2410.15610, headline; its schedule reconstructed from arXiv 2309.01753",
     provenance="R",
     kind="proved inequality",

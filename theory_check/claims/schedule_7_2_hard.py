@@ -7,8 +7,8 @@ from theory_check.claims.schedule_3 import RATE
 
 CLAIM = Claim(
     id="schedule-7/2-hard",
-    statement="On plateau and valley the schedule of schedule-7/2 keeps the mean ‖∇Phi‖² of the second half below "
-    "2 epsilon",
+    statement="On plateau and valley the schedule of schedule-7/2 keeps the mean ‖∇Phi‖² of the "
+    "second half below 2 epsilon",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="proved inequality",

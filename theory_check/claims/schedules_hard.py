@@ -7,8 +7,8 @@ from theory_check.claims.schedule_3 import RATE
 
 CLAIM = Claim(
     id="schedules-hard",
-    statement="On plateau and valley the schedule of schedule-3 keeps the mean ‖∇Phi‖² of the second half below "
-    "2 epsilon, and so do batches of order epsilon^(-5/2) and epsilon^-3",
+    statement="On plateau and valley the schedule of schedule-3 keeps the mean ‖∇Phi‖² of the second "
+    "half below 2 epsilon, and so do batches of order epsilon^(-5/2) and epsilon^-3",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="proved inequality",

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver
 from theory_check.discovery import classes
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
@@ -63,7 +63,8 @@ class Instruments(ABC):
         counted: CountingOracle = CountedInformation(self.information, call_budget)
         return counted
 
-    def initial_state(self, solver: Solver, seeds: Sequence[int], scale: float) -> SolverState:
+    # Any: of the kind that the solver's own step takes.
+    def initial_state(self, solver: Solver, seeds: Sequence[int], scale: float) -> Any:
         """Return the state before the first step.
 
         A problem with a start of its own has the penalised inner loop of a solver with a fixed sigma
@@ -77,8 +78,7 @@ class Instruments(ABC):
         if solved is None:
             return state
         record: Any = state
-        started: SolverState = replace(record, lower_penalised=solved)
-        return started
+        return replace(record, lower_penalised=solved)
 
     def initial_penalised(
         self, upper: Float[Tensor, "replicate upper"], sigma: float

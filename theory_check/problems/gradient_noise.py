@@ -78,7 +78,7 @@ class GaussianNoise:
     def lower_batch(self, draws: Draws, samples: int) -> Batch:
         """Return coefficients, shape (replicate, components, columns): a constant, and those of y."""
         found = self._mean(draws, self._components * self._columns, samples)
-        return found.unflatten(1, (self._components, self._columns))
+        return found.view(-1, self._components, self._columns)
 
     def lower_errors(
         self,

@@ -187,7 +187,7 @@ class HardInstance(ClosedFormProblem):
         return torch.stack([-first, mixed], dim=1), torch.stack([first, curvature * second], dim=1)
 
 
-def _plain(values: Float[Tensor, replicate *components]) -> NDArray[np.float64]:
+def _plain(values: Tensor) -> NDArray[np.float64]:
     array: NDArray[np.float64] = values.numpy(force=True)
     return array
 

@@ -1,8 +1,8 @@
 """Plateau: one instance per target, on which descent has to cross a slope of the size of the target.
 
 ``h`` is Huber's function, ``L z²/2`` up to ``|z| = s/L`` and a slope ``s = sqrt(2 epsilon)`` beyond. The
-start lies ``Delta`` above the minimum, so that ``‖∇Phi‖² = 2 epsilon`` until x1 has gone ``Delta/s``, which
-takes at least ``Delta / (2 epsilon eta)`` steps of size ``eta`` (``docs/theory.md`` section 6.4).
+start lies ``Delta`` above the minimum, so that ``‖∇Phi‖² = 2 epsilon`` until x1 has gone ``Delta/s``,
+which takes at least ``Delta / (2 epsilon eta)`` steps of size ``eta`` (``docs/theory.md`` section 6.4).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class PlateauProblem(HardInstance):
         )
 
     def flow_height(self, times: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Return Phi along the flow: it falls at the rate ``s²`` down to ``s²/(2 L)``, then exponentially."""
+        """Return Phi along the flow: linear in t down to ``s²/(2 L)``, then exponential."""
         rate = self.steepness**2
         foot = rate / (2 * self.curvature)
         arrival = (self.drop - foot) / rate

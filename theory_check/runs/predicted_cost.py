@@ -1,9 +1,10 @@
 """What an accuracy costs the penalty method on plateau and valley, from closed forms.
 
-With exact inner loops the hypergradient error of ``docs/theory.md`` section 6.4 is that of a linear recursion
-in x2: bias ``b(sigma)`` and, per coordinate, noise of variance ``4/(sigma² n) + 2/B`` (independent batches) or
-``2/B`` (shared), which a step ``eta`` turns into ``eta m v / (2 - eta m)`` of ``‖∇Phi‖²``. The descent in x1 is
-that of the gradient flow. The cost tends to a limit as eta falls, which is what is returned.
+With exact inner loops the hypergradient error of ``docs/theory.md`` section 6.4 is that of a linear
+recursion in x2: bias ``b(sigma)`` and, per coordinate, noise of variance ``4/(sigma² n) + 2/B``
+(independent batches) or ``2/B`` (shared), which a step ``eta`` turns into ``eta m v / (2 - eta m)`` of
+``‖∇Phi‖²``. The descent in x1 is that of the gradient flow. The cost tends to a limit as eta falls,
+which is what is returned.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def predicted_samples(
     epsilon
         The accuracy asked for, a squared norm.
     coupling
-        Of the batches: an iteration draws ``2 (2 n + B)`` samples with independent ones, ``2 (n + B)`` with
-        shared ones.
+        Of the batches: an iteration draws ``2 (2 n + B)`` samples with independent ones, ``2 (n + B)``
+        with shared ones.
     accuracy
         Over which iterations it is a mean.
     """

@@ -12,7 +12,8 @@ Constants = Mapping[str, float]
 Outcome = TypeVar("Outcome")
 
 COARSE, FINE = (4.0, 2.0, math.sqrt(2.0)), (math.sqrt(2.0),)
-"""Factors by which constants are changed, from anywhere and from a good start; the last is the resolution."""
+"""Factors by which constants are changed, from anywhere and from a good start; the last is the
+resolution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +72,8 @@ def cheapest(
 ) -> Found[Outcome]:
     """Search for the cheapest setting.
 
-    All starts are tried. From the best of them the search moves to the first neighbour that is better, and
-    goes on with the next factor where none is.
+    All starts are tried. From the best of them the search moves to the first neighbour that is better,
+    and goes on with the next factor where none is.
 
     Parameters
     ----------

@@ -42,7 +42,8 @@ ALLOWANCE = 1.1
 """A setting is given up when it has spent this many times what the best so far cost."""
 
 LONGEST = 3.0
-"""A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times its cost."""
+"""A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
+its cost."""
 
 CHECKED = 1.02
 """Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
@@ -50,32 +51,35 @@ CHECKED = 1.02
 
 @dataclass(frozen=True)
 class Attained(Measurement):
-    """The fewest samples to each target over the method's own constants (``docs/theory.md`` section 5.12).
+    """The fewest samples to each target over the method's own constants.
+
+    The protocol is that of ``docs/theory.md`` section 5.12.
 
     A seed is one replicate of the whole procedure: it tunes on runs of its own and reports on others. The
-    search visits the same settings for all: the method's grid at the first target, then the best so far with
-    one or two constants changed by 4, by 2 and by sqrt(2), until no change is cheaper for the tuning runs of
-    all seeds together; the next target starts there, with changes by sqrt(2). Every seed takes the setting that was cheapest for its own
-    tuning runs, and its cost is that of its own reported runs.
+    search visits the same settings for all: the method's grid at the first target, then the best so far
+    with one or two constants changed by 4, by 2 and by sqrt(2), until no change is cheaper for the
+    tuning runs of all seeds together; the next target starts there, with changes by sqrt(2). Every seed
+    takes the setting that was cheapest for its own tuning runs, and its cost is that of its own
+    reported runs.
 
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
     which the mean accuracy over the runs is at most the target.
 
-    One row per seed and target: ``seed, method, accuracy, target, epsilon`` (the target as a squared norm),
-    ``samples`` (infinite where the reported runs did not arrive), ``tuned_samples`` (of the tuning runs);
-    of the setting that the seed chose ``iterations`` (outer ones until it was met), ``inner_steps, sigma,
-    trajectories, pairs, step_size`` (NaN where the solver has none) and ``constants`` (JSON);
-    ``samples_per_loop``, which is ``samples`` over ``inner_steps + 1``; ``evaluations`` and ``interior`` of the
-    search; ``predicted_samples``, from closed forms, and ``cost_ratio``, found over predicted, NaN
-    where there is no closed form; ``status``.
+    One row per seed and target: ``seed, method, accuracy, target, epsilon`` (the target as a squared
+    norm), ``samples`` (infinite where the reported runs did not arrive), ``tuned_samples`` (of the
+    tuning runs); of the setting that the seed chose ``iterations`` (outer ones until it was met),
+    ``inner_steps, sigma, trajectories, pairs, step_size`` (NaN where the solver has none) and
+    ``constants`` (JSON); ``samples_per_loop``, which is ``samples`` over ``inner_steps + 1``;
+    ``evaluations`` and ``interior`` of the search; ``predicted_samples``, from closed forms, and
+    ``cost_ratio``, found over predicted, NaN where there is no closed form; ``status``.
 
     Parameters
     ----------
     method
         Id of a method.
     targets
-        Accuracies relative to the start, in (0, 1), in descending order; squared norms as they are on problems
-        that declare their start.
+        Accuracies relative to the start, in (0, 1), in descending order; squared norms as they are on
+        problems that declare their start.
     accuracy
         ``"half"``: mean of ``‖∇Phi‖²`` over the second half of a run, or ``"ergodic"``: over all of it.
     runs
@@ -163,7 +167,8 @@ class _Groups:
 
     def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of every group: tuning and reported, shape (2, seeds)."""
-        return values.reshape(2, len(self.seeds), self.runs).mean(axis=2)
+        means: NDArray[np.float64] = values.reshape(2, len(self.seeds), self.runs).mean(axis=2)
+        return means
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +280,7 @@ class _Search:
         """Return one row per seed."""
         usable = [trial for trial in found.trials if np.isfinite(trial.cost)]
         predicted = self._predicted()
-        rows = []
+        rows: list[dict[str, Any]] = []
         for column, seed in enumerate(self._groups.seeds):
             if not usable:
                 rows.append({"seed": seed, "samples": np.inf, "tuned_samples": np.inf})
@@ -299,7 +304,7 @@ class _Search:
                     "cost_ratio": reported / predicted,
                 }
             )
-        frame = pd.DataFrame(rows).assign(
+        return pd.DataFrame(rows).assign(
             method=self._method.id,
             accuracy=self._settings.accuracy,
             target=self._target,
@@ -309,7 +314,6 @@ class _Search:
             predicted_samples=predicted,
             status="ok",
         )
-        return frame
 
     def _predicted(self) -> float:
         coupling = getattr(self.plan(self._method.grid[0]).solver, "coupling", None)
