@@ -129,7 +129,7 @@ def test_an_exponent_within_the_resolution_is_not_said_to_be_met(coupled: bool) 
     """1.9 for 2: half of the resolution, and ten standard errors of 0.01 outside of the interval."""
     verdict = judged(planted_bound(coupled=coupled, exponents={"bias sigma": 1.9}), coupled)
     assert verdict.status == "tight", verdict.reason
-    assert "reaches within 0.2 of its prediction, the declared resolution" in verdict.reason
+    assert "every exponent that is identified lies inside its band" in verdict.reason
     assert "the interval of bias sigma excludes 2" in verdict.reason
     assert "contains its prediction" not in verdict.reason
     assert "but for" not in verdict.reason
@@ -140,7 +140,7 @@ def test_the_reason_names_a_better_exponent_that_decides_nothing() -> None:
     table = planted_bound(coupled=True, constants={"inner": 0.01}, exponents={"inner 1/sigma": 1.6})
     verdict = judged(table, True)
     assert verdict.status == "tight", verdict.reason
-    assert "identified, but for inner 1/sigma, which decides nothing, reaches" in verdict.reason
+    assert "identified, but for inner 1/sigma, which decides nothing, lies" in verdict.reason
     assert "inner 1/sigma excludes 2" in verdict.reason
 
 

@@ -218,3 +218,47 @@ def test_unknown_choices_are_refused() -> None:
     # TypeError: the runtime type checker of the test run refuses the literal first.
     with pytest.raises((InvalidArgumentError, TypeError), match="limit"):
         fit_power_law(X, np.ones((3, 13)), limit="zer")  # type: ignore[arg-type]
+
+
+def test_a_correction_recovers_the_limit_exactly() -> None:
+    """``3 x^1.5 exp(2 x - 5 x²)`` is the model of order 2, and of no lower one."""
+    x = np.geomspace(1e-3, 0.1, 9)
+    y = np.tile(3 * x**1.5 * np.exp(2 * x - 5 * x**2), (4, 1))
+    fit = fit_power_law(x, y, limit="zero", correction=2)
+    assert fit.exponent == pytest.approx(1.5, abs=1e-11)
+    assert fit.corrections == pytest.approx((2.0, -5.0), abs=1e-8)
+    np.testing.assert_allclose(fit.predict(x), y[0], rtol=1e-11)
+    assert abs(fit_power_law(x, y, limit="zero", correction=1).exponent - 1.5) > 1e-4
+    assert abs(fit_power_law(x, y, limit="zero").exponent - 1.5) > 1e-2
+    # Towards infinity the variable that vanishes is 1/x.
+    late = fit_power_law(1 / x, y, correction=2)
+    assert late.exponent == pytest.approx(-1.5, abs=1e-11)
+    assert late.corrections == pytest.approx((2.0, -5.0), abs=1e-8)
+    np.testing.assert_allclose(late.predict(1 / x), y[0], rtol=1e-11)
+
+
+@pytest.mark.parametrize(("correction", "covers"), [(0, False), (1, False), (2, True)])
+def test_corrected_intervals_cover_the_limit(correction: int, covers: bool) -> None:
+    """``x exp(a x + b x²)`` with a, b of each replicate uniform in 0 .. 6 and 0 .. 40, and noise of 1e-4.
+
+    Without the second order the slope is off in proportion to the mean 20 of b, over a standard error
+    in proportion to 11.5/sqrt(16): seven of them. With it only the noise is left. 100 studies: coverage
+    of 95 % gives fewer than 85 with probability below 1e-4, one of 60 % more than 78 with the same.
+    """
+    generator = np.random.default_rng(0)
+    x, covered = np.geomspace(1e-3, 0.1, 10), 0
+    for _ in range(100):
+        a, b = generator.uniform(0, [[6], [40]], (2, 16))[..., None]
+        curves = x * np.exp(a * x + b * x**2 + 1e-4 * generator.standard_normal((16, 10)))
+        fit = fit_power_law(
+            x, curves, limit="zero", correction=correction, resamples=400, average="geometric"
+        )
+        covered += fit.low <= 1 <= fit.high
+    assert (covered >= 85) if covers else (covered <= 78)
+
+
+def test_order_of_a_correction_is_checked_and_needs_points() -> None:
+    with pytest.raises(InvalidArgumentError, match="correction"):
+        fit_power_law(X, np.ones((3, 13)), correction=3)
+    with pytest.raises(InvalidArgumentError, match="at least 6 points"):
+        fit_power_law(X[:5], np.ones((3, 5)), correction=2)

@@ -19,6 +19,7 @@ RATE = PowerRate(
     limit="infinity",
     better="larger",
     resolution=0.05,
+    rivals=(0.5, 2.0),
     y_units="squared norm",
     x_symbol="$1/n$",
     y_symbol="$e$",
@@ -78,8 +79,34 @@ def test_status_follows_the_planted_exponent(exponent: float, status: str) -> No
     assert exponent - 0.02 < low < verdict.measured["exponent"] < high < exponent + 0.02
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "status", "why"),
+    [
+        (0.96, 1.04, "tight", "contains the prediction"),
+        (0.955, 0.97, "tight", "misses the prediction but lies inside the band"),
+        (0.94, 0.96, "inconclusive", "overlaps the band without lying inside it"),
+        (1.04, 1.06, "inconclusive", "overlaps the band without lying inside it"),
+        (0.94, 1.06, "inconclusive", "wider than the band of 0.1"),
+        (0.40, 1.02, "inconclusive", "wider than the band of 0.1, and contains the rival 0.5"),
+        (0.40, 2.10, "inconclusive", "and contains the rival 0.5 and 2"),
+        (0.90, 0.94, "violated", "worse than predicted"),
+        (1.06, 1.90, "faster", "better than predicted"),
+    ],
+)
+def test_tight_is_an_equivalence_test(low: float, high: float, status: str, why: str) -> None:
+    """1 ± 0.05 is predicted; the old rule, an interval that reaches the band, met six of these."""
+    fit = judge_power_rate(RATE, table(N, 1 / N), "bandit").fit
+    assert isinstance(fit, PowerLawFit)
+    # The fit is in x and the rate in 1/x.
+    found = power_status(RATE, replace(fit, exponent=-(low + high) / 2, low=-high, high=-low), 0.1)
+    assert found[0] == status
+    assert why in found[1]
+
+
 def test_smaller_is_better_mirrors_the_statuses() -> None:
-    growth = replace(RATE, better="smaller", limit="zero", exponent=2.0, x="sigma")
+    growth = replace(
+        RATE, better="smaller", limit="zero", exponent=2.0, rivals=(1.0, 3.0), x="sigma"
+    )
     sigma = 1 / N
     for exponent, status in ((2.0, "tight"), (2.3, "violated"), (1.5, "faster")):
         rows = table(sigma, sigma**-exponent, names=("sigma", "error"))
@@ -99,7 +126,7 @@ def test_both_unit_conventions_are_reported() -> None:
 
 
 def test_constant_curves_can_be_tight() -> None:
-    flat = replace(RATE, exponent=0.0, better="smaller", limit="zero")
+    flat = replace(RATE, exponent=0.0, rivals=(1.0,), better="smaller", limit="zero")
     assert judge_power_rate(flat, table(N, N**0), "bandit").status == "tight"
     assert judge_power_rate(flat, table(N, N**-0.5), "bandit").status == "violated"
 
@@ -125,7 +152,7 @@ def test_a_floor_refutes_unless_a_burn_in_explains_the_curve_as_well() -> None:
     assert power_status(refuting, worse, 0.1)[0] == "violated"
     assert power_status(refuting, as_predicted, 0.1)[0] == "inconclusive"
     # Mirrored: y is bounded by x^-1 from above, and smaller exponents are better.
-    mirrored = replace(refuting, reciprocal=False, exponent=-1.0, better="smaller")
+    mirrored = replace(refuting, reciprocal=False, exponent=-1.0, rivals=(-0.5,), better="smaller")
     assert power_status(mirrored, worse, 0.1)[0] == "violated"
     assert power_status(mirrored, as_predicted, 0.1)[0] == "inconclusive"
 
@@ -133,7 +160,10 @@ def test_a_floor_refutes_unless_a_burn_in_explains_the_curve_as_well() -> None:
 def test_rounding_floor_does_not_block() -> None:
     wide = np.geomspace(1, 1e6, 25)
     rows = table(wide, wide**-2.0 + 1e-11)
-    assert judge_power_rate(replace(RATE, exponent=2.0), rows, "bandit").status == "tight"
+    assert (
+        judge_power_rate(replace(RATE, exponent=2.0, rivals=(1.0,)), rows, "bandit").status
+        == "tight"
+    )
 
 
 def test_early_floor_is_too_few_decades() -> None:
@@ -166,6 +196,26 @@ def test_burn_in_needs_replicates_unless_the_curve_is_nearly_exact() -> None:
     exact = judge_power_rate(growth, table(wide, curve, noise=1e-6, seeds=4), "bandit")
     assert exact.status == "tight"
     assert judge_power_rate(growth, table(wide, curve, seeds=16), "bandit").status == "tight"
+
+
+def test_a_correction_speaks_about_the_limit() -> None:
+    """``sigma (1 + 8 sigma)`` on 1e-4 to 0.03: the mean slope is about 1.02, and its limit is 1.
+
+    Its logarithm is 8 sigma - 32 sigma² + ..., the next term at most 4.6e-3 at the largest sigma.
+    """
+    rising = replace(RATE, x="sigma", reciprocal=False, limit="zero", resolution=0.01)
+    sigma = np.geomspace(1e-4, 0.03, 12)
+    rows = table(sigma, sigma * (1 + 8 * sigma), noise=1e-3, names=("sigma", "error"))
+    plain = judge_power_rate(rising, rows, "bandit")
+    assert plain.status != "tight"
+    assert plain.measured["low"] > 1  # type: ignore[operator]
+    verdict = judge_power_rate(replace(rising, correction="quadratic"), rows, "bandit")
+    assert verdict.status == "tight"
+    assert "at the limit (quadratic correction)" in verdict.reason
+    assert verdict.evidence["corrections"][0] == pytest.approx(8, rel=0.2)  # type: ignore[index]
+    few = table(sigma[:5], sigma[:5], names=("sigma", "error"))
+    verdict = judge_power_rate(replace(rising, correction="quadratic"), few, "bandit")
+    assert "5 points, 6 are needed" in verdict.reason
 
 
 def test_bad_rows_are_named_and_never_dropped() -> None:
@@ -277,7 +327,7 @@ def test_a_control_is_caught_only_when_every_rate_is_violated_on_every_problem()
     also_bad = table(N, N**-0.4, problem="also bad")
     assert judge(control, pd.concat([bad, also_bad])).passed
     # The same y, of which a second rate predicts what it does: caught by one rate only.
-    slow = replace(RATE, name="slow", exponent=0.5)
+    slow = replace(RATE, name="slow", exponent=0.5, rivals=(1.0,))
     assert not judge(replace(control, rates=(RATE, slow)), bad).passed
     # A control that was not judged was not caught.
     assert not judge(control, bad, {"bad": {"support": "missing"}}).passed

@@ -64,6 +64,24 @@ class Design:
             "inner 1/sigma": 2.0,
         }
 
+    def bands(self, resolution: float) -> dict[str, float]:
+        """Return the half-width of the band around each exponent.
+
+        ``resolution``, or a quarter of the gap to the nearest rival where that is smaller: 1/2 for
+        1/T (what diminishing steps leave) and for 1/n (heavy tails), 1 for sigma.
+        """
+        rivals = {
+            "optimisation 1/T": 0.5,
+            "bias sigma": 1.0,
+            "sampling 1/sigma": 1.0,
+            "sampling 1/n": 0.5,
+            "inner 1/sigma": 1.0,
+        }
+        return {
+            name: min(resolution, abs(exponent - rivals[name]) / 4)
+            for name, exponent in self.predicted_exponents().items()
+        }
+
 
 class BoundModel:
     """The model in normalised constants: 1 where a term by itself would reach some mean error.

@@ -57,16 +57,19 @@ def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> Rate
     that applies decides:
 
     1. *inconclusive*: unusable rows, values that are not positive, too few design points;
-    2. *violated*: a freed exponent's whole interval is worse than predicted by the resolution;
+    2. *violated*: a freed exponent's whole interval is worse than its band, the resolution or a
+       quarter of the gap to the nearest rival where that is smaller;
     3. *violated*: the bound explains less than ``minimum_explained`` of the variance of the log mean
        error, unless freed exponents of required terms are better than predicted and with them it
        explains enough;
     4. *inconclusive*: a required term that does not dominate, so that nothing is known of it; an
        exponent of such a term with an interval wider than ``widest_interval``; a best single term
        that explains all but ``minimum_gain``;
-    5. *faster*: the whole interval of a required term's exponent is better than predicted by the
-       resolution;
-    6. *tight*.
+    5. *inconclusive*: an interval that reaches into its band without lying inside it, from the
+       worse side, or from either where the term is required;
+    6. *faster*: the whole interval of a required term's exponent is better than its band;
+    7. *tight*: the intervals of all freed exponents lie inside their bands, an equivalence test; the
+       better side of a term that is not required decides nothing.
 
     Raises
     ------
@@ -161,16 +164,19 @@ def _status(
     alone: Mapping[str, float],
 ) -> tuple[Status, str]:
     """Apply the rules of :func:`judge_bound_rate`."""
-    predicted = design.predicted_exponents()
-    better, worse = [], []
+    predicted, bands = design.predicted_exponents(), design.bands(rate.resolution)
+    better, worse, straddling = [], [], []
     for name, found in freed.exponents.items():
         sign, target = _BETTER[name], _BETTER[name] * predicted[name]
         low, high = sorted((sign * found.low, sign * found.high))
-        if high < target - rate.resolution:
+        band, required = bands[name], EXPONENTS[name][0] in rate.required
+        if high < target - band:
             worse.append(name)
+        elif low < target - band or (required and low <= target + band < high):
+            straddling.append(name)
         # The inner term with its exponent freed and rho near 1 is any constant at all, so it cannot
         # speak for the bound.
-        if low > target + rate.resolution and EXPONENTS[name][0] in rate.required:
+        if low > target + band and required:
             better.append(name)
     if worse:
         return "violated", f"{', '.join(worse)} worse than predicted"
@@ -197,13 +203,18 @@ def _status(
     if fit.explained_variance - max(alone.values()) < rate.minimum_gain:
         best = max(alone, key=lambda term: alone[term])
         return "inconclusive", f"{best} alone explains nearly as much, the design is too narrow"
+    if straddling:
+        names = ", ".join(f"{name} (± {bands[name]:g})" for name in straddling)
+        return "inconclusive", f"the interval overlaps the band without lying inside it: {names}"
     if better:
         return "faster", f"{', '.join(better)} better than predicted"
-    return "tight", _agreement(rate, predicted, freed) + _absent(fit)
+    return "tight", _agreement(rate, predicted, bands, freed) + _absent(fit)
 
 
-def _agreement(rate: BoundRate, predicted: Mapping[str, float], freed: BoundFit) -> str:
-    """Say how close the exponents are: inside their intervals, or only within the resolution."""
+def _agreement(
+    rate: BoundRate, predicted: Mapping[str, float], bands: Mapping[str, float], freed: BoundFit
+) -> str:
+    """Say how close the exponents are: inside their intervals, or only within their bands."""
     outside = {
         name: f"{name} excludes {predicted[name]:g}"
         for name, found in freed.exponents.items()
@@ -211,25 +222,23 @@ def _agreement(rate: BoundRate, predicted: Mapping[str, float], freed: BoundFit)
     }
     if not outside:
         return "the interval of every exponent that is identified contains its prediction"
-    # A better exponent of a term that is not required may lie beyond the resolution and decides
-    # nothing.
+    # A better exponent of a term that is not required may lie beyond its band and decides nothing.
     ignored = [
         name
         for name in outside
         if EXPONENTS[name][0] not in rate.required
-        and not _within(freed.exponents[name], predicted[name], rate.resolution)
+        and not _within(freed.exponents[name], predicted[name], bands[name])
     ]
     rest = f", but for {', '.join(ignored)}, which decides nothing," if ignored else ""
     return (
-        f"the interval of every exponent that is identified{rest} reaches within "
-        f"{rate.resolution:g} of its prediction, the declared resolution; "
+        f"the interval of every exponent that is identified{rest} lies inside its band; "
         f"the interval of {', that of '.join(outside.values())}"
     )
 
 
-def _within(found: Estimate, predicted: float, resolution: float) -> bool:
-    """Return whether an interval reaches into the band around a prediction."""
-    return found.low <= predicted + resolution and found.high >= predicted - resolution
+def _within(found: Estimate, predicted: float, band: float) -> bool:
+    """Return whether an interval lies inside the band around a prediction."""
+    return predicted - band <= found.low and found.high <= predicted + band
 
 
 def _best_alone(alone: Mapping[str, float]) -> str:

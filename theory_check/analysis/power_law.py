@@ -35,7 +35,9 @@ MAXIMUM_POINTS = 48
 
 @dataclass(frozen=True)
 class PowerLawFit:
-    """A fitted ``y = prefactor * x ** exponent * |log x| ** log_power``.
+    """A fitted ``y = prefactor * x ** exponent * |log x| ** log_power * exp(c u + d u²)``.
+
+    ``u`` is the variable that vanishes at the limit, x or 1/x; c and d are 0 without corrections.
 
     Attributes
     ----------
@@ -47,6 +49,10 @@ class PowerLawFit:
         In the units of y.
     log_power
         Power of ``|log x|``; 0 without a modelled log factor.
+    corrections
+        c, or c and d, where corrections were asked for; empty elsewhere.
+    limit
+        End of x at which the statement is asymptotic.
     window
         Half-open range of indices into ``x`` sorted ascending: where the power law holds, after
         the burn-in and before the floor makes up half of the curve.
@@ -79,6 +85,8 @@ class PowerLawFit:
     high: float
     prefactor: float
     log_power: float
+    corrections: tuple[float, ...]
+    limit: Literal["zero", "infinity"]
     window: tuple[int, int]
     points: int
     burn_in: int
@@ -97,6 +105,9 @@ class PowerLawFit:
         curve = self.prefactor * at**self.exponent
         if self.log_power != 0:
             curve = curve * np.abs(np.log(at)) ** self.log_power
+        vanishing = at if self.limit == "zero" else 1 / at
+        for order, coefficient in enumerate(self.corrections, start=1):
+            curve = curve * np.exp(coefficient * vanishing**order)
         return np.asarray(curve, dtype=np.float64)
 
 
@@ -109,6 +120,7 @@ def fit_power_law(
     seed: int = 0,
     log_factor: bool = False,
     log_power: float | None = None,
+    correction: int = 0,
     average: Average = "mean",
     curvature_tolerance: float = 0.05,
     find_floor: bool = True,
@@ -125,7 +137,7 @@ def fit_power_law(
     Parameters
     ----------
     x
-        Abscissae, shape (m,), positive and distinct, in any order; m at least 4.
+        Abscissae, shape (m,), positive and distinct, in any order.
     y
         Positive observations, shape (replicates, m).
     limit
@@ -141,6 +153,10 @@ def fit_power_law(
     log_power
         The q of ``log_factor`` where it is known; fitted, at the price of a much wider interval
         for the exponent, when ``None``.
+    correction
+        Order, 0 to 2, of the expansion of ``log y - p log x`` in the variable that vanishes at the
+        limit, x or 1/x: with 1, ``y = C x**p (1 + c x + ...)``. The exponent is then that of the
+        limit, where without it is the mean slope of the range, and its interval is wider.
     average
         ``"mean"``: the curve of E[y], which bounds on expectations are about; replicates with
         the largest values dominate it, which for a bound is the safe side. ``"geometric"``: each
@@ -157,13 +173,16 @@ def fit_power_law(
     Raises
     ------
     InvalidArgumentError
-        For shapes that disagree, values that are not finite and positive, fewer than 4 points, a
-        single replicate without ``deterministic``, or a log factor on x that touches 1.
+        For shapes that disagree, values that are not finite and positive, fewer than 4 points (one
+        more for each order of ``correction``), a single replicate without ``deterministic``, or a
+        log factor on x that touches 1.
     """
     require_choice("limit", limit, ("zero", "infinity"))
     require_choice("average", average, ("mean", "geometric"))
     require_positive_integer("resamples", resamples)
-    abscissa, curves = checked_curves(x, y, MINIMUM_POINTS)
+    if correction not in (0, 1, 2):
+        raise InvalidArgumentError("correction", repr(correction), "pass 0, 1 or 2")
+    abscissa, curves = checked_curves(x, y, MINIMUM_POINTS + correction)
     if curves.shape[0] < 2 and not deterministic:
         raise InvalidArgumentError(
             "y",
@@ -173,6 +192,10 @@ def fit_power_law(
     if log_power is not None and not log_factor:
         raise InvalidArgumentError("log_power", log_power, "pass log_factor=True with it")
     design, offset = _model(abscissa, log_factor, log_power)
+    # Relative to the largest value, for the condition of the least squares.
+    vanishing = abscissa if limit == "zero" else 1 / abscissa
+    powers = [(vanishing / vanishing.max()) ** order for order in range(1, correction + 1)]
+    design = np.column_stack([design, *powers])
     kept = _thinned(np.log(abscissa))
     # From here on points are ordered towards the limit.
     towards = kept if limit == "infinity" else kept[::-1]
@@ -202,6 +225,11 @@ def fit_power_law(
         high=high,
         prefactor=float(np.exp(coefficients[0])),
         log_power=_fitted_log_power(coefficients, log_factor, log_power),
+        corrections=tuple(
+            float(coefficients[order - correction - 1] / vanishing.max() ** order)
+            for order in range(1, correction + 1)
+        ),
+        limit=limit,
         window=(first, last + 1),
         points=int(used.size),
         burn_in=first if limit == "infinity" else int(abscissa.size) - last - 1,

@@ -21,11 +21,10 @@ from theory_check.errors import InvalidArgumentError, nearest
 Status = Literal["tight", "holds", "faster", "violated", "inconclusive", "assumption not met"]
 
 MINIMUM_DECADES = 1.0
+ORDERS: Mapping[str, int] = {"none": 0, "linear": 1, "quadratic": 2}
 # Between a burn-in and a floor the two curvatures can cancel and pass for another exponent:
 # with 1.3 decades in between, planted exponents were off by 0.1.
 MINIMUM_DECADES_BETWEEN = 2.0
-# An interval wider than this share of max(1, |predicted exponent|) contains too much to agree.
-WIDEST_INTERVAL = 0.4
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,9 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     3. *inconclusive*: a floor that the statement does not allow, unless it lies below 1.5e-8 of
        the largest value, where it is put down to rounding;
     4. *faster*: low > p + r;
-    5. *tight* if the interval is no wider than 0.4 max(1, |p|), else *inconclusive*.
+    5. *tight*: p - r <= low and high <= p + r, an equivalence test, which excludes every rival
+       exponent too, since r is at most a quarter of the gap to the nearest;
+    6. *inconclusive*: the interval reaches into the band without lying inside it.
 
     Before all but the unusable rows, where the rate says that a floor refutes it: *violated* by a
     floor, unless a burn-in explains the curve as well and with an exponent that is not worse
@@ -196,26 +197,32 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     if (y <= 0).any() or (x <= 0).any():
         count = int((y <= 0).sum() + (x <= 0).sum())
         return verdict("inconclusive", f"cannot be judged: {count} values are not positive.")
-    if x.size < MINIMUM_POINTS:
-        return verdict(
-            "inconclusive", f"cannot be judged: {x.size} points, {MINIMUM_POINTS} are needed."
-        )
-    fit = fit_power_law(
-        x,
-        y,
-        limit=rate.limit,
-        curvature_tolerance=float(rate.resolution),
-        find_floor=_decays(rate),
-    )
+    needed = MINIMUM_POINTS + ORDERS[rate.correction]
+    if x.size < needed:
+        return verdict("inconclusive", f"cannot be judged: {x.size} points, {needed} are needed.")
+    fit = fit_rate(rate, x, y)
     status, because = power_status(rate, fit, float(y.max()))
     numbers = _exponents(rate, fit)
     variable = f"1/{rate.x}" if rate.reciprocal else rate.x
+    end = "" if rate.correction == "none" else f" at the limit ({rate.correction} correction)"
     summary = (
-        f"exponent {numbers['exponent']:.3f} [{numbers['low']:.3f}, {numbers['high']:.3f}] of "
+        f"exponent{end} {numbers['exponent']:.3f} [{numbers['low']:.3f}, {numbers['high']:.3f}] of "
         f"{rate.y} in {variable} over {fit.decades_x:.1f} decades, predicted "
         f"{rate.exponent:g} ± {rate.resolution:g}"
     )
     return verdict(status, f"{summary}: {because}.", fit)
+
+
+def fit_rate(rate: PowerRate, x: NDArray[np.float64], y: NDArray[np.float64]) -> PowerLawFit:
+    """Fit x (m,) and y (replicates, m), all positive, as the rate asks for."""
+    return fit_power_law(
+        x,
+        y,
+        limit=rate.limit,
+        correction=ORDERS[rate.correction],
+        curvature_tolerance=float(rate.resolution),
+        find_floor=_decays(rate),
+    )
 
 
 def _decays(rate: PowerRate) -> bool:
@@ -279,15 +286,24 @@ def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Sta
         return "inconclusive", f"{end} ends the decay, and the statement has no floor"
     if low > target + rate.resolution:
         return "faster", "the whole interval is better than predicted"
-    widest = WIDEST_INTERVAL * max(1.0, abs(rate.exponent))
-    if high - low > widest:
-        return "inconclusive", f"the interval is wider than {widest:g}"
+    if low < target - rate.resolution or high > target + rate.resolution:
+        return "inconclusive", _straddling(rate, numbers)
     met = (
         "the interval contains the prediction"
         if low <= target <= high
-        else f"the interval misses it by less than the declared resolution {rate.resolution:g}"
+        else "the interval misses the prediction but lies inside the band"
     )
     return "tight", met + (f", down to {end}" if fit.floor else "")
+
+
+def _straddling(rate: PowerRate, numbers: Mapping[str, float]) -> str:
+    """Say why an interval that reaches into the band decides nothing."""
+    low, high = numbers["low"], numbers["high"]
+    inside = [f"{rival:g}" for rival in sorted(rate.rivals) if low <= rival <= high]
+    rivals = f", and contains the rival {' and '.join(inside)}" if inside else ""
+    if high - low > 2 * rate.resolution:
+        return f"the interval is wider than the band of {2 * rate.resolution:g}{rivals}"
+    return f"the interval overlaps the band without lying inside it{rivals}"
 
 
 def _worse_without_floor(rate: PowerRate, fit: PowerLawFit) -> bool:
@@ -319,5 +335,6 @@ def power_evidence(fit: PowerLawFit) -> dict[str, object]:
         "curvature": fit.lack_of_fit.curvature,
         "lack_of_fit": fit.lack_of_fit.rejected,
         "prefactor": fit.prefactor,
+        "corrections": list(fit.corrections),
         "local_slopes": [float(slope) for slope in fit.local_slopes],
     }

@@ -27,6 +27,7 @@ RATE = PowerRate(
     limit="infinity",
     better="smaller",
     resolution=0.05,
+    rivals=(-0.5, -2.0),
     y_units="value",
     x_symbol="$x$",
     y_symbol="$y$",

@@ -168,8 +168,8 @@ def choose_window(
     the stated false-alarm probability. Otherwise burn-in is dropped point by point, once for the
     pure power law and once for the power law plus a constant, until each passes; the latter too
     is trimmed only where it is itself refused. What is trimmed gives way to a guard, a factor of
-    2 in x, against the burn-in that was overlooked. At least a third of the points, and four, must
-    remain; where nothing passes, the whole curve is returned as refused.
+    2 in x, against the burn-in that was overlooked. At least a third of the points, four, and two
+    more than columns must remain; where nothing passes, the whole curve is returned as refused.
 
     Where both pass, Akaike's criterion decides, a dropped point counting as a parameter, and the
     loser is kept as ``rival`` if the two are close.
@@ -199,13 +199,15 @@ def choose_window(
     if not whole.lack_of_fit.rejected:
         return whole
     points, columns = design.shape
-    longest = points - max(MINIMUM_POINTS, math.ceil(points / 3))
+    longest = points - max(MINIMUM_POINTS, columns + 2, math.ceil(points / 3))
     power = _smallest_burn_in(power_law, design[:, 1], longest, proven)
     if not find_floor:
         return whole if power is None else power[1]
     models: dict[int, FloorModel | None] = {}
 
     def with_floor(start: int, significance: float) -> Window | None:
+        if points - start < columns + 2:  # nothing would be left to test the fit on
+            return None
         if start not in models:
             models[start] = fit_floor(
                 curve.log_average[start:], design[start:], offset[start:], decay_sign

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from theory_check.errors import InvalidArgumentError, require_choice
+from theory_check.errors import InvalidArgumentError, require_choice, require_positive
 
 Provenance = Literal["V", "S", "D", "R"]
 
@@ -47,7 +47,11 @@ class PowerRate:
         The side of the predicted exponent on which the measured rate beats the bound.
     resolution
         Half-width of the band around ``exponent`` inside which a difference is not judged:
-        what finite range and curvature may explain. Declared before measuring.
+        what finite range and curvature may explain. Declared before measuring; at most a quarter
+        of the gap to the nearest rival.
+    rivals
+        Exponents, in the same variable, that alternatives to the statement predict: at least the
+        nearest on each side where there is one.
     y_units
         ``"norm"`` or ``"squared norm"`` for gradient-like quantities (an exponent p in squared
         units is p/2 in norm units); ``"value"`` where the distinction has no meaning.
@@ -59,6 +63,11 @@ class PowerRate:
         What a curve that flattens at the limit means: ``"allowed"`` where the statement has a
         floor of its own, ``"unjudged"`` where it has none but the experiment may (rounding, a
         batch size), ``"refutes"`` where the experiment leaves no other explanation.
+    correction
+        Order up to which the departure from the power law is expanded in the variable that vanishes
+        at the limit, x or 1/x (``docs/theory.md`` section 6.4): ``"linear"`` fits
+        ``y = C x**p (1 + c x)`` to second order. For statements about the limit only: the exponent
+        of ``"none"`` is the mean slope of the range.
     """
 
     name: str
@@ -69,11 +78,50 @@ class PowerRate:
     limit: Literal["zero", "infinity"]
     better: Literal["larger", "smaller"]
     resolution: float
+    rivals: tuple[float, ...]
     y_units: Literal["norm", "squared norm", "value"]
     x_symbol: str
     y_symbol: str
     where: Mapping[str, object] = field(default_factory=dict)
     floor: Literal["allowed", "unjudged", "refutes"] = "unjudged"
+    correction: Literal["none", "linear", "quadratic"] = "none"
+
+    def __post_init__(self) -> None:
+        """Refuse a band that could not tell the exponent from its nearest rival.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Without rivals, with a rival that is the exponent itself, or with a resolution above a
+            quarter of the gap to the nearest.
+        """
+        require_resolving("resolution", self.resolution, self.exponent, self.rivals)
+
+
+def require_resolving(
+    argument: str, resolution: float, exponent: float, rivals: tuple[float, ...]
+) -> None:
+    """Refuse a band around ``exponent`` wider than a quarter of the gap to the nearest rival.
+
+    Two intervals, one inside the band and one inside a band of the same width around the rival,
+    are then at least half of the gap apart.
+    """
+    require_positive(argument, resolution)
+    if not rivals or exponent in rivals:
+        raise InvalidArgumentError(
+            "rivals",
+            repr(rivals),
+            f"name the exponents other than {exponent:g} that alternatives predict, the nearest first",
+        )
+    rival = min(rivals, key=lambda other: abs(other - exponent))
+    allowed = abs(rival - exponent) / 4
+    if resolution > allowed:
+        raise InvalidArgumentError(
+            argument,
+            repr(resolution),
+            f"pass at most {allowed:g}, a quarter of the gap from {exponent:g} to its nearest rival "
+            f"{rival:g}",
+        )
 
 
 @dataclass(frozen=True)
@@ -236,9 +284,11 @@ class BoundRate:
     minimum_points
         Design points a term must dominate before its exponents are judged.
     resolution
-        Half-width of the band around each exponent inside which a difference is not judged.
+        Half-width of the band around each exponent inside which a difference is not judged; a
+        quarter of the gap to the nearest rival (``docs/theory.md`` section 5.6) where that is
+        smaller.
     widest_interval
-        An interval of an exponent wider than this contains too much to agree.
+        An interval of an exponent wider than this contains too much to judge.
     where
         Rows of the table that this rate is about: column name to required value.
     """

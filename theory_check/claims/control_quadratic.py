@@ -11,6 +11,7 @@ RATE = PowerRate(
     limit="zero",
     better="larger",
     resolution=0.04,
+    rivals=(1.0, 4.0),
     y_units="squared norm",
     x_symbol=r"$\sigma$",
     y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|^2$",

@@ -8,7 +8,7 @@ from theory_check.claims.gradient_noise import RATES as INDEPENDENT_RATES
 _SIGMA, _BATCH = INDEPENDENT_RATES
 
 RATES = (
-    replace(_SIGMA, exponent=0.0, where={**_SIGMA.where, "coupling": "shared"}),
+    replace(_SIGMA, exponent=0.0, rivals=(1.0, 2.0), where={**_SIGMA.where, "coupling": "shared"}),
     replace(_BATCH, where={**_BATCH.where, "coupling": "shared"}),
 )
 

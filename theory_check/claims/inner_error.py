@@ -23,6 +23,7 @@ _SIGMA = replace(
     name="1/sigma, separate starts",
     exponent=2.0,
     resolution=0.1,
+    rivals=(0.0, 1.0),
     where={"start": "separate", "sweep": "sigma"},
 )
 

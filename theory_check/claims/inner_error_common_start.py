@@ -11,6 +11,7 @@ RATE = PowerRate(
     limit="zero",
     better="smaller",
     resolution=0.05,
+    rivals=(1.0, 2.0),
     y_units="squared norm",
     x_symbol=r"$1/\sigma$",
     y_symbol=r"$\|\mathbb{E}\,\hat g - \nabla\Phi_\sigma\|^2$",

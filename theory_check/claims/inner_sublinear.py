@@ -27,6 +27,7 @@ CLAIM = Claim(
             limit="infinity",
             better="larger",
             resolution=0.05,
+            rivals=(0.5, 2.0),
             y_units="value",
             x_symbol=r"$1/K$",
             y_symbol=r"$J^* - J(\lambda_K)$",

@@ -11,6 +11,7 @@ RATE = PowerRate(
     limit="infinity",
     better="larger",
     resolution=0.05,
+    rivals=(0.5, 2.0),
     y_units="squared norm",
     x_symbol=r"$1/T$",
     y_symbol=r"$\frac{1}{T}\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",

@@ -12,9 +12,11 @@ RATES = (
         limit="zero",
         better="larger",
         resolution=0.02,
+        rivals=(0.5, 2.0),
         y_units="norm",
         x_symbol=r"$\sigma$",
         y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|$",
+        correction="quadratic",
     ),
     PowerRate(
         name="value",
@@ -25,9 +27,11 @@ RATES = (
         limit="zero",
         better="larger",
         resolution=0.02,
+        rivals=(0.5, 2.0),
         y_units="value",
         x_symbol=r"$\sigma$",
         y_symbol=r"$|\Phi_\sigma - \Phi|$",
+        correction="quadratic",
     ),
 )
 

@@ -30,6 +30,7 @@ CLAIM = Claim(
             limit="zero",
             better="smaller",
             resolution=0.05,
+            rivals=(1.0,),
             y_units="value",
             x_symbol=r"$1/\sigma$",
             y_symbol=r"$\max_\phi\,\|\nabla^2\Phi_\sigma(\phi)\|$",
