@@ -175,7 +175,7 @@ def _run_cell(position: int, cell: Cell, progress: Progress) -> _Outcome:
     start = time.perf_counter()
     try:
         with _one_thread():
-            seeds = range(cell.seeds)
+            seeds = cell.replicates
             problem = cell.build_problem(**cell.parameters)
             frame = cell.measurement.measure(problem, seeds, progress)
             _check(frame, seeds)

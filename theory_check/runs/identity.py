@@ -37,6 +37,7 @@ WITHOUT_NUMBERS = (
     "runs/registry.py",
     "runs/spec.py",
     "runs/store.py",
+    "runs/streams.py",
     "runs/tables.py",
     "verification.py",
 )
@@ -78,6 +79,7 @@ def specification(cell: Cell) -> dict[str, Json]:
         "family": cell.family,
         "parameters": plain(cell.parameters),
         "seeds": cell.seeds,
+        "first_seed": cell.first_seed,
         **_library_of(cell),
     }
 

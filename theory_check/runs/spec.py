@@ -23,6 +23,7 @@ from theory_check.runs.identity import cell_key
 from theory_check.runs.measurements.base import Measurement
 from theory_check.runs.problem_table import bound_problem
 from theory_check.runs.registry import Registry
+from theory_check.runs.streams import SEEDS_PER_BLOCK, first_seed
 
 Axes = tuple[tuple[str, Any], ...]
 Table = dict[str, object]
@@ -36,7 +37,7 @@ class Cell:
     ----------
     experiment, label, axes
         Where the cell belongs: stem of the file, label of the problem, and the grid's columns
-        and values. They do not enter :attr:`key`, so experiments share equal cells.
+        and values. They enter :attr:`key` through ``first_seed`` only.
     measurement
         The measurement, with its settings.
     family, parameters, build_problem
@@ -44,7 +45,10 @@ class Cell:
         the reward and policy class where they are not the family's own, and the function that takes
         them.
     seeds
-        Number of replicates; the seeds are ``0 .. seeds - 1``.
+        Number of replicates.
+    first_seed
+        The seeds are the ``seeds`` integers from here on: a block of the experiment and the label,
+        see :func:`theory_check.runs.streams.first_seed`.
     """
 
     experiment: str
@@ -55,6 +59,12 @@ class Cell:
     parameters: Mapping[str, Any]
     build_problem: Callable[..., Any]
     seeds: int
+    first_seed: int = 0
+
+    @property
+    def replicates(self) -> range:
+        """The seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @cached_property
     def key(self) -> str:
@@ -101,7 +111,7 @@ class _Quick:
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
-            require_positive_integer("seeds", self.seeds)
+            _require_seeds(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -117,11 +127,19 @@ class _File:
     quick: _Quick = field(default_factory=_Quick)
 
     def __post_init__(self) -> None:
-        require_positive_integer("seeds", self.seeds)
+        _require_seeds(self.seeds)
         if not self.problems:
             raise InvalidArgumentError("problems", "an empty table", "add [problems.LABEL]")
         for label in self.quick.problems or ():
             require_choice("quick.problems", label, self.problems)
+
+
+def _require_seeds(number: int) -> None:
+    require_positive_integer("seeds", number)
+    if number > SEEDS_PER_BLOCK:
+        raise InvalidArgumentError(
+            "seeds", number, f"pass at most {SEEDS_PER_BLOCK}: as many as a block of seeds has"
+        )
 
 
 def load_experiment(
@@ -196,7 +214,15 @@ def _validated(name: str, content: Table, registry: Registry) -> Experiment:
     def cells(seeds: int, labels: tuple[str, ...], versions: Iterator[_Version]) -> Iterator[Cell]:
         for axes, measurement in versions:
             for label in labels:
-                yield Cell(name, label, axes, measurement, *problems[label], seeds=seeds)
+                yield Cell(
+                    name,
+                    label,
+                    axes,
+                    measurement,
+                    *problems[label],
+                    seeds=seeds,
+                    first_seed=first_seed(name, label),
+                )
 
     quick = file.quick
     return Experiment(
