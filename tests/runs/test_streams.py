@@ -44,18 +44,20 @@ def _cells() -> Iterator[Cell]:
 
 def test_a_block_belongs_to_one_problem_of_one_experiment(shipped: list[Cell]) -> None:
     """Where blocks differ they are whole blocks apart, so that no two ranges of seeds meet."""
-    owners: dict[int, set[tuple[str, str]]] = {}
+    owners: dict[int, set[tuple[str, str, int | None]]] = {}
     for cell in shipped:
-        owners.setdefault(cell.first_seed, set()).add((cell.experiment, cell.label))
+        problem = (cell.experiment, cell.label, cell.instance)
+        owners.setdefault(cell.first_seed, set()).add(problem)
         assert (cell.first_seed - RESERVED.stop) % SEEDS_PER_BLOCK == 0
         assert 0 < cell.seeds <= SEEDS_PER_BLOCK
     assert {len(found) for found in owners.values()} == {1}
 
 
 def test_cells_of_a_problem_share_their_seeds_along_the_grid(shipped: list[Cell]) -> None:
-    blocks: dict[tuple[str, str], set[int]] = {}
+    blocks: dict[tuple[str, str, int | None], set[int]] = {}
     for cell in shipped:
-        blocks.setdefault((cell.experiment, cell.label), set()).add(cell.first_seed)
+        problem = (cell.experiment, cell.label, cell.instance)
+        blocks.setdefault(problem, set()).add(cell.first_seed)
     assert {len(found) for found in blocks.values()} == {1}
     assert len(blocks) > 100
 

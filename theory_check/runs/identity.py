@@ -31,6 +31,7 @@ WITHOUT_NUMBERS = (
     "runs/comparisons.py",
     "runs/execute.py",
     "runs/identity.py",
+    "runs/instances.py",
     "runs/locations.py",
     "runs/problem_table.py",
     "runs/progress.py",
