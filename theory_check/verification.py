@@ -108,7 +108,12 @@ class Sweep:
             return Judgement(claim, None, reason)
         findings = self.audit(claim)
         table = self.table(claim.experiment)
-        verdict = verdicts.judge(claim, table, failures_of(findings), findings)
+        families = {
+            cell.label: cell.sizes
+            for cell in self.experiments[claim.experiment].cells(self.options.quick)
+            if cell.instance is not None
+        }
+        verdict = verdicts.judge(claim, table, failures_of(findings), findings, families)
         return Judgement(claim, verdict, verdict.reason)
 
     def audit(self, claim: Claim) -> tuple[AuditFinding, ...]:
@@ -145,7 +150,12 @@ class Sweep:
         return audit_problem(audit, self._rows[name], label, steps)
 
     def _evidence(self, audit: Audit, wanted: Cell) -> list[Cell]:
-        """Return the cells of an audit on the problem of a cell; none where it is not audited."""
+        """Return the cells of an audit on the problem of a cell; none where it is not audited.
+
+        One instance of a family says nothing about the others.
+        """
+        if wanted.instance is not None:
+            return []
         parameters = plain(wanted.parameters)
         for name in audit.experiments:
             if name not in self.experiments:

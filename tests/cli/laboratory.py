@@ -64,9 +64,11 @@ class Laboratory:
         table: pd.DataFrame,
         failed: Mapping[str, Mapping[str, str]],
         findings: Sequence[AuditFinding],
+        families: Mapping[str, str],
     ) -> Verdict:
         assert set(table["problem"]) == {claim.experiment}
         assert not failed
+        assert not families
         status = self.statuses[claim.id]
         decay: Status = status if claim.expected == "violated" else "holds"
         high = {"exponent": 2 * self.measured, "low": 0.9, "high": 1.1}
@@ -79,7 +81,10 @@ class Laboratory:
                 "",
                 {"exponent": 1.0, "norm": {"exponent": 0.5}, "squared norm": {"exponent": 1.0}},
                 {**high, "norm": half, "squared norm": high},
-                {},
+                {
+                    "population": "2 random starts on one instance",
+                    "spread": {"between starts": 0.25},
+                },
             ),
             RateVerdict("decay", claim.experiment, decay, "", {"rho": "< 1"}, {"rho": 0.25}, {}),
         )

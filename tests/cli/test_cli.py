@@ -19,6 +19,9 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.runs import locations
 from theory_check.verification import FailedCellsError, verify
 
+HEADER = ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"]
+HEADER += ["interval over"]
+
 Capture = pytest.CaptureFixture[str]
 
 
@@ -59,18 +62,19 @@ def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture)
     assert run("verify") == 0
     out, err = capsys.readouterr()
     measured = "1.000 [0.900, 1.100] squared, 0.500 [0.450, 0.550] norm"
+    over = "2 random starts on one instance; sd 0.25 between starts"
     lines = out.splitlines()
     assert [re.split("  +", line) for line in lines] == [
         ["Findings, 1 claim (1 measured):"],
-        ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"],
+        HEADER,
         ["flatness [V] measured", "TIGHT"],
-        ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm"],
+        ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm", over],
         ["", "holds", "flat", "decay", "0.25", "< 1"],
         [""],
         ["Tests of the program, no findings, 1 claim (1 negative control):"],
-        ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"],
+        HEADER,
         ["steepness [R] identity, negative control", "VIOLATED"],
-        ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm"],
+        ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm", over],
         ["", "violated", "steep", "decay", "0.25", "< 1"],
         [""],
         ["flatness: 4 rows Could it have come out otherwise? Yes: a hill."],
@@ -277,10 +281,11 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert [record["status"] for record in records] == ["tight", "violated"]
     lines = Path("results/verdicts.md").read_text().splitlines()
     assert lines[:2] == ["### Findings, 1 claim (1 measured)", ""]
-    assert lines[2] == "| claim | status | problem | rate | measured, 95 % interval | predicted |"
-    assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |"
+    assert lines[2] == f"| {' | '.join(HEADER)} |"
+    assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |  |"
     assert lines[5].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
-    assert lines[6] == "|  | holds | flat | decay | 0.25 | < 1 |"
+    assert lines[5].endswith("| 2 random starts on one instance; sd 0.25 between starts |")
+    assert lines[6] == "|  | holds | flat | decay | 0.25 | < 1 |  |"
     assert lines[8] == "### Tests of the program, no findings, 1 claim (1 negative control)"
     assert Path("results/figures/lines.pdf").exists()
     assert laboratory.executions() == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from theory_check.cli import reporting
 from theory_check.verification import Judgement
 
 CLAIM = Claim("bound", "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
-HEADER = "| claim | status | problem | rate | measured, 95 % interval | predicted |"
+HEADER = "| claim | status | problem | rate | measured, 95 % interval | predicted | interval over |"
 
 PREDICTED = {
     "exponents": {
@@ -65,7 +66,7 @@ def cells(judged: Judgement) -> list[list[str]]:
     lines = reporting.text_table([judged]).splitlines()
     names = ("status", "problem", "rate", "measured, 95 % interval", "predicted")
     starts = [lines[1].index(name) for name in names]
-    ends = [*starts[1:], None]
+    ends = [*starts[1:], lines[1].index("interval over")]
     body = lines[3 : lines.index("")]
     return [
         [line[start:end].rstrip() for start, end in zip(starts, ends, strict=True)] for line in body
@@ -104,11 +105,11 @@ def test_a_bound_has_a_line_for_each_number() -> None:
     judged = judgement(MEASURED, PREDICTED, {"mean_shares": SHARES})
     assert cells(judged) == BOUND
     # As wide as the longest exponent, not as all of them side by side.
-    assert max(map(len, reporting.text_table([judged]).splitlines())) < 150
+    assert reporting.text_table([judged]).splitlines()[1].index("interval over") < 150
     lines = reporting.markdown_table([judged]).splitlines()
     assert lines[2] == HEADER
     assert [[cell.rstrip() for cell in line[2:-2].split(" | ")] for line in lines[5:13]] == [
-        ["", *row] for row in BOUND
+        ["", *row, ""] for row in BOUND
     ]
 
 
@@ -152,6 +153,26 @@ def test_an_open_statement_says_that_it_fails_nothing() -> None:
         assert "bound (open): fine" in write([statement])
         assert reporting.OPEN_MEANING in write([closed, statement])
         assert "(open)" not in write([closed])
+
+
+def test_what_the_interval_speaks_about_stands_beside_it_once() -> None:
+    """Beside the first number of a rate, with the spreads that were found."""
+    evidence = {
+        "population": "20 random garnet instances (states 3), 2 random starts each",
+        "spread": {"between instances": 0.0123, "between starts": 0.0045},
+        "mean_shares": SHARES,
+    }
+    text = (
+        "20 random garnet instances (states 3), 2 random starts each; sd 0.012 between instances, "
+        "0.0045 between starts"
+    )
+    judged = judgement(MEASURED, PREDICTED, evidence)
+    lines = [line for line in reporting.text_table([judged]).splitlines() if text in line]
+    assert [line.split()[:2] for line in lines] == [["tight", "bandit"]]
+    assert reporting.markdown_table([judged]).count(f"| {text} |") == 1
+    evidence_found = json.loads(reporting.json_list([judged]))[0]["evidence"][0]
+    assert evidence_found["population"] == evidence["population"]
+    assert evidence_found["spread"] == evidence["spread"]
 
 
 def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:

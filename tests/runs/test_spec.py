@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,7 @@ def test_a_grid_of_components_is_labelled_by_their_names(load: Load, text: Text)
         (("seeds = 3", "sedes = 3"), "sedes: received an unknown key; did you mean 'seeds'?"),
         (("seeds = 3", ""), "seeds: received nothing; add this key with a value of type int"),
         (("seeds = 3", "seeds = 0"), "seeds: received 0;"),
+        (("seeds = 3", "seeds = 10001"), "seeds: received 10001; pass at most 10000"),
         (("seeds = 3", "seeds = true"), "seeds: received True; pass a value of type int"),
         (("seeds = 3", "seeds = [1]"), "seeds: received [1]; pass a value of type int"),
         (('"values"', '"value"'), "measurement: received 'value'; did you mean 'values'?"),
@@ -189,8 +191,11 @@ def test_the_key_depends_on_every_number(load: Load, text: Text, change: tuple[s
     assert load(text(change)).cells()[0].key != load(text()).cells()[0].key
 
 
-def test_labels_and_descriptions_are_not_part_of_the_key(load: Load, text: Text) -> None:
+def test_a_description_is_not_part_of_the_key_and_a_label_is_by_its_seeds_alone(
+    load: Load, text: Text
+) -> None:
     renamed = text(("[problems.flat]", "[problems.level]"), ('["flat"]', '["level"]'))
     described = text(("Values of lines.", "Something else."))
-    keys = {load(content).cells()[0].key for content in (text(), renamed, described)}
-    assert len(keys) == 1
+    cells = [load(content).cells()[0] for content in (text(), renamed, described)]
+    assert cells[0].key == cells[2].key != cells[1].key
+    assert replace(cells[1], first_seed=cells[0].first_seed).key == cells[0].key

@@ -164,6 +164,23 @@ def test_tuning_and_reported_seeds_are_disjoint(monkeypatch: pytest.MonkeyPatch)
     assert used == [[1000, 1001, 1002]] * settings + [[0, 3]] * 2
 
 
+@pytest.mark.parametrize(
+    ("seed", "refused"), [(999, False), (1000, True), (1015, True), (1016, False)]
+)
+def test_the_tuning_seeds_alone_are_refused(
+    seed: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """16 starts measure the units, 3 seeds tune: whichever are more. Larger seeds are anybody's."""
+
+    def measured(self: Comparison, problem: Any) -> Any:
+        raise NotImplementedError
+
+    monkeypatch.setattr(Comparison, "_units", measured)
+    expected = InvalidArgumentError if refused else NotImplementedError
+    with pytest.raises(expected):
+        comparison().measure(PROBLEM, [3, seed], silent)
+
+
 def test_the_same_seeds_give_the_same_table(table: pd.DataFrame) -> None:
     again = comparison().measure(PROBLEM, [0, 1, 5], silent)
     pd.testing.assert_frame_equal(

@@ -13,6 +13,7 @@ from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_verdict import judge_bound_rate, predicted_bound
 from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.inequality_verdict import judge_inequality_rate, predicted_share
+from theory_check.analysis.population import judge_on_units
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
     Status,
@@ -174,6 +175,7 @@ def judge(
     table: pd.DataFrame,
     failed_audits: Mapping[str, Mapping[str, str]] | None = None,
     findings: Sequence[AuditFinding] = (),
+    families: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Judge every rate of a claim on every problem of a table.
 
@@ -182,12 +184,15 @@ def judge(
     claim
         What is judged.
     table
-        Tidy: columns ``problem``, ``seed``, those the rates name, and optionally ``status``.
+        Tidy: columns ``problem``, ``seed``, those the rates name, and optionally ``status`` and, where a
+        problem is a family, ``instance``, which is then the unit of resampling.
     failed_audits
         Assumptions found not to hold: problem to audit to what was found. On these problems no
         rate is fitted, and the status of each is ``"assumption not met"``.
     findings
         All audits, to be kept with the verdict.
+    families
+        What the instances of a problem that is a family are, in words.
 
     Raises
     ------
@@ -203,7 +208,9 @@ def judge(
     judged = tuple(
         _unjudged(rate, problem, failed[problem])
         if failed.get(problem)
-        else JUDGES[type(rate)].judge(rate, table, problem)
+        else judge_on_units(
+            rate, table, problem, JUDGES[type(rate)].judge, (families or {}).get(problem, "")
+        )
         for problem in problems
         for rate in claim.rates
     )

@@ -15,7 +15,15 @@ from theory_check.claims.base import CONTROLS, KIND_MEANING, PROVENANCE_MEANING,
 from theory_check.verification import Judgement
 
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
-HEADER = ("claim", "status", "problem", "rate", "measured, 95 % interval", "predicted")
+HEADER = (
+    "claim",
+    "status",
+    "problem",
+    "rate",
+    "measured, 95 % interval",
+    "predicted",
+    "interval over",
+)
 NOT_JUDGED = "not judged"
 FINDINGS, TESTS = "Findings", "Tests of the program, no findings"
 OPEN_MEANING = "(open) its verdict is a finding, whichever it is, and fails nothing"
@@ -187,14 +195,23 @@ def _rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
     for judgement in judgements:
         claim, verdict = judgement.claim, judgement.verdict
         status = NOT_JUDGED if verdict is None else verdict.status
-        yield (f"{claim.id} [{claim.provenance}] {kind_of(claim)}", status.upper(), "", "", "", "")
+        yield (f"{claim.id} [{claim.provenance}] {kind_of(claim)}", status.upper(), *("",) * 5)
         if verdict is None:
             continue
         for rate in verdict.rates:
             where: tuple[str, str] = (rate.status, rate.problem)
+            over = _population(rate)
             for name, measured, predicted in _lines(rate):
-                yield ("", *where, name + _identity(claim, rate), measured, predicted)
-                where = ("", "")
+                yield ("", *where, name + _identity(claim, rate), measured, predicted, over)
+                where, over = ("", ""), ""
+
+
+def _population(rate: RateVerdict) -> str:
+    """Return what the intervals of a rate speak about, and how far its units are apart."""
+    population: Any = rate.evidence.get("population", "")
+    spread: Any = rate.evidence.get("spread", {})
+    apart = ", ".join(f"{value:.2g} {name}" for name, value in spread.items())
+    return f"{population}; sd {apart}" if apart else str(population)
 
 
 def _identity(claim: Claim, rate: RateVerdict) -> str:

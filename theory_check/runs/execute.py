@@ -175,7 +175,7 @@ def _run_cell(position: int, cell: Cell, progress: Progress) -> _Outcome:
     start = time.perf_counter()
     try:
         with _one_thread():
-            seeds = range(cell.seeds)
+            seeds = cell.replicates
             problem = cell.build_problem(**cell.parameters)
             frame = cell.measurement.measure(problem, seeds, progress)
             _check(frame, seeds)
@@ -206,8 +206,9 @@ def _check(frame: pd.DataFrame, seeds: range) -> None:
     """Refuse a table that does not account for every seed."""
     if not len(frame.columns) or frame.columns[0] != "seed":
         raise ValueError(f"the first column must be 'seed'; got {list(frame.columns)}")
-    if "problem" in frame.columns:
-        raise ValueError("the column 'problem' is reserved for the label in the experiment file")
+    for column in ("problem", "instance"):
+        if column in frame.columns:
+            raise ValueError(f"the column {column!r} is reserved for the problem of the experiment")
     if set(frame["seed"]) != set(seeds):
         found = sorted(set(frame["seed"].tolist()))
         raise ValueError(f"rows for seeds {found}; expected {list(seeds)}")

@@ -31,12 +31,14 @@ WITHOUT_NUMBERS = (
     "runs/comparisons.py",
     "runs/execute.py",
     "runs/identity.py",
+    "runs/instances.py",
     "runs/locations.py",
     "runs/problem_table.py",
     "runs/progress.py",
     "runs/registry.py",
     "runs/spec.py",
     "runs/store.py",
+    "runs/streams.py",
     "runs/tables.py",
     "verification.py",
 )
@@ -78,6 +80,7 @@ def specification(cell: Cell) -> dict[str, Json]:
         "family": cell.family,
         "parameters": plain(cell.parameters),
         "seeds": cell.seeds,
+        "first_seed": cell.first_seed,
         **_library_of(cell),
     }
 

@@ -20,9 +20,10 @@ from theory_check.errors import (
 from theory_check.runs import registry as registry_module
 from theory_check.runs.build import build, field_parameters
 from theory_check.runs.identity import cell_key
+from theory_check.runs.instances import stated_problem
 from theory_check.runs.measurements.base import Measurement
-from theory_check.runs.problem_table import bound_problem
 from theory_check.runs.registry import Registry
+from theory_check.runs.streams import SEEDS_PER_BLOCK, first_seed
 
 Axes = tuple[tuple[str, Any], ...]
 Table = dict[str, object]
@@ -36,7 +37,7 @@ class Cell:
     ----------
     experiment, label, axes
         Where the cell belongs: stem of the file, label of the problem, and the grid's columns
-        and values. They do not enter :attr:`key`, so experiments share equal cells.
+        and values. They enter :attr:`key` through ``first_seed`` only.
     measurement
         The measurement, with its settings.
     family, parameters, build_problem
@@ -44,7 +45,13 @@ class Cell:
         the reward and policy class where they are not the family's own, and the function that takes
         them.
     seeds
-        Number of replicates; the seeds are ``0 .. seeds - 1``.
+        Number of replicates.
+    first_seed
+        The seeds are the ``seeds`` integers from here on: a block of the experiment and the label,
+        see :func:`theory_check.runs.streams.first_seed`.
+    instance, sizes
+        Number of the instance and what the file says of its family, where the label stands for a
+        family.
     """
 
     experiment: str
@@ -55,6 +62,14 @@ class Cell:
     parameters: Mapping[str, Any]
     build_problem: Callable[..., Any]
     seeds: int
+    first_seed: int = 0
+    instance: int | None = None
+    sizes: str = ""
+
+    @property
+    def replicates(self) -> range:
+        """The seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @cached_property
     def key(self) -> str:
@@ -63,7 +78,8 @@ class Cell:
 
     def __str__(self) -> str:
         axes = "".join(f" {name}={value}" for name, value in self.axes)
-        return f"{self.experiment}/{self.label}{axes}"
+        instance = "" if self.instance is None else f" instance={self.instance}"
+        return f"{self.experiment}/{self.label}{instance}{axes}"
 
 
 @dataclass(frozen=True)
@@ -95,13 +111,16 @@ class _Quick:
     """The table ``[quick]``: what ``--quick`` changes."""
 
     seeds: int | None = None
+    instances: int | None = None
     problems: tuple[str, ...] | None = None
     settings: dict[str, object] = field(default_factory=dict)
     grid: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
-            require_positive_integer("seeds", self.seeds)
+            _require_seeds(self.seeds)
+        if self.instances is not None and self.instances < 2:
+            raise InvalidArgumentError("instances", self.instances, "pass an integer of at least 2")
 
 
 @dataclass(frozen=True)
@@ -117,11 +136,19 @@ class _File:
     quick: _Quick = field(default_factory=_Quick)
 
     def __post_init__(self) -> None:
-        require_positive_integer("seeds", self.seeds)
+        _require_seeds(self.seeds)
         if not self.problems:
             raise InvalidArgumentError("problems", "an empty table", "add [problems.LABEL]")
         for label in self.quick.problems or ():
             require_choice("quick.problems", label, self.problems)
+
+
+def _require_seeds(number: int) -> None:
+    require_positive_integer("seeds", number)
+    if number > SEEDS_PER_BLOCK:
+        raise InvalidArgumentError(
+            "seeds", number, f"pass at most {SEEDS_PER_BLOCK}: as many as a block of seeds has"
+        )
 
 
 def load_experiment(
@@ -189,27 +216,31 @@ def _validated(name: str, content: Table, registry: Registry) -> Experiment:
     file: _File = build(_File, content, "", {})
     require_choice("measurement", file.measurement, registry.measurements)
     problems = {
-        label: bound_problem(table, f"problems.{label}", registry)
+        label: stated_problem(table, f"problems.{label}", registry)
         for label, table in file.problems.items()
     }
 
-    def cells(seeds: int, labels: tuple[str, ...], versions: Iterator[_Version]) -> Iterator[Cell]:
-        for axes, measurement in versions:
+    def cells(changes: _Quick) -> Iterator[Cell]:
+        seeds = file.seeds if changes.seeds is None else changes.seeds
+        labels = tuple(problems) if changes.problems is None else changes.problems
+        for axes, measurement in _measurements(file, changes, registry):
             for label in labels:
-                yield Cell(name, label, axes, measurement, *problems[label], seeds=seeds)
+                stated = problems[label]
+                for instance, bound in stated.numbered(changes.instances):
+                    yield Cell(
+                        name,
+                        label,
+                        axes,
+                        measurement,
+                        *bound,
+                        seeds=seeds if stated.starts is None else stated.starts,
+                        first_seed=first_seed(name, label, instance),
+                        instance=instance,
+                        sizes=stated.sizes,
+                    )
 
-    quick = file.quick
     return Experiment(
-        name,
-        file.description,
-        full=tuple(cells(file.seeds, tuple(problems), _measurements(file, _Quick(), registry))),
-        quick=tuple(
-            cells(
-                file.seeds if quick.seeds is None else quick.seeds,
-                tuple(problems) if quick.problems is None else quick.problems,
-                _measurements(file, quick, registry),
-            )
-        ),
+        name, file.description, full=tuple(cells(_Quick())), quick=tuple(cells(file.quick))
     )
 
 

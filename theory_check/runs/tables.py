@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from theory_check.errors import StoreError
 from theory_check.runs.locations import experiment_file
 from theory_check.runs.spec import Experiment, load_experiment
@@ -35,8 +37,9 @@ def load_table(
     Returns
     -------
     pandas.DataFrame
-        The tables of the measurement, in the order of the file, with two kinds of column put
-        after ``seed``: ``problem``, the label, and one per grid axis.
+        The tables of the measurement, in the order of the file, with columns put after ``seed``:
+        ``problem``, the label; ``instance``, its number where problems are families, without a value
+        on fixed ones; and one per grid axis.
 
     Raises
     ------
@@ -71,7 +74,12 @@ def load_cells(
             f"in {store.path}; run them with: theory-check run {name}"
             f"{' --quick' if quick else ''} --store {store.path}"
         )
-    return pd.concat(present, ignore_index=True)
+    table = pd.concat(present, ignore_index=True)
+    if any(cell.instance is not None for cell in cells):
+        numbers = pd.Series([cell.instance for cell in cells], dtype="Int64")
+        rows = np.repeat(np.arange(len(cells)), [len(frame) for frame in present])
+        table.insert(2, "instance", numbers[rows].array)
+    return table
 
 
 def _frame(cell: Cell, store: Store) -> pd.DataFrame | None:

@@ -34,7 +34,7 @@ from theory_check.solvers import methods
 from theory_check.solvers.method import Constants, Plan
 
 FIRST_TUNING_SEED = 1000
-"""Tuning seeds count from here, and reported ones from 0: no seed does both."""
+"""Tuning seeds count from here; reported ones are elsewhere, so that no seed does both."""
 
 UNIT_SEEDS = 16
 """Starts, from the first tuning seed on, at which the units of constants and accuracies are measured."""
@@ -110,12 +110,15 @@ class Comparison(Measurement):
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""
-        if max(seeds) >= FIRST_TUNING_SEED:
+        reserved = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + max(self.tuning_seeds, UNIT_SEEDS))
+        if shared := sorted(set(seeds) & set(reserved)):
             raise InvalidArgumentError(
-                "seeds", max(seeds), f"pass seeds below {FIRST_TUNING_SEED}: those are for tuning"
+                "seeds",
+                shared[0],
+                f"pass seeds outside {reserved.start} .. {reserved.stop - 1}: those are for tuning",
             )
         method = methods()[self.method]
-        tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
+        tuning = reserved[: self.tuning_seeds]
         parts = len(method.grid) + len(self.targets)
         unit_seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + UNIT_SEEDS)
         scales, start = units_of(problem, unit_seeds, self.initial_scale)

@@ -1,0 +1,36 @@
+"""Which seeds the cells of an experiment use: a block of its own for every experiment and problem."""
+
+from __future__ import annotations
+
+import hashlib
+
+SEEDS_PER_BLOCK = 10_000
+"""Most replicates of a cell; a seed less its block's first is the number of the replicate."""
+
+BLOCKS = 10**8
+"""Number of blocks that reported runs are spread over."""
+
+RESERVED = range(10_000_000)
+"""Seeds of no experiment: pilots, tuning, and what is run by hand."""
+
+
+def first_seed(experiment: str, label: str, instance: int | None = None) -> int:
+    """Return the first seed of a problem of an experiment, the same for all of its grid.
+
+    Cells that differ in the grid alone share their seeds, so that they can be compared seed by seed;
+    all others draw different starts and samples. The block is a hash of the names: it does not
+    depend on what else there is, nor on any order. Distinct names share a block with probability
+    1e-8; a test compares those of all files that come with the package.
+
+    Parameters
+    ----------
+    experiment
+        Stem of the file.
+    label
+        Label of the problem.
+    instance
+        Number of the instance, where the label stands for a family.
+    """
+    named = "\0".join([experiment, label, *([] if instance is None else [str(instance)])])
+    number = int.from_bytes(hashlib.sha256(named.encode()).digest()[:16], "little")
+    return RESERVED.stop + SEEDS_PER_BLOCK * (number % BLOCKS)
