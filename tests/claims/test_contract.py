@@ -14,12 +14,13 @@ from theory_check.analysis import judge
 from theory_check.claims import all_claims, get_claim
 from theory_check.claims.base import (
     PROVENANCE_MEANING,
+    AttainedRate,
     BoundRate,
     Claim,
-    ComplexityRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
+    ScheduleRate,
 )
 from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
@@ -33,8 +34,8 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
     """Rows for every rate at its predicted rate, or with exponents worse by ``worse_by``.
 
     Power rates: x over three decades below 1 (limit zero) or above 1, 16 points. Geometric
-    rates: 0.8**k at the prediction, k**-1 when worse. Complexities: exponents larger by the share
-    ``worse_by``, since theirs are not of order 1.
+    rates: 0.8**k at the prediction, k**-1 when worse. Schedules: half of the target, growing. Costs:
+    exponents larger by ``worse_by``.
     """
     for rate in claim.rates:
         if isinstance(rate, BoundRate):
@@ -46,11 +47,12 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     frames = []
     for rate in claim.rates:
-        if isinstance(rate, ComplexityRate):
-            # Three decades of accuracy; the samples as counted carry a factor that varies little.
-            accuracy = np.geomspace(1e-1, 1e-4, 16)
-            x = accuracy ** -(rate.exponent * (1 + worse_by))
-            curve = accuracy
+        if isinstance(rate, ScheduleRate):
+            x = np.geomspace(1e-1, 1e-3, 5)
+            curve = 0.5 * x ** (1 - worse_by)
+        elif isinstance(rate, AttainedRate):
+            x = np.geomspace(1e-1, 1e-3, 5)
+            curve = x ** -(rate.exponent + worse_by)
         elif isinstance(rate, InequalityRate):
             # In the middle of the bounds, far from both against the noise; or well outside.
             low, high = rate.low, rate.high
@@ -69,8 +71,10 @@ def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
         for seed in range(SEEDS):
             noise = np.exp(NOISE * rng.standard_normal(x.size))
             frame = pd.DataFrame({rate.x: x, rate.y: curve * noise, **rate.where})
-            if isinstance(rate, ComplexityRate):
-                frame[rate.plain_x] = x * np.log(1 / accuracy)
+            if isinstance(rate, ScheduleRate):
+                frame[rate.noise] = 0.1
+            if isinstance(rate, AttainedRate):
+                frame = frame.assign(interior=True, iterations=1 / x, trajectories=2 / x)
             # Rates that share their rows' conditions and x share rows: keep them on one problem
             # each, so that every seed and x occurs once.
             frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
@@ -129,11 +133,15 @@ def test_declaration_is_complete(name: str) -> None:
             assert 0 < rate.resolution <= 0.1
             assert rate.limit in ("zero", "infinity")
             assert rate.better in ("larger", "smaller")
-        elif isinstance(rate, ComplexityRate):
-            assert re.fullmatch(r"[a-z][a-z0-9_]*", rate.plain_x)
-            assert 0 < rate.resolution <= 0.1 * rate.exponent
-            assert rate.minimum_decades >= 1.5
+        elif isinstance(rate, ScheduleRate):
+            assert rate.multiple == 2
+            assert (rate.resolution, rate.rival) == (0.125, 0.5)
+            assert rate.minimum_decades >= 1
             assert "schedule" in rate.where
+        elif isinstance(rate, AttainedRate):
+            assert rate.resolution <= 0.125
+            assert rate.minimum_decades >= (1 if claim.expected == "faster" else 1.5)
+            assert {"method", "accuracy"} <= set(rate.where)
         elif isinstance(rate, BoundRate):
             assert rate.minimum_explained >= 0.9
             assert rate.minimum_gain >= 0.1
@@ -160,18 +168,25 @@ def test_open_statements_are_those_that_the_theory_names() -> None:
 @pytest.mark.parametrize("name", CLAIMS)
 def test_predicted_exponent_is_tight_and_a_kept_inequality_holds(name: str) -> None:
     """The exponents' standard error, 0.05/sqrt(16)/(4 * 2.1) = 1.5e-3, is far below 0.02."""
-    verdict = judge(CLAIMS[name], planted_table(CLAIMS[name], 0.0))
-    expected = [
-        "holds" if isinstance(rate, GeometricRate | InequalityRate) else "tight"
-        for rate in CLAIMS[name].rates
-    ]
-    assert [rate.status for rate in verdict.rates] == expected, verdict.reason
+    for claim in _separately(CLAIMS[name]):
+        verdict = judge(claim, planted_table(claim, 0.0))
+        kept = GeometricRate | InequalityRate | ScheduleRate
+        expected = ["holds" if isinstance(rate, kept) else "tight" for rate in claim.rates]
+        assert [rate.status for rate in verdict.rates] == expected, verdict.reason
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_clearly_worse_rate_is_violated(name: str) -> None:
-    verdict = judge(CLAIMS[name], planted_table(CLAIMS[name], 0.3))
-    assert [rate.status for rate in verdict.rates] == ["violated"] * len(verdict.rates)
+    for claim in _separately(CLAIMS[name]):
+        verdict = judge(claim, planted_table(claim, 0.3))
+        assert [rate.status for rate in verdict.rates] == ["violated"] * len(verdict.rates)
+
+
+def _separately(claim: Claim) -> list[Claim]:
+    """Return one claim for each rate where several would read the same rows."""
+    if not any(isinstance(rate, AttainedRate) for rate in claim.rates):
+        return [claim]
+    return [replace(claim, rates=(rate,)) for rate in claim.rates]
 
 
 def test_kinds_that_contradict_the_rest_are_refused() -> None:

@@ -11,8 +11,8 @@ RATE = AttainedRate(
     rivals=(2.0, 2.5, 3.5),
     resolution=0.125,
     schedule={"iterations": 1.0, "trajectories": 2.0},
-    x_symbol=r"target $\varepsilon$",
-    y_symbol="fewest samples found",
+    x_symbol=r"$\varepsilon$, target",
+    y_symbol="$N$, fewest samples found",
     where={"method": "penalty", "accuracy": "half"},
 )
 

@@ -21,8 +21,8 @@ CLAIM = Claim(
             low=0.5,
             high=2.0,
             allowed_share=0.0,
-            x_symbol=r"target $\varepsilon$",
-            y_symbol="searched over predicted",
+            x_symbol=r"$\varepsilon$, target",
+            y_symbol=r"$N / N_\mathrm{predicted}$",
             where={"method": method},
         )
         for name, method in (("independent", "penalty"), ("shared", "penalty-shared"))

@@ -190,7 +190,7 @@ class ScheduleRate:
 
     def __post_init__(self) -> None:
         """Refuse a band that reaches towards the rival."""
-        _require_narrow("resolution", self.resolution, self.rival)
+        require_resolving("resolution", self.resolution, 0.0, (self.rival,))
 
 
 @dataclass(frozen=True)
@@ -242,16 +242,7 @@ class AttainedRate:
 
     def __post_init__(self) -> None:
         """Refuse a band that reaches towards a rival."""
-        for rival in self.rivals:
-            _require_narrow("resolution", self.resolution, abs(rival - self.exponent))
-
-
-def _require_narrow(argument: str, resolution: float, gap: float) -> None:
-    """Refuse a band wider than a quarter of the gap to the rival."""
-    if resolution > gap / 4 + 1e-12:
-        raise InvalidArgumentError(
-            argument, resolution, f"pass at most a quarter of the gap to the rival, {gap / 4:g}"
-        )
+        require_resolving("resolution", self.resolution, self.exponent, self.rivals)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ RATE = ScheduleRate(
     y="half_stationarity",
     noise="sampling_error",
     multiple=2.0,
-    x_symbol=r"target $\varepsilon$",
-    y_symbol=r"mean $\|\nabla\Phi\|^2$, second half",
+    x_symbol=r"$\varepsilon$, target",
+    y_symbol=r"$\|\nabla\Phi\|^2$, mean of the second half",
     where={"schedule": "total-3"},
 )
 
