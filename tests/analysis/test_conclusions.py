@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from theory_check.analysis.conclusions import all_conclusions
+from theory_check.analysis.conclusions.coupling_saving import saving
 from theory_check.analysis.verdict import Verdict, judge
 from theory_check.claims import all_claims, get_claim
 
 
-def complexity_table(schedule: str, constant: float, exponent: float) -> pd.DataFrame:
-    """``samples = constant * accuracy**-exponent`` without noise on two problems."""
-    accuracy = np.geomspace(1e-1, 1e-3, 6)
-    samples = constant * accuracy**-exponent
+def ratio_table(schedule: str, ratio: float) -> pd.DataFrame:
+    """Accuracies of ``ratio`` times the target on two problems, without noise."""
     return pd.DataFrame(
         [
             {
                 "problem": problem,
                 "seed": seed,
                 "schedule": schedule,
-                "samples": number,
-                "samples_per_log": number,
-                "ergodic_stationarity": reached,
+                "epsilon": epsilon,
+                "half_stationarity": ratio * epsilon,
+                "sampling_error": 0.1,
                 "status": "ok",
             }
             for problem in ("one", "two")
             for seed in range(8)
-            for number, reached in zip(samples, accuracy, strict=True)
+            for epsilon in np.geomspace(1e-1, 1e-3, 5)
         ]
     )
 
 
-def smoothness_table(exponent: float) -> pd.DataFrame:
-    """Lipschitz constants ``sigma**-exponent``."""
+def cost_table(independent: float, shared: float) -> pd.DataFrame:
+    """``4 epsilon**-independent`` and ``2 epsilon**-shared`` samples, tuned, on one problem."""
     return pd.DataFrame(
         [
-            {"problem": "one", "seed": seed, "sigma": sigma, "lipschitz_constant": sigma**-exponent}
+            {
+                "problem": "one",
+                "seed": seed,
+                "method": method,
+                "accuracy": "half",
+                "epsilon": epsilon,
+                "samples": constant * epsilon**-exponent,
+                "iterations": 1 / epsilon,
+                "trajectories": 9 / epsilon,
+                "interior": True,
+                "status": "ok",
+            }
+            for method, constant, exponent in (
+                ("penalty", 4.0, independent),
+                ("penalty-shared", 2.0, shared),
+            )
             for seed in range(8)
-            for sigma in np.geomspace(1e-3, 1e-1, 9)
+            for epsilon in np.geomspace(1e-1, 1e-3, 5)
         ]
     )
 
@@ -52,31 +67,60 @@ def composed(name: str, tables: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def test_every_conclusion_reads_known_claims() -> None:
-    assert {"coupling-saving", "loose-term"} <= set(all_conclusions())
+    assert {"coupling-saving", "needed"} <= set(all_conclusions())
     for conclusion in all_conclusions().values():
         assert set(conclusion.claims) <= set(all_claims())
 
 
-def test_saving_is_that_of_the_planted_curves() -> None:
-    # 4 a^-3 over 2 a^-2 at a = 1e-3 is 2000, and there is no noise.
-    tables = {
-        "total-2": complexity_table("total-2", 2.0, 2.0),
-        "total-3": complexity_table("total-3", 4.0, 3.0),
-    }
-    sentences = composed("coupling-saving", tables)
+def test_saving_is_that_of_the_planted_costs() -> None:
+    # 4 e^-3 over 2 e^-2 at e = 1e-3 is 2000, and there is no noise.
+    table = cost_table(3.0, 2.0)
+    sentences = composed("coupling-saving", {"attained-3": table, "attained-hard": table})
     assert len(sentences) == 2
-    assert sentences[0].startswith("one: at ‖∇Phi‖² = 0.001")
-    assert "needs 2000 [2000, 2000] times fewer" in sentences[0]
+    assert sentences[0].startswith("one: tuned to reach a mean ‖∇Phi‖² of 0.001")
+    assert "draws 2e+03 [2e+03, 2e+03] times as many" in sentences[0]
+    # Without one of the methods there is nothing to compare.
+    alone = table[table["method"] == "penalty"]
+    assert len(composed("coupling-saving", {"attained-3": table, "attained-hard": alone})) == 1
 
 
-def test_loose_term_follows_the_smoothness() -> None:
-    # 4 a^-3.5 over 4 a^-3 at a = 1e-3 is 10^1.5 = 31.6.
+def test_the_saving_pairs_replicates() -> None:
+    """A factor common to both methods of a replicate cancels; 1 to 8 on one of them does not."""
+    rows = cost_table(3.0, 2.0)
+    rows = rows[rows["epsilon"] == rows["epsilon"].min()]
+    common = rows.assign(samples=rows["samples"] * (1 + rows["seed"]))
+    assert saving(common)[1:] == pytest.approx((2000.0, 2000.0))
+    tilted = rows.assign(
+        samples=rows["samples"] * np.where(rows["method"] == "penalty", 1 + rows["seed"], 1.0)
+    )
+    logs = np.log(np.arange(1, 9))
+    reach = 2.364624 * logs.std(ddof=1) / np.sqrt(8)
+    found = saving(tilted)
+    assert found[0] == pytest.approx(2000 * np.exp(logs.mean()))
+    assert found[1] == pytest.approx(2000 * np.exp(logs.mean() - reach), rel=1e-5)
+
+
+def test_each_schedule_is_sufficient_and_needed_or_not() -> None:
+    conclusion = all_conclusions()["needed"]
+    natural, hard = cost_table(1.5, 1.0), cost_table(3.0, 2.0)
     tables = {
-        "total-7/2": complexity_table("total-7/2", 4.0, 3.5),
-        "total-3": complexity_table("total-3", 4.0, 3.0),
+        "schedule-7/2": ratio_table("total-7/2", 0.1),
+        "schedule-7/2-hard": ratio_table("total-7/2", 0.9),
+        "schedule-3": ratio_table("total-3", 0.1),
+        "schedules-hard": ratio_table("total-3", 1.0),
+        "schedule-2": ratio_table("total-2", 0.1),
+        "schedule-2-hard": ratio_table("total-2", 5.0),
+        "attained-3": natural,
+        "attained-2": natural,
+        "attained-hard": hard,
     }
-    (uniform,) = composed("loose-term", tables | {"penalty-smoothness": smoothness_table(0.0)})
-    assert "is loose by its optimisation term" in uniform
-    assert "31.6 [31.6, 31.6] on one (at 0.001)" in uniform
-    (growing,) = composed("loose-term", tables | {"penalty-smoothness": smoothness_table(1.0)})
-    assert "is not decided: penalty-smoothness is violated" in growing
+    assert set(tables) == set(conclusion.claims)
+    first, second, third = composed("needed", tables)
+    assert first.startswith("epsilon^-7/2: sufficient on 4 of 4 problems")
+    assert first.endswith("not needed, since the schedule of epsilon^-3 suffices with less.")
+    assert "sufficient on 4 of 4 problems" in second
+    assert "needed on natural problems? one 1.50 [1.50, 1.50], faster" in second
+    assert "needed in the class? one 3.00 [3.00, 3.00], tight" in second
+    # Five times the target is more than the declared multiple.
+    assert "sufficient on 2 of 4 problems" in third
+    assert "two 5 to 5" in third

@@ -63,44 +63,44 @@ def concluded(
 def test_a_conclusion_reads_the_verdicts_and_tables_of_its_claims(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    judgements = [judgement("total-2"), judgement("total-3"), judgement("inner-linear")]
+    judgements = [judgement("schedule-2"), judgement("schedule-3"), judgement("inner-linear")]
     found, asked = concluded(
         monkeypatch,
         judgements,
-        Conclusion("both", ("total-2", "total-3"), sentences),
-        Conclusion("tables", ("total-3",), experiments),
+        Conclusion("both", ("schedule-2", "schedule-3"), sentences),
+        Conclusion("tables", ("schedule-3",), experiments),
     )
-    assert found == ["total-2 is tight.", "total-3 is tight.", "sample-complexity-total-3"]
+    assert found == ["schedule-2 is tight.", "schedule-3 is tight.", "schedule-3"]
     assert asked == [
-        "sample-complexity-total-2",
-        "sample-complexity-total-3",
-        "sample-complexity-total-3",
+        "schedule-2",
+        "schedule-3",
+        "schedule-3",
     ]
 
 
-@pytest.mark.parametrize("judgements", [[], ["total-3"]], ids=["absent", "not judged"])
+@pytest.mark.parametrize("judgements", [[], ["schedule-3"]], ids=["absent", "not judged"])
 def test_without_all_of_its_claims_nothing_is_concluded(
     monkeypatch: pytest.MonkeyPatch, judgements: list[str]
 ) -> None:
-    given = [judgement("total-2"), *(judgement(name, judged=False) for name in judgements)]
-    known = Conclusion("both", ("total-2", "total-3"), sentences)
+    given = [judgement("schedule-2"), *(judgement(name, judged=False) for name in judgements)]
+    known = Conclusion("both", ("schedule-2", "schedule-3"), sentences)
     assert concluded(monkeypatch, given, known) == ([], [])
 
 
 def test_a_refusal_is_named_and_the_others_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = concluded(
         monkeypatch,
-        [judgement("total-2")],
-        Conclusion("refused", ("total-2",), refuse),
-        Conclusion("drawn", ("total-2",), sentences),
+        [judgement("schedule-2")],
+        Conclusion("refused", ("schedule-2",), refuse),
+        Conclusion("drawn", ("schedule-2",), sentences),
     )
     assert found == [
         "refused: nothing concluded, dear: runs that are missing.",
-        "total-2 is tight.",
+        "schedule-2 is tight.",
     ]
 
 
 def test_a_defect_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Conclusion("broken", ("total-2",), break_down)
+    known = Conclusion("broken", ("schedule-2",), break_down)
     with pytest.raises(ZeroDivisionError):
-        concluded(monkeypatch, [judgement("total-2")], known)
+        concluded(monkeypatch, [judgement("schedule-2")], known)

@@ -11,6 +11,7 @@ import pytest
 from helpers.generators import random_problem
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.problems import plateau
 from theory_check.runs import load_experiment
 from theory_check.runs.measurements.sample_complexity import SampleComplexity
 from theory_check.runs.trace import run
@@ -58,6 +59,9 @@ def test_rows_are_the_end_of_a_direct_run(schedule: str) -> None:
         rows = trace[trace.seed == row.seed].set_index("iteration")
         assert len(rows) == iterations
         np.testing.assert_allclose(row.ergodic_stationarity, rows.stationarity.mean(), rtol=1e-12)
+        second = rows.stationarity[rows.index > iterations / 2]
+        np.testing.assert_allclose(row.half_stationarity, second.mean(), rtol=1e-12)
+        assert row.sampling_error == rows.sampling_error.iloc[-1]
         assert row.last_stationarity == rows.stationarity.iloc[-1]
         assert row.best_stationarity == rows.stationarity.loc[sorted(recorded)].min()
         assert row.optimality_gap == rows.optimality_gap.iloc[-1]
@@ -70,7 +74,7 @@ def test_rows_are_the_end_of_a_direct_run(schedule: str) -> None:
     assert (table.trajectories == rollouts).all()
     assert (table.env_steps == 2 * rollouts).all()
     assert (table.samples == rollouts + draws * solver.pairs).all()
-    np.testing.assert_allclose(table.samples_per_log * math.log(5), table.samples, rtol=1e-14)
+    assert (table.samples_per_loop * (solver.inner_steps + 1) == table.samples).all()
 
 
 def test_divergence_is_in_the_status_and_leaves_no_accuracy() -> None:
@@ -80,7 +84,7 @@ def test_divergence_is_in_the_status_and_leaves_no_accuracy() -> None:
     table = measurement.measure(problem, [0, 1, 2], no_progress)
     assert table.seed.tolist() == [0, 1, 2]
     assert (table.status == "diverged").all()
-    accuracies = ["ergodic_stationarity", "last_stationarity", "best_stationarity"]
+    accuracies = [f"{name}_stationarity" for name in ("half", "ergodic", "last", "best")]
     assert table[accuracies].isna().all(axis=None)
     assert (table.samples > 0).all()
 
@@ -112,18 +116,34 @@ def test_settings_that_are_refused(changes: dict[str, object], argument: str) ->
     assert caught.value.argument == argument
 
 
+def test_a_class_takes_the_instance_of_the_target() -> None:
+    """The start of a plateau depends on its target: ``‖∇Phi‖² = 2 epsilon`` there."""
+    constants = ScheduleConstants(
+        **{**vars(CONSTANTS), "iterations": 0.01, "inner_step_size": 1.0, "step_size": 0.1}
+    )
+    for epsilon in (0.1, 0.01):
+        measurement = SampleComplexity("total-2", epsilon, constants)
+        table = measurement.measure(plateau(epsilon=0.05), [0, 1], no_progress)
+        assert (table.iterations == 1).all()
+        np.testing.assert_allclose(table.half_stationarity, 2 * epsilon, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
-    ("stem", "schedule", "decades"),
-    [("7-2", "total-7/2", 1.5), ("3", "total-3", 2.0), ("2", "total-2", 2.0)],
+    ("stem", "schedule", "problems", "decades"),
+    [
+        ("schedule-7-2", "total-7/2", 2, 1.3),
+        ("schedule-3", "total-3", 3, 1.99),
+        ("schedule-2", "total-2", 3, 1.99),
+    ],
 )
-def test_committed_experiments(stem: str, schedule: str, decades: float) -> None:
-    experiment = load_experiment(EXPERIMENTS / f"sample-complexity-total-{stem}.toml")
+def test_committed_experiments(stem: str, schedule: str, problems: int, decades: float) -> None:
+    experiment = load_experiment(EXPERIMENTS / f"{stem}.toml")
     cells = experiment.cells()
-    assert {cell.label for cell in cells} == {"bandit", "garnet-small", "garnet-wide"}
+    assert len({cell.label for cell in cells}) == problems
     assert {cell.seeds for cell in cells} == {16}
     assert {cell.measurement.schedule for cell in cells} == {schedule}
     targets = sorted({cell.measurement.epsilon for cell in cells})
-    assert len(cells) == 3 * len(targets)
+    assert len(cells) == problems * len(targets)
     assert math.log10(targets[-1] / targets[0]) > decades
     # Geometric up to the rounding of the decimals.
     ratios = [math.log(b / a) for a, b in pairwise(targets)]

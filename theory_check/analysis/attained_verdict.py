@@ -190,7 +190,7 @@ def _status(
 def _loose_terms(rate: AttainedRate, settings: dict[str, list[float]]) -> str:
     """Name the settings of the schedule that the tuned method does without."""
     spared = [
-        f"{column} as target^-{settings[column][0]:.2f} where the schedule takes {asked:g}"
+        f"{column} ~ target^{0.0 - settings[column][0]:.2f} where the schedule takes {-asked:g}"
         for column, asked in rate.schedule.items()
         if column in settings and settings[column][0] < asked - NOT_NEEDED
     ]

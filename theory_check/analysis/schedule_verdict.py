@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -74,6 +76,7 @@ def judge_schedule_rate(rate: ScheduleRate, table: pd.DataFrame, problem: str) -
         )
 
     require_columns(rate, table)
+    require_columns(replace(rate, y=rate.noise), table)
     found = curves_of(rate, table, problem)
     if isinstance(found, str):
         return verdict("inconclusive", f"cannot be judged: {found}.", {})

@@ -54,8 +54,8 @@ class Found(Generic[Outcome]):
     trials
         All of them, in order.
     interior
-        Whether all neighbours of the best were tried and none is cheaper; False where the evaluations
-        ran out first or nothing succeeded.
+        Whether all neighbours of the best, at the last factor, were tried and none is cheaper; False
+        where the evaluations ran out first or nothing succeeded.
     """
 
     best: Trial[Outcome]
@@ -68,6 +68,8 @@ def cheapest(
     starts: Sequence[Constants],
     evaluations: int,
     factors: Sequence[float] = COARSE,
+    *,
+    together: bool = True,
     same: Callable[[Constants], object] = lambda constants: tuple(constants.values()),
 ) -> Found[Outcome]:
     """Search for the cheapest setting.
@@ -85,6 +87,8 @@ def cheapest(
         Largest number of settings that are evaluated.
     factors
         Changes of a constant, descending.
+    together
+        Whether neighbours also differ in two constants; in one alone otherwise.
     same
         What a setting amounts to: settings of which it is equal are evaluated once.
     """
@@ -105,7 +109,7 @@ def cheapest(
         moved = True
         while moved and complete:
             moved = False
-            for neighbour in neighbours(best.constants, factor):
+            for neighbour in neighbours(best.constants, factor, together):
                 found = tried(neighbour)
                 if found is None:
                     complete = False
@@ -117,15 +121,17 @@ def cheapest(
     return Found(best, trials, complete and math.isfinite(best.cost))
 
 
-def neighbours(constants: Constants, factor: float) -> Iterator[dict[str, float]]:
-    """Yield the settings in which one constant, or each of two, is multiplied or divided by ``factor``.
+def neighbours(
+    constants: Constants, factor: float, together: bool = True
+) -> Iterator[dict[str, float]]:
+    """Yield the settings in which a constant is multiplied or divided by ``factor``, or each of two.
 
-    Two at a time, because constants trade off: a smaller step wants a smaller batch and more iterations.
+    Two together, because constants trade off: a smaller step wants a smaller batch.
     """
     changes = (factor, 1 / factor)
     for name, change in itertools.product(constants, changes):
         yield {**constants, name: constants[name] * change}
-    for first, second in itertools.combinations(constants, 2):
+    for first, second in itertools.combinations(constants, 2) if together else ():
         for one, other in itertools.product(changes, changes):
             yield {
                 **constants,

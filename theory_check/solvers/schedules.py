@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from theory_check.bilevel import Coupling
 from theory_check.errors import InvalidArgumentError, require_choice, require_positive
@@ -159,22 +159,23 @@ _FIXED_SIGMA = replace(
     sigma=0.0,
 )
 
+
+def _mistaken(schedule: Schedule, name: str, **exponents: Any) -> Schedule:
+    """Return ``schedule`` with other exponents, as a control."""
+    source = "docs/theory.md section 6.4"
+    return replace(schedule, id=name, source=source, provenance="D", **exponents)
+
+
 _FORBIDDEN = (
-    replace(_SMALL_BATCH, id="control-batch-3/2", batch=-1.5),
-    replace(_SMALL_BATCH, id="control-sigma-1/4", sigma=0.25, batch=-2.0),
-    replace(_SMALL_BATCH, id="control-few-iterations", iterations=-0.5, batch=-2.0),
-    replace(_TOTAL_2, id="control-shared-batch-1/2", source=_SMALL_BATCH.source, batch=-0.5),
-    replace(
-        _TOTAL_7_2,
-        id="control-short-7/2",
-        source=_SMALL_BATCH.source,
-        provenance="D",
-        iterations=-1.0,
-    ),
+    _mistaken(_TOTAL_3, "control-batch-3/2", batch=-1.5),
+    _mistaken(_TOTAL_3, "control-sigma-1/4", sigma=0.25),
+    _mistaken(_TOTAL_3, "control-few-iterations", iterations=-0.5),
+    _mistaken(_TOTAL_2, "control-shared-batch-1/2", batch=-0.5),
+    _mistaken(_TOTAL_7_2, "control-short-7/2", iterations=-1.0),
 )
 _WASTEFUL = (
-    replace(_SMALL_BATCH, id="wasteful-4", batch=-3.0),
-    replace(_SMALL_BATCH, id="wasteful-7/2", batch=-2.5),
+    _mistaken(_TOTAL_3, "wasteful-4", batch=-3.0),
+    _mistaken(_TOTAL_3, "wasteful-7/2", batch=-2.5),
 )
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(

@@ -58,9 +58,9 @@ class Attained(Measurement):
     A seed is one replicate of the whole procedure: it tunes on runs of its own and reports on others. The
     search visits the same settings for all: the method's grid at the first target, then the best so far
     with one or two constants changed by 4, by 2 and by sqrt(2), until no change is cheaper for the
-    tuning runs of all seeds together; the next target starts there, with changes by sqrt(2). Every seed
-    takes the setting that was cheapest for its own tuning runs, and its cost is that of its own
-    reported runs.
+    tuning runs of all seeds together. The next target starts there, and changes one constant at a time
+    by sqrt(2) until none is cheaper. Every seed takes the setting that was cheapest for its own tuning
+    runs, and its cost is that of its own reported runs.
 
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
     which the mean accuracy over the runs is at most the target.
@@ -136,7 +136,12 @@ class Attained(Measurement):
             )
             search = _Search(self, method, instance, groups, target, target * unit, scales)
             found = cheapest(
-                search.evaluate, starts, self.evaluations, COARSE if rough else FINE, search.plan
+                search.evaluate,
+                starts,
+                self.evaluations,
+                COARSE if rough else FINE,
+                together=done == 0,
+                same=search.plan,
             )
             starts = [found.best.constants]
             frames.append(search.rows(found))

@@ -1,0 +1,191 @@
+"""Plateau and valley: closed forms by minimisation and differences, two-sided bias, noise, the start."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, optimize, stats
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.oracles.closed_form import SampledClosedFormOracle
+from theory_check.oracles.instruments import instruments_for
+from theory_check.problems import instance_for, plateau, quadratic, valley
+from theory_check.problems.hard_instance import HardInstance
+from theory_check.runs.predicted_cost import bias
+from theory_check.solvers import PenaltyBilevel
+
+PROBLEMS = {
+    "plateau": plateau(epsilon=0.02),
+    "plateau, curved": plateau(epsilon=0.1, curvature=0.7, stiffness=0.6, slope=3.0, bend=0.3),
+    "valley": valley(),
+    "valley, steep": valley(depth=2.0, decay=0.5, slope=3.0, bend=1.0),
+}
+EACH = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
+SIGMAS = pytest.mark.parametrize("sigma", [0.3, 0.01, -0.05])
+
+
+def height(problem: HardInstance, z: float) -> float:
+    return float(problem.height(torch.tensor([z], dtype=torch.float64))[0])
+
+
+def level(problem: HardInstance, x: np.ndarray, sigma: float) -> tuple[float, np.ndarray]:
+    """Return value and place of the stationary point of ``sigma f + g``, one variable at a time.
+
+    In y1 by bounded minimisation of the convex ``sigma h(y) + (y - x1)²/2``; in y2 by the vertex of the
+    parabola through three values, which is exact for a quadratic.
+    """
+    found = optimize.minimize_scalar(
+        lambda y: sigma * height(problem, y) + (y - x[0]) ** 2 / 2,
+        bracket=(x[0] - 1, x[0] + 1),
+        tol=1e-12,
+    )
+
+    def second(u: float) -> float:
+        stiff = 1 + math.tanh(x[1]) / 2
+        slack = problem.slope * (u + problem.bend * u**2 / 2) + problem.stiffness * x[1] ** 2 / 2
+        return sigma * slack + stiff * u**2 / 2
+
+    left, middle, right = second(-1.0), second(0.0), second(1.0)
+    curvature = left - 2 * middle + right
+    u = (left - right) / (2 * curvature)
+    value = middle + (right - left) / 2 * u + curvature / 2 * u**2
+    return float(found.fun) + value, np.array([found.x, x[1] + u])
+
+
+@EACH
+@SIGMAS
+def test_the_penalised_level_by_minimisation(problem: HardInstance, sigma: float) -> None:
+    for x in np.array([[0.3, 0.2], [2.0, -0.7], [-0.4, 0.0], [9.0, 1.5]]):
+        at = torch.from_numpy(x)[None]
+        value, place = level(problem, x, sigma)
+        lower = problem.penalised_minimiser(at, sigma)
+        # The minimum is flat: its place is known to the root of the precision of its value.
+        np.testing.assert_allclose(lower[0].numpy(), place, atol=3e-7)
+        f = problem.hyperobjective(lower) - problem.stiffness * lower[:, 1] ** 2 / 2
+        u = lower[0, 1] - at[0, 1]
+        f = f + problem.slope * (u + problem.bend * u**2 / 2) + problem.stiffness * x[1] ** 2 / 2
+        own = sigma * f + problem.lower_gap(at, lower)
+        assert own.item() == pytest.approx(value, abs=1e-10)
+
+
+@EACH
+@SIGMAS
+def test_the_surrogate_gradient_by_differences(problem: HardInstance, sigma: float) -> None:
+    """Step 1e-4: truncation 1e-8 times third derivatives below 20, rounding 1e-12/(1e-4 sigma)."""
+    for x in np.array([[0.35, 0.2], [2.0, -0.7], [-0.45, 0.0]]):
+        found = problem.surrogate_gradient(torch.from_numpy(x)[None], sigma)[0]
+        for index in range(2):
+            step = np.zeros(2)
+            step[index] = 1e-4
+            ends = [level(problem, x + sign * step, sigma)[0] / sigma for sign in (1, -1)]
+            assert found[index].item() == pytest.approx((ends[0] - ends[1]) / 2e-4, abs=1e-6)
+
+
+@EACH
+def test_the_bias_is_of_order_sigma_from_both_sides(problem: HardInstance) -> None:
+    """At x2 = 0 it is ``sigma a²/4 / (1 + sigma a k)²``; central differences leave order sigma²."""
+    for sigma in (1e-2, 1e-4):
+        leading = sigma * problem.slope**2 / 4
+        assert bias(problem, sigma) == pytest.approx(
+            leading / (1 + sigma * problem.slope * problem.bend) ** 2, rel=1e-12
+        )
+        at = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+        both = [problem.surrogate_gradient(at, sign * sigma)[0, 1] for sign in (1, -1)]
+        central = -(sigma**2) * problem.slope**3 * problem.bend / 2
+        assert (sum(both) / 2).item() == pytest.approx(central, rel=0.1)
+
+
+@EACH
+def test_the_flow_loses_height_at_the_rate_of_its_squared_gradient(problem: HardInstance) -> None:
+    """Against an integrator of relative tolerance 1e-10 and absolute 1e-12."""
+    start = problem.start
+    assert start is not None
+    times = np.array([0.0, 0.3, 2.0, 15.0, 70.0])
+
+    def flow(_: float, z: np.ndarray) -> np.ndarray:
+        return -problem.height_slope(torch.from_numpy(z)).numpy()
+
+    path = integrate.solve_ivp(
+        flow, (0, 70), [start[0].item()], t_eval=times, rtol=1e-10, atol=1e-12, max_step=0.5
+    )
+    expected = [height(problem, z) for z in path.y[0]]
+    np.testing.assert_allclose(problem.flow_height(times), expected, rtol=1e-5, atol=1e-9)
+
+
+def test_the_plateau_starts_delta_above_its_minimum_on_its_slope() -> None:
+    problem = plateau(epsilon=0.003, drop=1.7, curvature=2.0)
+    start = problem.start[None]
+    assert problem.hyperobjective(start).item() == pytest.approx(1.7, rel=1e-12)
+    assert problem.hypergradient(start).square().sum().item() == pytest.approx(0.006, rel=1e-12)
+
+
+def test_a_class_has_an_instance_for_every_target() -> None:
+    problem = plateau(epsilon=0.1, slope=3.0)
+    other = instance_for(problem, 0.02)
+    assert (other.epsilon, other.slope) == (0.02, 3.0)
+    with pytest.raises(InvalidArgumentError, match=r"^drop"):
+        instance_for(problem, 2.0)
+    single = quadratic()
+    assert instance_for(single, 0.02) is single
+
+
+@EACH
+def test_runs_start_where_the_problem_says_with_solved_inner_loops(problem: HardInstance) -> None:
+    solver = PenaltyBilevel(
+        sigma=0.1, inner_steps=1, inner_step_size=0.5, step_size=0.1, trajectories=1, pairs=1
+    )
+    tools = instruments_for(problem, [3, 8])
+    state = tools.initial_state(solver, [3, 8], 1.0)
+    assert torch.equal(state.upper, problem.start.repeat(2, 1))
+    assert problem.lower_gap(state.upper, state.lower).max() == 0
+    assert tools.truth.penalised_distance(state.upper, state.lower_penalised, 0.1).max() == 0
+    # Elsewhere starts are random, and both loops begin at the origin.
+    tools = instruments_for(quadratic(), [3, 8])
+    state = tools.initial_state(solver, [3, 8], 1.0)
+    assert (state.upper[0] != state.upper[1]).all()
+    assert state.lower_penalised.abs().max() == 0
+
+
+def test_errors_are_the_same_everywhere_and_cancel_in_shared_batches() -> None:
+    """Variance ``1/n`` of 4 components over 4000 draws, false alarm 1e-6 (normal, chi-squared limit)."""
+    problem = valley(noise=3.0)
+    oracle = SampledClosedFormOracle(problem, range(4000))
+    x = torch.tensor([[0.4, -0.3]], dtype=torch.float64).expand(4000, 2)
+    y, far = x + 0.2, x - 5.0
+    exact = problem.lower_gradients(x, y)
+    limit = stats.norm.isf(1e-6 / 12)
+    for found, expected in zip(oracle._lower(x, y, oracle._batch(36)), exact, strict=True):
+        error = found - expected
+        assert (error.mean(0).abs() < limit * 0.5 / math.sqrt(4000)).all()
+        assert ((error.var(0) / 0.25 - 1).abs() < limit * math.sqrt(2 / 4000)).all()
+    shared = oracle.penalty_difference(x, y, far, 36, "shared")
+    assert shared.std(0).max() < 1e-12
+    independent = oracle.penalty_difference(x, y, far, 36, "independent")
+    assert ((independent.var(0) / 0.5 - 1).abs() < limit * math.sqrt(2 / 4000)).all()
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "argument"),
+    [
+        (plateau, {"epsilon": -1.0}, "epsilon"),
+        (plateau, {"epsilon": 2.0}, "drop"),
+        (plateau, {"noise": -1.0}, "noise"),
+        (plateau, {"curvature": 0.0}, "curvature"),
+        (valley, {"decay": 0.0}, "decay"),
+        (valley, {"depth": float("nan")}, "depth"),
+        (valley, {"bend": -0.5}, "bend"),
+    ],
+)
+def test_refusals(build: object, arguments: dict[str, float], argument: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
+        build(**arguments)  # type: ignore[operator]
+
+
+def test_a_negative_sigma_without_a_minimiser_is_refused() -> None:
+    at = torch.zeros(1, 2, dtype=torch.float64)
+    with pytest.raises(InvalidArgumentError, match=r"^sigma: received -0\.25"):
+        valley().penalised_minimiser(at, -0.25)
+    assert torch.isfinite(valley().penalised_minimiser(at, -0.2)).all()

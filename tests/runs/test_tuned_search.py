@@ -1,0 +1,93 @@
+"""The search against functions whose minimum is known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from theory_check.runs.tuned_search import COARSE, FINE, Trial, cheapest, neighbours
+
+BEST = {"a": 3.0, "b": 0.02, "c": 40.0}
+
+
+def bowl(constants: dict[str, float]) -> float:
+    """A cost with its minimum at ``BEST``; the product a c trades off against b."""
+    logs = [math.log(constants[name] / BEST[name]) for name in BEST]
+    return math.exp(0.5 * sum(each**2 for each in logs) + 2 * (logs[0] + logs[2]) ** 2)
+
+
+def evaluated(cost, limit=None):  # type: ignore[no-untyped-def]
+    seen: list[tuple[dict[str, float], float]] = []
+
+    def evaluate(constants, allowed):  # type: ignore[no-untyped-def]
+        seen.append((constants, allowed))
+        found = cost(constants)
+        return Trial(constants, found, found, None)
+
+    return evaluate, seen
+
+
+def test_it_ends_within_its_resolution_of_the_minimum_and_says_that_it_is_interior() -> None:
+    evaluate, _ = evaluated(bowl)
+    found = cheapest(evaluate, [{"a": 1.0, "b": 1.0, "c": 1.0}], 500)
+    assert found.interior
+    for name, best in BEST.items():
+        assert abs(math.log(found.best.constants[name] / best)) <= math.log(2) / 2 + 1e-9
+    # All neighbours were tried and none is cheaper.
+    tried = {tuple(trial.constants.values()): trial.cost for trial in found.trials}
+    for neighbour in neighbours(found.best.constants, FINE[-1]):
+        assert tried[tuple(neighbour.values())] >= found.best.cost
+
+
+def test_a_ridge_is_followed_by_changing_two_constants_at_once() -> None:
+    """One at a time, every move from (1, 1) is uphill, though the minimum is at (64, 1/64)."""
+
+    def ridge(constants: dict[str, float]) -> float:
+        along = math.log(constants["a"] / constants["b"] / 64**2)
+        across = math.log(constants["a"] * constants["b"])
+        return 1 + 0.01 * along**2 + 100 * across**2
+
+    start = {"a": 1.0, "b": 1.0}
+    assert all(
+        ridge({**start, name: factor}) > ridge(start)
+        for name in start
+        for factor in (COARSE[-1], 1 / COARSE[-1])
+    )
+    alone = cheapest(evaluated(ridge)[0], [start], 500, together=False)
+    assert alone.best.constants == start
+    found = cheapest(evaluated(ridge)[0], [start], 500)
+    assert found.best.constants["a"] == pytest.approx(64, rel=0.2)
+    assert found.best.constants["b"] == pytest.approx(1 / 64, rel=0.2)
+
+
+def test_failures_are_told_apart_by_how_far_they_miss() -> None:
+    def cliff(constants, allowed):  # type: ignore[no-untyped-def]
+        cost = 5.0 if constants["a"] <= 0.1 else math.inf
+        return Trial(constants, cost, constants["a"], None)
+
+    found = cheapest(cliff, [{"a": 100.0}], 500)
+    assert found.best.cost == 5
+    assert found.interior
+
+
+def test_evaluations_are_counted_and_an_end_before_the_minimum_is_said() -> None:
+    evaluate, seen = evaluated(bowl)
+    found = cheapest(evaluate, [{"a": 1.0, "b": 1.0, "c": 1.0}], 7)
+    assert len(seen) == len(found.trials) == 7
+    assert not found.interior
+    none = cheapest(lambda at, allowed: Trial(at, math.inf, 1.0, None), [{"a": 1.0}], 50)
+    assert not none.interior
+
+
+def test_equal_settings_are_evaluated_once_and_the_best_so_far_is_the_limit() -> None:
+    evaluate, seen = evaluated(bowl)
+    start = {"a": 3.0, "b": 0.02, "c": 40.0}
+    # c is rounded to one of two values: most of its changes amount to the same.
+    cheapest(evaluate, [start], 500, FINE, same=lambda at: (at["a"], at["b"], at["c"] > 1))
+    kinds = [(at["a"], at["b"], at["c"] > 1) for at, _ in seen]
+    assert len(kinds) == len(set(kinds))
+    best = math.inf
+    for constants, allowed in seen:
+        assert allowed == best
+        best = min(best, bowl(constants))
