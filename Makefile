@@ -32,6 +32,7 @@ benchmark: $(VENV)/ready
 
 calibrate: $(VENV)/ready
 	$(BIN)/python -m theory_check.analysis.verdict_calibration
+	$(BIN)/python -m theory_check.cli.calibrate --store $(STORE)
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

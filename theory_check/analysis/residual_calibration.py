@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -80,18 +81,20 @@ def tilted(rate: PowerRate, curves: RealCurves, exponent: float) -> NDArray[np.f
 
 
 def planted_exponents(rate: PowerRate) -> dict[str, float]:
-    """Return what is planted: the prediction, the edge of the band, and the rivals.
+    """Return what is planted: the prediction, the edge of the band, and rivals.
 
-    Half a unit on either side of the prediction counts as a rival whether or not it is declared.
+    Half a unit on either side of the prediction counts as a rival whether or not it is declared; the
+    nearest declared one is planted too, where it is another.
     """
     worse = -1.0 if rate.better == "larger" else 1.0
-    return {
-        "prediction": rate.exponent,
+    planted = {
+        "prediction": float(rate.exponent),
         "worse edge of the band": rate.exponent + worse * rate.resolution,
         "half a unit worse": rate.exponent + worse * HALF_A_UNIT,
         "half a unit better": rate.exponent - worse * HALF_A_UNIT,
-        **{f"rival {rival:g}": rival for rival in rate.rivals},
     }
+    nearest = min(rate.rivals, key=lambda rival: abs(rival - rate.exponent))
+    return planted if nearest in planted.values() else {**planted, "nearest rival": float(nearest)}
 
 
 def study_statuses(
@@ -141,7 +144,7 @@ def residual_shares(
     studies
         Of each rate and planted exponent.
     seed
-        Of the drawing; each row has its own stream.
+        Of the drawing; each row has its own stream, whatever other rates there are.
 
     Returns
     -------
@@ -152,11 +155,11 @@ def residual_shares(
         ``wrong_high``. The interval is that over studies, given the tables.
     """
     rows = []
-    for index, (name, (rate, problems)) in enumerate(rates.items()):
+    for name, (rate, problems) in rates.items():
         if not problems:
             continue
         for place, (planted, exponent) in enumerate(planted_exponents(rate).items()):
-            generator = np.random.default_rng([seed, index, place])
+            generator = np.random.default_rng([seed, crc32(name.encode()), place])
             statuses = study_statuses(rate, problems, exponent, studies, generator)
             wrong = statuses.count("violated" if planted == "prediction" else "tight")
             exact = stats.binomtest(wrong, studies).proportion_ci(0.95, method="exact")

@@ -15,6 +15,7 @@ RATE = PowerRate(
     y_units="squared norm",
     x_symbol=r"$\sigma$",
     y_symbol=r"$\|\nabla\Phi_\sigma - \nabla\Phi\|^2$",
+    correction="quadratic",
 )
 
 CLAIM = Claim(

@@ -17,6 +17,7 @@ RATES = (
         x_symbol=r"$1/\sigma$",
         y_symbol=r"$\mathbb{E}\|\hat g - \mathbb{E}\hat g\|^2$",
         where={"coupling": "independent", "sweep": "sigma"},
+        correction="linear",
     ),
     PowerRate(
         name="1/n",

@@ -16,6 +16,7 @@ RATE = PowerRate(
     x_symbol=r"$1/\sigma$",
     y_symbol=r"$\|\mathbb{E}\,\hat g - \nabla\Phi_\sigma\|^2$",
     where={"start": "common", "sweep": "sigma"},
+    correction="quadratic",
 )
 
 CLAIM = Claim(

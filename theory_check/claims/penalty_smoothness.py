@@ -34,6 +34,7 @@ CLAIM = Claim(
             y_units="value",
             x_symbol=r"$1/\sigma$",
             y_symbol=r"$\max_\phi\,\|\nabla^2\Phi_\sigma(\phi)\|$",
+            correction="quadratic",
         ),
     ),
     audits=("error-bound", "lower-pl"),
