@@ -120,7 +120,7 @@ class NoiseAlongRuns(Measurement):
         upper = tools.initial_upper(seeds, self.initial_scale)
         iterate(
             solver,
-            InnerLoopsCoupled(tools.sampled, self.inner_coupling),  # type: ignore[arg-type]
+            InnerLoopsCoupled(tools.sampled, self.inner_coupling),
             solver.init(upper, tools.initial_lower(seeds)),
             self.iterations,
             late,
