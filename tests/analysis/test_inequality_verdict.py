@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
@@ -89,3 +90,28 @@ def test_interval_solves_its_equations() -> None:
     # All of 16: low^16 = 0.025.
     assert clopper_pearson(16, 16) == (pytest.approx(0.025 ** (1 / 16)), 1.0)
     assert clopper_pearson(0, 16) == (0.0, pytest.approx(1 - 0.025 ** (1 / 16)))
+
+
+@pytest.mark.parametrize(
+    ("kept", "seeds", "status"),
+    [
+        (59, 59, "tight"),  # 0.95^59 = 0.0485
+        (58, 58, "inconclusive"),  # 0.95^58 = 0.0510
+        (58, 59, "inconclusive"),
+        (53, 59, "inconclusive"),  # P(6 or more exceptions of 59 at 5 %) = 0.075
+        (52, 59, "violated"),  # P(7 or more) = 0.029
+        (0, 59, "violated"),
+    ],
+)
+def test_a_share_is_shown_with_confidence(kept: int, seeds: int, status: str) -> None:
+    """For 95 % of all starts at confidence 95 %; tail probabilities by the binomial sum itself."""
+    rate = dataclasses.replace(RATE, allowed_share=0.05, confidence=0.95)
+    found = judge_inequality_rate(rate, table([1.0] * kept + [3.0] * (seeds - kept)), "p")
+    assert found.status == status
+    broken = seeds - kept
+    # No exception count as small, or as large, has more than 5 % where the share is exactly 95 %.
+    terms = [math.comb(seeds, k) * 0.05**k * 0.95 ** (seeds - k) for k in range(seeds + 1)]
+    assert (sum(terms[: broken + 1]) <= 0.05) == (status == "tight")
+    assert (sum(terms[broken:]) < 0.05) == (status == "violated")
+    assert found.predicted["share"] == ">= 0.95 with confidence 0.95"
+    assert "one-sided ends" in found.reason

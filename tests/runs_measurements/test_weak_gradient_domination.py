@@ -33,7 +33,12 @@ def ignore(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def planted(gap: object, gradient: object, seeds: int = 4) -> pd.DataFrame:
+# As the shipped experiment: without an exception 59 show a share of 95 % at confidence 95 %.
+HALF = 59
+MEASURED, OTHERS = list(range(HALF)), list(range(HALF, 2 * HALF))
+
+
+def planted(gap: object, gradient: object, seeds: int = 2 * HALF) -> pd.DataFrame:
     """The same curve for every seed and level, at both initial scales."""
     gap, gradient = np.asarray(gap, float), np.asarray(gradient, float)
     frames = []
@@ -58,7 +63,7 @@ def test_constant_and_bound_by_hand() -> None:
     np.testing.assert_allclose(found.floor, 0.01)
     np.testing.assert_allclose(found.bound, [1.99, 1.0] * 4)
     np.testing.assert_allclose(found.share_of_bound, [1 / 1.99, 0.25] * 4)
-    assert judged(planted([1.0, 0.25], [2.0, 1.0]), [0, 1]) == ["holds"] * 4
+    assert judged(planted([1.0, 0.25], [2.0, 1.0]), MEASURED) == ["holds"] * 4
 
 
 def test_margin_is_what_separates() -> None:
@@ -66,8 +71,8 @@ def test_margin_is_what_separates() -> None:
     table = planted([1.0, 0.25], [2.0, 1.0])
     for share, status in ((0.501, "holds"), (0.499, "violated")):
         smaller = table.copy()
-        smaller.loc[smaller.seed >= 2, "gradient"] *= share
-        assert judged(smaller, [0, 1]) == [status] * 4
+        smaller.loc[smaller.seed >= HALF, "gradient"] *= share
+        assert judged(smaller, MEASURED) == [status] * 4
 
 
 def test_a_plateau_that_only_other_seeds_meet_is_refuted() -> None:
@@ -77,18 +82,27 @@ def test_a_plateau_that_only_other_seeds_meet_is_refuted() -> None:
         return 1 - np.exp(-(x**2) / 2), x * np.exp(-(x**2) / 2)
 
     near, far = planted(*curve(np.linspace(0.1, 1, 8))), planted(*curve(np.linspace(0.1, 5, 8)))
-    assert judged(near, [0, 1]) == ["holds"] * 4
-    mixed = pd.concat([near.loc[near.seed < 2], far.loc[far.seed >= 2]])
-    assert judged(mixed, [0, 1]) == ["violated"] * 4
+    assert judged(near, MEASURED) == ["holds"] * 4
+    mixed = pd.concat([near.loc[near.seed < HALF], far.loc[far.seed >= HALF]])
+    assert judged(mixed, MEASURED) == ["violated"] * 4
 
 
 def test_a_stationary_point_that_is_not_optimal_has_no_constant() -> None:
-    """It refutes the inequality in either half."""
-    table = planted([1.0, 0.5], [1.0, 1.0])
-    stuck = (table.seed == 3) & (table.iteration == 1)
-    table.loc[stuck, "gradient"] = 0.0
-    assert judged(table, [0, 1]) == ["violated"] * 4
-    assert judged(table, [2, 3]) == ["violated"] * 4
+    """One such start among those that measure refutes it, and 7 of 59 among the others do.
+
+    Fewer do not: 6 of 59 or more have a probability of 0.075 where 95 % of all starts keep it.
+    """
+    for stuck, in_measured, in_others in (
+        (0, "holds", "holds"),
+        (1, "violated", "inconclusive"),
+        (6, "violated", "inconclusive"),
+        (7, "violated", "violated"),
+    ):
+        table = planted([1.0, 0.5], [1.0, 1.0])
+        at = table.seed.isin(OTHERS[:stuck]) & (table.iteration == 1)
+        table.loc[at, "gradient"] = 0.0
+        assert judged(table, OTHERS) == [in_measured] * 4
+        assert judged(table, MEASURED) == [in_others] * 4
 
 
 @pytest.mark.parametrize("horizon", [2, None])

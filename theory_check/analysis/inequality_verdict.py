@@ -16,7 +16,10 @@ LEVEL = 0.95
 
 def predicted_share(rate: InequalityRate) -> dict[str, object]:
     """Return the share of seeds that have to keep the inequality, and the inequality."""
-    return {"share": f">= {1 - rate.allowed_share:.3g}", "bounds": bounds_of(rate)}
+    share = f">= {1 - rate.allowed_share:.3g}"
+    if rate.confidence is not None:
+        share += f" with confidence {rate.confidence:g}"
+    return {"share": share, "bounds": bounds_of(rate)}
 
 
 def bounds_of(rate: InequalityRate) -> str:
@@ -47,8 +50,10 @@ def judge_inequality_rate(rate: InequalityRate, table: pd.DataFrame, problem: st
 
     1. *inconclusive*: no rows, a row whose ``status`` is not ``"ok"``, or a value that is not a
        number: leaving out such seeds would favour the claim;
-    2. *violated*: more seeds than ``allowed_share`` of them break it;
-    3. *holds*: a kept inequality says nothing about whether a sharper one is kept too.
+    2. with a ``confidence``: *holds* where the lower one-sided end of the share that keeps it is at
+       least ``1 - allowed_share``, *violated* where the upper one is below, *inconclusive* between;
+    3. *violated*: more seeds than ``allowed_share`` of them break it;
+    4. *holds*: a kept inequality says nothing about whether a sharper one is kept too.
 
     Raises
     ------
@@ -77,12 +82,15 @@ def judge_inequality_rate(rate: InequalityRate, table: pd.DataFrame, problem: st
     seeds, keeping = len(kept), int(kept.sum())
     allowed = math.floor(rate.allowed_share * seeds + 1e-9)
     status: Status = "violated" if seeds - keeping > allowed else "holds"
+    needed = f"{allowed} exceptions allowed"
+    if rate.confidence is not None:
+        status, needed = _confident(keeping, seeds, 1 - rate.allowed_share, rate.confidence)
     share_low, share_high = clopper_pearson(keeping, seeds)
     measured = {"share": keeping / seeds, "low": share_low, "high": share_high}
     breaking = [int(seed) for seed in kept.index[~kept.to_numpy()]]
     reason = (
         f"{bounds_of(rate)} for {keeping} of {seeds} seeds (share {keeping / seeds:.3f} "
-        f"[{share_low:.3f}, {share_high:.3f}]), {allowed} exceptions allowed; {rate.y} between "
+        f"[{share_low:.3f}, {share_high:.3f}]), {needed}; {rate.y} between "
         f"{values.min():.3g} and {values.max():.3g}, median {np.median(values):.3g}."
     )
     evidence: dict[str, object] = {
@@ -97,3 +105,15 @@ def judge_inequality_rate(rate: InequalityRate, table: pd.DataFrame, problem: st
         "largest": float(values.max()),
     }
     return RateVerdict(rate.name, problem, status, reason, predicted, measured, evidence)
+
+
+def _confident(keeping: int, seeds: int, share: float, confidence: float) -> tuple[Status, str]:
+    """Judge a share by its one-sided Clopper-Pearson ends, each at the level ``confidence``."""
+    # The two ends of an interval of level 2c - 1 miss with probability 1 - c each.
+    low, high = clopper_pearson(keeping, seeds, 2 * confidence - 1)
+    needed = (
+        f"one-sided ends {low:.4f} and {high:.4f} at confidence {confidence:g}, {share:g} is needed"
+    )
+    if low >= share:
+        return "holds", needed
+    return ("violated" if high < share else "inconclusive"), needed

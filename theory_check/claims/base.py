@@ -314,11 +314,15 @@ class InequalityRate:
     low, high
         The bounds, None on a side without one.
     allowed_share
-        Largest share of the seeds that may break the inequality, in [0, 1).
+        Largest share of the seeds that may break the inequality, in [0, 1): of those measured, or, with
+        a ``confidence``, of all that there could be.
     x_symbol, y_symbol
         Labels for figures, in mathtext.
     where
         Rows of the table that this rate is about: column name to required value.
+    confidence
+        Level at which the share has to be shown, by the one-sided Clopper-Pearson end; None where the
+        seeds measured are all that the statement is about.
     """
 
     name: str
@@ -330,6 +334,7 @@ class InequalityRate:
     x_symbol: str
     y_symbol: str
     where: Mapping[str, object] = field(default_factory=dict)
+    confidence: float | None = None
 
 
 Rate = PowerRate | GeometricRate | ScheduleRate | AttainedRate | BoundRate | InequalityRate
