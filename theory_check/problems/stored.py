@@ -11,16 +11,17 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, is_number, nearest
+from theory_check.errors import InvalidArgumentError, is_number, nearest, require_choice
 from theory_check.models import Linear, Tabular
-from theory_check.problems.problem import Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
 
 FORMAT = "theory-check problem 1"
 INSTANCES = Path(__file__).parent / "instances"
@@ -31,7 +32,13 @@ SCALARS = ("horizon", "discount", "kl_weight", "segment_length", "objective")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def stored(file: str | os.PathLike[str], *, sha256: str | None = None) -> Problem:
+def stored(
+    file: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    objective: Objective | None = None,
+    kl_weight: float | None = None,
+) -> Problem:
     """Load a problem from a file, or from the package by its label.
 
     The true reward is the one in the file; it need not lie in the span of the features. No optimal
@@ -45,6 +52,8 @@ def stored(file: str | os.PathLike[str], *, sha256: str | None = None) -> Proble
     sha256
         SHA-256 of the file's content. A file with another content is refused; experiment files have
         it filled in when they are read, so that stored results belong to a content, not to a name.
+    objective, kl_weight
+        Instead of those in the file.
 
     Raises
     ------
@@ -62,13 +71,20 @@ def stored(file: str | os.PathLike[str], *, sha256: str | None = None) -> Proble
         raise InvalidArgumentError(
             "sha256", repr(sha256), f"{path} has {found}; restore the file, or leave sha256 out"
         )
-    return _problem(content, path)
+    problem = _problem(content, path)
+    return replace(
+        problem,
+        objective=problem.objective if objective is None else objective,
+        kl_weight=problem.kl_weight if kl_weight is None else kl_weight,
+    )
 
 
-def pinned(*, file: str | os.PathLike[str], sha256: str | None = None) -> dict[str, Any]:
+def pinned(
+    *, file: str | os.PathLike[str], sha256: str | None = None, **others: Any
+) -> dict[str, Any]:
     """Return the arguments of :func:`stored` with the hash of what the file holds now."""
-    content = _content(_path(file))
-    return {"file": os.fspath(file), "sha256": sha256 or hashlib.sha256(content).hexdigest()}
+    held = hashlib.sha256(_content(_path(file))).hexdigest() if sha256 is None else sha256
+    return {"file": os.fspath(file), "sha256": held, **others}
 
 
 def labels() -> tuple[str, ...]:
@@ -140,6 +156,8 @@ def _problem(content: bytes, path: Path) -> Problem:
     record = _record(content, path)
     table = record["problem"]
     try:
+        require_horizon(table["horizon"], table["discount"], table["segment_length"])
+        require_choice("objective", table["objective"], get_args(Objective))
         return Problem(
             transitions=_tensor("transitions", table["transitions"]),
             initial=_tensor("initial", table["initial"]),
