@@ -19,13 +19,6 @@ def local_slopes(
     return tuple((np.diff(up) / np.diff(across)).tolist())
 
 
-def fitted_slope(x: Sequence[float], y: Sequence[float], *, reciprocal: bool = False) -> float:
-    """Return the least-squares slope of ``log y`` in ``log x``, in ``1/x`` when ``reciprocal``."""
-    across, up = _logarithms(x, y, reciprocal)
-    centred = across - across.mean()
-    return float(centred @ (up - up.mean()) / (centred @ centred))
-
-
 def _logarithms(
     x: Sequence[float], y: Sequence[float], reciprocal: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

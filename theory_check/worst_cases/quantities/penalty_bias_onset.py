@@ -24,7 +24,7 @@ DEPARTURE = 0.1
 LARGEST, SMALLEST = 1.0, 1e-5
 SIGMAS = tuple(np.geomspace(LARGEST, SMALLEST, 11).tolist())
 FINER_SIGMAS = tuple(np.geomspace(LARGEST, SMALLEST, 31).tolist())
-POINTS = 8
+POINTS = 16
 MORE_POINTS = 64
 
 
