@@ -50,7 +50,7 @@ def refuting(problem: Problem) -> Evaluation:
 def test_the_table_says_what_was_searched_and_found(capsys: Capture) -> None:
     assert main(WORDS) == 0
     out, err = capsys.readouterr()
-    assert "toy on BanditSpace(states=2, actions=3, features=2, kl_weight_low=0.05" in out
+    assert "toy on BanditSpace(states=2, actions=3, features=1, kl_weight_low=0.05" in out
     assert "40 evaluations of the optimiser in 2 restarts, and as many of random search" in out
     assert "claimed: at most 1" in out
     assert "first route, series: 1, 2\n" in out

@@ -36,7 +36,7 @@ file = "{file}"
 PROBLEMS = {
     "episodic": random_problem(3, (3, 2, 2), features=2, realisable=False),
     "sparse": random_problem(4, (3, 2, 2), sparse=True, discount=0.9),
-    "searched": SPACES["garnet"]().problem(np.random.default_rng(2).random(30)),
+    "searched": SPACES["garnet"](features=2).problem(np.random.default_rng(2).random(30)),
 }
 
 Read = Callable[..., Cell]

@@ -138,7 +138,7 @@ def test_a_lipschitz_constant_that_grows_is_refuted(monkeypatch: pytest.MonkeyPa
 
 
 def test_curvatures_from_values_are_those_from_gradients() -> None:
-    exact = ExactOracle(SPACES["garnet"]().problem(np.linspace(0.1, 0.9, 30)))
+    exact = ExactOracle(SPACES["garnet"](features=2).problem(np.linspace(0.1, 0.9, 30)))
     points = ball_points(3, 2)
     for sigma in (0.3, 0.01):
         values, vectors = torch.linalg.eigh(penalised_hessian(exact, points, sigma))
@@ -147,7 +147,7 @@ def test_curvatures_from_values_are_those_from_gradients() -> None:
 
 
 def test_biases_from_values_are_those_from_gradients() -> None:
-    exact = ExactOracle(SPACES["garnet"]().problem(np.linspace(0.9, 0.1, 30)))
+    exact = ExactOracle(SPACES["garnet"](features=2).problem(np.linspace(0.9, 0.1, 30)))
     sigmas = (0.3, 0.01, 0.001)
     found = gradient_bias_from_values(exact, ball_points(3, 2), sigmas)
     assert found == pytest.approx(gradient_bias(exact, ball_points(3, 2), sigmas), rel=1e-4)
@@ -226,4 +226,4 @@ def test_every_quantity_is_about_a_claim_and_known_families(name: str) -> None:
     case = get_worst_case(name)
     assert case.id.startswith(get_claim(case.claim).id)
     assert set(case.families) <= SPACES.keys()
-    assert 0 < case.tolerance <= 0.05
+    assert 0 < case.tolerance <= 0.1

@@ -48,7 +48,7 @@ class Space(ABC):
 
     states: int = 3
     actions: int = 2
-    features: int = 2
+    features: int = 1
     kl_weight_low: float = 0.05
     kl_weight_high: float = 1.0
 

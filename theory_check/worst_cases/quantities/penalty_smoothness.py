@@ -23,11 +23,12 @@ from theory_check.worst_cases.points import ball_points
 from theory_check.worst_cases.slopes import local_slopes
 
 SIGMAS = (0.3, 0.001)
-POINTS = 16
+# At beta = 0.05 curvatures have spikes some 0.1 wide: fewer points leave gaps, which a search finds.
+POINTS = 32
 # The second route looks between the ends, and judges the claim below them.
 BETWEEN = tuple(np.geomspace(*SIGMAS, 11).tolist())
 JUDGED_SIGMAS = (1e-4, 1e-5)
-MORE_POINTS = 48
+MORE_POINTS = 128
 # Values are differenced over this length: an error of order step⁴ in the curvature, some 1e-4 of
 # it at beta = 0.05, and rounding of 1e-16 / sigma over step², 1e-8 at sigma = 1e-3.
 VALUE_STEP = 2e-3
@@ -52,24 +53,21 @@ def _measure(problem: Problem) -> Evaluation:
 
 
 def _confirm(problem: Problem) -> Evaluation:
-    """Curvature from values, more points, the exponents between, smaller sigma, the limit itself."""
+    """Curvature from values at more points; the exponents between, smaller sigma, the limit itself."""
     exact = ExactOracle(problem)
     few = ball_points(POINTS, problem.parameters)
     many = ball_points(MORE_POINTS, problem.parameters)
-    from_values = [_from_values(exact, few, sigma) for sigma in SIGMAS]
-    between = [_lipschitz(exact, many, sigma) for sigma in BETWEEN]
-    at_more_points = (between[0], between[-1])
+    from_values = [_from_values(exact, many, sigma) for sigma in SIGMAS]
+    between = [_lipschitz(exact, few, sigma) for sigma in BETWEEN]
     slopes = local_slopes(BETWEEN, between, reciprocal=True)
     below = [_lipschitz(exact, few, sigma) for sigma in JUDGED_SIGMAS]
     (slope_below,) = local_slopes(JUDGED_SIGMAS, below, reciprocal=True)
     limit = spectral_norm_of_hessian(lambda phi, _: exact.hypergradient(phi), few).max().item()
     (exponent,) = local_slopes(SIGMAS, from_values, reciprocal=True)
-    (exponent_at_more_points,) = local_slopes(SIGMAS, at_more_points, reciprocal=True)
     return Evaluation(
         value=exponent,
         kept=_bounded(slope_below),
         details={
-            "value_at_more_points": exponent_at_more_points,
             "sigma": BETWEEN,
             "lipschitz_constant": tuple(between),
             "local_slopes": slopes,
@@ -117,5 +115,6 @@ WORST_CASE = WorstCase(
     families=("bandit", "garnet", "tabular"),
     measure=_measure,
     confirm=_confirm,
-    tolerance=0.005,
+    # Between more points a larger curvature may lie; what only a few points see is rejected.
+    tolerance=0.02,
 )
