@@ -33,6 +33,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "solvers": frozenset({"bilevel", "models"}),
     "advice": frozenset({"oracles", "problems", "solvers", "bilevel"}),
     "recording": frozenset({"oracles", "bilevel"}),
+    "worst_cases": frozenset({"oracles", "problems", "claims"}),
     "claims": frozenset(),
     "analysis": frozenset({"claims"}),
     "runs": frozenset(
@@ -65,6 +66,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "runs",
             "solvers",
             "verification",
+            "worst_cases",
         ]
     ),
 }

@@ -95,7 +95,7 @@ def test_interval_solves_its_equations() -> None:
 @pytest.mark.parametrize(
     ("kept", "seeds", "status"),
     [
-        (59, 59, "tight"),  # 0.95^59 = 0.0485
+        (59, 59, "holds"),  # 0.95^59 = 0.0485
         (58, 58, "inconclusive"),  # 0.95^58 = 0.0510
         (58, 59, "inconclusive"),
         (53, 59, "inconclusive"),  # P(6 or more exceptions of 59 at 5 %) = 0.075
@@ -111,7 +111,7 @@ def test_a_share_is_shown_with_confidence(kept: int, seeds: int, status: str) ->
     broken = seeds - kept
     # No exception count as small, or as large, has more than 5 % where the share is exactly 95 %.
     terms = [math.comb(seeds, k) * 0.05**k * 0.95 ** (seeds - k) for k in range(seeds + 1)]
-    assert (sum(terms[: broken + 1]) <= 0.05) == (status == "tight")
+    assert (sum(terms[: broken + 1]) <= 0.05) == (status == "holds")
     assert (sum(terms[broken:]) < 0.05) == (status == "violated")
     assert found.predicted["share"] == ">= 0.95 with confidence 0.95"
     assert "one-sided ends" in found.reason

@@ -9,11 +9,8 @@ from helpers.generators import random_problem
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.solutions.curvature import DIFFERENCE_STEP
-from theory_check.runs.measurements.penalty_smoothness import (
-    PenaltySmoothness,
-    penalised_hessian,
-    random_points,
-)
+from theory_check.oracles.solutions.penalised_curvature import penalised_hessian
+from theory_check.runs.measurements.penalty_smoothness import PenaltySmoothness, random_points
 
 PROBLEM = random_problem(53, (2, 2, 2), discount=0.9, features=3)
 

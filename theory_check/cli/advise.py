@@ -133,7 +133,7 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
 
     registry = discover()
     if "/" not in name:
-        given = dict(_setting(text) for text in settings)
+        given = dict(parse_setting(text) for text in settings)
         if name not in registry.families:
             advisable = [
                 family
@@ -280,7 +280,7 @@ def as_json(advice: Advice, check: AdviceCheck | None) -> str:
     return json.dumps(finite_numbers(record), indent=2, allow_nan=False)
 
 
-def _setting(text: str) -> tuple[str, object]:
+def parse_setting(text: str) -> tuple[str, object]:
     """Return key and value of one ``--set``; a bare word is a string."""
     key, equals, value = text.partition("=")
     key = key.strip()

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from theory_check.cli import advise, compare, listing
+from theory_check.cli import advise, compare, listing, worst_case
 from theory_check.errors import StoreError, TheoryCheckError
 
 if TYPE_CHECKING:
@@ -151,6 +151,14 @@ def _parser() -> argparse.ArgumentParser:
             "advise", _advise, "find the cheapest schedule for a target accuracy", advise.EPILOG
         )
     )
+    worst_case.add_words(
+        command(
+            "worst-case",
+            _worst_case,
+            "search a family for the instance on which a measured quantity is worst",
+            worst_case.EPILOG,
+        )
+    )
     reproduce = command("reproduce", _reproduce, "run all experiments, draw all figures, judge")
     for drawing in (figures, reproduce):
         drawing.add_argument(
@@ -220,6 +228,10 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _advise(options: argparse.Namespace) -> int:
     return SUCCESS if advise.run(options) else REFUTED
+
+
+def _worst_case(options: argparse.Namespace) -> int:
+    return SUCCESS if worst_case.run(options) else REFUTED
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
 
 def print_components() -> None:
     """Print the name of everything that can be used, each with one line about it."""
+    from theory_check.problems.stored import labels, origin
     from theory_check.runs.locations import experiment_files
     from theory_check.runs.registry import discover
     from theory_check.runs.spec import load_experiment
+    from theory_check.worst_cases import all_worst_cases
 
     registry = discover()
     sections = {
@@ -25,6 +28,8 @@ def print_components() -> None:
         "methods": {name: _stated(found) for name, found in registry.methods.items()},
         "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
         **_claims_by_section(),
+        "worst cases": {name: case.quantity for name, case in all_worst_cases().items()},
+        "stored problems": {label: _origin(origin(label)) for label in labels()},
         "experiments": {
             name: load_experiment(path, registry).description
             for name, path in experiment_files().items()
@@ -59,6 +64,10 @@ def _describe(claim: Claim) -> str:
     from theory_check.cli.reporting import kind_of
 
     return f"[{claim.provenance}] {kind_of(claim)}: {claim.statement} ({claim.source})"
+
+
+def _origin(found: Mapping[str, Any]) -> str:
+    return f"{found['value']:.4g} {found['unit']}: {found['quantity']}, family {found['family']}"
 
 
 def _stated(method: Method) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,7 @@ def bound_problem(
     bound = {key: given[key] for key in given if key not in passed_on}
     parameters = bind(bound, known, where, registry.solvers) | passed_on
     with located(where):
+        parameters = _pinned(function, parameters)
         problem = function(**parameters)
     classes = {
         key: _bound_class(key, table[key], join(where, key), registry)
@@ -94,6 +96,15 @@ def bound_problem(
     if not classes:
         return family, parameters, function
     return family, parameters | classes, BuiltWithClasses(function)
+
+
+def _pinned(function: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with the hash of every file they name, where the family reads files.
+
+    A cell is identified by its parameters; with the hash among them its numbers belong to the content.
+    """
+    pin = getattr(sys.modules.get(function.__module__), "pinned", None)
+    return parameters if pin is None else pin(**parameters)
 
 
 def _bound_class(key: str, table: object, where: str, registry: Registry) -> Any:

@@ -15,7 +15,8 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
 from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.solutions.curvature import DIFFERENCE_STEP, hessian, spectral_norm
+from theory_check.oracles.solutions.curvature import spectral_norm
+from theory_check.oracles.solutions.penalised_curvature import penalised_hessian
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
 
@@ -89,16 +90,3 @@ def random_points(
         for seed in seeds
     ]
     return torch.from_numpy(scale * np.stack(drawn))
-
-
-def penalised_hessian(
-    exact: ExactOracle, phi: Float[Tensor, "point d"], sigma: float, step: float = DIFFERENCE_STEP
-) -> Float[Tensor, "point d d"]:
-    """Return ``∇²Phi_sigma`` by central differences; NaN where a gradient is not certified."""
-
-    def gradient(points: Tensor, owner: Tensor) -> Tensor:
-        solution = exact.solve_penalised(exact.reward_model.table(points), sigma)
-        found = exact.penalty_gradient_at(points, solution.log_policy, sigma)
-        return torch.where(solution.certified[:, None], found, torch.nan)
-
-    return hessian(gradient, phi, step)

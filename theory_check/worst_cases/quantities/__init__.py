@@ -1,0 +1,1 @@
+"""One file per quantity; each defines a ``WorstCase``."""

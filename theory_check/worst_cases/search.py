@@ -1,0 +1,178 @@
+"""The search for the worst instance of a family, its second evaluation, and what is kept of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory_check.errors import CertificationError, require_choice
+from theory_check.problems import Problem
+from theory_check.worst_cases.base import Evaluation, WorstCase
+from theory_check.worst_cases.optimiser import Trials, draw, maximise, require_budget
+from theory_check.worst_cases.spaces import Space
+
+ATTEMPTS = 12
+"""Instances that are evaluated a second time before the search is given up, worst first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """The worst instance of a family that was found and confirmed.
+
+    Attributes
+    ----------
+    case, space
+        What was searched, and where.
+    budget, restarts, seed
+        Evaluations of the optimiser and, again, of random search; restarts; seed of both.
+    optimised, random
+        Everything evaluated.
+    cube
+        The worst instance as a point of the unit cube.
+    source
+        ``"optimiser"`` or ``"random"``: which search found it.
+    first, second
+        The quantity by the route that was searched, and by the second one.
+    rejected
+        Values of worse instances on which the two routes did not agree: (first, second).
+    """
+
+    case: WorstCase
+    space: Space
+    budget: int
+    restarts: int
+    seed: int
+    optimised: Trials
+    random: Trials
+    cube: NDArray[np.float64]
+    source: str
+    first: Evaluation
+    second: Evaluation
+    rejected: tuple[tuple[float, float], ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the claim's prediction holds on the instance, as the second route sees it."""
+        return self.second.kept
+
+    @property
+    def problem(self) -> Problem:
+        """The instance."""
+        return self.space.problem(self.cube)
+
+    def origin(self) -> dict[str, Any]:
+        """Return how the instance was found, as JSON data: all that its search needs again."""
+        return {
+            "quantity": self.case.id,
+            "claim": self.case.claim,
+            "measured": self.case.quantity,
+            "unit": self.case.unit,
+            "family": self.space.name,
+            "sizes_and_bounds": dataclasses.asdict(self.space),
+            "budget": self.budget,
+            "restarts": self.restarts,
+            "seed": self.seed,
+            "source": self.source,
+            "value": self.first.value,
+            "value_by_second_route": self.second.value,
+            "kept": self.kept,
+            "random_median": float(np.nanmedian(self.random.values)),
+            "random_maximum": float(np.nanmax(self.random.values)),
+            "cube": self.cube.tolist(),
+        }
+
+
+def find_worst(
+    case: WorstCase,
+    space: Space,
+    *,
+    budget: int,
+    restarts: int,
+    seed: int,
+    report: Callable[[str], None] = lambda line: None,
+) -> Worst:
+    """Search a family for the instance on which a quantity is worst.
+
+    The optimiser and random search have ``budget`` evaluations each. The worst of what both found is
+    evaluated again by the second route; where the routes disagree it is rejected, and the next one tried.
+
+    Parameters
+    ----------
+    case
+        The quantity.
+    space
+        The family, with its sizes and bounds.
+    budget, restarts, seed
+        As in :func:`theory_check.worst_cases.optimiser.maximise`.
+    report
+        Told how far the search has come.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Before any work, for arguments that cannot be searched.
+    CertificationError
+        Where nothing has a sound value, or the routes agree on none of the worst instances.
+    """
+    require_choice("family", space.name, case.families)
+    require_budget(budget, restarts)
+    done = 0
+
+    def value(cube: NDArray[np.float64]) -> float:
+        nonlocal done
+        done += 1
+        if done % max(1, budget // 5) == 0:
+            report(f"{done} of {2 * budget} evaluations")
+        return _evaluated(case.measure, space.problem(cube)).value
+
+    optimised = maximise(value, space.dimension, budget=budget, restarts=restarts, seed=seed)
+    random = draw(value, space.dimension, number=budget, seed=seed)
+    rejected: list[tuple[float, float]] = []
+    for cube, source in _worst_first(optimised, random):
+        problem = space.problem(cube)
+        first, second = (_evaluated(route, problem) for route in (case.measure, case.confirm))
+        if case.agrees(first, second):
+            return Worst(
+                case, space, budget, restarts, seed, optimised, random, cube, source, first, second,
+                tuple(rejected),
+            )  # fmt: skip
+        rejected.append((first.value, second.value))
+    if not rejected:
+        raise CertificationError(
+            f"{case.id}: none of {2 * budget} instances has a certified value; raise kl_weight_low"
+        )
+    raise CertificationError(
+        f"{case.id}: the second route disagrees on the {len(rejected)} worst instances, at the first by "
+        f"{rejected[0][0]:.4g} against {rejected[0][1]:.4g}; nothing found here is to be trusted"
+    )
+
+
+def _evaluated(route: Callable[[Problem], Evaluation], problem: Problem) -> Evaluation:
+    """Return an evaluation; one without a value where the exact oracle cannot certify it."""
+    try:
+        return route(problem)
+    except CertificationError:
+        return Evaluation(math.nan, kept=False)
+
+
+def _worst_first(*searches: Trials) -> list[tuple[NDArray[np.float64], str]]:
+    """Return instances to confirm: the worst of all, and the worst of each restart, worst first."""
+    found: list[tuple[float, int, int]] = []
+    for number, trials in enumerate(searches):
+        order = [index for index in np.argsort(-trials.values, kind="stable").tolist()
+                 if not math.isnan(trials.values[index])]  # fmt: skip
+        chosen = dict.fromkeys(order[: ATTEMPTS // 2])
+        for run in range(int(trials.run.max()) + 1):
+            chosen |= dict.fromkeys([i for i in order if trials.run[i] == run][:1])
+        found += [(-float(trials.values[index]), number, index) for index in chosen]
+    names = ("optimiser", "random")
+    return [
+        (searches[number].cubes[index], names[number])
+        for _, number, index in sorted(found)[:ATTEMPTS]
+    ]
