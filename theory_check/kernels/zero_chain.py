@@ -126,7 +126,7 @@ def progress(points):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def hidden(row, first):  # type: ignore[no-untyped-def]
-    """Return the weight of the link ``first`` in the frontier, and two derivatives in what was reached."""
+    """Return the weight of a link in the frontier, and two derivatives in the sum of what was reached."""
     sum_reached = 0.0
     for index in range(first, row.size):
         sum_reached += reached(row[index])[0]
@@ -200,4 +200,44 @@ def cut_off(points):  # type: ignore[no-untyped-def]
         found[0, index] = 1.0 - step
         found[1, index] = -rise * np.sign(points[index])
         found[2, index] = -curve
+    return found
+
+
+@numba.njit(cache=True, error_model="numpy")
+def hidden_gradient(lower, length, scale):  # type: ignore[no-untyped-def]
+    """Return the gradient of ``R = b² / 2 - b psi(v)`` at ``lower = (z, v)``."""
+    values, gradients = frontier(lower[:, :-1] / length)
+    relative = lower[:, -1] / length
+    cut = cut_off(relative)
+    found = np.empty_like(lower)
+    height = scale * length**2
+    for row in range(lower.shape[0]):
+        value = height * values[row]
+        passed_on = lower[row, -1] * cut[0, row]
+        factor = (value - passed_on) * height / length
+        found[row, :-1] = factor * gradients[row]
+        found[row, -1] = -value * (cut[0, row] + relative[row] * cut[1, row])
+    return found
+
+
+@numba.njit(cache=True, error_model="numpy")
+def lower_gradients(upper, lower, kappa, length, scale):  # type: ignore[no-untyped-def]
+    """Return the gradients of ``‖z - kappa x‖² / (2 kappa) + v² / 2 + R`` in x and in (z, v)."""
+    in_upper, in_lower = np.empty_like(upper), hidden_gradient(lower, length, scale)
+    for row in range(upper.shape[0]):
+        for index in range(upper.shape[1]):
+            miss = lower[row, index] - kappa * upper[row, index]
+            in_upper[row, index] = -miss
+            in_lower[row, index] += miss / kappa
+        in_lower[row, -1] += lower[row, -1]
+    return in_upper, in_lower
+
+
+@numba.njit(cache=True, error_model="numpy")
+def visible_gradient(lower, length, scale):  # type: ignore[no-untyped-def]
+    """Return the gradient of ``H(z) - b(z) + ell(v)`` at ``lower = (z, v)``."""
+    points = lower[:, :-1] / length
+    found = np.empty_like(lower)
+    found[:, :-1] = scale * length * (chain(points)[1] - frontier(points)[1])
+    found[:, -1] = cut_off(lower[:, -1])[0]
     return found

@@ -33,14 +33,17 @@ from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.gradient_noise import Batch, Draws, GradientNoise, require_noise
 
 VALUE_BOUND, GRADIENT_BOUND, CURVATURE_BOUND = 6.2, 56.0, 1200.0
-"""Of ``B``, of the norms of ``∇B`` and of the Hessians of ``B`` and ``F - B``: 6.121, 55.61 and 1171.1 are
-the largest values that were found (``docs/theory.md`` section 6.5)."""
+"""Of ``B``, of the norm of ``∇B`` and of those of the Hessians of ``B`` and ``F - B``: 6.121, 55.61 and
+1171.1 are the largest values that were found (``docs/theory.md`` section 6.5)."""
 
 CUT_OFF_BOUND, CUT_OFF_SLOPE, CUT_OFF_BEND = 1.131, 2.461, 9.26
 """Of ``u w(u)``, and of its first two derivatives, in size."""
 
 SCALE = 1 / CURVATURE_BOUND
 """c: makes f, which is quadratic in nothing, as smooth as g."""
+
+CHAIN_CURVATURE = 152.0
+"""Of the Hessian of F: 134.03 is the largest that was found."""
 
 GAP_BOUND = 12.0
 """``F(0) - inf F <= 12 T``; the constant itself is 11.24, and 2.07 less than that times 12 T / 11.24."""
@@ -109,12 +112,12 @@ class ZeroChainProblem(ClosedFormProblem):
         """T, the number of links."""
         return self.upper_parameters
 
-    @property
+    @cached_property
     def length(self) -> float:
         """``eta = margin sqrt(epsilon) / (c kappa)``."""
         return _length(self.kappa, self.epsilon, self.margin)
 
-    @property
+    @cached_property
     def success_probability(self) -> float:
         """p: the least for which a sample of ∇g has a variance of at most ``noise²``; 1 without noise."""
         if self.noise == 0.0:
@@ -159,27 +162,23 @@ class ZeroChainProblem(ClosedFormProblem):
         self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
     ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
         """Return ``(0, (∇H - ∇b, w))``."""
-        z, v = y[:, :-1], y[:, -1]
-        visible = self._chain(z)[1] - self._frontier(z)[1]
-        return torch.zeros_like(x), torch.cat([visible, _cut_off(v)[0][:, None]], dim=1)
+        found = kernel.visible_gradient(_array(y), self.length, SCALE)
+        return torch.zeros_like(x), torch.from_numpy(found)
 
     def lower_gradients(
         self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
     ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
         """Return ``(∂_x g, ∂_y g)``."""
-        miss = y[:, :-1] - self.kappa * x
-        in_lower = torch.cat([miss / self.kappa, y[:, -1:]], dim=1)
-        return -miss, in_lower + self.hidden_gradient(y)
+        in_upper, in_lower = kernel.lower_gradients(
+            _array(x), _array(y), self.kappa, self.length, SCALE
+        )
+        return torch.from_numpy(in_upper), torch.from_numpy(in_lower)
 
     def hidden_gradient(
         self, y: Float[Tensor, "replicate lower"]
     ) -> Float[Tensor, "replicate lower"]:
         """Return ``∇R``, the only part of ∇g that is random."""
-        value, gradient = self._frontier(y[:, :-1])
-        passed_on, slope, _ = self._passed_on(y[:, -1])
-        return torch.cat(
-            [(value - passed_on)[:, None] * gradient, (-value * slope)[:, None]], dim=1
-        )
+        return torch.from_numpy(kernel.hidden_gradient(_array(y), self.length, SCALE))
 
     def hyperobjective(self, x: Float[Tensor, "replicate upper"]) -> Float[Tensor, " replicate"]:
         """Return ``Phi(x) = H(kappa x)``."""
@@ -287,12 +286,12 @@ class ZeroChainProblem(ClosedFormProblem):
 
     def _chain(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return H and its gradient."""
-        value, gradient = kernel.chain(_array(z) / self.length)
+        value, gradient = kernel.chain(_array(z / self.length))
         return self._scaled(value, gradient)
 
     def _frontier(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return b and its gradient."""
-        value, gradient = kernel.frontier(_array(z) / self.length)
+        value, gradient = kernel.frontier(_array(z / self.length))
         return self._scaled(value, gradient)
 
     def _scaled(self, value: object, gradient: object) -> tuple[Tensor, Tensor]:
@@ -301,7 +300,7 @@ class ZeroChainProblem(ClosedFormProblem):
 
     def _curvature(self, product: object, z: Tensor, vector: Tensor) -> Tensor:
         """Return the product of a Hessian of the kernel with a vector, scaled."""
-        found = product(_array(z) / self.length, _array(vector))  # type: ignore[operator]
+        found = product(_array(z / self.length), _array(vector))  # type: ignore[operator]
         return SCALE * torch.from_numpy(found)
 
     def _passed_on(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
