@@ -243,7 +243,7 @@ def test_a_flat_start_does_not_refute_the_tail() -> None:
 def test_a_claim_with_such_a_rate_is_judged_and_is_json(
     audits: dict[str, dict[str, str]] | None,
 ) -> None:
-    claim = Claim("planted", "s", "here", "D", ("none",), "planted", (RATE,))
+    claim = Claim("planted", "s", "here", "D", "measured", "Yes.", ("none",), "planted", (RATE,))
     verdict = judge(claim, planted(3.0), audits)
     record = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     assert record["status"] == ("tight" if audits is None else "assumption not met")

@@ -37,8 +37,8 @@ def geometric(k: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.9**k + 1e-30)  # 1e-30: where rounding ends the real gaps
 
 
-def test_all_replicates_geometric_is_tight() -> None:
-    assert judged(geometric, {})[0] == "tight"
+def test_all_replicates_geometric_holds() -> None:
+    assert judged(geometric, {})[0] == "holds"
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -53,7 +53,7 @@ def test_a_growing_replicate_refutes_it() -> None:
 
 
 @pytest.mark.parametrize("level", [1e-6, 1e-10])
-def test_a_floor_above_rounding_is_not_tight(level: float) -> None:
+def test_a_floor_above_rounding_does_not_hold(level: float) -> None:
     status, reason = judged(lambda k: 0.9**k + level, {})
     assert status == "inconclusive"
     assert "floor" in reason

@@ -35,9 +35,9 @@ def table(values: list[float]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("values", "status", "share"),
     [
-        ([1.0] * 16, "tight", 1.0),
-        ([0.5] * 8 + [2.0] * 8, "tight", 1.0),
-        ([1.0] * 14 + [0.4, 2.1], "tight", 14 / 16),
+        ([1.0] * 16, "holds", 1.0),
+        ([0.5] * 8 + [2.0] * 8, "holds", 1.0),
+        ([1.0] * 14 + [0.4, 2.1], "holds", 14 / 16),
         ([1.0] * 13 + [0.4, 2.1, 3.0], "violated", 13 / 16),
         ([1.0] * 13 + [np.inf, -np.inf, np.inf], "violated", 13 / 16),
         # An eighth of 7 seeds is less than one.
@@ -54,10 +54,10 @@ def test_exceptions_are_counted_by_seed(values: list[float], status: str, share:
 
 def test_one_side_may_be_open_but_infinity_is_outside() -> None:
     rate = dataclasses.replace(RATE, low=None, allowed_share=0.0)
-    assert judge_inequality_rate(rate, table([-1e9, 2.0]), "p").status == "tight"
+    assert judge_inequality_rate(rate, table([-1e9, 2.0]), "p").status == "holds"
     assert judge_inequality_rate(rate, table([2.1]), "p").status == "violated"
     rate = dataclasses.replace(RATE, high=None, allowed_share=0.0)
-    assert judge_inequality_rate(rate, table([1e9]), "p").status == "tight"
+    assert judge_inequality_rate(rate, table([1e9]), "p").status == "holds"
     assert judge_inequality_rate(rate, table([np.inf]), "p").status == "violated"
 
 

@@ -32,6 +32,8 @@ CLAIM = Claim(
     statement="error = O(1/n)",
     source="here",
     provenance="D",
+    kind="measured",
+    otherwise="Yes.",
     assumptions=("none",),
     experiment="planted",
     rates=(RATE,),
@@ -198,7 +200,7 @@ def test_ambiguous_or_incomplete_tables_are_refused() -> None:
 @pytest.mark.parametrize(
     ("curve", "status", "why"),
     [
-        (0.8**K, "tight", "geometric"),
+        (0.8**K, "holds", "geometric"),
         (0.97**K, "inconclusive", "decades"),
         (1 / (K + 1), "violated", "power law"),
         (np.exp(-(K**2) / 100), "faster", "later slope"),
@@ -231,6 +233,21 @@ def test_worst_status_decides_and_faster_means_everywhere() -> None:
     assert len(verdict.rates) == 3
 
 
+def test_a_kept_inequality_is_below_faster_and_above_tight() -> None:
+    """``"tight"`` of a claim says that an exponent was met; ``"faster"`` that every rate was beaten."""
+    both = replace(CLAIM, rates=(RATE, replace(GEOMETRIC, x="n", y="gap")))
+
+    def status(exponent: float) -> tuple[str, list[str]]:
+        wide = np.arange(1.0, 101.0)
+        rows = table(wide, wide**-exponent)
+        rows["gap"] = 0.8 ** rows["n"]
+        verdict = judge(both, rows)
+        return verdict.status, [rate.status for rate in verdict.rates]
+
+    assert status(1.0) == ("tight", ["tight", "holds"])
+    assert status(1.3) == ("holds", ["faster", "holds"])
+
+
 def test_passed_respects_negative_controls() -> None:
     control = replace(CLAIM, expected="violated")
     good, bad = table(N, 1 / N), table(N, N**-0.5)
@@ -241,7 +258,7 @@ def test_passed_respects_negative_controls() -> None:
 
 
 def test_an_open_statement_fails_nothing_and_keeps_its_status() -> None:
-    statement = replace(CLAIM, expected="open")
+    statement = replace(CLAIM, expected="open", kind="open")
     curves = {"tight": N**-1.0, "violated": N**-0.5, "inconclusive": np.ones_like(N) * np.nan}
     for status, curve in curves.items():
         verdict = judge(statement, table(N, curve))

@@ -1,6 +1,7 @@
 """Every claim in the room, found by being there."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,12 +94,15 @@ def test_the_room_is_not_empty_and_ids_are_unique() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CLAIMS if not name.startswith("control-")])
 def test_statement_is_in_the_table_of_the_theory(name: str) -> None:
-    """``docs/theory.md`` section 5.2: id, statement, source, tag, seen; controls are in section 6."""
+    """``docs/theory.md`` section 5.2: id, statement, source, tag, kind, seen; controls: section 6."""
     text = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
     section = text.partition("\n### 5.2 ")[2].partition("\n### 5.3 ")[0]
-    rows = re.findall(rf"^\| `{re.escape(name)}` \| (.+) \| (.+) \| (.+) \| .*\|$", section, re.M)
+    rows = re.findall(
+        rf"^\| `{re.escape(name)}` \| (.+) \| (.+) \| (.+) \| (.+) \| .*\|$", section, re.M
+    )
     assert len(rows) == 1
-    *_, tag = rows[0]
+    *_, tag, kind = rows[0]
+    assert CLAIMS[name].kind == kind
     assert CLAIMS[name].provenance in re.findall(r"\b[VSDR]\b", tag)
 
 
@@ -154,16 +158,53 @@ def test_open_statements_are_those_that_the_theory_names() -> None:
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_predicted_rate_is_tight(name: str) -> None:
+def test_predicted_exponent_is_tight_and_a_kept_inequality_holds(name: str) -> None:
     """The exponents' standard error, 0.05/sqrt(16)/(4 * 2.1) = 1.5e-3, is far below 0.02."""
     verdict = judge(CLAIMS[name], planted_table(CLAIMS[name], 0.0))
-    assert [rate.status for rate in verdict.rates] == ["tight"] * len(verdict.rates), verdict.reason
+    expected = [
+        "holds" if isinstance(rate, GeometricRate | InequalityRate) else "tight"
+        for rate in CLAIMS[name].rates
+    ]
+    assert [rate.status for rate in verdict.rates] == expected, verdict.reason
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_clearly_worse_rate_is_violated(name: str) -> None:
     verdict = judge(CLAIMS[name], planted_table(CLAIMS[name], 0.3))
     assert [rate.status for rate in verdict.rates] == ["violated"] * len(verdict.rates)
+
+
+def test_kinds_that_contradict_the_rest_are_refused() -> None:
+    claim = CLAIMS["inner-error"]
+    for changes, named in (
+        ({"kind": "open"}, "kind: received 'open'"),
+        ({"expected": "open"}, "kind: received 'proved inequality'"),
+        ({"kind": "theorem"}, "kind: received 'theorem'"),
+        ({"otherwise": " "}, "otherwise: received nothing"),
+        ({"identity_rates": ("1/n",)}, "identity_rates: received '1/n'"),
+        ({"kind": "identity"}, "identity_rates: received '1/sigma, separate starts'"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=re.escape(named)):
+            replace(claim, **changes)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_it_is_said_whether_it_could_have_come_out_otherwise(name: str) -> None:
+    """Identities and negative controls say no, inequalities name what fails, the others say yes."""
+    claim = CLAIMS[name]
+    first = claim.otherwise.replace(":", " ").replace(",", " ").split()[0]
+    if claim.finding:
+        assert first == {"proved inequality": "Only"}.get(claim.kind, "Yes")
+    else:
+        assert first == "No"
+    assert claim.otherwise.endswith(".")
+
+
+def test_what_only_tests_the_program_is_no_finding() -> None:
+    apart = {name for name, claim in CLAIMS.items() if not claim.finding}
+    assert {name for name in CLAIMS if name.startswith("control-")} <= apart
+    assert {"gradient-noise", "penalty-bias", "inner-error-common-start"} <= apart
+    assert apart.isdisjoint({"inner-linear", "bound-terms", "weak-gradient-domination"})
 
 
 def test_unknown_claim_is_refused_with_the_nearest_name() -> None:

@@ -30,9 +30,20 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     (tmp_path / "paper_figures" / "lines.py").write_text(FIGURE)
     made = Laboratory(tmp_path, journal, failing, {"flatness": "tight", "steepness": "violated"})
     known: Mapping[str, Claim] = {
-        "flatness": Claim("flatness", "It is flat.", "here", "V", (), "flat", ()),
+        "flatness": Claim(
+            "flatness", "It is flat.", "here", "V", "measured", "Yes: a hill.", (), "flat", ()
+        ),
         "steepness": Claim(
-            "steepness", "It is not steep.", "there", "R", (), "steep", (), expected="violated"
+            "steepness",
+            "It is not steep.",
+            "there",
+            "R",
+            "identity",
+            "No.",
+            (),
+            "steep",
+            (),
+            expected="violated",
         ),
     }
     find: Callable[[], Mapping[str, Claim]] = lambda: known  # noqa: E731

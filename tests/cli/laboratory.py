@@ -68,7 +68,7 @@ class Laboratory:
         assert set(table["problem"]) == {claim.experiment}
         assert not failed
         status = self.statuses[claim.id]
-        decay: Status = status if claim.expected == "violated" else "tight"
+        decay: Status = status if claim.expected == "violated" else "holds"
         high = {"exponent": 2 * self.measured, "low": 0.9, "high": 1.1}
         half = {"exponent": self.measured, "low": 0.45, "high": 0.55}
         rates = (

@@ -24,7 +24,7 @@ ABSENT = AuditFinding("lower-pl", "garnet", "not audited", "no such problem.")
 
 
 def judgement(name: str, *audits: AuditFinding) -> Judgement:
-    claim = Claim(name, "It holds.", "here", "D", (), "planted", ())
+    claim = Claim(name, "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
     rates = (RateVerdict("rate", "bandit", "tight", "", {}, {}, {"problem": "bandit"}),)
     return Judgement(claim, Verdict(claim, "tight", "fine", rates, audits), "fine")
 

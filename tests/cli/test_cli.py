@@ -37,9 +37,10 @@ def test_list_shows_what_there_is(laboratory: Laboratory, capsys: Capture) -> No
         "measurements:",
         "  careless  Forget the last seed.",
         "  values    Evaluate the line, with noise, and leave a line in ``journal``.",
-        "claims:",
-        "  flatness   [V] It is flat. (here)",
-        "  steepness  [R] It is not steep. (there)",
+        "claims, 1 claim (1 measured):",
+        "  flatness  [V] measured: It is flat. (here)",
+        "tests of the program, 1 claim (1 negative control):",
+        "  steepness  [R] identity, negative control: It is not steep. (there)",
         "experiments:",
         "  flat   Values of flat lines.",
         "  steep  Values of steep lines.",
@@ -60,23 +61,30 @@ def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture)
     measured = "1.000 [0.900, 1.100] squared, 0.500 [0.450, 0.550] norm"
     lines = out.splitlines()
     assert [re.split("  +", line) for line in lines] == [
+        ["Findings, 1 claim (1 measured):"],
         ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"],
-        ["flatness [V]", "TIGHT"],
+        ["flatness [V] measured", "TIGHT"],
         ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm"],
-        ["", "tight", "flat", "decay", "0.25", "< 1"],
-        ["steepness [R]", "VIOLATED"],
+        ["", "holds", "flat", "decay", "0.25", "< 1"],
+        [""],
+        ["Tests of the program, no findings, 1 claim (1 negative control):"],
+        ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"],
+        ["steepness [R] identity, negative control", "VIOLATED"],
         ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm"],
         ["", "violated", "steep", "decay", "0.25", "< 1"],
         [""],
-        ["flatness: 4 rows"],
-        ["steepness: 4 rows"],
+        ["flatness: 4 rows Could it have come out otherwise? Yes: a hill."],
+        ["steepness: 4 rows Could it have come out otherwise? No."],
         [""],
         ["[V] stated in the abstract or text of the source"],
         ["[R] reconstructed: consistent with what is known of the source, not quoted from it"],
+        ["measured: nobody proved it: the data decide"],
+        ["identity: follows from an identity on these problems: a test of the program, no finding"],
     ]
-    column = lines[0].index("predicted")
-    numbers = [line for line in lines[1:7] if line.startswith(" ")]
-    assert [line[column - 2 : column + 1] for line in numbers] == ["  1", "  <", "  1", "  <"]
+    for header in (1, 7):
+        column = lines[header].index("predicted")
+        numbers = lines[header + 2 : header + 4]
+        assert [line[column - 2 : column + 1] for line in numbers] == ["  1", "  <"]
     assert err == "2 cells: 2 run, 0 reused, 0 failed\n"
 
 
@@ -96,6 +104,9 @@ def test_json_is_all_there_is_on_standard_output(laboratory: Laboratory, capsys:
     assert records[0]["status"] == "tight"
     assert records[0]["measured"][0]["exponent"] is None
     assert records[0]["measured"][1]["rho"] == 0.25
+    assert [record["kind"] for record in records] == ["measured", "identity"]
+    assert [record["finding"] for record in records] == [True, False]
+    assert records[0]["otherwise"] == "Yes: a hill."
     assert records[1]["provenance"] == "R"
     assert records[1]["expected"] == "violated"
     assert records[1]["passed"] is True
@@ -105,6 +116,7 @@ def test_json_is_all_there_is_on_standard_output(laboratory: Laboratory, capsys:
     ("claim", "status", "code"),
     [
         ("flatness", "tight", 0),
+        ("flatness", "holds", 0),
         ("flatness", "inconclusive", 0),
         ("flatness", "violated", 1),
         ("steepness", "violated", 0),
@@ -124,7 +136,7 @@ def test_a_failed_cell_is_exit_code_3_until_it_is_retried(
     laboratory.failing.touch()
     assert run("verify", "flatness") == 3
     out, err = capsys.readouterr()
-    assert re.search(r"^flatness \[V\] +NOT JUDGED$", out, re.M)
+    assert re.search(r"^flatness \[V\] measured +NOT JUDGED$", out, re.M)
     assert re.search(r"^flatness: 1 of 1 cells of flat failed", out, re.M)
     assert re.search(r"flat/flat failed: RuntimeError: the file is there; traceback in .*json", err)
     assert err.endswith("\n1 cells: 0 run, 0 reused, 1 failed\n")
@@ -260,14 +272,16 @@ def test_a_script_without_draw_is_refused(laboratory: Laboratory, capsys: Captur
 def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: Capture) -> None:
     assert run("reproduce", "--quick") == 0
     out = capsys.readouterr().out
-    assert out.startswith("claim ")
+    assert out.startswith("Findings, 1 claim (1 measured):\nclaim ")
     records = json.loads(Path("results/verdicts.json").read_text())
     assert [record["status"] for record in records] == ["tight", "violated"]
     lines = Path("results/verdicts.md").read_text().splitlines()
-    assert lines[0] == "| claim | status | problem | rate | measured, 95 % interval | predicted |"
-    assert lines[2] == "| flatness [V] | TIGHT |  |  |  |  |"
-    assert lines[3].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
-    assert lines[4] == "|  | tight | flat | decay | 0.25 | < 1 |"
+    assert lines[:2] == ["### Findings, 1 claim (1 measured)", ""]
+    assert lines[2] == "| claim | status | problem | rate | measured, 95 % interval | predicted |"
+    assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |"
+    assert lines[5].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
+    assert lines[6] == "|  | holds | flat | decay | 0.25 | < 1 |"
+    assert lines[8] == "### Tests of the program, no findings, 1 claim (1 negative control)"
     assert Path("results/figures/lines.pdf").exists()
     assert laboratory.executions() == 2
     assert run("reproduce", "--quick") == 0

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.rate_verdict import RateVerdict, Status
 from theory_check.analysis.verdict import Verdict
-from theory_check.claims.base import Claim
+from theory_check.claims.base import Claim, PowerRate
 from theory_check.cli import reporting
 from theory_check.verification import Judgement
 
-CLAIM = Claim("bound", "It holds.", "here", "D", (), "planted", ())
+CLAIM = Claim("bound", "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
 HEADER = "| claim | status | problem | rate | measured, 95 % interval | predicted |"
 
 PREDICTED = {
@@ -54,18 +54,19 @@ def judgement(
     measured: Mapping[str, object],
     predicted: Mapping[str, object],
     evidence: Mapping[str, object] | None = None,
+    status: Status = "tight",
 ) -> Judgement:
-    rate = RateVerdict("rate", "bandit", "tight", "", predicted, measured, evidence or {})
-    return Judgement(CLAIM, Verdict(CLAIM, "tight", "fine", (rate,)), "fine")
+    rate = RateVerdict("rate", "bandit", status, "", predicted, measured, evidence or {})
+    return Judgement(CLAIM, Verdict(CLAIM, status, "fine", (rate,)), "fine")
 
 
 def cells(judged: Judgement) -> list[list[str]]:
     """Return status, problem, name, measured and predicted of each line below the claim's."""
     lines = reporting.text_table([judged]).splitlines()
     names = ("status", "problem", "rate", "measured, 95 % interval", "predicted")
-    starts = [lines[0].index(name) for name in names]
+    starts = [lines[1].index(name) for name in names]
     ends = [*starts[1:], None]
-    body = lines[2 : lines.index("")]
+    body = lines[3 : lines.index("")]
     return [
         [line[start:end].rstrip() for start, end in zip(starts, ends, strict=True)] for line in body
     ]
@@ -105,8 +106,8 @@ def test_a_bound_has_a_line_for_each_number() -> None:
     # As wide as the longest exponent, not as all of them side by side.
     assert max(map(len, reporting.text_table([judged]).splitlines())) < 150
     lines = reporting.markdown_table([judged]).splitlines()
-    assert lines[0] == HEADER
-    assert [[cell.rstrip() for cell in line[2:-2].split(" | ")] for line in lines[3:11]] == [
+    assert lines[2] == HEADER
+    assert [[cell.rstrip() for cell in line[2:-2].split(" | ")] for line in lines[5:13]] == [
         ["", *row] for row in BOUND
     ]
 
@@ -128,8 +129,9 @@ def test_a_share_has_its_interval_and_what_is_needed() -> None:
     judged = judgement(
         {"share": 0.875, "low": 0.6164, "high": 0.98449},
         {"share": ">= 0.875", "bounds": "0.5 <= value <= 2"},
+        status="holds",
     )
-    assert cells(judged) == [["tight", "bandit", "rate", "0.875 [0.616, 0.984]", ">= 0.875"]]
+    assert cells(judged) == [["holds", "bandit", "rate", "0.875 [0.616, 0.984]", ">= 0.875"]]
 
 
 def test_a_log_factor_is_reported_beside_the_exponent() -> None:
@@ -145,11 +147,38 @@ def test_a_log_factor_is_reported_beside_the_exponent() -> None:
 
 def test_an_open_statement_says_that_it_fails_nothing() -> None:
     closed = judgement(MEASURED, PREDICTED)
-    statement = Judgement(replace(CLAIM, expected="open"), closed.verdict, "fine")
+    statement = Judgement(replace(CLAIM, expected="open", kind="open"), closed.verdict, "fine")
     for write in (reporting.text_table, reporting.markdown_table):
         assert "bound (open): fine" in write([statement])
         assert reporting.OPEN_MEANING in write([closed, statement])
         assert "(open)" not in write([closed])
+
+
+def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
+    """A rate is marked where the claim as a whole is not an identity; nothing is counted twice."""
+    rate = PowerRate("rate", "x", "y", 1.0, True, "zero", "larger", 0.1, "value", "$x$", "$y$")
+    verdict = judgement({"exponent": 1.0}, {"exponent": 1.0}).verdict
+    changes: dict[str, dict[str, object]] = {
+        "mixed": {"identity_rates": ("rate",), "rates": (rate,)},
+        "theorem": {"kind": "proved inequality"},
+        "expansion": {"kind": "identity"},
+        "control": {"expected": "violated"},
+    }
+    judged = [
+        Judgement(replace(CLAIM, id=name, **change), verdict, "fine")  # type: ignore[arg-type]
+        for name, change in changes.items()
+    ]
+    lines = reporting.text_table(judged).splitlines()
+    findings = lines.index("Findings, 2 claims (1 proved inequality, 1 measured):")
+    tests = lines.index(
+        "Tests of the program, no findings, 2 claims (1 identity, 1 negative control):"
+    )
+    first, second = lines[findings:tests], lines[tests : lines.index("", tests)]
+    assert [line.split()[0] for line in first if "TIGHT" in line] == ["mixed", "theorem"]
+    assert [line.split()[0] for line in second if "TIGHT" in line] == ["expansion", "control"]
+    assert ["rate (identity)" in line for line in first if "bandit" in line] == [True, False]
+    assert not any("(identity)" in line for line in second)
+    assert "mixed: fine Could it have come out otherwise? Yes." in lines
 
 
 @pytest.mark.parametrize("sentences", [[], ["One.", "word " * 50]])

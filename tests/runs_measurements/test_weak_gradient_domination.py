@@ -58,13 +58,13 @@ def test_constant_and_bound_by_hand() -> None:
     np.testing.assert_allclose(found.floor, 0.01)
     np.testing.assert_allclose(found.bound, [1.99, 1.0] * 4)
     np.testing.assert_allclose(found.share_of_bound, [1 / 1.99, 0.25] * 4)
-    assert judged(planted([1.0, 0.25], [2.0, 1.0]), [0, 1]) == ["tight"] * 4
+    assert judged(planted([1.0, 0.25], [2.0, 1.0]), [0, 1]) == ["holds"] * 4
 
 
 def test_margin_is_what_separates() -> None:
     """Held-out gradients a fraction q of the measured: 2 q c g + eps' reaches the gap at q = 1/2."""
     table = planted([1.0, 0.25], [2.0, 1.0])
-    for share, status in ((0.501, "tight"), (0.499, "violated")):
+    for share, status in ((0.501, "holds"), (0.499, "violated")):
         smaller = table.copy()
         smaller.loc[smaller.seed >= 2, "gradient"] *= share
         assert judged(smaller, [0, 1]) == [status] * 4
@@ -77,7 +77,7 @@ def test_a_plateau_that_only_other_seeds_meet_is_refuted() -> None:
         return 1 - np.exp(-(x**2) / 2), x * np.exp(-(x**2) / 2)
 
     near, far = planted(*curve(np.linspace(0.1, 1, 8))), planted(*curve(np.linspace(0.1, 5, 8)))
-    assert judged(near, [0, 1]) == ["tight"] * 4
+    assert judged(near, [0, 1]) == ["holds"] * 4
     mixed = pd.concat([near.loc[near.seed < 2], far.loc[far.seed >= 2]])
     assert judged(mixed, [0, 1]) == ["violated"] * 4
 

@@ -37,7 +37,7 @@ def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str)
     3. *inconclusive*: undecided, less than ``minimum_decades`` of y, a rho whose interval
        reaches 1, or a decay that slows down: later slope below 0.8 of the earlier one;
     4. *faster*: it speeds up: later slope above 1.25 of the earlier one;
-    5. *tight*.
+    5. *holds*: rho < 1 is an inequality, and no rho is predicted that could be tight.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def _geometric_status(
         )
     if fit.slope_ratio_low > 1 / STEADY_SLOPE_RATIO:
         return "faster", f"the later slope is {fit.slope_ratio:.2f} of the earlier one"
-    return "tight", "the decay is geometric"
+    return "holds", "the decay is geometric"
 
 
 def _geometric_evidence(fit: GeometricFit, comparison: DecayComparison) -> dict[str, object]:

@@ -48,7 +48,7 @@ def judge_inequality_rate(rate: InequalityRate, table: pd.DataFrame, problem: st
     1. *inconclusive*: no rows, a row whose ``status`` is not ``"ok"``, or a value that is not a
        number: leaving out such seeds would favour the claim;
     2. *violated*: more seeds than ``allowed_share`` of them break it;
-    3. *tight*.
+    3. *holds*: a kept inequality says nothing about whether a sharper one is kept too.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def judge_inequality_rate(rate: InequalityRate, table: pd.DataFrame, problem: st
     kept = pd.Series(inside, index=rows["seed"]).groupby(level=0).all()
     seeds, keeping = len(kept), int(kept.sum())
     allowed = math.floor(rate.allowed_share * seeds + 1e-9)
-    status: Status = "violated" if seeds - keeping > allowed else "tight"
+    status: Status = "violated" if seeds - keeping > allowed else "holds"
     share_low, share_high = clopper_pearson(keeping, seeds)
     measured = {"share": keeping / seeds, "low": share_low, "high": share_high}
     breaking = [int(seed) for seed in kept.index[~kept.to_numpy()]]

@@ -18,7 +18,7 @@ from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.claims.base import PowerRate, Rate
 from theory_check.errors import InvalidArgumentError, nearest
 
-Status = Literal["tight", "faster", "violated", "inconclusive", "assumption not met"]
+Status = Literal["tight", "holds", "faster", "violated", "inconclusive", "assumption not met"]
 
 MINIMUM_DECADES = 1.0
 # Between a burn-in and a floor the two curvatures can cancel and pass for another exponent:
@@ -37,7 +37,9 @@ class RateVerdict:
     rate, problem
         Names.
     status
-        ``"tight"``, ``"faster"``, ``"violated"``, ``"inconclusive"`` or ``"assumption not met"``.
+        ``"tight"``, ``"holds"``, ``"faster"``, ``"violated"``, ``"inconclusive"`` or
+        ``"assumption not met"``. ``"holds"`` is that of an inequality that was kept, which says
+        nothing about whether it could be sharper; ``"tight"`` is that of an exponent that was met.
     reason
         One sentence with the numbers behind the status.
     predicted, measured

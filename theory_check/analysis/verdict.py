@@ -71,6 +71,7 @@ WORST_FIRST: tuple[Status, ...] = (
     "assumption not met",
     "inconclusive",
     "tight",
+    "holds",
     "faster",
 )
 
@@ -85,7 +86,7 @@ class Verdict:
         The claim judged.
     status
         Worst status of any rate on any problem, in the order violated, assumption not met,
-        inconclusive, tight, faster; so ``"faster"`` means faster everywhere.
+        inconclusive, tight, holds, faster; so ``"faster"`` means faster everywhere.
     reason
         One sentence with the numbers of the rate that decided.
     rates
@@ -149,6 +150,9 @@ class Verdict:
             "statement": self.claim.statement,
             "source": self.claim.source,
             "provenance": self.claim.provenance,
+            "kind": self.claim.kind,
+            "otherwise": self.claim.otherwise,
+            "finding": self.claim.finding,
             "expected": self.claim.expected,
             "status": self.status,
             "passed": self.passed,

@@ -10,6 +10,9 @@ CLAIM = Claim(
     ),
     source="docs/theory.md section 5.6",
     provenance="D",
+    kind="measured",
+    otherwise="Yes: every term is derived, but that their sum leaves at most a tenth of the variance "
+    "unexplained is not; a run may be ruled by a term that the sum lacks.",
     assumptions=(
         "those of penalty-bias, gradient-noise, inner-error and outer-ergodic",
         "a constant outer step, below twice the inverse smoothness of Phi_sigma",

@@ -11,6 +11,9 @@ CLAIM = Claim(
     "sigma² is left as a floor.",
     source="docs/theory.md section 6.3",
     provenance="D",
+    kind="identity",
+    otherwise="No: the bias that a fixed sigma leaves is in closed form; only a defect of the judge "
+    "could miss it.",
     assumptions=("none: the statement is false, and has to be found so",),
     experiment="control-fixed-sigma",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.

@@ -11,6 +11,9 @@ CLAIM = Claim(
     "the ergodic stationarity to 0 like 1/T; it ends at a floor.",
     source="docs/theory.md section 6.3",
     provenance="D",
+    kind="proved inequality",
+    otherwise="No: the direct gradient vanishes elsewhere than the hypergradient; only a defect of "
+    "the judge could miss the floor.",
     assumptions=("none: the statement is false, and has to be found so",),
     experiment="control-missing-response",
     rates=(replace(ERGODIC_RATE, floor="refutes"),),

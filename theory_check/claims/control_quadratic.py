@@ -22,6 +22,9 @@ CLAIM = Claim(
     "the penalty bias is O(sigma).",
     source="docs/theory.md section 6.1, closed form",
     provenance="D",
+    kind="identity",
+    otherwise="No: the bias is in closed form; only a defect of the program could give another "
+    "exponent.",
     assumptions=("PL lower level",),
     experiment="control-quadratic",
     rates=(RATE,),

@@ -9,6 +9,9 @@ CLAIM = Claim(
     "O(sigma); it is of order sigma^(1/3).",
     source="docs/theory.md section 6.2",
     provenance="D",
+    kind="identity",
+    otherwise="No: the bias is in closed form, of order sigma^(1/3); only a defect of the judge could "
+    "miss it.",
     assumptions=("none: the statement is false, and has to be found so",),
     experiment="control-quartic",
     # The rule that the quadratic passes.

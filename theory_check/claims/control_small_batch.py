@@ -11,6 +11,9 @@ CLAIM = Claim(
     "noise 1/(sigma² n) of independent batches then does not fall, and a floor is left.",
     source="docs/theory.md section 6.3",
     provenance="D",
+    kind="identity",
+    otherwise="No: the noise of independent batches of order 1/epsilon does not fall; only a defect "
+    "of the judge could miss the floor.",
     assumptions=("none: the statement is false, and has to be found so",),
     experiment="control-small-batch",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.

@@ -10,6 +10,9 @@ CLAIM = Claim(
     ),
     source="arXiv 2410.15610, global convergence under weak gradient domination",
     provenance="R",
+    kind="open",
+    otherwise="Yes: no theorem covers these networks without assuming weak gradient domination, and a "
+    "run can end at another stationary point.",
     assumptions=(
         "weak gradient domination, which makes stationary points global",
         "the networks represent the optimum",

@@ -38,6 +38,9 @@ CLAIM = Claim(
     statement="E‖g_hat - E g_hat‖² = Theta(1/(sigma² n)) for independent batches",
     source="arXiv 2503.17644, variance of the penalty gradient estimator",
     provenance="S",
+    kind="identity",
+    otherwise="No: the variance of a mean of n terms, and of two independent means over sigma; only a "
+    "defect, or a sigma too large for the limit, could give other exponents.",
     assumptions=(
         "independent batches for the two lower iterates, n trajectories each",
         "bounded reward gradients along a trajectory",

@@ -17,6 +17,10 @@ CLAIM = Claim(
     statement="E‖g_hat - E g_hat‖² = Theta(1/n), free of sigma, for one shared batch",
     source="docs/theory.md section 4, coupled variant",
     provenance="D",
+    kind="identity",
+    otherwise="No, at exact lower solutions: they are O(sigma) apart by a Taylor expansion, so that "
+    "one batch cancels sigma; only a defect, or a sigma too large, could give other "
+    "exponents.",
     assumptions=(
         "one batch from lambda, reweighted for lambda_sigma by policy ratios",
         "lambda_sigma - lambda* = O(sigma), so that the policy ratios stay bounded",

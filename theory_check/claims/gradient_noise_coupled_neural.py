@@ -9,6 +9,10 @@ CLAIM = Claim(
     "policy and reward",
     source="docs/theory.md section 4.4, coupled variant",
     provenance="D",
+    kind="proved inequality",
+    otherwise="Only by its assumption: where the Hessian of the policy network loses rank at the "
+    "minimiser, the two log-policies need not be O(sigma) apart, and the noise grows as "
+    "sigma falls.",
     assumptions=(
         "one batch from lambda, reweighted for lambda_sigma by policy ratios",
         "the log-policies of lambda_sigma and lambda* differ by O(sigma), so that the policy ratios "

@@ -9,6 +9,9 @@ CLAIM = Claim(
     "and reward",
     source="arXiv 2503.17644, variance of the penalty gradient estimator",
     provenance="S",
+    kind="identity",
+    otherwise="No: the variance of a mean of n terms, and of two independent means over sigma, "
+    "whatever the classes; only a defect, or a sigma too large, could give other exponents.",
     assumptions=(
         "independent batches for the two lower iterates, n trajectories each",
         "bounded gradients of the reward network in its parameters",

@@ -34,6 +34,10 @@ CLAIM = Claim(
     ),
     source="arXiv 2306.14853, lemma on the inner loops",
     provenance="S",
+    kind="proved inequality",
+    otherwise="Only by its assumption: without linear convergence of the inner loops the error is not "
+    "geometric in K. The dependence on sigma is an identity: an error without sigma, over "
+    "sigma.",
     assumptions=(
         "linear convergence of both inner loops",
         "exact gradients: noise in the inner loops is not stopping",
@@ -46,4 +50,5 @@ CLAIM = Claim(
         replace(_SIGMA, name="1/sigma, common start", where=COMMON_START_RATE.where),
     ),
     audits=("lower-pl", "error-bound", "inner-step"),
+    identity_rates=(_SIGMA.name,),
 )

@@ -26,6 +26,9 @@ CLAIM = Claim(
     ),
     source="docs/theory.md section 3.4",
     provenance="D",
+    kind="identity",
+    otherwise="No: at fixed K a Taylor expansion in sigma of two loops that agree at sigma = 0; only "
+    "a defect, or a sigma too large, could give another exponent.",
     assumptions=(
         "both loops start at the same policy and take the same steps, without independent noise",
         "h_sigma is differentiable in sigma",

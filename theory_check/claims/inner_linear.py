@@ -7,6 +7,9 @@ CLAIM = Claim(
     statement="KL-regularised policy gradient: J* - J(lambda_K) <= C rho^K with some rho < 1",
     source="arXiv 2005.06392, Theorem 6 (entropy form)",
     provenance="V",
+    kind="proved inequality",
+    otherwise="Only by a failed assumption: too large a step, or a state that is never started in; "
+    "the theorem excludes anything else.",
     assumptions=(
         "tabular softmax policy and exact gradients",
         "KL weight greater than 0 and a step size of at most the inverse smoothness",

@@ -7,6 +7,9 @@ CLAIM = Claim(
     statement="Softmax policy gradient without a KL term: J* - J(lambda_K) = O(1/K)",
     source="arXiv 2005.06392, Theorem 4",
     provenance="V",
+    kind="proved inequality",
+    otherwise="Only by a failed assumption, or a run too short to leave the transient, which reads as "
+    "slower or faster; the theorem and its lower bound exclude anything else.",
     assumptions=(
         "tabular softmax policy and exact gradients, KL weight 0, rewards in [0, 1]",
         "uniform start and a step size of at most the inverse smoothness",

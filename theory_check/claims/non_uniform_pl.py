@@ -20,6 +20,9 @@ CLAIM = Claim(
     "C = sqrt(2 beta / S) min_s sqrt(mu(s)) min pi ‖d*/d‖_inf^(-1/2)",
     source="arXiv 2005.06392, Lemma 15 (entropy form)",
     provenance="V",
+    kind="proved inequality",
+    otherwise="Only by a defect: the lemma covers every policy of a discounted problem whose states "
+    "are all started in; elsewhere the larger constant of section 5.4 implies it.",
     assumptions=(
         "tabular softmax policy, KL weight greater than 0",
         "every state that is decided in is charged by the start law; where it is only reached, mu is "

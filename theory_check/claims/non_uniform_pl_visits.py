@@ -12,6 +12,9 @@ CLAIM = Claim(
     "problems included",
     source="docs/theory.md section 5.4",
     provenance="D",
+    kind="proved inequality",
+    otherwise="Only by a defect or a mistake in the derivation of section 5.4, which covers every "
+    "policy.",
     assumptions=(
         "tabular softmax policy, KL weight greater than 0",
         "every state that is decided in is reached",

@@ -22,6 +22,10 @@ CLAIM = Claim(
     statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor, the floor set by sigma, K and n",
     source="arXiv 2503.17644 and arXiv 2308.02585, convergence of the outer loop",
     provenance="S",
+    kind="proved inequality",
+    otherwise="Only by a failed assumption: too large a step, or an error of the estimate that does "
+    "not fall, which reads as a floor. That the sum converges, so that the exponent is 1 "
+    "and not less, is a property of these problems.",
     assumptions=(
         "Phi is smooth and the step size is at most the inverse smoothness",
         "penalty bias, inner error and sampling error do not depend on T",

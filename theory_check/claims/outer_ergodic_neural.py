@@ -9,6 +9,9 @@ CLAIM = Claim(
     "by sigma, K, n and the error of the policy class",
     source="arXiv 2410.15610 and arXiv 2503.17644, convergence of the outer loop",
     provenance="S",
+    kind="proved inequality",
+    otherwise="Only by a failed assumption, which for networks nobody has proved: smoothness along "
+    "the run, and a policy class that contains the optimum; a floor would show.",
     assumptions=(
         "Phi, that of the tabular policy and the neural reward, is smooth along the run, and the step "
         "size is below twice the inverse smoothness",

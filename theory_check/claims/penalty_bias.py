@@ -36,6 +36,10 @@ CLAIM = Claim(
     statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma)",
     source="arXiv 2309.01753, theorem on the landscape of the penalised hyperobjective",
     provenance="S",
+    kind="identity",
+    otherwise="No: with a KL term the tabular lower level is non-degenerate, and the bias is the "
+    "first term of a Taylor expansion in sigma; only a defect, or a sigma outside the range "
+    "of the expansion (at small KL weights), could give another exponent.",
     assumptions=(
         "the lower level satisfies a Polyak-Lojasiewicz (or error-bound) condition around its "
         "solutions, uniformly for small sigma",

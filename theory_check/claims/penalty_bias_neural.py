@@ -9,6 +9,9 @@ CLAIM = Claim(
     "Phi and Phi_sigma both those of the neural policy class, complete or not",
     source="arXiv 2410.15610, neural parametrisation of the bilevel problem; bias as in arXiv 2309.01753",
     provenance="S",
+    kind="proved inequality",
+    otherwise="Only by its assumption, which for networks nobody has proved: where the Hessian "
+    "changes rank near the minimisers the bias falls more slowly than sigma.",
     assumptions=(
         "lambda* and lambda_sigma are the minimisers within the class that descent from the seed's "
         "initial parameters leads to, certified",

@@ -11,6 +11,10 @@ CLAIM = Claim(
     ),
     source="arXiv 2306.14853, smoothness of the penalised hyperobjective",
     provenance="S",
+    kind="identity",
+    otherwise="No, at given points: by a Taylor expansion in sigma the Hessians tend to those of Phi. "
+    "A maximum over all points and instances could still grow, and is not what is measured "
+    "here.",
     assumptions=(
         "the lower level is non-degenerate at its solutions, uniformly for small sigma",
         "G and J have Lipschitz second derivatives there",

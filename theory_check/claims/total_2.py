@@ -22,6 +22,9 @@ CLAIM = Claim(
     "lower iterates share one reweighted batch",
     source="docs/theory.md section 5.3, with the variance of section 4.4",
     provenance="D",
+    kind="identity",
+    otherwise="No: gradients fall geometrically, the ergodic mean is a constant over T whatever the "
+    "batches are, and the exponent is that of the imposed schedule.",
     assumptions=(
         "the schedule of section 5.3: sigma = epsilon^(1/2), T = 1/epsilon, a constant step, "
         "n = B = 1/epsilon, K = O(log(1/epsilon))",

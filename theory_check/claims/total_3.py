@@ -13,6 +13,9 @@ CLAIM = Claim(
     "O~(1/epsilon) iterations",
     source="arXiv 2503.17644, headline; its schedule reconstructed",
     provenance="R",
+    kind="identity",
+    otherwise="No: gradients fall geometrically, the ergodic mean is a constant over T whatever the "
+    "batches are, and the exponent is that of the imposed schedule.",
     assumptions=(
         "the reconstructed schedule: sigma = epsilon^(1/2), T = 1/epsilon, a constant step, "
         "n = B = epsilon^-2, K = O(log(1/epsilon))",

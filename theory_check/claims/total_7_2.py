@@ -10,6 +10,9 @@ CLAIM = Claim(
     statement="O(epsilon^(-7/2)) samples bring the ergodic mean of ‖∇Phi‖² to epsilon",
     source="arXiv 2410.15610, headline; its schedule reconstructed from arXiv 2309.01753",
     provenance="R",
+    kind="identity",
+    otherwise="No: gradients fall geometrically, the ergodic mean is a constant over T whatever the "
+    "batches are, and the exponent is that of the imposed schedule.",
     assumptions=(
         "the reconstructed schedule: sigma = epsilon^(1/2), T = epsilon^(-3/2), a step of order "
         "sigma, n = B = epsilon^-2, K = O(log(1/epsilon))",

@@ -9,6 +9,9 @@ CLAIM = Claim(
     source="docs/theory.md section 5.9; arXiv 2410.15610 assumes weak gradient domination (the name is "
     "that of arXiv 2107.11433)",
     provenance="D",
+    kind="open",
+    otherwise="Yes: some constant always exists, but whether that of one half of the seeds bounds the "
+    "other half within a factor 2 depends on its tail over starts.",
     assumptions=(
         "seeds are exchangeable: c of one half speaks for the other",
         "Phi* = 0: excess risk, true reward within the closure of the reward class",

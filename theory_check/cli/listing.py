@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 def print_components() -> None:
     """Print the name of everything that can be used, each with one line about it."""
-    from theory_check.claims import all_claims
     from theory_check.runs.locations import experiment_files
     from theory_check.runs.registry import discover
     from theory_check.runs.spec import load_experiment
@@ -25,7 +24,7 @@ def print_components() -> None:
         "solvers": {name: _summary(found) for name, found in registry.solvers.items()},
         "methods": {name: _stated(found) for name, found in registry.methods.items()},
         "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
-        "claims": {name: _describe(claim) for name, claim in all_claims().items()},
+        **_claims_by_section(),
         "experiments": {
             name: load_experiment(path, registry).description
             for name, path in experiment_files().items()
@@ -40,8 +39,26 @@ def print_components() -> None:
             print(f"  {name.ljust(width)}  {entries[name]}")
 
 
+def _claims_by_section() -> dict[str, dict[str, str]]:
+    """Return the claims that are findings and those that test the program, under counted titles."""
+    from theory_check.claims import all_claims
+    from theory_check.cli.reporting import counted
+
+    parts: dict[str, dict[str, Claim]] = {"claims": {}, "tests of the program": {}}
+    for name, claim in all_claims().items():
+        parts["claims" if claim.finding else "tests of the program"][name] = claim
+    return {
+        f"{title}, {counted(list(part.values()))}": {
+            name: _describe(claim) for name, claim in part.items()
+        }
+        for title, part in parts.items()
+    }
+
+
 def _describe(claim: Claim) -> str:
-    return f"[{claim.provenance}] {claim.statement} ({claim.source})"
+    from theory_check.cli.reporting import kind_of
+
+    return f"[{claim.provenance}] {kind_of(claim)}: {claim.statement} ({claim.source})"
 
 
 def _stated(method: Method) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_model import EXPONENTS, TERMS
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.claims.base import PROVENANCE_MEANING
+from theory_check.claims.base import KIND_MEANING, PROVENANCE_MEANING, Claim
 from theory_check.verification import Judgement
 
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
 HEADER = ("claim", "status", "problem", "rate", "measured, 95 % interval", "predicted")
 NOT_JUDGED = "not judged"
+FINDINGS, TESTS = "Findings", "Tests of the program, no findings"
 OPEN_MEANING = "(open) its verdict is a finding, whichever it is, and fails nothing"
 REASON_WIDTH = 100
 # How docs/theory.md section 5.6 writes the constants; that of the inner term by itself would be an
@@ -27,12 +28,16 @@ CONSTANTS: Mapping[str, str] = dict(
 
 
 def text_table(judgements: Sequence[Judgement]) -> str:
-    """Return an aligned table for a terminal, one line per problem and number.
+    """Return aligned tables for a terminal, one line per problem and number.
 
-    Below it stand the reason of each claim's status, the audits with the claims that rest on them,
-    and the meaning of the provenance tags and of "(open)".
+    Findings stand apart from what only tests the program, each counted by kind. Below stand the
+    reason of each claim's status and whether it could have come out otherwise, the audits with the
+    claims that rest on them, and the meaning of provenance tags, kinds and "(open)".
     """
-    lines = aligned([HEADER, *_rows(judgements)])
+    tables = [
+        [f"{title}:", *aligned([HEADER, *_rows(part)]), ""] for title, part in _sections(judgements)
+    ]
+    lines = [line for table in tables for line in table]
     reasons = _filled(_reasons(judgements))
     audits = list(_audit_rows(judgements))
     audited = (
@@ -40,18 +45,22 @@ def text_table(judgements: Sequence[Judgement]) -> str:
         if audits
         else []
     )
-    return "\n".join([*lines, "", *reasons, *audited, "", *_legend(judgements)])
+    return "\n".join([*lines, *reasons, *audited, "", *_filled(_legend(judgements))])
 
 
 def markdown_table(judgements: Sequence[Judgement]) -> str:
     """Return the same in Markdown."""
-    lines = piped([HEADER, *_rows(judgements)])
+    tables = [
+        [f"### {title}", "", *piped([HEADER, *_rows(part)]), ""]
+        for title, part in _sections(judgements)
+    ]
+    lines = [line for table in tables for line in table]
     reasons = [f"* {reason}" for reason in _reasons(judgements)]
     audits = list(_audit_rows(judgements))
     dependents = [f"* {line}" for line in _dependents(judgements)]
     audited = ["", *piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
     legend = [f"{line}  " for line in _legend(judgements)]
-    return "\n".join([*lines, "", *reasons, *audited, "", *legend]) + "\n"
+    return "\n".join([*lines, *reasons, *audited, "", *legend]) + "\n"
 
 
 def text_list(sentences: Sequence[str]) -> str:
@@ -72,6 +81,9 @@ def json_list(judgements: Sequence[Judgement]) -> str:
             "statement": judgement.claim.statement,
             "source": judgement.claim.source,
             "provenance": judgement.claim.provenance,
+            "kind": judgement.claim.kind,
+            "otherwise": judgement.claim.otherwise,
+            "finding": judgement.claim.finding,
             "expected": judgement.claim.expected,
             "status": NOT_JUDGED,
             "reason": judgement.reason,
@@ -81,6 +93,30 @@ def json_list(judgements: Sequence[Judgement]) -> str:
         for judgement in judgements
     ]
     return json.dumps([finite_numbers(record) for record in records], indent=2, allow_nan=False)
+
+
+def kind_of(claim: Claim) -> str:
+    """Return the kind of a claim in words, and that it is a negative control where it is one."""
+    return claim.kind + (", negative control" if claim.expected == "violated" else "")
+
+
+def _sections(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgement]]]:
+    """Yield the findings and the tests of the program, each with a title that counts them."""
+    for name, finding in ((FINDINGS, True), (TESTS, False)):
+        part = [judgement for judgement in judgements if judgement.claim.finding is finding]
+        if part:
+            yield f"{name}, {counted([judgement.claim for judgement in part])}", part
+
+
+def counted(claims: Sequence[Claim]) -> str:
+    """Return how many claims there are of each kind, in the order of the kinds' meanings."""
+    kinds = ["negative control" if claim.expected == "violated" else claim.kind for claim in claims]
+    numbers = [
+        f"{kinds.count(kind)} {kind}"
+        for kind in (*KIND_MEANING, "negative control")
+        if kind in kinds
+    ]
+    return f"{len(claims)} claim{'' if len(claims) == 1 else 's'} ({', '.join(numbers)})"
 
 
 def _filled(sentences: Iterable[str]) -> list[str]:
@@ -151,14 +187,18 @@ def _rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
     for judgement in judgements:
         claim, verdict = judgement.claim, judgement.verdict
         status = NOT_JUDGED if verdict is None else verdict.status
-        yield (f"{claim.id} [{claim.provenance}]", status.upper(), "", "", "", "")
+        yield (f"{claim.id} [{claim.provenance}] {kind_of(claim)}", status.upper(), "", "", "", "")
         if verdict is None:
             continue
         for rate in verdict.rates:
             where: tuple[str, str] = (rate.status, rate.problem)
             for name, measured, predicted in _lines(rate):
-                yield ("", *where, name, measured, predicted)
+                yield ("", *where, name + _identity(claim, rate), measured, predicted)
                 where = ("", "")
+
+
+def _identity(claim: Claim, rate: RateVerdict) -> str:
+    return " (identity)" if rate.rate in claim.identity_rates else ""
 
 
 def _lines(rate: RateVerdict) -> Iterator[tuple[str, str, str]]:
@@ -203,7 +243,8 @@ def _reasons(judgements: Sequence[Judgement]) -> Iterator[str]:
     for judgement in judgements:
         claim = judgement.claim
         name = f"{claim.id} (open)" if claim.expected == "open" else claim.id
-        yield f"{name}: {' '.join(judgement.reason.split())}"
+        reason = " ".join(judgement.reason.split())
+        yield f"{name}: {reason} Could it have come out otherwise? {claim.otherwise}"
 
 
 def _in_units(record: Mapping[str, Any]) -> str:
@@ -235,6 +276,8 @@ def _value(numbers: Mapping[str, Any]) -> str:
 def _legend(judgements: Sequence[Judgement]) -> list[str]:
     tags = {judgement.claim.provenance for judgement in judgements}
     legend = [f"[{tag}] {meaning}" for tag, meaning in PROVENANCE_MEANING.items() if tag in tags]
+    kinds = {judgement.claim.kind for judgement in judgements}
+    legend += [f"{kind}: {meaning}" for kind, meaning in KIND_MEANING.items() if kind in kinds]
     if any(judgement.claim.expected == "open" for judgement in judgements):
         legend.append(OPEN_MEANING)
     return legend

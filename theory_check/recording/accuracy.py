@@ -1,4 +1,8 @@
-"""The accuracy of a run as it goes, and the samples after which it was good enough."""
+"""The two accuracies of a run, as it goes, and the samples after which it was good enough.
+
+*Ergodic* is the mean of the exact ``‖∇Phi‖²`` over all iterations so far, what theorems bound. *Half* is the
+mean over the second half of them, what a user gets who stops now (``docs/theory.md`` section 5.1).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,44 @@ from theory_check.bilevel import BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 
 WINDOW = 0.5
-"""An accuracy is the mean over the recorded iterations of the last half so far."""
+"""The half accuracy after t iterations is the mean over those beyond ``t / 2``."""
+
+
+class RunningMeans:
+    """Both accuracies of every replicate, from ``‖∇Phi‖²`` at every iteration.
+
+    Parameters
+    ----------
+    replicates
+        Number of replicates.
+    """
+
+    def __init__(self, replicates: int) -> None:
+        self._sum = np.zeros(replicates)
+        self._values: list[NDArray[np.float64]] = []
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations have been added."""
+        return len(self._values)
+
+    def add(self, values: Float[np.ndarray, " replicate"]) -> None:
+        """Add ``‖∇Phi‖²`` of the next iteration; NaN for replicates that have stopped."""
+        self._sum = self._sum + values
+        self._values.append(values)
+
+    def ergodic(self) -> Float[np.ndarray, " replicate"]:
+        """Return the mean over all iterations so far."""
+        return self._sum / self.iterations
+
+    def half(self) -> Float[np.ndarray, " replicate"]:
+        """Return the mean over the second half of the iterations so far.
+
+        Added up anew: a difference of sums over the whole run would lose gradients that have become small.
+        """
+        second = self._values[int(WINDOW * self.iterations) :]
+        mean: NDArray[np.float64] = np.mean(second, axis=0)
+        return mean
 
 
 class AccuracyRecorder:

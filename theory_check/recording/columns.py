@@ -18,6 +18,8 @@ COLUMNS = MappingProxyType(
         "stationarity": "|grad Phi(phi_t)|^2, squared norm (section 2)",
         "ergodic_stationarity": "mean of stationarity over iterations 1 .. t, squared norm "
         "(section 5, outer-ergodic)",
+        "half_stationarity": "mean of stationarity over iterations t/2 < s <= t, squared norm "
+        "(section 5.1)",
         "hypergradient_error": "|estimate - grad Phi|^2, squared norm",
         "penalty_bias": "|grad Phi_sigma - grad Phi|^2, squared norm (section 3)",
         "inner_error": "|E[estimate | inner iterates] - grad Phi_sigma|^2, squared norm",

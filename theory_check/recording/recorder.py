@@ -14,6 +14,7 @@ from torch import Tensor
 from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
 from theory_check.errors import require_positive_integer
 from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.recording.accuracy import RunningMeans
 from theory_check.recording.columns import COLUMNS
 
 
@@ -63,8 +64,8 @@ class Recorder:
     grid
         Iterations to record in full.
     ergodic
-        Whether to evaluate the hypergradient at every iteration for ``ergodic_stationarity``;
-        NaN otherwise.
+        Whether to evaluate the hypergradient at every iteration for ``ergodic_stationarity``
+        and ``half_stationarity``; NaN otherwise.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Recorder:
         self._seeds = np.array(seeds)
         self._grid = grid
         self._ergodic = ergodic
-        self._stationarity_sum = np.zeros(len(seeds))
+        self._means = RunningMeans(len(seeds))
         self._optimum = truth.optimal_hyperobjective
         self._rows: list[pd.DataFrame] = []
         self._last_recorded = 0
@@ -103,7 +104,9 @@ class Recorder:
             return
         if self._ergodic:
             gradient = self._truth.hypergradient(state.upper[active])
-            self._stationarity_sum[active.numpy()] += gradient.square().sum(-1).cpu().numpy()
+            values = np.full(len(self._seeds), np.nan)
+            values[active.numpy()] = gradient.square().sum(-1).cpu().numpy()
+            self._means.add(values)
         if iteration in self._grid:
             self.record(iteration, state, counts, active)
 
@@ -179,7 +182,8 @@ class Recorder:
             "sampling_error": _squared_norm(split.sampling_error),
         }
         if self._ergodic:
-            columns["ergodic_stationarity"] = self._stationarity_sum[active.numpy()] / iteration
+            columns["ergodic_stationarity"] = self._means.ergodic()[active.numpy()]
+            columns["half_stationarity"] = self._means.half()[active.numpy()]
         return pd.DataFrame(
             {
                 name: entry.cpu().numpy() if isinstance(entry, Tensor) else entry

@@ -10,7 +10,7 @@ from theory_check.analysis.conclusions.base import Conclusion
 from theory_check.analysis.equal_accuracy import savings_by_problem
 from theory_check.analysis.verdict import Verdict
 
-SMOOTH = ("tight", "faster")
+SMOOTH = ("tight", "holds", "faster")
 
 
 def compose(verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]) -> list[str]:
