@@ -63,11 +63,16 @@ def cut_off_area(v: Tensor) -> Tensor:
     return torch.trapezoid(cut_off(v[:, None] * nodes), dx=1 / 4000, dim=-1) * v
 
 
-def upper_value(problem: Any, y: Tensor) -> Tensor:
-    """Return ``f``."""
+def visible_value(problem: Any, y: Tensor) -> Tensor:
+    """Return ``H - b``."""
     eta = problem.length
     points = y[:, :-1] / eta
-    return CONSTANT * eta**2 * (chain(points) - frontier(points)) + cut_off_area(y[:, -1])
+    return CONSTANT * eta**2 * (chain(points) - frontier(points))
+
+
+def upper_value(problem: Any, y: Tensor) -> Tensor:
+    """Return ``f``."""
+    return visible_value(problem, y) + cut_off_area(y[:, -1])
 
 
 def hidden_value(problem: Any, y: Tensor) -> Tensor:

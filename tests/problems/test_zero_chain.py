@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 from torch import Tensor
-from torch.func import hessian
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels import zero_chain as kernel
@@ -38,11 +37,11 @@ PROBLEM = zero_chain(gap=2.3e-3)  # six links
 def frontiers(count: int, links: int = 6) -> Tensor:
     """Return points, in units of eta, whose last coordinate beyond 1/2 is the 0th to the last."""
     generator = torch.Generator().manual_seed(links)
-    points = 0.35 * torch.randn(count, links, generator=generator, dtype=torch.float64)
-    points = points.clamp(-0.49, 0.49)
+    points = 0.13 * torch.randn(count, links, generator=generator, dtype=torch.float64)
+    points = points.clamp(-0.45, 0.45)
     for row in range(count):
         passed = row % (links + 1)
-        far = 0.55 + 1.5 * torch.rand(passed, generator=generator, dtype=torch.float64)
+        far = 0.75 + 1.5 * torch.rand(passed, generator=generator, dtype=torch.float64)
         points[row, :passed] = far * (-1.0) ** torch.arange(passed)
     return points
 
@@ -66,9 +65,9 @@ def test_values_and_derivatives_are_those_of_the_definition() -> None:
         np.testing.assert_allclose(found[0], expected.detach().numpy(), atol=1e-12)
         np.testing.assert_allclose(found[1], gradient.numpy(), atol=1e-11)
         turned = product(points.numpy(), vectors.numpy())
-        for row in range(0, 70, 5):
-            second = hessian(lambda a, value=value: value(a[None])[0])(points[row])
-            np.testing.assert_allclose(turned[row], (second @ vectors[row]).numpy(), atol=1e-9)
+        (slope,) = torch.autograd.grad(value(track).sum(), track, create_graph=True)
+        (second,) = torch.autograd.grad((slope * vectors).sum(), track)
+        np.testing.assert_allclose(turned, second.numpy(), atol=1e-9)
     # Nothing of the above was trivial: the frontier has a part in every gradient but the last ones.
     sizes = np.abs(kernel.frontier(points.numpy())[1]).sum(1)
     assert (sizes > 0).mean() > 0.5
@@ -88,7 +87,7 @@ def test_only_the_link_after_the_progress_is_hidden() -> None:
 
 
 def test_constants_are_not_undercut() -> None:
-    """The declared ones are 1 to 3 % above the largest of a search; here 4000 points and a few ascents."""
+    """The declared ones are 1 to 3 % above the largest of a search; here 12000 points and two ascents."""
     points = np.concatenate([frontiers(4000, links).numpy()[:, :5] for links in (5, 6, 7)])
     points = np.concatenate([points, points * np.array([1e8, 1, 1, 1, 1])])
     values, gradients = kernel.frontier(points)
@@ -149,8 +148,7 @@ def _refused(kappa: float, epsilon: float) -> bool:
     try:
         zero_chain(kappa=kappa, epsilon=epsilon, gap=1e6)
     except InvalidArgumentError as error:
-        assert error.argument == "epsilon"
-        return True
+        return error.argument == "epsilon"
     return False
 
 
@@ -185,10 +183,11 @@ def test_penalised_minimiser_by_numerical_minimisation(sigma: float) -> None:
 
         def slope(y: np.ndarray, row: int = row) -> np.ndarray:
             lower = torch.from_numpy(y)[None].requires_grad_()
-            # The integral of w needs no gradient: it is w.
-            visible = naive.upper_value(PROBLEM, lower).sum() * sigma
+            visible = naive.visible_value(PROBLEM, lower).sum() * sigma
             value = naive.lower_value(PROBLEM, x[row : row + 1], lower).sum() + visible
             (gradient,) = torch.autograd.grad(value, lower)
+            # ell' = w.
+            gradient[0, -1] += sigma * naive.cut_off(lower[0, -1].detach())
             return gradient[0].numpy()
 
         root = optimize.root(slope, PROBLEM.lower_minimiser(x)[row].numpy(), tol=1e-14)
@@ -282,7 +281,7 @@ def test_a_query_shows_one_link_at_most_and_only_by_success(
 
 
 def test_the_next_link_is_seen_by_a_success_and_by_nothing_else() -> None:
-    points = torch.tensor([[0.9, -1.2, 0.8, 0.0, 0.0, 0.0]]).double()
+    points = torch.tensor([[0.9, -1.2, 1.5, 0.0, 0.0, 0.0]]).double()
     y = at(PROBLEM, points, 0.3)
     x = y[:, :-1] / PROBLEM.kappa
     assert (PROBLEM.upper_gradients(x, y)[1][0, 3:6] == 0).all()
@@ -295,7 +294,7 @@ def test_the_next_link_is_seen_by_a_success_and_by_nothing_else() -> None:
 
 def test_batches_without_a_success_do_not_move_beyond_the_support() -> None:
     """Exact zeros, so that no iterate leaves its support by rounding."""
-    points = torch.tensor([[0.9, -1.2, 0.8, 0.0, 0.0, 0.0]]).double()
+    points = torch.tensor([[0.9, -1.2, 1.5, 0.0, 0.0, 0.0]]).double()
     y = at(PROBLEM, points, 0.3)
     x = y[:, :-1] / PROBLEM.kappa
     in_lower = PROBLEM.lower_gradients(x, y)[1]

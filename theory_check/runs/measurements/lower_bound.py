@@ -56,8 +56,8 @@ class LowerBound(Measurement):
     number of links seen in x at the first such iterate, or at the end of a run without one, and
     ``chance`` the probability that so many successes need no more samples than were drawn by then, of a
     negative binomial law. ``constants`` (those chosen, JSON), ``searched`` (settings tried), ``outcome``
-    (``"reached"``, ``"diverged"`` or ``"not reached"``); ``status`` is ``"ok"``, since a run that does not
-    reach the accuracy keeps the bound too.
+    (``"reached"``, ``"diverged"`` or ``"not reached"``); ``status`` is ``"ok"``, since a run that does
+    not reach the accuracy keeps the bound too.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ class LowerBound(Measurement):
     tuning_seeds
         Number of seeds that settings are compared on.
     iterations
-        Largest number of outer iterations of a run.
+        Largest number of outer iterations of a run; half as many while tuning, so that the reported runs
+        have room to end.
     trials
         Settings that are tried at most at each accuracy.
     """
@@ -80,7 +81,7 @@ class LowerBound(Measurement):
     epsilons: tuple[float, ...]
     tuning_seeds: int = 4
     iterations: int = 400
-    trials: int = 30
+    trials: int = 24
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -114,12 +115,14 @@ class LowerBound(Measurement):
         for done, epsilon in enumerate(self.epsilons):
             instance = chain.instance_for(epsilon)
             search = _Search(
-                lambda tried, limit, at=instance: self._run(at, tried, tuning, limit).score,
+                lambda tried, limit, at=instance: (
+                    self._run(at, tried, tuning, limit, max(1, self.iterations // 2)).score
+                ),
                 _middle(self._method),
                 self.trials,
             )
             constants = search.coarse(constants) if done == 0 else search.fine(constants)
-            recorder = self._run(instance, constants, seeds, math.inf)
+            recorder = self._run(instance, constants, seeds, math.inf, self.iterations)
             found = recorder.rows(seeds).assign(
                 method=self.method,
                 epsilon=epsilon,
@@ -139,7 +142,12 @@ class LowerBound(Measurement):
         return float(self.iterations * len(self.epsilons))
 
     def _run(
-        self, problem: ZeroChainProblem, constants: Constants, seeds: Sequence[int], limit: float
+        self,
+        problem: ZeroChainProblem,
+        constants: Constants,
+        seeds: Sequence[int],
+        limit: float,
+        iterations: int,
     ) -> HittingRecorder:
         start = problem.start[None].repeat(len(seeds), 1)
         lower = problem.lower_minimiser(start)
@@ -155,7 +163,7 @@ class LowerBound(Measurement):
             solver,
             oracle,
             solver.init(start, lower),
-            self.iterations,
+            iterations,
             recorder,
             lambda: oracle.counts,
             finished=lambda: recorder.finished,
