@@ -16,7 +16,6 @@ TITLES = {
     "penalty-shared": "penalty, shared batch",
     "f2sa": "F2SA",
     "f3sa": "F2SA with momentum",
-    "pbrl-value": "PBRL, value penalty",
     "parl": "PARL",
     "aho": "control: exact response (AHO)",
     "reference-reused": "control: one batch for all steps",

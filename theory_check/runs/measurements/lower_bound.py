@@ -80,7 +80,7 @@ class LowerBound(Measurement):
     method: str
     epsilons: tuple[float, ...]
     tuning_seeds: int = 4
-    iterations: int = 400
+    iterations: int = 600
     trials: int = 24
 
     def __post_init__(self) -> None:
