@@ -18,7 +18,8 @@ from theory_check.kernels import zero_chain as kernel
 from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedFormOracle
 from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.problems import zero_chain
-from theory_check.problems.zero_chain import (
+from theory_check.problems.zero_chain import ZeroChainProblem
+from theory_check.problems.zero_chain_bounds import (
     CHAIN_CURVATURE,
     CURVATURE_BOUND,
     CUT_OFF_BEND,
@@ -28,7 +29,6 @@ from theory_check.problems.zero_chain import (
     GRADIENT_BOUND,
     SCALE,
     VALUE_BOUND,
-    ZeroChainProblem,
 )
 
 PROBLEM = zero_chain(gap=2.3e-3)  # six links

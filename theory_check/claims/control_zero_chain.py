@@ -11,8 +11,8 @@ CLAIM = Claim(
     source="docs/theory.md section 6.5",
     provenance="D",
     kind="proved inequality",
-    otherwise="Yes, had these methods drawn as many samples as a success for each link takes: the "
-    "number of their samples is tuned",
+    otherwise="No: both see all links with fewer successes than there are links, once the chain is long "
+    "enough; only a defect of the judge could miss it.",
     assumptions=("none: the statement is false, and has to be found so",),
     experiment="zero-chain",
     # The rule that the other methods pass.

@@ -32,7 +32,7 @@ CLAIM = Claim(
     provenance="D",
     kind="proved inequality",
     otherwise="Only by a defect, or by a method that sees links without a success for each: the "
-    "control has two that do",
+    "control has two that do.",
     assumptions=(
         "the points at which a batch is evaluated are chosen before it is drawn",
         "iterates are combinations of the gradients seen, from 0 and y*(0)",

@@ -29,60 +29,19 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, is_number, require_positive
 from theory_check.kernels import zero_chain as kernel
+from theory_check.problems.bernoulli_noise import BernoulliNoise
 from theory_check.problems.closed_form import ClosedFormProblem
-from theory_check.problems.gradient_noise import Batch, Draws, GradientNoise, require_noise
-
-VALUE_BOUND, GRADIENT_BOUND, CURVATURE_BOUND = 6.2, 56.0, 1200.0
-"""Of ``B``, of the norm of ``∇B`` and of those of the Hessians of ``B`` and ``F - B``: 6.121, 55.61 and
-1171.1 are the largest values that were found (``docs/theory.md`` section 6.5)."""
-
-CUT_OFF_BOUND, CUT_OFF_SLOPE, CUT_OFF_BEND = 1.131, 2.461, 9.26
-"""Of ``u w(u)``, and of its first two derivatives, in size."""
-
-SCALE = 1 / CURVATURE_BOUND
-"""c: makes f, which is quadratic in nothing, as smooth as g."""
-
-CHAIN_CURVATURE = 152.0
-"""Of the Hessian of F: 134.03 is the largest that was found."""
-
-GAP_BOUND = 12.0
-"""``F(0) - inf F <= 12 T``; the constant itself is 11.24, and 2.07 less than that times 12 T / 11.24."""
+from theory_check.problems.gradient_noise import Batch, GradientNoise, require_noise
+from theory_check.problems.zero_chain_bounds import (
+    GAP_BOUND,
+    SCALE,
+    hidden_gradient_bound,
+    least_curvature,
+)
 
 NEWTON_STEPS, HALVINGS = 60, 40
 TOLERANCE = 1e-13
 """Largest component of the gradient at a minimiser that is certified."""
-
-
-class FrontierNoise:
-    """Samples of ∇g in which R appears with probability p, and then ``1 / p`` times.
-
-    The mean of n samples is ``∇g + (S / (n p) - 1) ∇R`` with S a Binomial(n, p) variable, at every
-    point that is evaluated with the same samples. Samples of ∇f have no noise.
-    """
-
-    def __init__(self, problem: ZeroChainProblem) -> None:
-        self._problem = problem
-
-    def lower_batch(self, draws: Draws, samples: int) -> Batch:
-        """Return ``S / (n p) - 1``, shape (replicate, 1)."""
-        probability = self._problem.success_probability
-        successes = draws.binomial(samples, probability)
-        return torch.from_numpy(successes / (samples * probability) - 1.0)[:, None]
-
-    def lower_errors(
-        self,
-        x: Float[Tensor, "replicate upper"],
-        y: Float[Tensor, "replicate lower"],
-        batch: Batch,
-    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
-        """Return the errors of ``∂_x g``, which has none, and of ``∂_y g``."""
-        return torch.zeros_like(x), batch * self._problem.hidden_gradient(y)
-
-    def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
-        """Return zeros."""
-        problem = self._problem
-        components = problem.upper_parameters + problem.lower_parameters
-        return torch.zeros(draws.normal(0).shape[0], components, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,12 +81,16 @@ class ZeroChainProblem(ClosedFormProblem):
         """p: the least for which a sample of ∇g has a variance of at most ``noise²``; 1 without noise."""
         if self.noise == 0.0:
             return 1.0
-        return min(1.0, (_hidden_gradient_bound(self.length) / self.noise) ** 2)
+        return min(1.0, (hidden_gradient_bound(self.length) / self.noise) ** 2)
 
     @cached_property
     def gradient_noise(self) -> GradientNoise:
         """Bernoulli errors of the part R of g."""
-        return FrontierNoise(self)
+        return BernoulliNoise(
+            self.hidden_gradient,
+            self.success_probability,
+            self.upper_parameters + self.lower_parameters,
+        )
 
     @property
     def start(self) -> Float[Tensor, " upper"]:
@@ -354,27 +317,6 @@ def _length(kappa: float, epsilon: float, margin: float) -> float:
     return margin * math.sqrt(epsilon) / (SCALE * kappa)
 
 
-def _hidden_gradient_bound(length: float) -> float:
-    """Return a bound of ``‖∇R‖``."""
-    value = VALUE_BOUND * SCALE * length**2
-    in_z = (CUT_OFF_BOUND * length + value) * GRADIENT_BOUND * SCALE * length
-    return math.hypot(in_z, value * CUT_OFF_SLOPE)
-
-
-def _least_curvature(kappa: float, length: float) -> float:
-    """Return a lower bound of the eigenvalues of ``∇²_yy g`` in z, the minimum over v taken out.
-
-    ``(1 - b psi'') q² - 2 psi' (∇b.u) q >= -(psi' ∇b.u)² / (1 - b psi'')``.
-    """
-    value = VALUE_BOUND * SCALE * length**2
-    in_v = 1 - value * CUT_OFF_BEND / length
-    if in_v <= 0:
-        return -math.inf
-    bent = (CUT_OFF_BOUND * length + value) * CURVATURE_BOUND * SCALE
-    coupled = (GRADIENT_BOUND * SCALE * length) ** 2 * (CUT_OFF_SLOPE**2 / in_v - 1)
-    return 1 / kappa - bent - coupled
-
-
 def zero_chain(
     *,
     kappa: float = 2.0,
@@ -407,7 +349,7 @@ def zero_chain(
         if not is_number(value) or not 1 <= value < math.inf:
             raise InvalidArgumentError(argument, repr(value), "pass a finite number of at least 1")
     length = _length(kappa, epsilon, margin)
-    if _least_curvature(kappa, length) < 1 / (2 * kappa):
+    if least_curvature(kappa, length) < 1 / (2 * kappa):
         raise InvalidArgumentError(
             "epsilon",
             repr(epsilon),

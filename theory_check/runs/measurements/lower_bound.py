@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,8 @@ from theory_check.errors import InvalidArgumentError, require_choice, require_po
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
-from theory_check.problems.zero_chain import CHAIN_CURVATURE, SCALE, ZeroChainProblem
+from theory_check.problems.zero_chain import ZeroChainProblem
+from theory_check.problems.zero_chain_bounds import CHAIN_CURVATURE, SCALE
 from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.runs.reference_descent import REFERENCE, REUSED, HyperobjectiveSamples
 from theory_check.runs.trace import iterate
@@ -86,7 +88,8 @@ class LowerBound(Measurement):
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         require_choice("method", self.method, _contenders())
-        if self._method.solver.information != "samples":
+        solver: Any = self._method.solver
+        if solver.information != "samples":
             raise InvalidArgumentError("method", self.method, "pass a method that samples")
         falling = all(b < a for a, b in itertools.pairwise(self.epsilons))
         if not self.epsilons or not falling or min(self.epsilons) <= 0:
@@ -114,13 +117,8 @@ class LowerBound(Measurement):
         frames = []
         for done, epsilon in enumerate(self.epsilons):
             instance = chain.instance_for(epsilon)
-            search = _Search(
-                lambda tried, limit, at=instance: (
-                    self._run(at, tried, tuning, limit, max(1, self.iterations // 2)).score
-                ),
-                _middle(self._method),
-                self.trials,
-            )
+            score = partial(self._score, instance, tuning)
+            search = _Search(score, _middle(self._method), self.trials)
             constants = search.coarse(constants) if done == 0 else search.fine(constants)
             recorder = self._run(instance, constants, seeds, math.inf, self.iterations)
             found = recorder.rows(seeds).assign(
@@ -140,6 +138,16 @@ class LowerBound(Measurement):
     def relative_cost(self) -> float:
         """Return the number of iterations."""
         return float(self.iterations * len(self.epsilons))
+
+    def _score(
+        self,
+        problem: ZeroChainProblem,
+        seeds: Sequence[int],
+        constants: Constants,
+        limit: float,
+    ) -> tuple[float, float]:
+        """Return the score of constants in a run of half the length."""
+        return self._run(problem, constants, seeds, limit, max(1, self.iterations // 2)).score
 
     def _run(
         self,
