@@ -28,7 +28,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "bilevel": frozenset(),
     "kernels": frozenset(),
     "models": frozenset(),
-    "problems": frozenset({"models"}),
+    "problems": frozenset({"models", "kernels"}),
     "oracles": frozenset({"problems", "models", "kernels", "bilevel"}),
     "solvers": frozenset({"bilevel", "models"}),
     "advice": frozenset({"oracles", "problems", "solvers", "bilevel"}),

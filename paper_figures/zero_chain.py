@@ -1,0 +1,64 @@
+"""Samples over the lower bound T/p against the accuracy, on the instance of each accuracy."""
+
+from collections.abc import Mapping
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from theory_check.analysis import Verdict
+from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+
+CLAIMS = ("zero-chain-lower-bound", "control-zero-chain")
+TITLES = {
+    "reference": "SGD on the hyperobjective",
+    "penalty": "penalty, independent",
+    "penalty-shared": "penalty, shared batch",
+    "f2sa": "F2SA",
+    "f3sa": "F2SA with momentum",
+    "parl": "PARL",
+    "aho": "control: exact response (AHO)",
+    "reference-reused": "control: one batch for all steps",
+}
+
+
+def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
+    table = tables["zero-chain-lower-bound"]
+    figure, panels = column_figure(rows=1, row_height=2.8)
+    axes = panels[0]
+    present = [name for name in TITLES if name in set(table["method"])]
+    styles = problem_styles(present)
+    with plt.rc_context(STYLE):
+        for name in present:
+            rows = table.loc[table["method"] == name]
+            style = styles[name]
+            control = name in ("aho", "reference-reused")
+            # Medians over seeds; an accuracy that the median seed did not reach has no point.
+            middle = rows.groupby("epsilon")["first_ratio"].median()
+            middle = middle[middle < float("inf")]
+            axes.loglog(
+                middle.index,
+                middle,
+                color=style.colour,
+                marker=style.marker,
+                markersize=3,
+                linestyle=":" if control else "-",
+                linewidth=1.0,
+                label=TITLES[name],
+            )
+        axes.axhline(1.0, color="0.2", linestyle="--", linewidth=1.4)
+        axes.annotate(
+            r"lower bound $T/p \sim \epsilon^{-3}$",
+            (0.02, 1.0),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            fontsize=6.5,
+        )
+        axes.set(
+            xlabel=r"$\epsilon$, an instance for each", ylabel=r"samples to $\epsilon$ / $(T/p)$"
+        )
+        legend_below(
+            axes, "medians over seeds; below the line no method of the class", columns=2, gap=0.36
+        )
+    return figure

@@ -1,0 +1,42 @@
+"""The lower bound on the zero chain, as an inequality about every run."""
+
+from theory_check.claims.base import Claim, InequalityRate
+
+METHODS = ("reference", "penalty", "penalty-shared", "f2sa", "f3sa", "parl")
+
+LEVEL = 1e-6
+"""A run that keeps the bound falls below it with this probability: one of 192 with 2e-4."""
+
+
+def rate_of(method: str) -> InequalityRate:
+    """Return the inequality for the runs of a method."""
+    return InequalityRate(
+        name=method,
+        x="epsilon",
+        y="chance",
+        low=LEVEL,
+        high=None,
+        allowed_share=0.0,
+        x_symbol=r"$\epsilon$",
+        y_symbol=r"$P(\tau_k \leq \mathrm{samples})$",
+        where={"method": method},
+    )
+
+
+CLAIM = Claim(
+    id="zero-chain-lower-bound",
+    statement="On the zero chain k links take at least as many lower-level samples as k successes of "
+    "probability p, and ‖∇Phi‖² <= epsilon takes all T = Theta(Delta kappa² / epsilon) links, p = "
+    "Theta(epsilon² / (kappa^4 noise²)): with shared batches too",
+    source="docs/theory.md section 6.5; the construction is that of arXiv 2609.21905",
+    provenance="D",
+    kind="proved inequality",
+    otherwise="Only by a defect, or by a method that sees links without a success for each: the "
+    "control has two that do.",
+    assumptions=(
+        "the points at which a batch is evaluated are chosen before it is drawn",
+        "iterates are combinations of the gradients seen, from 0 and y*(0)",
+    ),
+    experiment="zero-chain",
+    rates=tuple(rate_of(method) for method in METHODS),
+)
