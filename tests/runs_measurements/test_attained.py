@@ -22,7 +22,13 @@ from theory_check.solvers import methods
 from theory_check.solvers.method import Method, Plan
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
-START = {"step_size": 0.3, "inner_steps": 0.5, "sigma": 0.0375, "batch": 1.0}
+START = {
+    "step_size": 0.2,
+    "inner_steps": 0.3,
+    "inner_step_size": 0.5,
+    "sigma": 0.0375,
+    "batch": 0.25,
+}
 
 
 def no_progress(done: int, total: int) -> None:
@@ -183,8 +189,8 @@ def brute_force(problem, epsilon: float, coupling: str, accuracy: str) -> float:
             if room <= 0:
                 continue
             variance = 2.0 if coupling == "shared" else 4 / sigma**2 + 2
-            m = problem.stiffness
-            batch = eta * m / (2 - eta * m) * variance * problem.noise**2 / room
+            gain = sum(eta * m / (2 - eta * m) for m in (problem.stiffness, problem.end_curvature))
+            batch = gain * variance * problem.noise**2 / room
             best = min(best, 2 * steps * (2 if coupling == "shared" else 3) * batch)
     return best
 

@@ -60,6 +60,11 @@ class HardInstance(ClosedFormProblem):
     ) -> Float[Tensor, " replicate"]:
         """Return ``argmin_y sigma h(y) + (y - z)²/2``; for sigma < 0 its stationary point."""
 
+    @property
+    @abstractmethod
+    def end_curvature(self) -> float:
+        """``h''`` where descent ends."""
+
     @abstractmethod
     def largest_curvature(self) -> float:
         """Return the largest ``|h''|``."""

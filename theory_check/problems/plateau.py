@@ -45,6 +45,11 @@ class PlateauProblem(HardInstance):
         return math.sqrt(2 * self.epsilon)
 
     @property
+    def end_curvature(self) -> float:
+        """``h'' = L`` at the foot of the slope."""
+        return self.curvature
+
+    @property
     def optimal_hyperobjective(self) -> float:
         """``min Phi = 0``, at x = 0."""
         return 0.0

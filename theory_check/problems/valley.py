@@ -37,6 +37,11 @@ class ValleyProblem(HardInstance):
     decay: float
 
     @property
+    def end_curvature(self) -> float:
+        """0: ``h''`` falls to 0 along the valley."""
+        return 0.0
+
+    @property
     def optimal_hyperobjective(self) -> float:
         """``inf Phi = 0``, approached as x1 grows and not attained."""
         return 0.0

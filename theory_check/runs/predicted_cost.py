@@ -3,8 +3,9 @@
 With exact inner loops the hypergradient error of ``docs/theory.md`` section 6.4 is that of a linear
 recursion in x2: bias ``b(sigma)`` and, per coordinate, noise of variance ``4/(sigma² n) + 2/B``
 (independent batches) or ``2/B`` (shared), which a step ``eta`` turns into ``eta m v / (2 - eta m)`` of
-``‖∇Phi‖²``. The descent in x1 is that of the gradient flow. The cost tends to a limit as eta falls,
-which is what is returned.
+``‖∇Phi‖²``; where h is curved at the end of the descent, x1 adds as much with its curvature for m. The
+descent in x1 is that of the gradient flow. The cost tends to a limit as eta falls, which is what is
+returned.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def predicted_samples(
     """
     times, slope = _along_flow(problem, epsilon, accuracy)
     left = epsilon - slope
-    variance = problem.stiffness * problem.noise**2 / 2
+    curvature = problem.stiffness + problem.end_curvature
+    variance = curvature * problem.noise**2 / 2
     if coupling == "shared":
         # Noise is free of sigma, so the bias may be made as small as one likes.
         costs = 2 * 2 * times * 2 * variance / np.where(left > 0, left, np.nan)

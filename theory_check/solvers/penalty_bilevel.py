@@ -26,7 +26,7 @@ class PenaltyBilevel:
 
     One outer iteration takes ``inner_steps`` steps on ``y`` and ``y'``,
 
-        y  <- y  - tau ∂_y g(x, y)
+        y  <- y  - alpha ∂_y g(x, y)
         y' <- y' - alpha (∂_y g(x, y') + sigma ∂_y f(x, y'))
 
     and then ``x <- x - eta [∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma]``.
@@ -119,7 +119,7 @@ def _plan(coupling: Coupling, epsilon: float, constants: Constants, scales: Scal
     solver = PenaltyBilevel(
         sigma=sigma,
         inner_steps=whole(constants["inner_steps"] * math.log(1 / epsilon)),
-        inner_step_size=scales.inner_step,
+        inner_step_size=constants["inner_step_size"] * scales.inner_step,
         step_size=constants["step_size"] * scales.outer_step,
         trajectories=batch,
         pairs=batch,
@@ -135,6 +135,7 @@ METHOD_INDEPENDENT = Method(
     constants={
         "step_size": (1.0, 0.3),
         "inner_steps": (1.0, 6.0),
+        "inner_step_size": (1.0,),
         "sigma": (0.3, 1.0),
         "batch": (0.5, 4.0),
     },
@@ -149,6 +150,7 @@ METHOD_SHARED = Method(
     constants={
         "step_size": (1.0, 0.3),
         "inner_steps": (1.0, 6.0),
+        "inner_step_size": (1.0,),
         "sigma": (0.3, 1.0),
         "batch": (0.0625, 0.5),
     },

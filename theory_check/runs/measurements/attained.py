@@ -41,7 +41,7 @@ UNIT_SEEDS = range(1000, 1016)
 ALLOWANCE = 1.1
 """A setting is given up when it has spent this many times what the best so far cost."""
 
-LONGEST = 3.0
+LONGEST = 6.0
 """A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
 its cost."""
 
