@@ -40,7 +40,7 @@ def test_an_uncertified_bias_leaves_the_verdict_alone() -> None:
 
 @BOTH
 def test_the_bound_itself_is_tight(coupled: bool) -> None:
-    """Every exponent is within the resolution 0.2, over ten standard errors of at most 0.012."""
+    """Every exponent is within its band, 1/8 or 0.2, over ten standard errors of at most 0.012."""
     verdict = judged(planted_bound(coupled=coupled), coupled)
     assert verdict.status == "tight", verdict.reason
     assert "inner (mean share at most" in verdict.reason
@@ -112,8 +112,8 @@ def test_rarely_violated_when_true(coupled: bool) -> None:
     """Noise of 0.3, 12 tables with fixed seeds.
 
     None is violated: at a share of 1 % another choice of seeds would raise an alarm with
-    probability 1 - 0.99^12 = 11 %. The intervals are about three times those of noise 0.1, 0.2 wide
-    and so far from the limit 0.8; fewer tight verdicts than the bound have probability below 1e-4
+    probability 1 - 0.99^12 = 11 %. The intervals are at most three times those of noise 0.1, 0.2 wide
+    inside bands of 0.25 and 0.4; fewer tight verdicts than the bound have probability below 1e-4
     where 99 % are.
     """
     statuses = [

@@ -97,15 +97,15 @@ def test_what_is_planted() -> None:
 def test_shares_say_how_often_a_verdict_is_wrong() -> None:
     """Noise 0.1 sqrt(2) in 12 correlated points, 16 replicates: standard errors below 0.01.
 
-    The prediction is ten of them inside the band and the rivals forty outside, so that the shares are
-    0 or 1 but for a probability below 1e-9.
+    The prediction is ten of them inside the band and the rivals forty outside. What is left is the
+    test of lack of fit, which refuses 1 % of sound curves: more than 4 of 40 with probability below 1e-4.
     """
     found = residual_shares({"here": (RATE, (curves(0.8),)), "nowhere": (RATE, ())}, studies=40)
     found = found.set_index("planted")
     assert set(found["rate"]) == {"here"}
-    assert found.loc["prediction", "tight"] == 1.0
-    assert found.loc["half a unit worse", "violated"] == 1.0
-    assert found.loc["half a unit better", "faster"] == 1.0
+    assert found.loc["prediction", "tight"] >= 36 / 40
+    assert found.loc["half a unit worse", "violated"] >= 36 / 40
+    assert found.loc["half a unit better", "faster"] >= 36 / 40
     assert found.drop("worse edge of the band")["wrong"].tolist() == [0.0] * 3
     # Nothing in 40: at most 1 - 0.025^(1/40).
     np.testing.assert_allclose(
@@ -117,15 +117,17 @@ def test_shares_say_how_often_a_verdict_is_wrong() -> None:
 
 
 def test_a_rule_that_is_wrong_is_seen_to_be() -> None:
-    """Judged against exponents that are not planted: the calibration has to be able to fail."""
+    """Judged against an exponent that is not planted: the calibration has to be able to fail.
+
+    Lack of fit is alleged of 1 %: of more than 2 of 10 with probability below 1e-4.
+    """
     generator = np.random.default_rng(0)
-    real = (curves(0.8),)
     other = replace(RATE, exponent=1.5, rivals=(1.0,))
-    assert study_statuses(other, real, 1.0, 10, generator) == ["violated"] * 10
-    # Half of the studies come from each problem.
+    assert study_statuses(other, (curves(0.8),), 1.0, 10, generator).count("violated") >= 8
+    # Half of the studies come from each problem; noise of 3 sqrt(2) is never within ± 0.1.
     wild = RealCurves("wild", X, curves(0.8, deviation=3.0).y)
-    statuses = study_statuses(RATE, (curves(0.8), wild), 1.0, 10, generator)
-    assert statuses[::2] == ["tight"] * 5
+    statuses = study_statuses(RATE, (curves(0.8), wild), 1.0, 20, generator)
+    assert statuses[::2].count("tight") >= 8
     assert "tight" not in statuses[1::2]
 
 

@@ -3,7 +3,7 @@
 Planted power laws (:mod:`theory_check.analysis.verdict_calibration`) have residuals of our choice. Here
 a table of a real experiment is tilted until the exponent fitted to it is a chosen one, and studies
 are drawn from its replicates: whole replicates with replacement, so that curvature, burn-in, floor,
-correlation along x and the tails of the noise are those of the runs (``docs/theory.md`` section 6.5).
+correlation along x and the tails of the noise are those of the runs (``docs/theory.md`` section 6.7).
 """
 
 from __future__ import annotations

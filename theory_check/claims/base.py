@@ -65,7 +65,7 @@ class PowerRate:
         batch size), ``"refutes"`` where the experiment leaves no other explanation.
     correction
         Order up to which the departure from the power law is expanded in the variable that vanishes
-        at the limit, x or 1/x (``docs/theory.md`` section 6.4): ``"linear"`` fits
+        at the limit, x or 1/x (``docs/theory.md`` section 6.6): ``"linear"`` fits
         ``y = C x**p (1 + c x)`` to second order. For statements about the limit only: the exponent
         of ``"none"`` is the mean slope of the range.
     """
