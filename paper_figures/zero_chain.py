@@ -36,6 +36,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             # Medians over seeds; an accuracy that the median seed did not reach has no point.
             middle = rows.groupby("epsilon")["first_ratio"].median()
             middle = middle[middle < float("inf")]
+            if middle.empty:
+                continue
             axes.loglog(
                 middle.index,
                 middle,
@@ -51,7 +53,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             r"lower bound $T/p \sim \epsilon^{-3}$",
             (0.02, 1.0),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
+            xytext=(0, -9),
             textcoords="offset points",
             fontsize=6.5,
         )

@@ -126,4 +126,10 @@ REFERENCE = Method(
     rate=None,
     estimates="hypergradient",
 )
-REUSED = replace(REFERENCE, id="reference-reused", title="SGD, one batch for all steps")
+REUSED = replace(
+    REFERENCE,
+    id="reference-reused",
+    title="SGD, one batch for all steps",
+    # A batch of two to sixteen expected successes: without one, nothing is ever seen.
+    constants={"step_size": (7.5, 15.0, 30.0, 60.0), "batch": (4.0, 8.0, 16.0, 32.0)},
+)
