@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.claims.base import AttainedRate
+from theory_check.claims.rates import AttainedRate
 from theory_check.plotting import column_figure, draw_attained_rate, legend_below
 
 PANELS = (

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.claims.base import ScheduleRate
+from theory_check.claims.rates import ScheduleRate
 from theory_check.plotting import column_figure, draw_schedule_rate, legend_below
 
 HARD = ("schedules-hard", "schedule-2-hard", "schedule-7/2-hard")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
 from theory_check.analysis.bands import Band, average_band
-from theory_check.claims.base import AttainedRate, PowerRate, ScheduleRate
+from theory_check.claims.rates import AttainedRate, PowerRate, ScheduleRate
 
 COLUMN_WIDTH = 3.4
 """Width of one column of a two-column paper, inches."""
@@ -223,18 +223,8 @@ def draw_attained_rate(
     """Draw the fewest samples found against the target, all problems, with the stated slope.
 
     Geometric means over replicates with 95 % intervals, one marker for each problem; the slope goes
-    through the first point of each and is dotted. The legend has p of samples ~ target^-p.
-
-    Parameters
-    ----------
-    axes
-        Where to draw; small targets to the right.
-    verdict
-        The claim's verdict.
-    rate
-        One of the claim's rates.
-    colour
-        Of the whole rate.
+    through the first point of each and is dotted. The legend has p of samples ~ target^-p. Parameters
+    are those of :func:`draw_schedule_rate`.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     markers = problem_styles([found.problem for found in judged])

@@ -24,7 +24,7 @@ from theory_check.advice.model import (
 )
 from theory_check.advice.plan import plan_schedule
 from theory_check.claims import get_claim
-from theory_check.claims.base import InequalityRate
+from theory_check.claims.rates import InequalityRate
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.solvers.schedules import get_schedule
 

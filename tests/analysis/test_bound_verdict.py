@@ -12,7 +12,7 @@ from scipy import stats
 from theory_check.analysis import Verdict, judge
 from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims import get_claim
-from theory_check.claims.base import BoundRate
+from theory_check.claims.rates import BoundRate
 from theory_check.errors import InvalidArgumentError
 
 # Tables have 16 replicates of noise 0.1 at 180 points, so 0.025 a point. Where an exponent is

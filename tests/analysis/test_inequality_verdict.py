@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from theory_check.analysis.inequality_verdict import clopper_pearson, judge_inequality_rate
-from theory_check.claims.base import InequalityRate
+from theory_check.claims.rates import InequalityRate
 from theory_check.errors import InvalidArgumentError
 
 RATE = InequalityRate(

@@ -9,7 +9,7 @@ from theory_check.analysis.conclusions.global_optimality import compose as compo
 from theory_check.analysis.conclusions.neural_bias import VANISHED
 from theory_check.analysis.conclusions.neural_bias import compose as compose_bias
 from theory_check.claims import get_claim
-from theory_check.claims.base import InequalityRate
+from theory_check.claims.rates import InequalityRate
 from theory_check.runs.measurements import neural_bias as measured
 
 

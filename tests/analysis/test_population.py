@@ -11,14 +11,8 @@ import pytest
 
 from theory_check.analysis import judge
 from theory_check.analysis.population import unit_table
-from theory_check.claims.base import (
-    Claim,
-    ComplexityRate,
-    GeometricRate,
-    InequalityRate,
-    PowerRate,
-    Rate,
-)
+from theory_check.claims.base import Claim, ComplexityRate
+from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate
 from theory_check.errors import InvalidArgumentError
 
 X = np.geomspace(0.001, 0.1, 9)

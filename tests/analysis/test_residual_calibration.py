@@ -17,7 +17,7 @@ from theory_check.analysis.residual_calibration import (
     study_statuses,
     tilted,
 )
-from theory_check.claims.base import PowerRate
+from theory_check.claims.rates import PowerRate
 
 RATE = PowerRate(
     name="1/x",

@@ -12,11 +12,10 @@ from helpers.bound import planted_bound
 from theory_check import claims
 from theory_check.analysis import judge
 from theory_check.claims import all_claims, get_claim
-from theory_check.claims.base import (
-    PROVENANCE_MEANING,
+from theory_check.claims.base import PROVENANCE_MEANING, Claim
+from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
-    Claim,
     GeometricRate,
     InequalityRate,
     PowerRate,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from theory_check.claims import all_claims
-from theory_check.claims.base import PowerRate
+from theory_check.claims.rates import PowerRate
 from theory_check.errors import InvalidArgumentError
 
 RATES = {

@@ -10,7 +10,8 @@ import pytest
 
 from theory_check.analysis.rate_verdict import RateVerdict, Status
 from theory_check.analysis.verdict import Verdict
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 from theory_check.cli import reporting
 from theory_check.verification import Judgement
 

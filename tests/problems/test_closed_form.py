@@ -15,8 +15,27 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedFormOracle
 from theory_check.problems import families, quadratic, quartic
 from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.problems.hard_instance import HardInstance
 from theory_check.runs.trace import run
 from theory_check.solvers import PenaltyBilevel
+
+
+def hard_upper(p: HardInstance, x: np.ndarray, y: np.ndarray) -> float:
+    """``h(y1) + a (u + k u²/2) + m x2²/2``, h of plateau or valley."""
+    z, u = y[0], y[1] - x[1]
+    if p.name == "plateau":
+        s, edge = math.sqrt(2 * p.epsilon), math.sqrt(2 * p.epsilon) / p.curvature
+        h = p.curvature * z**2 / 2 if abs(z) <= edge else s * abs(z) - s**2 / (2 * p.curvature)
+    else:
+        parabola = 1 - p.decay * z + p.decay * (p.decay + 1) * z**2 / 2
+        h = p.depth * (parabola if z < 0 else (1 + z) ** -p.decay)
+    return float(h + p.slope * (u + p.bend * u**2 / 2) + p.stiffness * x[1] ** 2 / 2)
+
+
+def hard_lower(x: np.ndarray, y: np.ndarray) -> float:
+    """``(y1 - x1)²/2 + (1 + tanh(x2)/2) (y2 - x2)²/2``."""
+    return float(((y[0] - x[0]) ** 2 + (1 + math.tanh(x[1]) / 2) * (y[1] - x[1]) ** 2) / 2)
+
 
 # A new closed-form family adds its values of f and g here; without them its tests fail.
 VALUES = {
@@ -35,6 +54,8 @@ VALUES = {
         lambda p, x, y: 0.5 * float(y[0] ** 2),
         lambda p, x, y: float((y[0] - x[0]) ** 4),
     ),
+    "plateau": (lambda p, x, y: hard_upper(p, x, y), lambda p, x, y: hard_lower(x, y)),
+    "valley": (lambda p, x, y: hard_upper(p, x, y), lambda p, x, y: hard_lower(x, y)),
     "zero_chain": (
         lambda p, x, y: chain.upper_value(p, torch.from_numpy(y)[None]).item(),
         lambda p, x, y: chain.lower_value(p, *(torch.from_numpy(at)[None] for at in (x, y))).item(),
@@ -42,7 +63,7 @@ VALUES = {
 }
 # Where a family happens in a smaller region than the others: the chain has a length scale of 0.2.
 REACH = {"zero_chain": 0.03}
-UNATTAINED = {"zero_chain"}
+UNATTAINED = {"valley", "zero_chain"}
 CLOSED_FORM = sorted(
     name
     for name, family in families().items()
@@ -60,7 +81,7 @@ def points(problem: ClosedFormProblem, count: int = 4) -> tuple[torch.Tensor, to
 
 
 def test_all_closed_forms_are_found() -> None:
-    assert CLOSED_FORM == ["quadratic", "quartic", "zero_chain"]
+    assert CLOSED_FORM == ["plateau", "quadratic", "quartic", "valley", "zero_chain"]
 
 
 @FAMILIES

@@ -15,7 +15,7 @@ from theory_check.analysis.rate_verdict import (
 )
 from theory_check.analysis.replicates import average_curve, half_width
 from theory_check.analysis.units import in_both_units
-from theory_check.claims.base import AttainedRate
+from theory_check.claims.rates import AttainedRate
 
 RESAMPLES = 2000
 

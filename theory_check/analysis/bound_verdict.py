@@ -19,7 +19,7 @@ from theory_check.analysis.bound_terms import (
 )
 from theory_check.analysis.rate_verdict import RateVerdict, Status, rows_of
 from theory_check.analysis.units import in_both_units
-from theory_check.claims.base import BoundRate
+from theory_check.claims.rates import BoundRate
 from theory_check.errors import InvalidArgumentError
 
 DOMINANT = 0.5

@@ -14,7 +14,7 @@ from theory_check.analysis.decay import (
     fit_geometric,
 )
 from theory_check.analysis.rate_verdict import RateVerdict, Status, curves_of
-from theory_check.claims.base import GeometricRate
+from theory_check.claims.rates import GeometricRate
 from theory_check.errors import InvalidArgumentError
 
 # A power law loses few decades by nature: less is asked of it than of a geometric decay.

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from theory_check.analysis.rate_verdict import RateVerdict, Status, rows_of
-from theory_check.claims.base import InequalityRate
+from theory_check.claims.rates import InequalityRate
 
 LEVEL = 0.95
 

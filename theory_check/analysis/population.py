@@ -12,7 +12,7 @@ from jaxtyping import Float
 from theory_check.analysis.decay import GeometricFit
 from theory_check.analysis.power_law import PowerLawFit
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.claims.base import GeometricRate, InequalityRate, PowerRate, Rate
+from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate
 from theory_check.errors import InvalidArgumentError
 
 INSTANCE = "instance"

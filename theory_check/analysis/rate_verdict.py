@@ -15,7 +15,7 @@ from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
 from theory_check.analysis.units import in_both_units
 from theory_check.analysis.window import MINIMUM_POINTS
-from theory_check.claims.base import PowerRate, Rate
+from theory_check.claims.rates import PowerRate, Rate
 from theory_check.errors import InvalidArgumentError, nearest
 
 Status = Literal["tight", "holds", "faster", "violated", "inconclusive", "assumption not met"]

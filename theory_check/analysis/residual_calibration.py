@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from theory_check.analysis.rate_verdict import curves_of, fit_rate, power_status
-from theory_check.claims.base import PowerRate
+from theory_check.claims.rates import PowerRate
 
 HALF_A_UNIT = 0.5
 STATUSES = ("tight", "faster", "violated", "inconclusive")

@@ -17,7 +17,7 @@ from theory_check.analysis.rate_verdict import (
     rows_of,
 )
 from theory_check.analysis.replicates import average_curve, half_width
-from theory_check.claims.base import ScheduleRate
+from theory_check.claims.rates import ScheduleRate
 
 RESAMPLES = 2000
 

@@ -21,11 +21,10 @@ from theory_check.analysis.rate_verdict import (
     require_columns,
 )
 from theory_check.analysis.schedule_verdict import judge_schedule_rate, predicted_growth
-from theory_check.claims.base import (
-    CONTROLS,
+from theory_check.claims.base import CONTROLS, Claim
+from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
-    Claim,
     GeometricRate,
     InequalityRate,
     PowerRate,

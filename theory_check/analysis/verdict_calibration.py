@@ -16,7 +16,7 @@ from scipy import stats
 
 from theory_check.analysis.calibration import CASES, PlantedTrace, coverage, plant
 from theory_check.analysis.rate_verdict import judge_power_rate
-from theory_check.claims.base import PowerRate
+from theory_check.claims.rates import PowerRate
 
 RATE = PowerRate(
     name="decay",

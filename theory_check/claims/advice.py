@@ -1,6 +1,7 @@
 """The advisor's schedule against its own prediction."""
 
-from theory_check.claims.base import Claim, InequalityRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate
 
 CLAIM = Claim(
     id="advice",

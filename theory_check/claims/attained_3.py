@@ -1,6 +1,7 @@
 """What the tuned penalty method with independent batches needs, on natural problems."""
 
-from theory_check.claims.base import AttainedRate, Claim
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import AttainedRate
 
 RATE = AttainedRate(
     name="half",

@@ -1,6 +1,7 @@
 """The bound of the penalty method, term by term."""
 
-from theory_check.claims.base import BoundRate, Claim
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import BoundRate
 
 CLAIM = Claim(
     id="bound-terms",

@@ -1,6 +1,7 @@
 """Positive control: the penalty bias of a quadratic lower level with a rank-deficient Hessian."""
 
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 
 RATE = PowerRate(
     name="gradient",

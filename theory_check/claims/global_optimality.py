@@ -1,6 +1,7 @@
 """Runs with neural classes against the global value of the hyperobjective."""
 
-from theory_check.claims.base import Claim, InequalityRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate
 
 CLAIM = Claim(
     id="global-optimality",

@@ -1,6 +1,7 @@
 """Noise of the penalty estimator with independent batches."""
 
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 
 RATES = (
     PowerRate(

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from theory_check.claims.base import Claim, InequalityRate, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate, PowerRate
 
 SHARED = {"inner_coupling": "shared"}
 
@@ -15,6 +16,7 @@ NOISE = PowerRate(
     limit="zero",
     better="smaller",
     resolution=0.1,
+    rivals=(1.0, 2.0),
     y_units="squared norm",
     x_symbol=r"$1/\sigma$",
     y_symbol=r"$n\,\mathbb{E}\|\hat g - \mathbb{E}[\hat g\,|\,\lambda,\lambda']\|^2$",

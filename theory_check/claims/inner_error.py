@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from theory_check.claims.base import Claim, GeometricRate
+from theory_check.claims.base import Claim
 from theory_check.claims.inner_error_common_start import RATE as COMMON_START_RATE
+from theory_check.claims.rates import GeometricRate
 
 # ∇Phi_sigma is certified to an inner gradient of 1e-11 sigma, that is to about 1e-11 over the smallest
 # curvature of the lower level, 1e-9 at a curvature of 0.01; squared, and relative to a start of 0.01.

@@ -1,6 +1,7 @@
 """What stopping the inner loops costs when both start at the same policy."""
 
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 
 RATE = PowerRate(
     name="1/sigma",

@@ -1,6 +1,7 @@
 """Linear convergence of the KL-regularised lower level."""
 
-from theory_check.claims.base import Claim, GeometricRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import GeometricRate
 
 CLAIM = Claim(
     id="inner-linear",

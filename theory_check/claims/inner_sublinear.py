@@ -1,6 +1,7 @@
 """Sublinear convergence of the lower level without regularisation."""
 
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 
 CLAIM = Claim(
     id="inner-sublinear",

@@ -2,7 +2,8 @@
 
 from itertools import product
 
-from theory_check.claims.base import Claim, InequalityRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate
 
 CLASSES = {
     "policy": r"$\min_\lambda J^* - J(\lambda)$",

@@ -1,6 +1,7 @@
 """The non-uniform Lojasiewicz inequality of the lower level."""
 
-from theory_check.claims.base import Claim, InequalityRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate
 
 RATE = InequalityRate(
     name="constant of the lemma",

@@ -1,6 +1,7 @@
 """Ergodic convergence of the outer loop."""
 
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 
 RATE = PowerRate(
     name="1/T",

@@ -1,6 +1,7 @@
 """Smoothness of the penalised hyperobjective."""
 
-from theory_check.claims.base import Claim, PowerRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
 
 CLAIM = Claim(
     id="penalty-smoothness",

@@ -1,6 +1,7 @@
 """The schedule of the penalty method with independent batches and a constant step suffices."""
 
-from theory_check.claims.base import Claim, ScheduleRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import ScheduleRate
 
 RATE = ScheduleRate(
     name="half/target",

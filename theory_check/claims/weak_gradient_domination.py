@@ -1,6 +1,7 @@
 """Weak gradient domination at both levels, and what it says about runs that did not measure it."""
 
-from theory_check.claims.base import Claim, InequalityRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate
 
 CLAIM = Claim(
     id="weak-gradient-domination",

@@ -1,6 +1,7 @@
 """The lower bound on the zero chain, as an inequality about every run."""
 
-from theory_check.claims.base import Claim, InequalityRate
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import InequalityRate
 
 METHODS = ("reference", "penalty", "penalty-shared", "f2sa", "f3sa", "parl")
 

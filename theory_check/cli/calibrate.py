@@ -15,7 +15,7 @@ import pandas as pd
 
 from theory_check.analysis.residual_calibration import RealCurves, real_curves, residual_shares
 from theory_check.claims import all_claims
-from theory_check.claims.base import PowerRate
+from theory_check.claims.rates import PowerRate
 from theory_check.errors import StoreError
 from theory_check.runs import load_table
 

@@ -98,7 +98,7 @@ class Attained(Measurement):
     targets: tuple[float, ...]
     accuracy: Accuracy = "half"
     runs: int = 4
-    evaluations: int = 100
+    evaluations: int = 300
     start: Mapping[str, float] = field(default_factory=dict)
     initial_scale: float = 1.0
 
