@@ -67,6 +67,8 @@ def _describe(claim: Claim) -> str:
 
 
 def _origin(found: Mapping[str, Any]) -> str:
+    if "quantity" not in found:
+        return f"{found['what']}, family {found['family']}"
     return f"{found['value']:.4g} {found['unit']}: {found['quantity']}, family {found['family']}"
 
 

@@ -62,7 +62,7 @@ def stored(
 
     Examples
     --------
-    >>> problem = stored(file="worst-penalty-smoothness-garnet")
+    >>> problem = stored(file="random-garnet")
     """
     path = _path(file)
     content = _content(path)
