@@ -15,6 +15,9 @@ COARSE, FINE = (4.0, 2.0, math.sqrt(2.0)), (math.sqrt(2.0),)
 """Factors by which constants are changed, from anywhere and from a good start; the last is the
 resolution."""
 
+REPEATS = 8
+"""Times that a change which amounts to nothing is repeated."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trial(Generic[Outcome]):
@@ -109,7 +112,7 @@ def cheapest(
         moved = True
         while moved and complete:
             moved = False
-            for neighbour in neighbours(best.constants, factor, together):
+            for neighbour in neighbours(best.constants, factor, together, same):
                 found = tried(neighbour)
                 if found is None:
                     complete = False
@@ -122,15 +125,25 @@ def cheapest(
 
 
 def neighbours(
-    constants: Constants, factor: float, together: bool = True
+    constants: Constants,
+    factor: float,
+    together: bool = True,
+    same: Callable[[Constants], object] = lambda constants: tuple(constants.values()),
 ) -> Iterator[dict[str, float]]:
     """Yield the settings in which a constant is multiplied or divided by ``factor``, or each of two.
 
-    Two together, because constants trade off: a smaller step wants a smaller batch.
+    Two together, because constants trade off: a smaller step wants a smaller batch. A single change that
+    amounts to nothing, as one of a constant that is rounded may, is repeated until it does.
     """
+    here = same(constants)
     changes = (factor, 1 / factor)
     for name, change in itertools.product(constants, changes):
-        yield {**constants, name: constants[name] * change}
+        moved = {**constants, name: constants[name] * change}
+        for _ in range(REPEATS):
+            if same(moved) != here:
+                break
+            moved[name] *= change
+        yield moved
     for first, second in itertools.combinations(constants, 2) if together else ():
         for one, other in itertools.product(changes, changes):
             yield {

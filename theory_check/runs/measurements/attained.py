@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
@@ -41,9 +42,22 @@ UNIT_SEEDS = range(1000, 1016)
 ALLOWANCE = 1.1
 """A setting is given up when it has spent this many times what the best so far cost."""
 
-LONGEST = 6.0
+LONGEST = 3.0
 """A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
 its cost."""
+
+HEADROOM = 10.0
+"""Iterations of a setting at most, over those that 1/target and the best of the last target make
+expect."""
+
+MORE_RUNS = 4.0
+"""Runs of a seed at a larger target at most, over those at the smallest."""
+
+BEYOND_PLAN = 4
+"""Iterations of a setting at most, over those of the method's plan, which ends where a run has failed."""
+
+KEPT = 2.0
+"""A target counts as reached where it is kept until this many times the iterations."""
 
 CHECKED = 1.02
 """Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
@@ -58,12 +72,13 @@ class Attained(Measurement):
     A seed is one replicate of the whole procedure: it tunes on runs of its own and reports on others. The
     search visits the same settings for all: the method's grid at the first target, then the best so far
     with one or two constants changed by 4, by 2 and by sqrt(2), until no change is cheaper for the
-    tuning runs of all seeds together. The next target starts there, and changes one constant at a time
-    by sqrt(2) until none is cheaper. Every seed takes the setting that was cheapest for its own tuning
-    runs, and its cost is that of its own reported runs.
+    tuning runs of all seeds together. The next target starts there, with changes by sqrt(2). Every seed
+    takes the setting that was cheapest for its own tuning runs, and its cost is that of its own
+    reported runs.
 
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
-    which the mean accuracy over the runs is at most the target.
+    which the mean accuracy over the runs is at most the target and from which on it stays there until
+    twice as many: a run that passes through the target on its way to a floor above has not reached it.
 
     One row per seed and target: ``seed, method, accuracy, target, epsilon`` (the target as a squared
     norm), ``samples`` (infinite where the reported runs did not arrive), ``tuned_samples`` (of the
@@ -83,11 +98,16 @@ class Attained(Measurement):
     accuracy
         ``"half"``: mean of ``‖∇Phi‖²`` over the second half of a run, or ``"ergodic"``: over all of it.
     runs
-        Tuning runs of a seed, and as many reported ones.
+        Tuning runs of a seed, and as many reported ones, at the smallest target. At larger ones, where
+        runs are shorter and their means noisier, there are more, like the root of the target, up to
+        four times.
     evaluations
         Largest number of settings at each target.
     start
         Setting at which the search begins, found on pilot runs; the method's whole grid when absent.
+    thorough
+        Whether two constants are changed together at every target, or at the first alone: enough where
+        the method's own dependence on the target is right.
     initial_scale
         Standard deviation of the initial reward parameters.
     """
@@ -100,6 +120,7 @@ class Attained(Measurement):
     runs: int = 4
     evaluations: int = 300
     start: Mapping[str, float] = field(default_factory=dict)
+    thorough: bool = True
     initial_scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -124,26 +145,30 @@ class Attained(Measurement):
         method = methods()[self.method]
         if method.solver.information != "samples":  # type: ignore[attr-defined]
             raise InvalidArgumentError("method", self.method, "pass one that draws samples")
-        groups = _Groups(seeds, self.runs)
         starts: list[Constants] = [self.start] if self.start else list(method.grid)
-        frames = []
+        frames, longest = [], math.inf
         for done, target in enumerate(self.targets):
             rough = done == 0 and not self.start
+            runs = round(self.runs * min(MORE_RUNS, math.sqrt(target / self.targets[-1])))
             instance = instance_for(problem, target)
             own_start = getattr(instance, "start", None) is not None
             scales, unit = units_of(
                 instance, UNIT_SEEDS, self.initial_scale, 1.0 if own_start else None
             )
-            search = _Search(self, method, instance, groups, target, target * unit, scales)
+            groups = _Groups(seeds, runs)
+            search = _Search(self, method, instance, groups, target, target * unit, scales, longest)
             found = cheapest(
                 search.evaluate,
                 starts,
                 self.evaluations,
                 COARSE if rough else FINE,
-                together=done == 0,
+                together=self.thorough or done == 0,
                 same=search.plan,
             )
             starts = [found.best.constants]
+            if done + 1 < len(self.targets) and math.isfinite(found.best.cost):
+                arrived = float(np.median(found.best.outcome.iterations[0]))
+                longest = HEADROOM * arrived * target / self.targets[done + 1]
             frames.append(search.rows(found))
             progress(done + 1, len(self.targets))
         return pd.concat(frames, ignore_index=True)
@@ -200,12 +225,33 @@ class _Watch:
     ) -> None:
         self._truth, self._groups = truth, groups
         self._epsilon, self._accuracy, self._allowed = epsilon, accuracy, allowed
-        shape = (2, len(groups.seeds))
+        groups_shape = (2, len(groups.seeds))
         self._means = RunningMeans(2 * len(groups.seeds) * groups.runs)
-        self.arrivals = _Arrivals(np.full(shape, np.inf), np.full(shape, np.inf))
-        self.pooled, self.miss = np.inf, np.inf
+        # Of the groups, and last of the pooled tuning runs: when the target was met and kept so far.
+        count = 2 * len(groups.seeds) + 1
+        self._samples, self._iterations = np.full(count, np.inf), np.full(count, np.inf)
+        self._shape = groups_shape
+        self.miss = np.inf
         self.finished = False
-        self._next = 1
+        self._last, self._next = 0, 1
+
+    @property
+    def pooled(self) -> float:
+        """Cost of the tuning runs of all seeds together."""
+        return float(np.where(self._confirmed(), self._samples, np.inf)[-1])
+
+    @property
+    def arrivals(self) -> _Arrivals:
+        """What the target cost each group."""
+        kept = self._confirmed()[:-1]
+        return _Arrivals(
+            np.where(kept, self._samples[:-1], np.inf).reshape(self._shape),
+            np.where(kept, self._iterations[:-1], np.inf).reshape(self._shape),
+        )
+
+    def _confirmed(self) -> NDArray[np.bool_]:
+        confirmed: NDArray[np.bool_] = self._iterations * KEPT <= self._last
+        return confirmed
 
     def observe(
         self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
@@ -213,6 +259,7 @@ class _Watch:
         """Look at the accuracies; a setting of which a run diverged has lost."""
         if len(active) < state.upper.shape[0]:
             self.finished, self.miss = True, np.inf
+            self._iterations[:] = np.inf
             return
         gradient = self._truth.hypergradient(state.upper)
         self._means.add(gradient.square().sum(-1).cpu().numpy())
@@ -221,15 +268,22 @@ class _Watch:
         self._next = max(iteration + 1, int(CHECKED * iteration))
         values = self._means.half() if self._accuracy == "half" else self._means.ergodic()
         means = self._groups.means(values)
-        new = (means <= self._epsilon) & np.isinf(self.arrivals.samples)
-        self.arrivals.samples[new] = counts.samples
-        self.arrivals.iterations[new] = iteration
         self.miss = float(means[0].mean())
-        if np.isinf(self.pooled) and self.miss <= self._epsilon:
-            self.pooled = float(counts.samples)
-        limit = min(ALLOWANCE * self._allowed, LONGEST * self.pooled)
-        arrived = bool(np.isfinite(self.arrivals.samples).all()) and np.isfinite(self.pooled)
-        self.finished = arrived or counts.samples > limit
+        at_target = np.append(means.ravel(), self.miss) <= self._epsilon
+        open_ones = ~self._confirmed()
+        self._last = iteration
+        new = open_ones & at_target & np.isinf(self._iterations)
+        self._samples[new], self._iterations[new] = counts.samples, iteration
+        left = open_ones & ~at_target
+        self._samples[left], self._iterations[left] = np.inf, np.inf
+        self.finished = bool(self._confirmed().all()) or self._hopeless(counts.samples)
+
+    def _hopeless(self, samples: int) -> bool:
+        """Whether the setting cannot win any more, or has been waited for long enough."""
+        if self._confirmed()[-1]:
+            return bool(samples > LONGEST * self._samples[-1])
+        # A target that is met at the moment may still be confirmed, if it was met in time.
+        return bool(min(samples, self._samples[-1]) > ALLOWANCE * self._allowed)
 
     def record(
         self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
@@ -254,7 +308,9 @@ class _Search:
         target: float,
         epsilon: float,
         scales: Scales,
+        longest: float,
     ) -> None:
+        self._longest = longest
         self._settings, self._method, self._problem = settings, method, problem
         self._groups, self._target, self._epsilon, self._scales = groups, target, epsilon, scales
 
@@ -274,7 +330,7 @@ class _Search:
             plan.solver,
             instruments.sampled,
             instruments.initial_state(plan.solver, streams, self._settings.initial_scale),
-            plan.iterations,
+            int(min(BEYOND_PLAN * plan.iterations, self._longest)),
             watch,
             lambda: instruments.sampled.counts,
             finished=lambda: watch.finished,
