@@ -57,9 +57,10 @@ def test_the_reported_cost_is_that_of_a_direct_run_on_streams_that_did_not_tune(
             state = plan.solver.step(tools.sampled, state)
             squared.append(problem.hypergradient(state.upper).square().sum(-1).mean().item())
             samples.append(tools.sampled.counts.samples)
-        met = np.array([np.mean(squared[t // 2 : t]) for t in range(1, len(squared) + 1)]) <= 0.1
-        # The first iteration from which on the target is kept until twice as many.
-        kept = next(t for t in range(1, len(squared) // 2) if met[t - 1 : 2 * t].all())
+        asked = 0.1 if role == "reported" else 0.09
+        met = np.array([np.mean(squared[t // 2 : t]) for t in range(1, len(squared) + 1)]) <= asked
+        # The first iteration from which on the target is kept for half as many more.
+        kept = next(t for t in range(1, len(squared) // 2) if met[t - 1 : t + t // 2].all())
         # Looked at every iteration up to 50, then 2 % apart.
         assert samples[kept - 1] <= cost <= 1.03 * samples[kept - 1]
     assert row.samples_per_loop == row.samples / (row.inner_steps + 1)

@@ -12,7 +12,14 @@ from jaxtyping import Float
 from theory_check.analysis.decay import GeometricFit
 from theory_check.analysis.power_law import PowerLawFit
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate
+from theory_check.claims.rates import (
+    AttainedRate,
+    GeometricRate,
+    InequalityRate,
+    PowerRate,
+    Rate,
+    ScheduleRate,
+)
 from theory_check.errors import InvalidArgumentError
 
 INSTANCE = "instance"
@@ -44,7 +51,7 @@ def judge_on_units(
     if drawn.empty:
         verdict, curves = judge(rate, table, problem), None
         starts = rows["seed"].nunique()
-        population = f"{_number(starts, 'random start')} on one instance"
+        population = _on_one_problem(rate, starts)
     else:
         verdict = judge(rate, unit_table(rate, drawn), problem)
         curves = _curves(rate, drawn)
@@ -56,6 +63,15 @@ def judge_on_units(
     spread = _spread(verdict, curves)
     evidence = {**verdict.evidence, "population": population}
     return replace(verdict, evidence={**evidence, "spread": spread} if spread else evidence)
+
+
+def _on_one_problem(rate: Rate, replicates: int) -> str:
+    """Return what the replicates of a fixed problem are."""
+    if isinstance(rate, AttainedRate):
+        return f"{_number(replicates, 'replicate')} tuned apart, on one problem"
+    if isinstance(rate, ScheduleRate):
+        return f"{_number(replicates, 'run')} on one problem"
+    return f"{_number(replicates, 'random start')} on one instance"
 
 
 def _number(count: int, noun: str) -> str:
@@ -94,7 +110,7 @@ def unit_table(rate: Rate, rows: pd.DataFrame) -> pd.DataFrame:
         raise InvalidArgumentError(
             "table",
             f"instances of a family for the rate {rate.name!r}",
-            "judge bounds and complexities on fixed problems",
+            "judge bounds, schedules and costs on fixed problems",
         )
     keys = ["problem", INSTANCE, rate.x, *rate.where]
     counted = rows.groupby(INSTANCE)["seed"].nunique()

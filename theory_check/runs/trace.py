@@ -190,7 +190,4 @@ def _finite(state: SolverState) -> Tensor:
     parts = [state.next_upper, state.estimate, state.lower]
     if state.lower_penalised is not None:
         parts.append(state.lower_penalised)
-    finite = torch.ones(state.upper.shape[0], dtype=torch.bool, device=state.upper.device)
-    for part in parts:
-        finite &= torch.isfinite(part).all(-1)
-    return finite.cpu()
+    return torch.isfinite(torch.cat(parts, dim=1)).all(-1).cpu()
