@@ -83,8 +83,8 @@ class Attained(Measurement):
 
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
     which the mean accuracy over the runs is at most the target and from which on it stays there for half
-    as many more: a run that passes through the target on its way to a floor above has not reached it. Tuning
-    runs are held to 90 % of the target.
+    as many more: a run that passes through the target on its way to a floor above has not reached it.
+    Tuning runs are held to 90 % of the target.
 
     One row per seed and target: ``seed, method, accuracy, target, epsilon`` (the target as a squared
     norm), ``samples`` (infinite where the reported runs did not arrive), ``tuned_samples`` (of the
