@@ -10,13 +10,18 @@ import pandas as pd
 import pytest
 
 from theory_check.analysis import judge
-from theory_check.analysis.population import unit_table
-from theory_check.claims.base import Claim, ComplexityRate
-from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate
+from theory_check.analysis.population import judge_on_units, unit_table
+from theory_check.analysis.verdict import JUDGES
+from theory_check.claims.attained_3 import RATE as NEEDED
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate, ScheduleRate
+from theory_check.claims.schedule_3 import RATE as SUFFICIENT
 from theory_check.errors import InvalidArgumentError
 
 X = np.geomspace(0.001, 0.1, 9)
-RATE = PowerRate("bias", "x", "y", 1.0, False, "zero", "larger", 0.05, "value", "$x$", "$y$")
+RATE = PowerRate(
+    "bias", "x", "y", 1.0, False, "zero", "larger", 0.05, (0.5, 2.0), "value", "$x$", "$y$"
+)
 GEOMETRIC = GeometricRate("decay", "x", "y", 4.0, "$x$", "$y$")
 INEQUALITY = InequalityRate("below", "x", "y", None, 1.0, 0.0, "$x$", "$y$")
 
@@ -109,7 +114,7 @@ def test_of_a_geometric_rate_it_is_the_spread_of_rho() -> None:
             frames.append(decay.assign(instance=instance, seed=10 * instance + start))
     table = pd.concat(frames, ignore_index=True).assign(problem="p", status="ok")
     rate = judge(claim(GEOMETRIC), table).rates[0]
-    assert rate.status == "tight"
+    assert rate.status == "holds"
     spread = rate.evidence["spread"]
     assert spread["between instances"] == pytest.approx(rhos.std(ddof=1), rel=1e-6)
     assert spread["between starts"] == pytest.approx(0.0, abs=1e-9)
@@ -162,9 +167,25 @@ def test_starts_that_lack_rows_are_refused(spoil) -> None:  # type: ignore[no-un
 
 
 def test_rates_of_several_columns_are_refused() -> None:
-    rate = ComplexityRate("total", "x", "x", "y", 2.0, 0.2, 1.5, "$x$", "$y$")
-    with pytest.raises(InvalidArgumentError, match="judge bounds and complexities on fixed"):
-        unit_table(rate, family({(0, 0): 1.0}))
+    for rate in (SUFFICIENT, NEEDED):
+        with pytest.raises(InvalidArgumentError, match="judge bounds, schedules and costs on"):
+            unit_table(rate, family({(0, 0): 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("rate", "population"),
+    [(NEEDED, "8 replicates tuned apart, on one problem"), (SUFFICIENT, "8 runs on one problem")],
+)
+def test_replicates_of_costs_and_schedules_are_called_what_they_are(
+    rate: Rate, population: str
+) -> None:
+    rows = pd.DataFrame(
+        {"problem": "fixed", "seed": range(8), rate.x: 0.1, rate.y: 1.0, **rate.where}
+    )
+    if isinstance(rate, ScheduleRate):
+        rows[rate.noise] = 1.0
+    found = judge_on_units(rate, rows, "fixed", JUDGES[type(rate)].judge)
+    assert found.evidence["population"] == population
 
 
 def test_the_status_of_a_fixed_problem_does_not_change() -> None:
