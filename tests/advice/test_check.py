@@ -115,8 +115,7 @@ def test_seeds_that_miss_the_target_go_on_to_twice_the_planned_iterations(
     tools = SimpleNamespace(
         sampled=drawn,
         truth=None,
-        initial_upper=real.initial_upper,
-        initial_lower=real.initial_lower,
+        initial_state=real.initial_state,
     )
     monkeypatch.setattr(check, "follow", follow)
     monkeypatch.setattr(check, "instruments_for", lambda problem, seeds: tools)

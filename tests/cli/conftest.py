@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from theory_check import claims
+from theory_check import claims, worst_cases
 from theory_check.analysis import verdict
 from theory_check.claims.base import Claim
 from theory_check.runs import registry
@@ -48,6 +49,10 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     }
     find: Callable[[], Mapping[str, Claim]] = lambda: known  # noqa: E731
     monkeypatch.setattr(claims, "all_claims", find)
+    monkeypatch.setattr(worst_cases, "all_worst_cases", dict)
+    # By its path: the package attribute of this name is the family.
+    stored = importlib.import_module("theory_check.problems.stored")
+    monkeypatch.setattr(stored, "labels", list)
     monkeypatch.setattr(verdict, "judge", made.judge)
     monkeypatch.setattr(registry, "discover", lambda: sweep_toys.REGISTRY)
     monkeypatch.chdir(tmp_path)

@@ -123,6 +123,8 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             exact=self.method == "exact",
             failures={0.01: len(seeds)} if self.method == "offline" else None,
         )
+        # Cells draw from blocks of seeds of their own.
+        table["seed"] = np.array(seeds)[table["seed"]]
         return table.drop(columns="problem")
 
     monkeypatch.setattr(Comparison, "measure", measure)

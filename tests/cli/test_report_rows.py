@@ -178,7 +178,9 @@ def test_what_the_interval_speaks_about_stands_beside_it_once() -> None:
 
 def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
     """A rate is marked where the claim as a whole is not an identity; nothing is counted twice."""
-    rate = PowerRate("rate", "x", "y", 1.0, True, "zero", "larger", 0.1, "value", "$x$", "$y$")
+    rate = PowerRate(
+        "rate", "x", "y", 1.0, True, "zero", "larger", 0.1, (2.0,), "value", "$x$", "$y$"
+    )
     verdict = judgement({"exponent": 1.0}, {"exponent": 1.0}).verdict
     changes: dict[str, dict[str, object]] = {
         "mixed": {"identity_rates": ("rate",), "rates": (rate,)},
