@@ -14,7 +14,6 @@ from theory_check.plotting import column_figure, draw_attained_rate, legend_belo
 PANELS = (
     (("attained-hard",), "Plateau and valley: needed in the class"),
     (("attained-3", "attained-2"), "Natural problems: the bounds are loose"),
-    (("attained-3-ergodic", "attained-2-ergodic"), "The same for the ergodic mean"),
 )
 CLAIMS = tuple(claim for claims, _ in PANELS for claim in claims)
 

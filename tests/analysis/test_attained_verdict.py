@@ -57,7 +57,7 @@ def test_tight_needs_the_whole_interval_inside_the_band() -> None:
     status, reason = judged(planted(3.0, noise=0.4))
     assert status == "inconclusive"
     assert "reaches beyond the band" in reason
-    status, reason = judged(planted(3.12, noise=0.1))
+    status, reason = judged(planted(3.14, noise=0.1))
     assert status == "inconclusive"
     assert "reaches beyond the band" in reason
     status, reason = judged(planted(3.0, noise=2.0))
