@@ -46,7 +46,7 @@ LONGEST = 2.5
 """A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
 its cost."""
 
-HEADROOM = 10.0
+HEADROOM = 3.0
 """Iterations of a setting at most, over those that 1/target and the best of the last target make
 expect."""
 
