@@ -92,7 +92,10 @@ def test_a_cost_of_iterations_is_no_verdict_on_samples() -> None:
     ("change", "words"),
     [
         (lambda t: t.assign(interior=t.epsilon > 2e-3), "interior at 1 targets"),
-        (lambda t: t.assign(samples=np.where(t.epsilon < 2e-3, np.inf, t.samples)), "not finite"),
+        (
+            lambda t: t.assign(samples=np.where(t.epsilon < 2e-3, np.inf, t.samples)),
+            "100% of the replicates miss the target 0.001",
+        ),
         (lambda t: t[t.epsilon > 2e-3], "over 1.5 decades"),
         (lambda t: t.assign(method="other"), "no rows"),
     ],
@@ -116,6 +119,26 @@ def test_the_interval_is_that_of_whole_replicates() -> None:
     assert tilted.measured["exponent"] == pytest.approx(3.0, abs=1e-9)
     # Student's t of the tilts would reach 2.36 * 0.065 / sqrt(8) = 0.055.
     assert 0.03 < float(str(tilted.measured["high"])) - 3.0 < 0.12
+
+
+def test_replicates_that_miss_a_target_count_as_infinite() -> None:
+    """With one of eight infinite the median is between the fourth and fifth of the others."""
+    table = planted(3.0, noise=0.0)
+    ranks = np.exp(0.01 * np.array(table["seed"]))
+    table["samples"] *= ranks
+    lost = table.copy()
+    lost.loc[(lost.seed == 0) & (lost.epsilon < 2e-3), "samples"] = np.inf
+    verdict = judge_attained_rate(RATE, lost, "planted")
+    # At that target the median moves from ranks 3.5 to 4.5; the others keep theirs.
+    offset = np.log((np.exp(0.04) + np.exp(0.05)) / (np.exp(0.03) + np.exp(0.04)))
+    logs = -np.log(TARGETS)
+    shift = offset * (logs[-1] - logs.mean()) / ((logs - logs.mean()) ** 2).sum()
+    assert verdict.measured["exponent"] == pytest.approx(3.0 + shift, abs=1e-9)
+    assert verdict.status == "tight"
+    assert verdict.measured["missed"] == [0, 0, 0, 0, 0.125]
+    more = table.copy()
+    more.loc[(more.seed < 3) & (more.epsilon < 2e-3), "samples"] = np.inf
+    assert "miss the target" in judged(more)[1]
 
 
 def test_bounds_that_were_planted_too_high_have_to_be_found_loose() -> None:

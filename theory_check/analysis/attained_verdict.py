@@ -22,6 +22,12 @@ RESAMPLES = 2000
 FEWEST_TARGETS = 4
 """Targets that an exponent needs."""
 
+MOST_MISSED = 0.25
+"""Share of the replicates that may miss a target."""
+
+UNREACHED = np.finfo(np.float64).max
+"""Stands for an infinite cost while rows are checked."""
+
 NOT_NEEDED = 0.25
 """A setting whose exponent falls short of the schedule's by more than this is named as what is loose."""
 
@@ -37,11 +43,12 @@ def judge_attained_rate(rate: AttainedRate, table: pd.DataFrame, problem: str) -
     """Judge on one problem whether the samples of a bound are needed.
 
     The exponent in 1/target of the geometric mean over replicates, each tuned by itself, by least squares
-    over all targets. With its 95 % interval [low, high], predicted p and resolution r, the first
-    rule that applies decides:
+    over all targets; of the median, with a percentile bootstrap over replicates, where some did not
+    reach a target and count as infinite. With its 95 % interval [low, high], predicted p and resolution
+    r, the first rule that applies decides:
 
-    1. *inconclusive*: unusable rows, an infinite cost among them; fewer than 4 targets or
-       ``minimum_decades``; a search that ended before its best setting was interior; batches at
+    1. *inconclusive*: unusable rows; more than a quarter of the replicates without a target; fewer than
+       4 targets or ``minimum_decades``; a search that ended before its best was interior; batches at
        their smallest size, 1, at more than half of the targets: the cost then counts iterations;
     2. *violated*: low > p + r: tuned as well as it may be, the method needs more;
     3. *faster*: high < p - r: the bound is loose here; the settings say in which term;
@@ -80,10 +87,12 @@ def judge_attained_rate(rate: AttainedRate, table: pd.DataFrame, problem: str) -
         )
 
     require_columns(rate, table)
-    found = curves_of(rate, table, problem)
+    # Infinite costs are looked at below: here they only have to be there.
+    found = curves_of(rate, table.replace({rate.y: {np.inf: UNREACHED}}), problem)
     if isinstance(found, str):
         return verdict("inconclusive", f"cannot be judged: {found}.")
     epsilon, samples = found
+    samples = np.where(samples == UNREACHED, np.inf, samples)
     if (epsilon <= 0).any() or (samples <= 0).any():
         return verdict("inconclusive", "cannot be judged: values that are not positive.")
     decades = float(np.log10(epsilon[-1] / epsilon[0]))
@@ -93,14 +102,22 @@ def judge_attained_rate(rate: AttainedRate, table: pd.DataFrame, problem: str) -
             f"cannot be judged: {epsilon.size} targets over {decades:.1f} decades; "
             f"{FEWEST_TARGETS} over {rate.minimum_decades:g} are needed.",
         )
+    missed = np.isinf(samples).mean(axis=0)
+    if missed.max() > MOST_MISSED:
+        return verdict(
+            "inconclusive",
+            f"cannot be judged: {missed.max():.0%} of the replicates miss the target "
+            f"{epsilon[int(missed.argmax())]:.3g}.",
+        )
     rows = rows_of(rate, table, problem)
     assert not isinstance(rows, str)
     trouble = _trouble(rows, rate.x)
-    exponent = exponent_of(epsilon, samples)
+    exponent = (exponent_of if not missed.any() else median_exponent)(epsilon, samples)
     settings = _exponents_of_settings(rate, rows)
     measured = _with_units(exponent) | {
         "targets": [float(value) for value in epsilon[::-1]],
-        "samples": [float(value) for value in np.exp(np.log(samples).mean(axis=0))[::-1]],
+        "samples": [float(value) for value in np.median(samples, axis=0)[::-1]],
+        "missed": [float(value) for value in missed[::-1]],
         "settings": settings,
         "decades": decades,
         "replicates": int(samples.shape[0]),
@@ -134,6 +151,40 @@ def exponent_of(
     exponent = float(contrast @ curve.log_average)
     reach = half_width(curve, contrast, RESAMPLES, np.random.default_rng(seed))
     return exponent, exponent - reach, exponent + reach
+
+
+def median_exponent(
+    epsilon: Float[np.ndarray, " m"], values: Float[np.ndarray, "replicates m"], *, seed: int = 0
+) -> Exponent:
+    """Return the exponent of the median of ``values`` in 1/epsilon with its 95 % interval.
+
+    Percentile bootstrap over replicates; resamples with an infinite median lie beyond every end.
+
+    Parameters
+    ----------
+    epsilon
+        Shape (m,).
+    values
+        Positive, infinite where a target was missed; the medians of all targets are finite.
+    seed
+        Of the resampling.
+    """
+    centred = np.log(epsilon).mean() - np.log(epsilon)
+    contrast = centred / (centred @ centred)
+    generator = np.random.default_rng(seed)
+    picks = generator.integers(0, values.shape[0], size=(RESAMPLES, values.shape[0]))
+    medians = np.median(values[picks], axis=1)
+    finite = np.isfinite(medians).all(axis=1)
+    slopes = np.full(RESAMPLES, np.nan)
+    slopes[finite] = np.log(medians[finite]) @ contrast
+    # Where a median is infinite the slope is not known: it counts at either end.
+    low, high = (np.where(finite, slopes, end) for end in (-np.inf, np.inf))
+    centre = float(np.log(np.median(values, axis=0)) @ contrast)
+    return (
+        centre,
+        float(np.quantile(low, 0.025, method="lower")),
+        float(np.quantile(high, 0.975, method="higher")),
+    )
 
 
 def _trouble(rows: pd.DataFrame, target: str) -> str:
