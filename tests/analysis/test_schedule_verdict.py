@@ -111,8 +111,9 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_false_violated_of_a_flat_course_is_rare() -> None:
     """500 studies of 8 seeds with 30 % scatter of the runs and 10 % of their points.
 
-    The standard error of the growth is 0.1 / (1.15 sqrt(2) sqrt(8)) = 0.022: an interval of 2.5 of
-    them reaches 0.055 and lies beyond 0.125 after an error of 8.
+    The standard error of the growth is 0.1 / (1.15 sqrt(2) sqrt(8)) = 0.022. *violated* takes an error of
+    0.125 / 0.022 = 5.7 of them beyond the half-width. The studentised bootstrap of 8 replicates has
+    quantiles of 2 to 8, so that about one interval in fifteen reaches 0.125 and decides nothing.
     """
     generator = np.random.default_rng(5)
     statuses = []
@@ -122,4 +123,4 @@ def test_false_violated_of_a_flat_course_is_rare() -> None:
         table["half_stationarity"] *= np.exp(logs).ravel()
         statuses.append(judge_schedule_rate(RATE, table, "planted").status)
     assert statuses.count("violated") == 0
-    assert statuses.count("holds") >= 490
+    assert statuses.count("holds") >= 440
