@@ -203,7 +203,10 @@ def brute_force(problem, epsilon: float, coupling: str, accuracy: str) -> float:
                 continue
             variance = 2.0 if coupling == "shared" else 4 / sigma**2 + 2
             gain = sum(eta * m / (2 - eta * m) for m in (problem.stiffness, problem.end_curvature))
-            batch = gain * variance * problem.noise**2 / room
+            m = problem.stiffness
+            bent = problem.slope**2 / 4 if coupling == "shared" else 0.0
+            spread = gain * variance + eta * m / (2 - eta * m) * bent
+            batch = spread * problem.noise**2 / room
             best = min(best, 2 * steps * (2 if coupling == "shared" else 3) * batch)
     return best
 

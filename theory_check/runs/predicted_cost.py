@@ -49,8 +49,10 @@ def predicted_samples(
     curvature = problem.stiffness + problem.end_curvature
     variance = curvature * problem.noise**2 / 2
     if coupling == "shared":
-        # Noise is free of sigma, so the bias may be made as small as one likes.
-        costs = 2 * 2 * times * 2 * variance / np.where(left > 0, left, np.nan)
+        # Noise is free of sigma, so the bias may be made as small as one likes. The errors of the shared
+        # iterates do not cancel in c'(x2) u²/2: a² c'² / n more, with c' = 1/2 at x2 = 0.
+        bent = problem.stiffness * problem.slope**2 / 4 * problem.noise**2 / 2
+        costs = 2 * 2 * times * (2 * variance + bent) / np.where(left > 0, left, np.nan)
         return float(np.nanmin(costs))
     # The bias is at most sigma a²/4; smaller sigmas than these cost more than they gain.
     sigmas = 4 * np.sqrt(epsilon) / problem.slope**2 * SIGMAS
