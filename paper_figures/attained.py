@@ -12,8 +12,8 @@ from theory_check.claims.rates import AttainedRate
 from theory_check.plotting import column_figure, draw_attained_rate, legend_below
 
 PANELS = (
-    (("attained-hard",), "Plateau and valley: needed in the class"),
-    (("attained-3", "attained-2"), "Natural problems: the bounds are loose"),
+    (("attained-hard",), "Plateau and valley"),
+    (("attained-3", "attained-2"), "Natural problems"),
 )
 CLAIMS = tuple(claim for claims, _ in PANELS for claim in claims)
 
@@ -29,7 +29,9 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             assert isinstance(rate, AttainedRate)
             draw_attained_rate(axes, verdict, rate, colour=colour)
             _draw_closed_form(axes, tables[verdict.claim.experiment], rate)
-        axes.set_title(title, loc="left")
+        found = [rate.status for claim in claims for rate in verdicts[claim].rates]
+        counts = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
+        axes.set_title(f"{title}: {counts}", loc="left", fontsize=8)
         axes.invert_xaxis()
         legend_below(axes, "method, problem: p of samples ∝ target$^{-p}$; dotted: stated slope")
     return figure

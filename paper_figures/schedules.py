@@ -27,19 +27,21 @@ NATURAL = (
 CLAIMS = (*HARD, *FORBIDDEN, *NATURAL)
 
 PANELS = (
-    (HARD, "Plateau and valley: these suffice", 0.19),
-    (FORBIDDEN, "One exponent too small: all must grow or exceed the line", 0.19),
-    (NATURAL, "Natural problems: sufficient, with room", 0.19),
+    (HARD, "Plateau and valley"),
+    (FORBIDDEN, "One exponent too small"),
+    (NATURAL, "Natural problems"),
 )
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     figure, panels = column_figure(rows=len(PANELS), row_height=4.3)
-    for axes, (claims, title, gap) in zip(panels, PANELS, strict=True):
+    for axes, (claims, title) in zip(panels, PANELS, strict=True):
         _draw_claims(axes, [verdicts[claim] for claim in claims])
-        axes.set_title(title, loc="left")
+        found = [rate.status for claim in claims for rate in verdicts[claim].rates]
+        counts = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
+        axes.set_title(f"{title}: {counts}", loc="left", fontsize=8)
         axes.invert_xaxis()
-        legend_below(axes, "schedule, problem: verdict, growth like a power of 1/target", gap=gap)
+        legend_below(axes, "schedule, problem: verdict, growth like a power of 1/target", gap=0.19)
     return figure
 
 

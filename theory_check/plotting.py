@@ -202,6 +202,7 @@ def draw_schedule_rate(
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     markers = problem_styles([found.problem for found in judged])
     schedule = str(rate.where.get("schedule", rate.name)).removeprefix("control-")
+    schedule += ", neural" if verdict.claim.id.endswith("-neural") else ""
     with plt.rc_context(STYLE):
         for found in judged:
             _draw_ratio(
