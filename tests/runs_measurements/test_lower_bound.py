@@ -14,6 +14,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.problems import quadratic, zero_chain
 from theory_check.runs.measurements.lower_bound import HittingRecorder, LowerBound
+from theory_check.runs.streams import first_seed
 
 PROBLEM: Any = zero_chain(epsilon=1.1e-7, gap=1.98e-3, noise=6.8e-3)
 
@@ -92,6 +93,16 @@ def test_refusals(settings: dict[str, Any], argument: str) -> None:
     given = {"method": "penalty", "epsilons": (1e-7,)} | settings
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
         LowerBound(**given)
+
+
+def test_the_seeds_of_an_experiment_are_not_taken_for_tuning_seeds() -> None:
+    """They lie far above: the experiment's own cells have to run."""
+    first = first_seed("zero-chain", "zero-chain")
+    seeds = range(first, first + 2)
+    measurement = LowerBound(
+        method="reference", epsilons=(1.1e-7,), trials=2, tuning_seeds=1, iterations=40
+    )
+    assert measurement.measure(PROBLEM, seeds, ignore)["seed"].tolist() == list(seeds)
 
 
 def test_other_problems_and_tuning_seeds_are_refused() -> None:

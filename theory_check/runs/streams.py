@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+
+from theory_check.errors import InvalidArgumentError
 
 SEEDS_PER_BLOCK = 10_000
 """Most replicates of a cell; a seed less its block's first is the number of the replicate."""
@@ -12,6 +15,19 @@ BLOCKS = 10**8
 
 RESERVED = range(10_000_000)
 """Seeds of no experiment: pilots, tuning, and what is run by hand."""
+
+FIRST_TUNING_SEED = 1000
+"""Tuning seeds count from here; reported ones are elsewhere, so that no seed does both."""
+
+
+def require_apart(seeds: Sequence[int], tuning: range) -> None:
+    """Refuse reported seeds that a measurement tunes with."""
+    if shared := sorted(set(seeds) & set(tuning)):
+        raise InvalidArgumentError(
+            "seeds",
+            shared[0],
+            f"pass seeds outside {tuning.start} .. {tuning.stop - 1}: those are for tuning",
+        )
 
 
 def first_seed(experiment: str, label: str, instance: int | None = None) -> int:

@@ -28,13 +28,11 @@ from theory_check.problems.misspecification import distance_to_span
 from theory_check.recording.accuracy import AccuracyRecorder
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress
+from theory_check.runs.streams import FIRST_TUNING_SEED, require_apart
 from theory_check.runs.trace import iterate
 from theory_check.runs.units import units_of
 from theory_check.solvers import methods
 from theory_check.solvers.method import Constants, Plan
-
-FIRST_TUNING_SEED = 1000
-"""Tuning seeds count from here; reported ones are elsewhere, so that no seed does both."""
 
 UNIT_SEEDS = 16
 """Starts, from the first tuning seed on, at which the units of constants and accuracies are measured."""
@@ -111,12 +109,7 @@ class Comparison(Measurement):
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""
         reserved = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + max(self.tuning_seeds, UNIT_SEEDS))
-        if shared := sorted(set(seeds) & set(reserved)):
-            raise InvalidArgumentError(
-                "seeds",
-                shared[0],
-                f"pass seeds outside {reserved.start} .. {reserved.stop - 1}: those are for tuning",
-            )
+        require_apart(seeds, reserved)
         method = methods()[self.method]
         tuning = reserved[: self.tuning_seeds]
         parts = len(method.grid) + len(self.targets)

@@ -25,12 +25,10 @@ from theory_check.problems.zero_chain import ZeroChainProblem
 from theory_check.problems.zero_chain_bounds import CHAIN_CURVATURE, SCALE
 from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.runs.reference_descent import REFERENCE, REUSED, HyperobjectiveSamples
+from theory_check.runs.streams import FIRST_TUNING_SEED, require_apart
 from theory_check.runs.trace import iterate
 from theory_check.solvers import methods
 from theory_check.solvers.method import Constants, Method, Scales
-
-FIRST_TUNING_SEED = 1000
-"""Tuning seeds count from here, and reported ones from 0: no seed does both."""
 
 FACTORS = (4.0, 2.0)
 """By which a constant is multiplied and divided in the search, one after the other."""
@@ -108,11 +106,8 @@ class LowerBound(Measurement):
             raise InvalidArgumentError(
                 "problem", f"a {type(problem).__name__}", "pass one of the zero-chain family"
             )
-        if max(seeds) >= FIRST_TUNING_SEED:
-            raise InvalidArgumentError(
-                "seeds", max(seeds), f"pass seeds below {FIRST_TUNING_SEED}: those are for tuning"
-            )
         tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
+        require_apart(seeds, tuning)
         constants = _middle(self._method)
         frames = []
         for done, epsilon in enumerate(self.epsilons):
