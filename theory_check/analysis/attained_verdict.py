@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from numpy.typing import NDArray
 
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
@@ -12,6 +13,7 @@ from theory_check.analysis.rate_verdict import (
     curves_of,
     require_columns,
     rows_of,
+    target_verdict,
 )
 from theory_check.analysis.replicates import average_curve, half_width
 from theory_check.analysis.units import in_both_units
@@ -66,24 +68,8 @@ def judge_attained_rate(rate: AttainedRate, table: pd.DataFrame, problem: str) -
     def verdict(
         status: Status, reason: str, measured: dict[str, object] | None = None
     ) -> RateVerdict:
-        found = measured or {}
-        evidence = {
-            "problem": problem,
-            "rate": rate.name,
-            "predicted": predicted,
-            "measured": found,
-        }
-        return RateVerdict(
-            rate.name,
-            problem,
-            status,
-            reason,
-            predicted,
-            found,
-            evidence,
-            None,
-            epsilon,
-            samples,
+        return target_verdict(
+            rate, problem, predicted, status, reason, measured or {}, epsilon, samples
         )
 
     require_columns(rate, table)
@@ -146,11 +132,17 @@ def exponent_of(
         Of the resampling.
     """
     curve = average_curve(values, "geometric")
-    centred = np.log(epsilon).mean() - np.log(epsilon)
-    contrast = centred / (centred @ centred)
+    contrast = _contrast(epsilon)
     exponent = float(contrast @ curve.log_average)
     reach = half_width(curve, contrast, RESAMPLES, np.random.default_rng(seed))
     return exponent, exponent - reach, exponent + reach
+
+
+def _contrast(epsilon: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Return the weights of a least-squares slope in log 1/epsilon."""
+    centred = np.log(epsilon).mean() - np.log(epsilon)
+    weights: NDArray[np.float64] = centred / (centred @ centred)
+    return weights
 
 
 def median_exponent(
@@ -169,8 +161,7 @@ def median_exponent(
     seed
         Of the resampling.
     """
-    centred = np.log(epsilon).mean() - np.log(epsilon)
-    contrast = centred / (centred @ centred)
+    contrast = _contrast(epsilon)
     generator = np.random.default_rng(seed)
     picks = generator.integers(0, values.shape[0], size=(RESAMPLES, values.shape[0]))
     medians = np.median(values[picks], axis=1)

@@ -67,6 +67,36 @@ class RateVerdict:
     )
 
 
+def target_verdict(
+    rate: Rate,
+    problem: str,
+    predicted: Mapping[str, object],
+    status: Status,
+    reason: str,
+    measured: Mapping[str, object],
+    epsilon: NDArray[np.float64],
+    values: NDArray[np.float64],
+) -> RateVerdict:
+    """Return a verdict about targets, without a fitted curve.
+
+    Parameters
+    ----------
+    rate, problem, predicted, status, reason, measured
+        As in :class:`RateVerdict`.
+    epsilon, values
+        Targets, shape (m,), and what is judged of them, shape (replicates, m).
+    """
+    evidence = {
+        "problem": problem,
+        "rate": rate.name,
+        "predicted": predicted,
+        "measured": measured,
+    }
+    return RateVerdict(
+        rate.name, problem, status, reason, predicted, measured, evidence, None, epsilon, values
+    )
+
+
 def require_columns(rate: Rate, table: pd.DataFrame) -> None:
     """Refuse a table without the columns that ``rate`` needs."""
     for column in ("problem", "seed", rate.x, rate.y, *rate.where):

@@ -15,6 +15,7 @@ from theory_check.analysis.rate_verdict import (
     curves_of,
     require_columns,
     rows_of,
+    target_verdict,
 )
 from theory_check.analysis.replicates import average_curve, half_width
 from theory_check.claims.rates import ScheduleRate
@@ -56,24 +57,7 @@ def judge_schedule_rate(rate: ScheduleRate, table: pd.DataFrame, problem: str) -
     epsilon, ratio = np.empty(0), np.empty((0, 0))
 
     def verdict(status: Status, reason: str, measured: dict[str, object]) -> RateVerdict:
-        evidence = {
-            "problem": problem,
-            "rate": rate.name,
-            "predicted": predicted,
-            "measured": measured,
-        }
-        return RateVerdict(
-            rate.name,
-            problem,
-            status,
-            reason,
-            predicted,
-            measured,
-            evidence,
-            None,
-            epsilon,
-            ratio,
-        )
+        return target_verdict(rate, problem, predicted, status, reason, measured, epsilon, ratio)
 
     require_columns(rate, table)
     require_columns(replace(rate, y=rate.noise), table)

@@ -134,3 +134,25 @@ class ClosedFormProblem(ABC):
         pulled, _ = self.lower_gradients(x, penalised)
         free, _ = self.lower_gradients(x, self.lower_minimiser(x))
         return direct + (pulled - free) / sigma
+
+
+class IdentityResponse(ClosedFormProblem):
+    """A problem of which the lower level follows the upper variable: ``y*(x) = x``."""
+
+    def pull_back_through_minimiser(
+        self, x: Float[Tensor, "replicate upper"], cotangent: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the cotangent, since ``y*(x) = x``."""
+        return cotangent
+
+    def implied_upper(
+        self, y: Float[Tensor, "replicate lower"]
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return y."""
+        return y
+
+    def pull_back_through_implied_upper(
+        self, cotangent: Float[Tensor, "replicate upper"]
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the cotangent."""
+        return cotangent

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels import hard_instance as kernels
-from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.problems.closed_form import IdentityResponse
 from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class HardInstance(ClosedFormProblem):
+class HardInstance(IdentityResponse):
     """Plateau or valley; see the module.
 
     Attributes
@@ -160,24 +160,6 @@ class HardInstance(ClosedFormProblem):
         """Return ``g(x, y)``, whose minimum is 0."""
         miss = (y - x).square()
         return (miss[:, 0] + _curvature(x[:, 1])[0] * miss[:, 1]) / 2
-
-    def pull_back_through_minimiser(
-        self, x: Float[Tensor, "replicate upper"], cotangent: Float[Tensor, "replicate lower"]
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return the cotangent, since ``y*(x) = x``."""
-        return cotangent
-
-    def implied_upper(
-        self, y: Float[Tensor, "replicate lower"]
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return y."""
-        return y
-
-    def pull_back_through_implied_upper(
-        self, cotangent: Float[Tensor, "replicate upper"]
-    ) -> Float[Tensor, "replicate lower"]:
-        """Return the cotangent."""
-        return cotangent
 
     def lower_curvature(
         self,

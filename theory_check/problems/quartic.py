@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.problems.closed_form import IdentityResponse
 from theory_check.problems.gradient_noise import require_noise
 
 NEWTON_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class QuarticProblem(ClosedFormProblem):
+class QuarticProblem(IdentityResponse):
     """The quartic counterexample in one dimension each; see the module."""
 
     @property
@@ -50,24 +50,6 @@ class QuarticProblem(ClosedFormProblem):
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇Phi(x) = x``."""
         return x
-
-    def pull_back_through_minimiser(
-        self, x: Float[Tensor, "replicate upper"], cotangent: Float[Tensor, "replicate lower"]
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return the cotangent, since ``y*(x) = x``."""
-        return cotangent
-
-    def implied_upper(
-        self, y: Float[Tensor, "replicate lower"]
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return y."""
-        return y
-
-    def pull_back_through_implied_upper(
-        self, cotangent: Float[Tensor, "replicate upper"]
-    ) -> Float[Tensor, "replicate lower"]:
-        """Return the cotangent."""
-        return cotangent
 
     def lower_curvature(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -26,12 +27,17 @@ class ReplicateDraws:
     """
 
     def __init__(self, purpose: str, seeds: Sequence[int]) -> None:
-        self._normal = [np.random.default_rng(stream_entropy(purpose, seed)) for seed in seeds]
-        self._counts = [
-            np.random.default_rng(stream_entropy(f"{purpose}, counts", seed)) for seed in seeds
-        ]
+        self._purpose, self._seeds = purpose, seeds
+        self._normal = self._generators(purpose)
         self._block: NDArray[np.float64] = np.empty((len(seeds), 0))
         self._used = 0
+
+    @cached_property
+    def _counts(self) -> list[np.random.Generator]:
+        return self._generators(f"{self._purpose}, counts")
+
+    def _generators(self, purpose: str) -> list[np.random.Generator]:
+        return [np.random.default_rng(stream_entropy(purpose, seed)) for seed in self._seeds]
 
     def normal(self, count: int) -> Float[np.ndarray, "replicate count"]:
         """Return the next ``count`` standard normal numbers of each replicate."""

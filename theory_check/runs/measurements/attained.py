@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -191,7 +192,7 @@ class _Groups:
         self.seeds = list(seeds)
         self.runs = runs
 
-    @property
+    @cached_property
     def streams(self) -> list[int]:
         """Seeds of all runs, in the order (role, seed, run)."""
         return [
