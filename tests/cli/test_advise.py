@@ -174,8 +174,8 @@ def test_the_check_decides_the_exit_code(
 
 def test_a_problem_of_an_experiment_is_that_of_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    problem = find_problem("advice/garnet-wide", [])
-    expected = tc.problems.garnet(states=4, actions=3, horizon=2, features=5, seed=11)
+    problem = find_problem("advice/garnet-sharp", [])
+    expected = tc.problems.garnet(states=3, actions=2, horizon=2, features=4, kl_weight=0.5, seed=6)
     for attribute in ("transitions", "features", "true_reward"):
         assert torch.equal(
             torch.as_tensor(getattr(problem, attribute)),

@@ -41,7 +41,9 @@ def f(problem: Any, x: Tensor, y: Tensor) -> Tensor:
         return chain.upper_value(problem, y)
     if problem.name in ("plateau", "valley"):
         u = y[:, 1] - x[:, 1]
-        slack = problem.slope * (u + problem.bend * u.square() / 2)
+        slack = problem.slope * (
+            u + torch.log(torch.cosh(2 * problem.bend * u)) / (4 * problem.bend)
+        )
         return problem.height(y[:, 0]) + slack + problem.stiffness * x[:, 1].square() / 2
     miss = y @ problem.directions.T - problem.target
     return (miss.square().sum(-1) + UPPER_WEIGHT * x.square().sum(-1)) / 2

@@ -29,7 +29,11 @@ def hard_upper(p: HardInstance, x: np.ndarray, y: np.ndarray) -> float:
     else:
         parabola = 1 - p.decay * z + p.decay * (p.decay + 1) * z**2 / 2
         h = p.depth * (parabola if z < 0 else (1 + z) ** -p.decay)
-    return float(h + p.slope * (u + p.bend * u**2 / 2) + p.stiffness * x[1] ** 2 / 2)
+    return float(
+        h
+        + p.slope * (u + np.log(np.cosh(2 * p.bend * u)) / (4 * p.bend))
+        + p.stiffness * x[1] ** 2 / 2
+    )
 
 
 def hard_lower(x: np.ndarray, y: np.ndarray) -> float:

@@ -31,11 +31,16 @@ def height(problem: HardInstance, z: float) -> float:
     return float(problem.height(torch.tensor([z], dtype=torch.float64))[0])
 
 
+def slack(problem: HardInstance, u: float, x2: float) -> float:
+    """Return ``a q(u) + m x2²/2``, ``q(u) = u + log(cosh(2 k u))/(4 k)``, so that q' is as stated."""
+    bent = math.log(math.cosh(2 * problem.bend * u)) / (4 * problem.bend)
+    return problem.slope * (u + bent) + problem.stiffness * x2**2 / 2
+
+
 def level(problem: HardInstance, x: np.ndarray, sigma: float) -> tuple[float, np.ndarray]:
     """Return value and place of the stationary point of ``sigma f + g``, one variable at a time.
 
-    In y1 by bounded minimisation of the convex ``sigma h(y) + (y - x1)²/2``; in y2 by the vertex of the
-    parabola through three values, which is exact for a quadratic.
+    Each by minimisation of a function that is convex there, values only.
     """
     found = optimize.minimize_scalar(
         lambda y: sigma * height(problem, y) + (y - x[0]) ** 2 / 2,
@@ -45,14 +50,10 @@ def level(problem: HardInstance, x: np.ndarray, sigma: float) -> tuple[float, np
 
     def second(u: float) -> float:
         stiff = 1 + math.tanh(x[1]) / 2
-        slack = problem.slope * (u + problem.bend * u**2 / 2) + problem.stiffness * x[1] ** 2 / 2
-        return sigma * slack + stiff * u**2 / 2
+        return sigma * slack(problem, u, x[1]) + stiff * u**2 / 2
 
-    left, middle, right = second(-1.0), second(0.0), second(1.0)
-    curvature = left - 2 * middle + right
-    u = (left - right) / (2 * curvature)
-    value = middle + (right - left) / 2 * u + curvature / 2 * u**2
-    return float(found.fun) + value, np.array([found.x, x[1] + u])
+    other = optimize.minimize_scalar(second, bracket=(-1.0, 1.0), tol=1e-12)
+    return float(found.fun + other.fun), np.array([found.x, x[1] + other.x])
 
 
 @EACH
@@ -65,8 +66,7 @@ def test_the_penalised_level_by_minimisation(problem: HardInstance, sigma: float
         # The minimum is flat: its place is known to the root of the precision of its value.
         np.testing.assert_allclose(lower[0].numpy(), place, atol=3e-7)
         f = problem.hyperobjective(lower) - problem.stiffness * lower[:, 1] ** 2 / 2
-        u = lower[0, 1] - at[0, 1]
-        f = f + problem.slope * (u + problem.bend * u**2 / 2) + problem.stiffness * x[1] ** 2 / 2
+        f = f + slack(problem, (lower[0, 1] - at[0, 1]).item(), x[1])
         own = sigma * f + problem.lower_gap(at, lower)
         assert own.item() == pytest.approx(value, abs=1e-10)
 
@@ -86,16 +86,55 @@ def test_the_surrogate_gradient_by_differences(problem: HardInstance, sigma: flo
 
 @EACH
 def test_the_bias_is_of_order_sigma_from_both_sides(problem: HardInstance) -> None:
-    """At x2 = 0 it is ``sigma a²/4 / (1 + sigma a k)²``; central differences leave order sigma²."""
+    """At x2 = 0 it is ``sigma a²/4 (1 - 2 sigma a k)`` and less; central differences leave order sigma².
+
+    Of u in powers of sigma: ``-sigma a + sigma² a² k + O(sigma³)``, as ``q' = 1 + k u + O(u³)``.
+    """
     for sigma in (1e-2, 1e-4):
         leading = sigma * problem.slope**2 / 4
-        assert bias(problem, sigma) == pytest.approx(
-            leading / (1 + sigma * problem.slope * problem.bend) ** 2, rel=1e-12
-        )
+        first = sigma * problem.slope * problem.bend
+        assert bias(problem, sigma) == pytest.approx(leading * (1 - 2 * first), rel=6 * first**2)
         at = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
         both = [problem.surrogate_gradient(at, sign * sigma)[0, 1] for sign in (1, -1)]
         central = -(sigma**2) * problem.slope**3 * problem.bend / 2
         assert (sum(both) / 2).item() == pytest.approx(central, rel=0.1)
+
+
+@EACH
+def test_no_penalty_parameter_escapes_the_bias(problem: HardInstance) -> None:
+    """It grows with sigma without end: ``q' >= 1/2`` makes it at least a quarter of ``sigma a²/4``.
+
+    With a quadratic q it falls like 1/sigma again, and independent batches reach the target with
+    epsilon^-2 samples at a sigma of order epsilon^(-1/2).
+    """
+    sigmas = np.geomspace(1e-4, 1e4, 60)
+    found = np.array([bias(problem, sigma) for sigma in sigmas])
+    assert (np.diff(found) > 0).all()
+    leading = sigmas * problem.slope**2 / 4
+    assert (found >= leading / 4 * (1 - 1e-12)).all()
+    assert (found <= leading).all()
+
+
+def test_large_penalty_parameters_do_not_reach_the_target() -> None:
+    """Nor does the method: sigma = 30, ten times the iterations that the slope takes, almost no noise."""
+    epsilon = 0.01
+    problem = plateau(epsilon=epsilon)
+    solver = PenaltyBilevel(
+        sigma=30.0,
+        inner_steps=3,
+        inner_step_size=0.008,
+        step_size=0.1,
+        trajectories=10**9,
+        pairs=10**9,
+    )
+    tools = instruments_for(problem, [3, 8])
+    state = tools.initial_state(solver, [3, 8], 1.0)
+    squared = []
+    for _ in range(4000):
+        state = solver.step(tools.sampled, state)
+        squared.append(problem.hypergradient(state.upper).square().sum(-1).mean().item())
+    # With the quadratic q: 0.3.
+    assert np.mean(squared[2000:]) > 30 * epsilon
 
 
 @EACH

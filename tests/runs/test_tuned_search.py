@@ -20,10 +20,10 @@ def bowl(constants: dict[str, float]) -> float:
 def evaluated(cost, limit=None):  # type: ignore[no-untyped-def]
     seen: list[tuple[dict[str, float], float]] = []
 
-    def evaluate(constants, allowed):  # type: ignore[no-untyped-def]
-        seen.append((constants, allowed))
-        found = cost(constants)
-        return Trial(constants, found, found, None)
+    def evaluate(settings, allowed):  # type: ignore[no-untyped-def]
+        seen.extend((constants, allowed) for constants in settings)
+        costs = [cost(constants) for constants in settings]
+        return [Trial(at, found, found, None) for at, found in zip(settings, costs, strict=True)]
 
     return evaluate, seen
 
@@ -54,7 +54,7 @@ def test_a_ridge_is_followed_by_changing_two_constants_at_once() -> None:
         for name in start
         for factor in (COARSE[-1], 1 / COARSE[-1])
     )
-    alone = cheapest(evaluated(ridge)[0], [start], 500, together=False)
+    alone = cheapest(evaluated(ridge)[0], [start], 500, pairs=())
     assert alone.best.constants == start
     found = cheapest(evaluated(ridge)[0], [start], 500)
     assert found.best.constants["a"] == pytest.approx(64, rel=0.2)
@@ -62,9 +62,9 @@ def test_a_ridge_is_followed_by_changing_two_constants_at_once() -> None:
 
 
 def test_failures_are_told_apart_by_how_far_they_miss() -> None:
-    def cliff(constants, allowed):  # type: ignore[no-untyped-def]
-        cost = 5.0 if constants["a"] <= 0.1 else math.inf
-        return Trial(constants, cost, constants["a"], None)
+    def cliff(settings, allowed):  # type: ignore[no-untyped-def]
+        costs = [5.0 if at["a"] <= 0.1 else math.inf for at in settings]
+        return [Trial(at, cost, at["a"], None) for at, cost in zip(settings, costs, strict=True)]
 
     found = cheapest(cliff, [{"a": 100.0}], 500)
     assert found.best.cost == 5
@@ -76,8 +76,8 @@ def test_evaluations_are_counted_and_an_end_before_the_minimum_is_said() -> None
     found = cheapest(evaluate, [{"a": 1.0, "b": 1.0, "c": 1.0}], 7)
     assert len(seen) == len(found.trials) == 7
     assert not found.interior
-    none = cheapest(lambda at, allowed: Trial(at, math.inf, 1.0, None), [{"a": 1.0}], 50)
-    assert not none.interior
+    never = evaluated(lambda at: math.inf)[0]
+    assert not cheapest(never, [{"a": 1.0}], 50).interior
 
 
 def test_equal_settings_are_evaluated_once_and_the_best_so_far_is_the_limit() -> None:
@@ -91,3 +91,38 @@ def test_equal_settings_are_evaluated_once_and_the_best_so_far_is_the_limit() ->
     for constants, allowed in seen:
         assert allowed == best
         best = min(best, bowl(constants))
+
+
+def test_side_by_side_the_best_neighbour_is_taken_and_the_end_is_the_same() -> None:
+    """All neighbours in one batch: fewer batches than settings, and the minimum is as near."""
+    evaluate, seen = evaluated(bowl)
+    batches: list[int] = []
+
+    def counted(settings, allowed):  # type: ignore[no-untyped-def]
+        batches.append(len(settings))
+        return evaluate(settings, allowed)
+
+    start = {"a": 1.0, "b": 1.0, "c": 1.0}
+    found = cheapest(counted, [start], 5000, at_once=None)
+    assert found.interior
+    assert sum(batches) == len(seen) == len(found.trials)
+    assert len(batches) < len(seen) / 5
+    for name, best in BEST.items():
+        assert abs(math.log(found.best.constants[name] / best)) <= math.log(2) / 2 + 1e-9
+    # The first step goes to the best of the first round, not to the first that is better.
+    around = list(neighbours(start, COARSE[0]))
+    assert batches[:2] == [1, len(around)]
+    best = min(around, key=bowl)
+    later = [at for at, _ in seen[1 + len(around) :]]
+    assert all(sum(at[name] != best[name] for name in best) <= 2 for at in later[:5])
+
+
+def test_held_constants_and_changes_that_amount_to_nothing_are_left_out() -> None:
+    start = {"a": 1.0, "b": 1.0, "c": 1.0}
+    found = list(neighbours(start, 2.0, held=("b",)))
+    assert all(at["b"] == 1.0 for at in found)
+    assert len(found) == 2 * 2 + 4
+    assert len(list(neighbours(start, 2.0, [("a", "c")], ("c",)))) == 2 * 2
+    # a is rounded up to 1 at least: there is no smaller one.
+    rounded = list(neighbours({"a": 0.3}, 2.0, same=lambda at: max(1, round(at["a"]))))
+    assert [at["a"] > 1 for at in rounded] == [True]

@@ -25,10 +25,10 @@ def lower_gradients(x, y):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def upper_gradients(x, y, rise, slope, bend, stiffness):  # type: ignore[no-untyped-def]
-    """Return ``∂_x f`` and ``∂_y f`` of ``f = h(y1) + a (u + k u²/2) + m x2²/2``; ``rise = h'(y1)``."""
+    """Return ``∂_x f`` and ``∂_y f`` of ``f = h(y1) + a q(u) + m x2²/2``; ``rise = h'(y1)``."""
     in_upper, in_lower = np.empty((x.shape[0], 2)), np.empty((x.shape[0], 2))
     for row in range(x.shape[0]):
-        pull = slope * (1.0 + bend * (y[row, 1] - x[row, 1]))
+        pull = slope * (1.0 + math.tanh(2.0 * bend * (y[row, 1] - x[row, 1])) / 2.0)
         in_upper[row, 0] = 0.0
         in_upper[row, 1] = stiffness * x[row, 1] - pull
         in_lower[row, 0] = rise[row]

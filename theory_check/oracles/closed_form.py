@@ -20,7 +20,7 @@ from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.starts import initial_upper
 from theory_check.problems.closed_form import ClosedFormProblem
-from theory_check.problems.gradient_noise import Batch
+from theory_check.problems.gradient_noise import Batch, BatchSize
 
 
 class ClosedFormOracle:
@@ -39,7 +39,7 @@ class ClosedFormOracle:
         self,
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
-        samples: int,
+        samples: BatchSize,
     ) -> Float[Tensor, "replicate lower"]:
         """Return ``∂_y g(x, y)``."""
         return self._lower(upper, lower, self._batch(samples))[1]
@@ -49,7 +49,7 @@ class ClosedFormOracle:
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
         penalised: Float[Tensor, "replicate lower"],
-        samples: int,
+        samples: BatchSize,
         coupling: Coupling,
     ) -> LowerGradients:
         """Return ``∂_y g`` at y and y'; a shared batch has the same noise at both."""
@@ -64,7 +64,7 @@ class ClosedFormOracle:
         self,
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
-        samples: int,
+        samples: BatchSize,
     ) -> UpperGradients:
         """Return ``∂_x f`` and ``∂_y f``."""
         in_upper, in_lower = self.problem.upper_gradients(upper, lower)
@@ -79,7 +79,7 @@ class ClosedFormOracle:
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
         penalised: Float[Tensor, "replicate lower"],
-        samples: int,
+        samples: BatchSize,
         coupling: Coupling,
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x g(x, y') - ∂_x g(x, y)``."""
@@ -93,7 +93,7 @@ class ClosedFormOracle:
         lower: Float[Tensor, "replicate lower"],
         earlier_upper: Float[Tensor, "replicate upper"],
         earlier_lower: Float[Tensor, "replicate lower"],
-        samples: int,
+        samples: BatchSize,
     ) -> LowerGradients:
         """Return ``∂_y g`` at two points with the same noise."""
         batch = self._batch(samples)
@@ -106,7 +106,7 @@ class ClosedFormOracle:
         self,
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
-        samples: int,
+        samples: BatchSize,
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f``."""
         return self.upper_gradients(upper, lower, samples).in_upper
@@ -115,8 +115,8 @@ class ClosedFormOracle:
         self,
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
-        samples: int,
-        rollouts: int,
+        samples: BatchSize,
+        rollouts: BatchSize,
         *,
         separate_values: bool = False,
     ) -> TotalGradient:
@@ -132,7 +132,7 @@ class ClosedFormOracle:
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
         penalised: Float[Tensor, "replicate lower"],
-        rollouts: int,
+        rollouts: BatchSize,
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x g(x, y') - ∂_x g(x, y)``: there are no states to add up over."""
         return self.penalty_difference(upper, lower, penalised, rollouts, "shared")
@@ -142,13 +142,13 @@ class ClosedFormOracle:
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
         penalised: Float[Tensor, "replicate lower"],
-        rollouts: int,
+        rollouts: BatchSize,
     ) -> Float[Tensor, "replicate lower"]:
         """Return ``∂_y g(x, y')``."""
         return self.lower_gradient(upper, penalised, rollouts)
 
     def preference_data(
-        self, lower: Float[Tensor, "replicate lower"], samples: int
+        self, lower: Float[Tensor, "replicate lower"], samples: BatchSize
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return what a batch of upper-level samples at y amounts to: y and the mean noise."""
         return torch.cat([lower, self._upper_errors(samples, lower)], dim=1)[:, :, None]
@@ -164,7 +164,7 @@ class ClosedFormOracle:
         return self.problem.upper_gradients(upper, lower)[0] + noise
 
     def implicit_gradient(
-        self, lower: Float[Tensor, "replicate lower"], samples: int
+        self, lower: Float[Tensor, "replicate lower"], samples: BatchSize
     ) -> Float[Tensor, "replicate lower"]:
         """Return the gradient in y of ``f(x(y), y')`` at ``y' = y``."""
         in_upper = self.upper_gradient(self.problem.implied_upper(lower), lower, samples)
@@ -206,11 +206,11 @@ class ClosedFormOracle:
         errors = self.problem.gradient_noise.lower_errors(upper, lower, batch)
         return in_upper + errors[0], in_lower + errors[1]
 
-    def _batch(self, samples: int) -> Batch | None:
+    def _batch(self, samples: BatchSize) -> Batch | None:
         """Return what n lower-level samples amount to: nothing that would change the exact gradients."""
         return None
 
-    def _upper_errors(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
+    def _upper_errors(self, samples: BatchSize, like: Tensor) -> Float[Tensor, "replicate both"]:
         """Mean error of n upper-level samples: none."""
         problem = self.problem
         return like.new_zeros(like.shape[0], problem.upper_parameters + problem.lower_parameters)
@@ -243,7 +243,8 @@ class _CurvatureSystem:
 class SampledClosedFormOracle(ClosedFormOracle):
     """The same with the errors of the problem's :class:`GradientNoise`, counted.
 
-    A lower-level sample counts as a trajectory of one step, an upper-level one as a label.
+    A lower-level sample counts as a trajectory of one step, an upper-level one as a label. Batches may
+    differ between replicates: ``samples`` is then an array.
 
     Parameters
     ----------
@@ -267,11 +268,11 @@ class SampledClosedFormOracle(ClosedFormOracle):
         """Samples each replicate has drawn so far."""
         return self._counter.counts
 
-    def _batch(self, samples: int) -> Batch | None:
+    def _batch(self, samples: BatchSize) -> Batch | None:
         self._counter.add(trajectories=samples, labels=0, env_steps=samples)
         return self.problem.gradient_noise.lower_batch(self._draws, samples)
 
-    def _upper_errors(self, samples: int, like: Tensor) -> Float[Tensor, "replicate both"]:
+    def _upper_errors(self, samples: BatchSize, like: Tensor) -> Float[Tensor, "replicate both"]:
         self._counter.add(trajectories=0, labels=samples, env_steps=0)
         return self.problem.gradient_noise.upper_errors(self._draws, samples)
 
@@ -329,6 +330,7 @@ class ClosedFormInstruments(Instruments):
     """Oracles of a closed-form problem; see :class:`Instruments`."""
 
     problem_type: ClassVar[type] = ClosedFormProblem
+    differing_batches: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -42,11 +42,14 @@ class Instruments(ABC):
         Class of the problems these instruments are for.
     truth, sampled, information
         What the recorder knows, what the solver samples from, and the same with exact expectations.
+    differing_batches
+        Whether ``sampled`` takes batches whose sizes differ between replicates.
     upper_parameters
         Number of upper parameters of a replicate.
     """
 
     problem_type: ClassVar[type]
+    differing_batches: ClassVar[bool] = False
 
     truth: BilevelTruth
     sampled: CountingOracle

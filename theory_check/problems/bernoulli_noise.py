@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.problems.gradient_noise import Batch, Draws
+from theory_check.problems.gradient_noise import Batch, BatchSize, Draws
 
 
 class BernoulliNoise:
@@ -34,7 +34,7 @@ class BernoulliNoise:
         self._probability = probability
         self._components = components
 
-    def lower_batch(self, draws: Draws, samples: int) -> Batch:
+    def lower_batch(self, draws: Draws, samples: BatchSize) -> Batch:
         """Return ``S / (n p) - 1``, shape (replicate, 1)."""
         successes = draws.binomial(samples, self._probability)
         return torch.from_numpy(successes / (samples * self._probability) - 1.0)[:, None]
@@ -48,6 +48,6 @@ class BernoulliNoise:
         """Return the errors of ``∂_x g``, which has none, and of ``∂_y g``."""
         return torch.zeros_like(x), batch * self._hidden_gradient(y)
 
-    def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
+    def upper_errors(self, draws: Draws, samples: BatchSize) -> Float[Tensor, "replicate both"]:
         """Return zeros."""
         return torch.zeros(draws.normal(0).shape[0], self._components, dtype=torch.float64)

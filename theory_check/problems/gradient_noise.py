@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import math
+from typing import Protocol, TypeAlias, Union, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from numpy.typing import NDArray
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, is_number
 
 Batch = Float[Tensor, "replicate *errors"]
+
+BatchSize: TypeAlias = Union[int, Int[np.ndarray, " replicate"]]  # noqa: UP007, evaluated by the tests
+"""Samples of a batch: one number, or one for each replicate where their settings differ."""
 
 
 @runtime_checkable
@@ -23,7 +26,7 @@ class Draws(Protocol):
         """Return ``count`` standard normal numbers of each replicate."""
         ...
 
-    def binomial(self, samples: int, probability: float) -> Float[np.ndarray, " replicate"]:
+    def binomial(self, samples: BatchSize, probability: float) -> Float[np.ndarray, " replicate"]:
         """Return the number of successes among ``samples`` of each replicate."""
         ...
 
@@ -36,7 +39,7 @@ class GradientNoise(Protocol):
     point: shared batches evaluate one at two points.
     """
 
-    def lower_batch(self, draws: Draws, samples: int) -> Batch:
+    def lower_batch(self, draws: Draws, samples: BatchSize) -> Batch:
         """Return the batch of ``samples`` lower-level samples."""
         ...
 
@@ -49,7 +52,7 @@ class GradientNoise(Protocol):
         """Return the errors of ``∂_x g`` and ``∂_y g`` at (x, y)."""
         ...
 
-    def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
+    def upper_errors(self, draws: Draws, samples: BatchSize) -> Float[Tensor, "replicate both"]:
         """Return the errors of ``∂_x f`` and ``∂_y f``, one after the other, the same at all points."""
         ...
 
@@ -75,7 +78,7 @@ class GaussianNoise:
         self._components = upper + lower
         self._columns = 1 + lower if along_lower else 1
 
-    def lower_batch(self, draws: Draws, samples: int) -> Batch:
+    def lower_batch(self, draws: Draws, samples: BatchSize) -> Batch:
         """Return coefficients, shape (replicate, components, columns): a constant, and those of y."""
         found = self._mean(draws, self._components * self._columns, samples)
         return found.view(-1, self._components, self._columns)
@@ -93,15 +96,19 @@ class GaussianNoise:
         in_upper, in_lower = errors.tensor_split((self._upper,), dim=1)
         return in_upper, in_lower
 
-    def upper_errors(self, draws: Draws, samples: int) -> Float[Tensor, "replicate both"]:
+    def upper_errors(self, draws: Draws, samples: BatchSize) -> Float[Tensor, "replicate both"]:
         """Return the errors of ``∂_x f`` and ``∂_y f``."""
         return self._mean(draws, self._components, samples)
 
     def _mean(
-        self, draws: Draws, count: int, samples: int
+        self, draws: Draws, count: int, samples: BatchSize
     ) -> Float[Tensor, "replicate coefficients"]:
         """Mean of n samples: standard deviation ``deviation / sqrt(n)``."""
-        scaled: NDArray[np.float64] = self.deviation / np.sqrt(samples) * draws.normal(count)
+        normal = draws.normal(count)
+        if isinstance(samples, int):
+            scaled = np.multiply(normal, self.deviation / math.sqrt(samples), order="C")
+        else:
+            scaled = normal * (self.deviation / np.sqrt(samples))[:, None]
         return torch.from_numpy(scaled)
 
 

@@ -1,13 +1,14 @@
 """What plateau and valley share: bilevel problems on which every term of the penalty bound binds.
 
-With x = (x1, x2), y = (y1, y2), ``u = y2 - x2`` and ``c(t) = 1 + tanh(t)/2``,
+With x = (x1, x2), y = (y1, y2), ``u = y2 - x2``, ``c(t) = 1 + tanh(t)/2`` and
+``q'(u) = 1 + tanh(2 k u)/2``, ``q(0) = 0``,
 
     g(x, y) = (y1 - x1)²/2 + c(x2) u²/2
-    f(x, y) = h(y1) + a (u + k u²/2) + m x2²/2,      y*(x) = x,   Phi(x) = h(x1) + m x2²/2.
+    f(x, y) = h(y1) + a q(u) + m x2²/2,      y*(x) = x,   Phi(x) = h(x1) + m x2²/2.
 
 The slope ``h`` makes descent slow; ``a`` and the curvature ``c``, which depends on x2, keep a penalty
-bias at the optimum; the errors of sampled gradients do not depend on the point (``docs/theory.md``
-section 6.4).
+bias at the optimum, at every sigma since q has no minimum; the errors of sampled gradients do not
+depend on the point (``docs/theory.md`` section 6.4).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from theory_check.kernels import hard_instance as kernels
 from theory_check.problems.closed_form import IdentityResponse
 from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
 
+NEWTON_STEPS = 60
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HardInstance(IdentityResponse):
@@ -37,7 +40,7 @@ class HardInstance(IdentityResponse):
     slope
         ``a``: the derivative of f along u at ``u = 0``.
     bend
-        ``k`` > 0: without it the bias of a central difference would vanish.
+        ``k = q''(0)`` > 0: without it the bias of a central difference would vanish.
     stiffness
         ``m``: curvature of Phi in x2.
     """
@@ -122,35 +125,42 @@ class HardInstance(IdentityResponse):
             For a negative sigma at which ``sigma f + g`` has no minimiser.
         """
         curvature, _ = _curvature(x[:, 1])
-        stiffness = curvature + sigma * self.slope * self.bend
-        if sigma < 0 and (
-            -sigma * self.largest_curvature() >= 1 or bool((stiffness <= 0).any().item())
-        ):
+        softest = curvature.min().item() + sigma * self.slope * self.bend
+        if sigma < 0 and (-sigma * self.largest_curvature() >= 1 or softest <= 0):
             raise InvalidArgumentError(
                 "sigma", sigma, "pass one nearer 0: sigma f + g has no minimiser here"
             )
-        return torch.stack(
-            [
-                self.proximal_point(x[:, 0], sigma),
-                x[:, 1] - sigma * self.slope / stiffness,
-            ],
-            dim=1,
-        )
+        first = self.proximal_point(x[:, 0], sigma)
+        return torch.stack([first, x[:, 1] + self._displacement(curvature, sigma)], dim=1)
+
+    def _displacement(
+        self, curvature: Float[Tensor, " replicate"], sigma: float
+    ) -> Float[Tensor, " replicate"]:
+        """Return the root of ``c u + sigma a q'(u)``.
+
+        Where the root can be, the function increases and is convex, and Newton's method approaches the
+        root monotonically from the right end, where ``q'`` has its largest or smallest value.
+        """
+        pull = sigma * self.slope
+        u = -pull * (0.5 if sigma > 0 else 1.5) / curvature
+        for _ in range(NEWTON_STEPS):
+            bent = torch.tanh(2 * self.bend * u)
+            excess = curvature * u + pull * (1 + bent / 2)
+            step = excess / (curvature + pull * self.bend * (1 - bent.square()))
+            u = u - step
+            if bool((step.abs() <= 1e-15 * (1 + u.abs())).all()):
+                break
+        return u
 
     def surrogate_gradient(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇Phi_sigma``.
 
-        That of the envelope of h, and ``m x2 + sigma a² c' / (2 (c + sigma a k)²)``.
+        That of the envelope of h, and ``m x2 + c' u²/(2 sigma)`` at the minimiser.
         """
         curvature, change = _curvature(x[:, 1])
-        bias = (
-            sigma
-            * self.slope**2
-            * change
-            / (2 * (curvature + sigma * self.slope * self.bend).square())
-        )
+        bias = change * self._displacement(curvature, sigma).square() / (2 * sigma)
         slope = self.height_slope(self.proximal_point(x[:, 0], sigma))
         return torch.stack([slope, self.stiffness * x[:, 1] + bias], dim=1)
 

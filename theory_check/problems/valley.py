@@ -16,9 +16,7 @@ from torch import Tensor
 
 from theory_check.errors import require_positive
 from theory_check.problems.gradient_noise import require_noise
-from theory_check.problems.hard_instance import HardInstance
-
-NEWTON_STEPS = 60
+from theory_check.problems.hard_instance import NEWTON_STEPS, HardInstance
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -27,21 +27,25 @@ class RunningMeans:
     ----------
     replicates
         Number of replicates.
+
+    Attributes
+    ----------
+    iterations
+        How many iterations have been added.
     """
 
     def __init__(self, replicates: int) -> None:
         self._sum = np.zeros(replicates)
-        self._values: list[NDArray[np.float64]] = []
-
-    @property
-    def iterations(self) -> int:
-        """How many iterations have been added."""
-        return len(self._values)
+        self._values = np.empty((64, replicates))
+        self.iterations = 0
 
     def add(self, values: Float[np.ndarray, " replicate"]) -> None:
         """Add ``‖∇Phi‖²`` of the next iteration; NaN for replicates that have stopped."""
-        self._sum = self._sum + values
-        self._values.append(values)
+        if self.iterations == len(self._values):
+            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+        self._values[self.iterations] = values
+        self.iterations += 1
+        self._sum += values
 
     def ergodic(self) -> Float[np.ndarray, " replicate"]:
         """Return the mean over all iterations so far."""
@@ -52,7 +56,7 @@ class RunningMeans:
 
         Added up anew: a difference of sums over the whole run would lose gradients that are small by now.
         """
-        second = self._values[int(WINDOW * self.iterations) :]
+        second = self._values[int(WINDOW * self.iterations) : self.iterations]
         mean: NDArray[np.float64] = np.mean(second, axis=0)
         return mean
 

@@ -38,7 +38,6 @@ WITHOUT_NUMBERS = (
     "runs/registry.py",
     "runs/spec.py",
     "runs/store.py",
-    "runs/streams.py",
     "runs/tables.py",
     "verification.py",
     "worst_cases",

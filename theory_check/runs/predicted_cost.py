@@ -1,11 +1,9 @@
 """What an accuracy costs the penalty method on plateau and valley, from closed forms.
 
-With exact inner loops the hypergradient error of ``docs/theory.md`` section 6.4 is that of a linear
-recursion in x2: bias ``b(sigma)`` and, per coordinate, noise of variance ``4/(sigma² n) + 2/B``
-(independent batches) or ``2/B`` (shared), which a step ``eta`` turns into ``eta m v / (2 - eta m)`` of
-``‖∇Phi‖²``; where h is curved at the end of the descent, x1 adds as much with its curvature for m. The
-descent in x1 is that of the gradient flow. The cost tends to a limit as eta falls, which is what is
-returned.
+Near the end of the descent the method with one inner step is a linear recursion in x, in ``u = y - x``
+and in ``v = (y' - y)/sigma`` (``docs/theory.md`` section 6.4), whose stationary covariance solves a
+Lyapunov equation; the descent in x1 is that of the gradient flow. The cost is the least over the
+flow time, the outer step, sigma and n = B, at the inner step that the method is held to.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import solve_discrete_lyapunov
 
 from theory_check.bilevel import Coupling
 from theory_check.problems.hard_instance import HardInstance
@@ -27,10 +26,22 @@ SIGMAS = np.geomspace(1e-2, 1e2, 300)
 """Sigmas that are looked at, in units of the one whose bias is the target; 3 % apart."""
 
 
+STEPS = np.geomspace(1e-3, 1.0, 60)
+"""Outer steps that are looked at, in units of the inverse curvature of Phi."""
+
+
+RESOLVED = 1e-9
+"""A recursion whose largest eigenvalue is nearer 1 has no stationary covariance to speak of."""
+
+
 def predicted_samples(
-    problem: HardInstance, epsilon: float, coupling: Coupling, accuracy: Literal["half", "ergodic"]
+    problem: HardInstance,
+    epsilon: float,
+    coupling: Coupling,
+    accuracy: Literal["half", "ergodic"],
+    inner_step: float,
 ) -> float:
-    """Return the fewest samples, over T, sigma and n = B, with one inner step an iteration.
+    """Return the fewest samples, over T, the outer step, sigma and n = B, with one inner step each.
 
     Parameters
     ----------
@@ -43,22 +54,94 @@ def predicted_samples(
         with shared ones.
     accuracy
         Over which iterations it is a mean.
+    inner_step
+        Step of the inner loops.
     """
     times, slope = _along_flow(problem, epsilon, accuracy)
     left = epsilon - slope
-    curvature = problem.stiffness + problem.end_curvature
-    variance = curvature * problem.noise**2 / 2
+    steps = STEPS / max(problem.stiffness, problem.end_curvature)
     if coupling == "shared":
-        # Noise is free of sigma, so the bias may be made as small as one likes. The errors of the shared
-        # iterates do not cancel in c'(x2) u²/2: a² c'² / n more, with c' = 1/2 at x2 = 0.
-        bent = problem.stiffness * problem.slope**2 / 4 * problem.noise**2 / 2
-        costs = 2 * 2 * times * (2 * variance + bent) / np.where(left > 0, left, np.nan)
-        return float(np.nanmin(costs))
+        # The noise of a shared batch is free of sigma, so the bias may be made as small as one likes.
+        noise = np.array([lasting_noise(problem, step, inner_step, None) for step in steps])
+        return float(4 * np.nanmin(noise / steps) * np.nanmin(_per_room(times, left)))
     # The bias is at most sigma a²/4; smaller sigmas than these cost more than they gain.
     sigmas = 4 * np.sqrt(epsilon) / problem.slope**2 * SIGMAS
     room = left[:, None] - np.array([bias(problem, sigma) for sigma in sigmas]) ** 2
-    costs = times[:, None] * (4 / sigmas**2 + 2) / np.where(room > 0, room, np.nan)
-    return float(2 * 3 * variance * np.nanmin(costs))
+    # Variances add: one part is free of sigma, one falls like 1/sigma².
+    ends = [
+        np.array([lasting_noise(problem, step, inner_step, sigma) for step in steps])
+        for sigma in (sigmas[0], sigmas[-1])
+    ]
+    divided = (ends[0] - ends[1]) / (sigmas[0] ** -2 - sigmas[-1] ** -2)
+    free = ends[0] - divided * sigmas[0] ** -2
+    noise = (free[:, None] + divided[:, None] / sigmas**2) / steps[:, None]
+    costs = np.nanmin(noise, axis=0) * _per_room(times[:, None], room)
+    return float(6 * np.nanmin(costs))
+
+
+def lasting_noise(
+    problem: HardInstance, step: float, inner_step: float, sigma: float | None
+) -> float:
+    """Return ``n E‖∇Phi‖²`` at the end of the descent, for n = B and one inner step an iteration.
+
+    Parameters
+    ----------
+    problem
+        Plateau or valley; on the latter x1 has no end, and no noise that counts.
+    step, inner_step
+        ``eta`` and ``alpha``.
+    sigma
+        Of independent batches; None for shared ones, whose noise does not depend on it.
+
+    Returns
+    -------
+    float
+        NaN where the recursion is unstable.
+    """
+    a, k, m, e = problem.slope, problem.bend, problem.stiffness, problem.end_curvature
+    drift = a / 2  # a c'/c at x2 = 0, where c = 1 and c' = 1/2
+    # Coordinate by coordinate: how v and the estimate depend on (x, u, v).
+    second = _gradient_noise(
+        (-drift, a * k, 1.0), (m + drift, -(a * k + drift), -1.0), step, inner_step, sigma
+    )
+    first = _gradient_noise((e, e, 1.0), (0.0, 0.0, -1.0), step, inner_step, sigma) if e else 0.0
+    return float(problem.noise**2 * (m**2 * second + e**2 * first))
+
+
+def _gradient_noise(
+    pull: tuple[float, float, float],
+    estimate: tuple[float, float, float],
+    step: float,
+    inner_step: float,
+    sigma: float | None,
+) -> float:
+    """Return the variance of x for one sample of variance 1 in each batch.
+
+    The inner step takes ``u`` to ``(1 - alpha) u`` and ``v`` to ``v - alpha pull . (x, u, v)``; then x
+    falls by ``step`` times ``estimate . (x, u, v)``, and u rises by as much.
+    """
+    inner = np.eye(3)
+    inner[1, 1] -= inner_step
+    inner[2] -= inner_step * np.array(pull)
+    # Columns: errors of g at y, of g at y' and of f in the inner step.
+    apart = 0.0 if sigma is None else 1 / sigma
+    errors = np.zeros((3, 3))
+    errors[1, 0] = -inner_step
+    errors[2] = -inner_step * np.array([-apart, apart, 1.0])
+    # The estimate has fresh errors of its own, of f and of both values of g.
+    outer = np.eye(3) + step * np.outer([-1.0, 1.0, 0.0], estimate)
+    moved = step**2 * (1 + 2 * apart**2) * np.outer([-1.0, 1.0, 0.0], [-1.0, 1.0, 0.0])
+    matrix = outer @ inner
+    if np.abs(np.linalg.eigvals(matrix)).max() > 1 - RESOLVED:
+        return float("nan")
+    added = outer @ errors
+    return float(solve_discrete_lyapunov(matrix, added @ added.T + moved)[0, 0])
+
+
+def _per_room(times: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``times / room``, NaN where nothing is left for the noise."""
+    quotient: NDArray[np.float64] = times / np.where(room > 0, room, np.nan)
+    return quotient
 
 
 def bias(problem: HardInstance, sigma: float) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Constants = Mapping[str, float]
+Pairs = Collection[tuple[str, str]]
 Outcome = TypeVar("Outcome")
+Item = TypeVar("Item")
 
 COARSE, FINE = (4.0, 2.0, math.sqrt(2.0)), (math.sqrt(2.0),)
 """Factors by which constants are changed, from anywhere and from a good start; the last is the
@@ -67,84 +69,109 @@ class Found(Generic[Outcome]):
 
 
 def cheapest(
-    evaluate: Callable[[Constants, float], Trial[Outcome]],
+    evaluate: Callable[[Sequence[Constants], float], Sequence[Trial[Outcome]]],
     starts: Sequence[Constants],
     evaluations: int,
     factors: Sequence[float] = COARSE,
     *,
-    together: bool = True,
+    pairs: Pairs | None = None,
+    held: Collection[str] = (),
     same: Callable[[Constants], object] = lambda constants: tuple(constants.values()),
+    at_once: int | None = 1,
 ) -> Found[Outcome]:
     """Search for the cheapest setting.
 
-    All starts are tried. From the best of them the search moves to the first neighbour that is better,
-    and goes on with the next factor where none is.
+    All starts are tried. From the best of them the search moves to the best of the first ``at_once``
+    neighbours of which one is better, and goes on with the next factor where none is.
 
     Parameters
     ----------
     evaluate
-        Of a setting and the cost beyond which it cannot win.
+        Of settings, and the cost beyond which none of them can win.
     starts
         Settings to begin with, at least one.
     evaluations
         Largest number of settings that are evaluated.
     factors
         Changes of a constant, descending.
-    together
-        Whether neighbours also differ in two constants; in one alone otherwise.
+    pairs
+        Constants that neighbours change together, as well as each alone; every two when absent.
+    held
+        Constants that are not changed.
     same
         What a setting amounts to: settings of which it is equal are evaluated once.
+    at_once
+        Settings that are evaluated side by side; None for all that are wanted at a time.
     """
     known: dict[object, Trial[Outcome]] = {}
 
-    def tried(constants: Constants) -> Trial[Outcome] | None:
-        key = same(constants)
-        if key not in known:
-            if len(known) >= evaluations:
-                return None
+    def tried(wanted: Sequence[Constants]) -> bool:
+        """Evaluate what is not known yet; False where the evaluations do not suffice."""
+        new: dict[object, Constants] = {}
+        for constants in wanted:
+            if (key := same(constants)) not in known:
+                new.setdefault(key, constants)
+        left = evaluations - len(known)
+        for chunk in _chunks(list(new.items())[:left], at_once):
             allowed = min((trial.cost for trial in known.values()), default=math.inf)
-            known[key] = evaluate(constants, allowed)
-        return known[key]
+            trials = evaluate([constants for _, constants in chunk], allowed)
+            known.update(zip((key for key, _ in chunk), trials, strict=True))
+        return len(new) <= left
 
-    best = min(filter(None, map(tried, starts)), key=lambda trial: trial.score)
-    complete = True
+    complete = tried(starts)
+    best = min(known.values(), key=lambda trial: trial.score)
     for factor in factors:
         moved = True
         while moved and complete:
             moved = False
-            for neighbour in neighbours(best.constants, factor, together, same):
-                found = tried(neighbour)
-                if found is None:
-                    complete = False
-                    break
+            around = list(neighbours(best.constants, factor, pairs, held, same))
+            for chunk in _chunks(around, at_once):
+                complete = tried(chunk)
+                found = min(
+                    (known[same(each)] for each in chunk if same(each) in known),
+                    key=lambda trial: trial.score,
+                    default=best,
+                )
                 if found.score < best.score:
                     best, moved = found, True
+                if moved or not complete:
                     break
     trials = tuple(known.values())
     return Found(best, trials, complete and math.isfinite(best.cost))
 
 
+def _chunks(items: Sequence[Item], size: int | None) -> Iterator[Sequence[Item]]:
+    size = len(items) if size is None else size
+    for first in range(0, len(items), max(1, size)):
+        yield items[first : first + size]
+
+
 def neighbours(
     constants: Constants,
     factor: float,
-    together: bool = True,
+    pairs: Pairs | None = None,
+    held: Collection[str] = (),
     same: Callable[[Constants], object] = lambda constants: tuple(constants.values()),
 ) -> Iterator[dict[str, float]]:
     """Yield the settings in which a constant is multiplied or divided by ``factor``, or each of two.
 
-    Two together, because constants trade off: a smaller step wants a smaller batch. A single change that
-    amounts to nothing, as one of a constant that is rounded may, is repeated until it does.
+    Two of ``pairs`` together, because constants trade off: a smaller step wants a smaller batch. A single
+    change that amounts to nothing, as one of a constant that is rounded may, is repeated until it does.
     """
     here = same(constants)
     changes = (factor, 1 / factor)
-    for name, change in itertools.product(constants, changes):
+    free = [name for name in constants if name not in held]
+    for name, change in itertools.product(free, changes):
         moved = {**constants, name: constants[name] * change}
         for _ in range(REPEATS):
             if same(moved) != here:
                 break
             moved[name] *= change
-        yield moved
-    for first, second in itertools.combinations(constants, 2) if together else ():
+        if same(moved) != here:
+            yield moved
+    for first, second in itertools.combinations(free, 2) if pairs is None else pairs:
+        if not {first, second} <= set(free):
+            continue
         for one, other in itertools.product(changes, changes):
             yield {
                 **constants,

@@ -131,6 +131,9 @@ class Method:
     estimates
         What its estimate tends to with exact information and converged inner loops: the
         ``"hypergradient"``, that of the ``"penalised"`` problem, or something else (``"other"``).
+    trade_offs
+        Pairs of constants of which one makes up for the other, so that a search has to change both;
+        every two when None.
     """
 
     id: str
@@ -140,6 +143,7 @@ class Method:
     plan: Callable[[float, Constants, Scales], Plan]
     rate: StatedRate | None
     estimates: Literal["hypergradient", "penalised", "other"]
+    trade_offs: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a grid that is larger or smaller than those of the other methods."""

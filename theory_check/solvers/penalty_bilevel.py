@@ -52,6 +52,13 @@ class PenaltyBilevel:
 
     name: ClassVar[str] = "penalty-bilevel"
     information: ClassVar[Information] = "samples"
+    stackable: ClassVar[tuple[str, ...]] = (
+        "sigma",
+        "inner_step_size",
+        "step_size",
+        "trajectories",
+        "pairs",
+    )
 
     sigma: float
     inner_steps: int
@@ -128,6 +135,10 @@ def _plan(coupling: Coupling, epsilon: float, constants: Constants, scales: Scal
     return Plan(whole(10 / epsilon), solver)
 
 
+# A smaller step wants a smaller batch; a larger sigma lessens the noise that is divided by it, and needs
+# smaller inner steps.
+TRADE_OFFS = (("step_size", "batch"), ("sigma", "batch"), ("sigma", "inner_step_size"))
+
 METHOD_INDEPENDENT = Method(
     id="penalty",
     title="penalty, independent",
@@ -142,6 +153,7 @@ METHOD_INDEPENDENT = Method(
     plan=partial(_plan, "independent"),
     rate=StatedRate(3.0, "samples", "2503.17644, headline", "V"),
     estimates="penalised",
+    trade_offs=TRADE_OFFS,
 )
 METHOD_SHARED = Method(
     id="penalty-shared",
@@ -157,4 +169,5 @@ METHOD_SHARED = Method(
     plan=partial(_plan, "shared"),
     rate=StatedRate(2.0, "samples", "docs/theory.md, section 5.3", "D"),
     estimates="penalised",
+    trade_offs=TRADE_OFFS,
 )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from theory_check.errors import SampleBudgetExhausted, require_positive_integer
+from theory_check.problems.gradient_noise import BatchSize
 
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """Samples drawn so far by each replicate.
+    """Samples drawn so far by each replicate: one number for all, or an array where batches differ.
 
     Attributes
     ----------
@@ -24,13 +28,14 @@ class SampleCounts:
         Exact quantities asked for, by methods that are defined with them.
     """
 
-    env_steps: int = 0
-    trajectories: int = 0
-    labels: int = 0
-    exact_calls: int = 0
+    # Any: integers, or arrays of them with one entry for each replicate.
+    env_steps: Any = 0
+    trajectories: Any = 0
+    labels: Any = 0
+    exact_calls: Any = 0
 
     @property
-    def samples(self) -> int:
+    def samples(self) -> Any:
         """Trajectories plus labels: "samples" in a complexity claim."""
         return self.trajectories + self.labels
 
@@ -67,9 +72,11 @@ class SampleCounter:
             require_positive_integer("sample_budget", budget)
         self.budget = budget
         self.counts = SampleCounts()
-        self._env_steps: int | float = 0
+        self._env_steps: Any = 0
 
-    def add(self, *, trajectories: int, labels: int, env_steps: int | float) -> None:
+    def add(
+        self, *, trajectories: BatchSize, labels: BatchSize, env_steps: BatchSize | float
+    ) -> None:
         """Count samples that are about to be drawn.
 
         Parameters
@@ -87,11 +94,11 @@ class SampleCounter:
         # Rounded where it is read, so that many small batches add up.
         total_steps = self._env_steps + env_steps
         counts = SampleCounts(
-            env_steps=round(total_steps),
+            env_steps=total_steps if isinstance(total_steps, np.ndarray) else round(total_steps),
             trajectories=self.counts.trajectories + trajectories,
             labels=self.counts.labels + labels,
         )
-        if self.budget is not None and counts.samples > self.budget:
+        if self.budget is not None and np.any(counts.samples > self.budget):
             raise SampleBudgetExhausted(
                 f"sample_budget: {self.budget} allows no further {trajectories + labels} samples "
                 f"after {self.counts.samples}; raise the budget or lower the batch sizes"

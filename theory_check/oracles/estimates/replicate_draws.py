@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import stream_entropy
+from theory_check.problems.gradient_noise import BatchSize
 
 BLOCK = 4096
 """Normal numbers drawn at a time for each replicate; how many changes no number."""
@@ -23,13 +25,18 @@ class ReplicateDraws:
     purpose
         Name of the streams.
     seeds
-        One per replicate.
+        One per replicate. Replicates with one seed get the same numbers, which are drawn once.
     """
 
     def __init__(self, purpose: str, seeds: Sequence[int]) -> None:
-        self._purpose, self._seeds = purpose, seeds
+        self._purpose = purpose
+        self._seeds = list(dict.fromkeys(seeds))
+        place = {seed: row for row, seed in enumerate(self._seeds)}
+        self._rows = np.array([place[seed] for seed in seeds])
+        self._repeated = len(self._seeds) < len(seeds)
         self._normal = self._generators(purpose)
-        self._block: NDArray[np.float64] = np.empty((len(seeds), 0))
+        # Numbers lead, so that those of one draw lie together.
+        self._block: NDArray[np.float64] = np.empty((0, len(self._seeds)))
         self._used = 0
 
     @cached_property
@@ -41,16 +48,25 @@ class ReplicateDraws:
 
     def normal(self, count: int) -> Float[np.ndarray, "replicate count"]:
         """Return the next ``count`` standard normal numbers of each replicate."""
-        if self._used + count > self._block.shape[1]:
+        if self._used + count > len(self._block):
             fresh = [generator.standard_normal(max(BLOCK, count)) for generator in self._normal]
-            self._block = np.concatenate([self._block[:, self._used :], np.stack(fresh)], axis=1)
+            new = np.stack(fresh, axis=1)
+            self._block = np.concatenate([self._block[self._used :], new])
             self._used = 0
-        found = self._block[:, self._used : self._used + count]
+        found = self._block[self._used : self._used + count].T
         self._used += count
-        return found
+        return found[self._rows] if self._repeated else found
 
-    def binomial(self, samples: int, probability: float) -> Float[np.ndarray, " replicate"]:
+    def binomial(self, samples: BatchSize, probability: float) -> Float[np.ndarray, " replicate"]:
         """Return the number of successes among ``samples`` trials of each replicate."""
+        if self._repeated:
+            raise InvalidArgumentError(
+                "seeds", "repeated", "pass distinct ones: counts are drawn for each replicate"
+            )
+        sizes = np.broadcast_to(samples, len(self._counts))
         return np.array(
-            [float(generator.binomial(samples, probability)) for generator in self._counts]
+            [
+                float(generator.binomial(size, probability))
+                for generator, size in zip(self._counts, sizes, strict=True)
+            ]
         )

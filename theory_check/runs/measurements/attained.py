@@ -6,48 +6,42 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
-from numpy.typing import NDArray
-from torch import Tensor
 
-from theory_check.bilevel import BilevelTruth, SolverState
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
     require_positive,
     require_positive_integer,
 )
-from theory_check.oracles.estimates.counts import SampleCounts, stream_entropy
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem, instance_for
 from theory_check.problems.hard_instance import HardInstance
-from theory_check.recording.accuracy import RunningMeans
+from theory_check.runs.arrivals import Accuracy, Arrivals, ArrivalWatch, RunGroups
 from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.runs.predicted_cost import predicted_samples
 from theory_check.runs.trace import iterate
-from theory_check.runs.tuned_search import COARSE, FINE, Constants, Found, Trial, cheapest
+from theory_check.runs.tuned_search import (
+    COARSE,
+    FINE,
+    Constants,
+    Found,
+    Trial,
+    cheapest,
+    neighbours,
+)
 from theory_check.runs.units import units_of
 from theory_check.solvers import methods
 from theory_check.solvers.method import Method, Plan, Scales
-
-Accuracy = Literal["half", "ergodic"]
+from theory_check.solvers.stacked import can_be_stacked, join, same_program, stack
 
 UNIT_SEEDS = range(1000, 1016)
 """Starts at which the units of constants and accuracies are measured."""
 
-ALLOWANCE = 1.1
-"""A setting is given up when it has spent this many times what the best so far cost."""
-
-LONGEST = 2.5
-"""A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
-its cost."""
-
-HEADROOM = 3.0
+HEADROOM = 2.0
 """Iterations of a setting at most, over those that 1/target and the best of the last target make
 expect."""
 
@@ -56,17 +50,6 @@ MORE_RUNS = 4.0
 
 BEYOND_PLAN = 4
 """Iterations of a setting at most, over those of the method's plan, which ends where a run has failed."""
-
-KEPT = 1.5
-"""A target counts as reached where it is kept until this many times the iterations."""
-
-MARGIN = 0.9
-"""Tuning runs have to reach this share of the target: a setting that reaches it exactly on average
-would be
-kept by half of the replicates only."""
-
-CHECKED = 1.02
-"""Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +60,11 @@ class Attained(Measurement):
 
     A seed is one replicate of the whole procedure: it tunes on runs of its own and reports on others. The
     search visits the same settings for all: the method's grid at the first target, then the best so far
-    with one or two constants changed by 4, by 2 and by sqrt(2), until no change is cheaper for the
-    tuning runs of all seeds together. The next target starts there, with changes by sqrt(2). Every seed
+    with one constant, or two that the method declares to trade off, changed by 4, by 2 and by sqrt(2),
+    until no change is cheaper for the tuning runs of all seeds together. The next target starts there,
+    and where the last change of the target would lead once more, with changes by sqrt(2). Every seed
     takes the setting that was cheapest for its own tuning runs, and its cost is that of its own
-    reported runs.
+    reported runs. Solvers that can be stacked run all neighbours side by side.
 
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
     which the mean accuracy over the runs is at most the target and from which on it stays there for half
@@ -92,8 +76,9 @@ class Attained(Measurement):
     tuning runs); of the setting that the seed chose ``iterations`` (outer ones until it was met),
     ``inner_steps, sigma, trajectories, pairs, step_size`` (NaN where the solver has none) and
     ``constants`` (JSON); ``samples_per_loop``, which is ``samples`` over ``inner_steps + 1``;
-    ``evaluations`` and ``interior`` of the search; ``predicted_samples``, from closed forms, and
-    ``cost_ratio``, found over predicted, NaN where there is no closed form; ``status``.
+    ``evaluations`` and ``interior`` of the search; ``predicted_samples``, from closed forms at the inner
+    step of the best setting, and ``cost_ratio``, found over predicted, NaN where there is none;
+    ``status``.
 
     Parameters
     ----------
@@ -112,9 +97,11 @@ class Attained(Measurement):
         Largest number of settings at each target.
     start
         Setting at which the search begins, found on pilot runs; the method's whole grid when absent.
+    held
+        Constants that keep their value at the start.
     thorough
-        Whether two constants are changed together at every target, or at the first alone: enough where
-        the method's own dependence on the target is right.
+        Whether constants that trade off are changed together at every target, or at the first alone:
+        enough where the method's own dependence on the target is right.
     initial_scale
         Standard deviation of the initial reward parameters.
     """
@@ -127,6 +114,7 @@ class Attained(Measurement):
     runs: int = 4
     evaluations: int = 300
     start: Mapping[str, float] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
     thorough: bool = True
     initial_scale: float = 1.0
 
@@ -144,6 +132,8 @@ class Attained(Measurement):
         known = methods()[self.method].constants
         if self.start and self.start.keys() != known.keys():
             raise InvalidArgumentError("start", sorted(self.start), f"pass {sorted(known)}")
+        for name in self.held:
+            require_choice("held", name, known)
         for name, value in self.start.items():
             require_positive(f"start.{name}", value)
 
@@ -153,26 +143,35 @@ class Attained(Measurement):
         if method.solver.information != "samples":  # type: ignore[attr-defined]
             raise InvalidArgumentError("method", self.method, "pass one that draws samples")
         starts: list[Constants] = [self.start] if self.start else list(method.grid)
+        path: list[tuple[float, Constants]] = []
         frames, longest = [], math.inf
         for done, target in enumerate(self.targets):
-            rough = done == 0 and not self.start
             runs = round(self.runs * min(MORE_RUNS, math.sqrt(target / self.targets[-1])))
             instance = instance_for(problem, target)
             own_start = getattr(instance, "start", None) is not None
             scales, unit = units_of(
                 instance, UNIT_SEEDS, self.initial_scale, 1.0 if own_start else None
             )
-            groups = _Groups(seeds, runs)
+            groups = RunGroups(seeds, runs)
             search = _Search(self, method, instance, groups, target, target * unit, scales, longest)
+            factors = COARSE if done == 0 else FINE
+            pairs = method.trade_offs if self.thorough or done == 0 else ()
+            if search.at_once is None and path:
+                # The first round is wanted in any case: it costs no more beside its centre.
+                starts += neighbours(starts[0], factors[0], pairs, self.held, search.plan)
             found = cheapest(
                 search.evaluate,
                 starts,
                 self.evaluations,
-                COARSE if rough else FINE,
-                together=self.thorough or done == 0,
+                factors,
+                pairs=pairs,
+                held=self.held,
                 same=search.plan,
+                at_once=search.at_once,
             )
-            starts = [found.best.constants]
+            path.append((target, found.best.constants))
+            if done + 1 < len(self.targets):
+                starts = _onwards(path, self.targets[done + 1])
             if done + 1 < len(self.targets) and math.isfinite(found.best.cost):
                 arrived = float(np.median(found.best.outcome.iterations[0]))
                 longest = HEADROOM * arrived * target / self.targets[done + 1]
@@ -185,123 +184,14 @@ class Attained(Measurement):
         return 100 / min(self.targets)
 
 
-class _Groups:
-    """Runs of every seed: the first half of its runs tune, the second half are reported."""
-
-    def __init__(self, seeds: Sequence[int], runs: int) -> None:
-        self.seeds = list(seeds)
-        self.runs = runs
-
-    @cached_property
-    def streams(self) -> list[int]:
-        """Seeds of all runs, in the order (role, seed, run)."""
-        return [
-            stream_entropy(f"{role} run {run}", seed) % 2**63
-            for role in ("tuning", "reported")
-            for seed in self.seeds
-            for run in range(self.runs)
-        ]
-
-    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean of every group: tuning and reported, shape (2, seeds)."""
-        means: NDArray[np.float64] = values.reshape(2, len(self.seeds), self.runs).mean(axis=2)
-        return means
-
-
-@dataclass(frozen=True, eq=False)
-class _Arrivals:
-    """Samples and iterations at which groups of runs met the target, infinite where they did not.
-
-    Shapes (2, seeds): tuning, and reported.
-    """
-
-    samples: NDArray[np.float64]
-    iterations: NDArray[np.float64]
-
-
-class _Watch:
-    """Looks at the mean accuracies of a setting's groups until all have arrived, or it cannot win."""
-
-    def __init__(
-        self,
-        truth: BilevelTruth,
-        groups: _Groups,
-        epsilon: float,
-        accuracy: Accuracy,
-        allowed: float,
-    ) -> None:
-        self._truth, self._groups = truth, groups
-        self._epsilon, self._accuracy, self._allowed = epsilon, accuracy, allowed
-        groups_shape = (2, len(groups.seeds))
-        self._means = RunningMeans(2 * len(groups.seeds) * groups.runs)
-        # Of the groups, and last of the pooled tuning runs: when the target was met and kept so far.
-        count = 2 * len(groups.seeds) + 1
-        self._samples, self._iterations = np.full(count, np.inf), np.full(count, np.inf)
-        self._shape = groups_shape
-        self.miss = np.inf
-        self.finished = False
-        self._last, self._next = 0, 1
-
-    @property
-    def pooled(self) -> float:
-        """Cost of the tuning runs of all seeds together."""
-        return float(np.where(self._confirmed(), self._samples, np.inf)[-1])
-
-    @property
-    def arrivals(self) -> _Arrivals:
-        """What the target cost each group."""
-        kept = self._confirmed()[:-1]
-        return _Arrivals(
-            np.where(kept, self._samples[:-1], np.inf).reshape(self._shape),
-            np.where(kept, self._iterations[:-1], np.inf).reshape(self._shape),
-        )
-
-    def _confirmed(self) -> NDArray[np.bool_]:
-        confirmed: NDArray[np.bool_] = self._iterations * KEPT <= self._last
-        return confirmed
-
-    def observe(
-        self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
-    ) -> None:
-        """Look at the accuracies; a setting of which a run diverged has lost."""
-        if len(active) < state.upper.shape[0]:
-            self.finished, self.miss = True, np.inf
-            self._iterations[:] = np.inf
-            return
-        gradient = self._truth.hypergradient(state.upper)
-        self._means.add(gradient.square().sum(-1).cpu().numpy())
-        if iteration < self._next:
-            return
-        self._next = max(iteration + 1, int(CHECKED * iteration))
-        values = self._means.half() if self._accuracy == "half" else self._means.ergodic()
-        means = self._groups.means(values)
-        self.miss = float(means[0].mean())
-        asked = np.array([[MARGIN], [1.0]]) * self._epsilon
-        at_target = np.append(means <= asked, self.miss <= MARGIN * self._epsilon)
-        open_ones = ~self._confirmed()
-        self._last = iteration
-        new = open_ones & at_target & np.isinf(self._iterations)
-        self._samples[new], self._iterations[new] = counts.samples, iteration
-        left = open_ones & ~at_target
-        self._samples[left], self._iterations[left] = np.inf, np.inf
-        self.finished = bool(self._confirmed().all()) or self._hopeless(counts.samples)
-
-    def _hopeless(self, samples: int) -> bool:
-        """Whether the setting cannot win any more, or has been waited for long enough."""
-        if self._confirmed()[-1]:
-            return bool(samples > LONGEST * self._samples[-1])
-        # A target that is met at the moment may still be confirmed, if it was met in time.
-        return bool(min(samples, self._samples[-1]) > ALLOWANCE * self._allowed)
-
-    def record(
-        self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
-    ) -> None:
-        """Nothing is kept beside what is observed."""
-
-    def mark(
-        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
-    ) -> None:
-        """Nothing: a setting of which a run stopped has lost."""
+def _onwards(path: Sequence[tuple[float, Constants]], target: float) -> list[Constants]:
+    """Return where the search at the next target starts: at the best of the last one, and beyond it."""
+    here, best = path[-1]
+    if len(path) == 1:
+        return [best]
+    before, earlier = path[-2]
+    power = math.log(target / here) / math.log(here / before)
+    return [best, {name: best[name] * (best[name] / earlier[name]) ** power for name in best}]
 
 
 class _Search:
@@ -312,7 +202,7 @@ class _Search:
         settings: Attained,
         method: Method,
         problem: Any,
-        groups: _Groups,
+        groups: RunGroups,
         target: float,
         epsilon: float,
         scales: Scales,
@@ -322,33 +212,62 @@ class _Search:
         self._settings, self._method, self._problem = settings, method, problem
         self._groups, self._target, self._epsilon, self._scales = groups, target, epsilon, scales
 
+    @property
+    def at_once(self) -> int | None:
+        """How many settings run side by side: all, where solver and oracles can."""
+        oracles = instruments_for(self._problem, self._groups.streams[:1])
+        stackable = oracles.differing_batches and can_be_stacked(self._method.solver)
+        return None if stackable else 1
+
     def plan(self, constants: Constants) -> Plan:
         """Return what a setting amounts to."""
         return self._method.configure(self._target, constants, self._scales)
 
-    def evaluate(self, constants: Constants, allowed: float) -> Trial[_Arrivals]:
-        """Run a setting, tuning and reported runs side by side; judged on the former alone."""
-        plan = self.plan(constants)
+    def evaluate(self, settings: Sequence[Constants], allowed: float) -> list[Trial[Arrivals]]:
+        """Run settings, tuning and reported runs side by side; judged on the former alone."""
+        programs: dict[object, list[int]] = {}
+        plans = [self.plan(constants) for constants in settings]
+        for place, plan in enumerate(plans):
+            programs.setdefault(same_program(plan.solver), []).append(place)
+        trials: dict[int, Trial[Arrivals]] = {}
+        for places in programs.values():
+            found = self._run([plans[place] for place in places], allowed)
+            for place, (cost, miss, arrivals) in zip(places, found, strict=True):
+                trials[place] = Trial(settings[place], cost, miss, arrivals)
+                allowed = min(allowed, cost)
+        return [trials[place] for place in range(len(settings))]
+
+    def _run(self, plans: Sequence[Plan], allowed: float) -> list[tuple[float, float, Arrivals]]:
         streams = self._groups.streams
-        instruments = instruments_for(self._problem, streams)
-        watch = _Watch(
-            instruments.truth, self._groups, self._epsilon, self._settings.accuracy, allowed
+        instruments = instruments_for(self._problem, streams * len(plans))
+        one = instruments_for(self._problem, streams)
+        longest = np.array([min(BEYOND_PLAN * plan.iterations, self._longest) for plan in plans])
+        watch = ArrivalWatch(
+            instruments.truth,
+            self._groups,
+            len(plans),
+            self._epsilon,
+            self._settings.accuracy,
+            allowed,
+            np.floor(longest),
         )
+        solvers = [plan.solver for plan in plans]
+        scale = self._settings.initial_scale
         iterate(
-            plan.solver,
+            stack(solvers, len(streams)) if len(plans) > 1 else solvers[0],
             instruments.sampled,
-            instruments.initial_state(plan.solver, streams, self._settings.initial_scale),
-            int(min(BEYOND_PLAN * plan.iterations, self._longest)),
+            join([one.initial_state(solver, streams, scale) for solver in solvers]),
+            int(longest.max()),
             watch,
             lambda: instruments.sampled.counts,
             finished=lambda: watch.finished,
         )
-        return Trial(constants, watch.pooled, watch.miss, watch.arrivals)
+        return watch.outcomes()
 
-    def rows(self, found: Found[_Arrivals]) -> pd.DataFrame:
+    def rows(self, found: Found[Arrivals]) -> pd.DataFrame:
         """Return one row per seed."""
         usable = [trial for trial in found.trials if np.isfinite(trial.cost)]
-        predicted = self._predicted()
+        predicted = self._predicted(found.best.constants)
         rows: list[dict[str, Any]] = []
         for column, seed in enumerate(self._groups.seeds):
             if not usable:
@@ -384,8 +303,16 @@ class _Search:
             status="ok",
         )
 
-    def _predicted(self) -> float:
-        coupling = getattr(self.plan(self._method.grid[0]).solver, "coupling", None)
+    def _predicted(self, constants: Constants) -> float:
+        """Return the closed form, where there is one, at the inner step of a setting."""
+        solver = self.plan(constants).solver
+        coupling = getattr(solver, "coupling", None)
         if coupling is None or not isinstance(self._problem, HardInstance):
             return np.nan
-        return predicted_samples(self._problem, self._epsilon, coupling, self._settings.accuracy)
+        return predicted_samples(
+            self._problem,
+            self._epsilon,
+            coupling,
+            self._settings.accuracy,
+            solver.inner_step_size,
+        )

@@ -211,7 +211,9 @@ class _Outcome:
 
     def cost(self, counts: SampleCounts) -> int:
         """Return samples, or exact calls of a solver that draws none."""
-        return counts.exact_calls if self._solver.information == "exact" else counts.samples
+        exact = self._solver.information == "exact"
+        cost: int = counts.exact_calls if exact else counts.samples
+        return cost
 
     def costs(self) -> np.ndarray:
         """Return what each replicate had spent when it met the target, infinite where it did not."""
