@@ -12,7 +12,9 @@ CLAIM = Claim(
     kind="measured",
     otherwise="Yes: a search that is stuck costs more; a closed form that leaves something out costs "
     "less.",
-    assumptions=("inner loops follow their solutions; one inner step an iteration is enough",),
+    assumptions=(
+        "one inner step an iteration is enough; noise near the end is that of a linear recursion",
+    ),
     experiment="attained-hard",
     rates=tuple(
         InequalityRate(

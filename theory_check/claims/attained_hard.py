@@ -8,8 +8,8 @@ from theory_check.claims.base import Claim
 
 CLAIM = Claim(
     id="attained-hard",
-    statement="On plateau and valley the penalty method, tuned over its own constants, needs "
-    "epsilon^-3 samples with independent batches and epsilon^-2 with a shared one",
+    statement="On plateau and valley the penalty method, tuned over T, K, sigma, batches and the outer "
+    "step, needs epsilon^-3 samples with independent batches and epsilon^-2 with a shared one",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="measured",
@@ -17,6 +17,7 @@ CLAIM = Claim(
     "closed forms of bias and noise say that constant settings of this method cannot.",
     assumptions=(
         "constant settings and one scalar step: annealed settings reach less on the plateau",
+        "the inner step is held: slow inner loops average noise, a constant factor in the end",
         "the search finds the cheapest setting to within its resolution",
     ),
     experiment="attained-hard",

@@ -45,6 +45,9 @@ HEADROOM = 2.0
 """Iterations of a setting at most, over those that 1/target and the best of the last target make
 expect."""
 
+ALWAYS_ALLOWED = 200
+"""Iterations that a setting has in any case, where its plan has as many."""
+
 MORE_RUNS = 4.0
 """Runs of a seed at a larger target at most, over those at the smallest."""
 
@@ -69,7 +72,8 @@ class Attained(Measurement):
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
     which the mean accuracy over the runs is at most the target and from which on it stays there for half
     as many more: a run that passes through the target on its way to a floor above has not reached it.
-    Tuning runs are held to 90 % of the target.
+    Tuning runs are held to 90 % of the target. Where a target is not reached, smaller ones are not
+    searched.
 
     One row per seed and target: ``seed, method, accuracy, target, epsilon`` (the target as a squared
     norm), ``samples`` (infinite where the reported runs did not arrive), ``tuned_samples`` (of the
@@ -144,6 +148,7 @@ class Attained(Measurement):
             raise InvalidArgumentError("method", self.method, "pass one that draws samples")
         starts: list[Constants] = [self.start] if self.start else list(method.grid)
         path: list[tuple[float, Constants]] = []
+        missed: Trial[Arrivals] | None = None
         frames, longest = [], math.inf
         for done, target in enumerate(self.targets):
             runs = round(self.runs * min(MORE_RUNS, math.sqrt(target / self.targets[-1])))
@@ -154,6 +159,9 @@ class Attained(Measurement):
             )
             groups = RunGroups(seeds, runs)
             search = _Search(self, method, instance, groups, target, target * unit, scales, longest)
+            if missed is not None:
+                frames.append(search.rows(Found(missed, (), interior=False)))
+                continue
             factors = COARSE if done == 0 else FINE
             pairs = method.trade_offs if self.thorough or done == 0 else ()
             if search.at_once is None and path:
@@ -169,14 +177,16 @@ class Attained(Measurement):
                 same=search.plan,
                 at_once=search.at_once,
             )
-            path.append((target, found.best.constants))
-            if done + 1 < len(self.targets):
-                starts = _onwards(path, self.targets[done + 1])
-            if done + 1 < len(self.targets) and math.isfinite(found.best.cost):
-                arrived = float(np.median(found.best.outcome.iterations[0]))
-                longest = HEADROOM * arrived * target / self.targets[done + 1]
             frames.append(search.rows(found))
             progress(done + 1, len(self.targets))
+            if not math.isfinite(found.best.cost):
+                missed = found.best
+            elif done + 1 < len(self.targets):
+                path.append((target, found.best.constants))
+                starts = _onwards(path, self.targets[done + 1])
+                arrivals = found.best.outcome.iterations[0]
+                arrived = float(np.median(arrivals[np.isfinite(arrivals)]))
+                longest = max(HEADROOM * arrived * target / self.targets[done + 1], ALWAYS_ALLOWED)
         return pd.concat(frames, ignore_index=True)
 
     def relative_cost(self) -> float:
