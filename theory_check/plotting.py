@@ -211,7 +211,7 @@ def draw_schedule_rate(
                 average_band(found.y),
                 colour,
                 markers[found.problem].marker,
-                f"{schedule}, {found.problem}: {found.status}, {_growth(found)}",
+                f"{schedule}, {found.problem}: {found.status}, growth {_interval(found, 'growth')}",
             )
         axes.axhline(rate.multiple, color="0.35", linestyle=":", linewidth=1.2)
         axes.set(xscale="log", yscale="log", xlabel=rate.x_symbol)
@@ -223,26 +223,23 @@ def draw_attained_rate(
 ) -> None:
     """Draw the fewest samples found against the target, all problems, with the stated slope.
 
-    Geometric means over replicates with 95 % intervals, one marker for each problem; the slope goes
-    through the first point of each and is dotted. The legend has p of samples ~ target^-p. Parameters
+    Geometric means over replicates with 95 % intervals, one marker for each problem, at the targets
+    that all replicates reach; the slope goes through the first of them and is dotted. The legend has p
+    of samples ~ target^-p. Parameters
     are those of :func:`draw_schedule_rate`.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     markers = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
-            band = average_band(found.y, "geometric")
-            numbers = [float(str(found.measured[key])) for key in ("exponent", "low", "high")]
-            _draw_ratio(
-                axes,
-                found.x,
-                band,
-                colour,
-                markers[found.problem].marker,
-                f"{rate.where['method']}, {found.problem}: {numbers[0]:.2f} [{numbers[1]:.2f}, "
-                f"{numbers[2]:.2f}], {found.status}",
-            )
-            ends = np.array([found.x.max(), found.x.min()])
+            reached = np.isfinite(found.y).all(axis=0)
+            if not reached.any():
+                continue
+            x, band = found.x[reached], average_band(found.y[:, reached], "geometric")
+            label = f"{rate.where['method']}, {found.problem}: {_interval(found, 'exponent')}"
+            marker = markers[found.problem].marker
+            _draw_ratio(axes, x, band, colour, marker, f"{label}, {found.status}")
+            ends = np.array([x.max(), x.min()])
             line = band.centre[-1] * (ends / ends[0]) ** -rate.exponent
             axes.plot(ends, line, color="0.35", linestyle=":", linewidth=1.0)
         axes.set(xscale="log", yscale="log", xlabel=rate.x_symbol, ylabel=rate.y_symbol)
@@ -270,9 +267,11 @@ def _draw_ratio(
     )
 
 
-def _growth(found: RateVerdict) -> str:
-    growth, low, high = (float(str(found.measured[key])) for key in ("growth", "low", "high"))
-    return f"growth {growth:.2f} [{low:.2f}, {high:.2f}]"
+def _interval(found: RateVerdict, name: str) -> str:
+    if name not in found.measured:
+        return "not judged"
+    centre, low, high = (float(str(found.measured[key])) for key in (name, "low", "high"))
+    return f"{centre:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def legend_below(axes: Axes, title: str, columns: int = 1, gap: float = 0.24) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from theory_check.analysis import judge, judge_attained_rate
 from theory_check.claims import get_claim
 from theory_check.claims.attained_3 import RATE
 from theory_check.errors import InvalidArgumentError
+from theory_check.plotting import draw_attained_rate
 
 TARGETS = np.geomspace(0.1, 1e-3, 5)
 
@@ -162,3 +164,19 @@ def test_a_rival_half_a_unit_away_is_not_called_tight() -> None:
             table["samples"] *= np.exp(0.25 * generator.standard_normal(len(table)))
             tight += judged(table)[0] == "tight"
         assert tight <= 25
+
+
+def test_the_figure_leaves_out_targets_that_were_missed() -> None:
+    """Drawn are three of five targets; where none is reached by all, nothing is, and nothing fails."""
+    table = planted(3.0)
+    small = np.sort(TARGETS)[1]
+    late = table.assign(samples=np.where(table.epsilon <= small, np.inf, table.samples))
+    for rows, drawn in ((late, 1), (table.assign(samples=np.inf), 0)):
+        verdict = judge(get_claim("attained-3"), rows)
+        figure, axes = plt.subplots()
+        draw_attained_rate(axes, verdict, RATE, colour=(0.0, 0.4, 0.7))
+        assert len(axes.containers) == drawn
+        for container in axes.containers:
+            assert len(container.lines[0].get_xdata()) == 3
+            assert "not judged, inconclusive" in container.get_label()
+        plt.close(figure)

@@ -89,3 +89,9 @@ def test_a_budget_holds_for_every_replicate_of_differing_batches() -> None:
     stacked = stack(solvers, 1)
     with pytest.raises(SampleBudgetExhausted, match="sample_budget: 500 allows no further"):
         stacked.step(tools.sampled, state)
+
+
+def test_trade_offs_name_constants_of_the_method() -> None:
+    method = methods()["penalty"]
+    with pytest.raises(InvalidArgumentError, match=r"trade_offs: received \['sigmas'\]"):
+        replace(method, trade_offs=(("sigmas", "batch"),))

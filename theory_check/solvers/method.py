@@ -152,6 +152,11 @@ class Method:
             raise InvalidArgumentError(
                 "constants", f"a grid of {size} settings", f"declare {GRID_SIZE}, as every method"
             )
+        unknown = {name for pair in self.trade_offs or () for name in pair} - self.constants.keys()
+        if unknown:
+            raise InvalidArgumentError(
+                "trade_offs", sorted(unknown), f"name {list(self.constants)}"
+            )
 
     @property
     def grid(self) -> list[dict[str, float]]:

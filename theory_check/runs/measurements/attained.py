@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -65,7 +66,8 @@ class Attained(Measurement):
     search visits the same settings for all: the method's grid at the first target, then the best so far
     with one constant, or two that the method declares to trade off, changed by 4, by 2 and by sqrt(2),
     until no change is cheaper for the tuning runs of all seeds together. The next target starts there,
-    and where the last change of the target would lead once more, with changes by sqrt(2). Every seed
+    and where the last change of the target would lead once more, with changes by sqrt(2); if nothing
+    there arrives, it begins afresh. Every seed
     takes the setting that was cheapest for its own tuning runs, and its cost is that of its own
     reported runs. Solvers that can be stacked run all neighbours side by side.
 
@@ -146,7 +148,8 @@ class Attained(Measurement):
         method = methods()[self.method]
         if method.solver.information != "samples":  # type: ignore[attr-defined]
             raise InvalidArgumentError("method", self.method, "pass one that draws samples")
-        starts: list[Constants] = [self.start] if self.start else list(method.grid)
+        afresh: list[Constants] = [self.start] if self.start else list(method.grid)
+        starts = list(afresh)
         path: list[tuple[float, Constants]] = []
         missed: Trial[Arrivals] | None = None
         frames, longest = [], math.inf
@@ -167,16 +170,19 @@ class Attained(Measurement):
             if search.at_once is None and path:
                 # The first round is wanted in any case: it costs no more beside its centre.
                 starts += neighbours(starts[0], factors[0], pairs, self.held, search.plan)
-            found = cheapest(
+            look = partial(
+                cheapest,
                 search.evaluate,
-                starts,
-                self.evaluations,
-                factors,
+                evaluations=self.evaluations,
                 pairs=pairs,
                 held=self.held,
                 same=search.plan,
                 at_once=search.at_once,
             )
+            found = look(starts, factors=factors)
+            if path and not math.isfinite(found.best.cost):
+                # Where the last target leads nowhere, the method's own rule may.
+                found = look([*starts, *afresh], factors=COARSE)
             frames.append(search.rows(found))
             progress(done + 1, len(self.targets))
             if not math.isfinite(found.best.cost):
