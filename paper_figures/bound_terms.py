@@ -1,6 +1,7 @@
 """The four-term bound against the error over a factorial design, and the share of each term."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 import seaborn as sns
@@ -29,13 +30,15 @@ _HATCHES = ("", "///", "...", "xxx")
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     figure, (scatter, independent, shared) = column_figure(rows=3, row_height=2.9)
-    problems = [str(name) for name in tables[CLAIMS[0]]["problem"].unique()]
-    styles = problem_styles(problems)
+    problems = {
+        claim: [str(name) for name in tables[claim]["problem"].unique()] for claim in CLAIMS
+    }
+    styles = problem_styles(list(dict.fromkeys(chain.from_iterable(problems.values()))))
     with plt.rc_context(STYLE):
         panels = zip(CLAIMS, (independent, shared), (False, True), strict=True)
         for name, bars, coupled in panels:
             shares = []
-            for problem in problems:
+            for problem in problems[name]:
                 rows = tables[name].loc[tables[name]["problem"] == problem]
                 design, errors = design_table(rows, "ergodic_stationarity", coupled=coupled)
                 fit = fit_bound(design, errors)

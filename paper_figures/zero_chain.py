@@ -23,7 +23,8 @@ TITLES = {
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    table = tables["zero-chain-lower-bound"]
+    bound, control = (verdicts[claim] for claim in CLAIMS)
+    table = tables[bound.claim.experiment]
     figure, panels = column_figure(rows=1, row_height=2.8)
     axes = panels[0]
     present = [name for name in TITLES if name in set(table["method"])]
@@ -32,22 +33,32 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         for name in present:
             rows = table.loc[table["method"] == name]
             style = styles[name]
-            control = name in ("aho", "reference-reused")
-            # Medians over seeds; an accuracy that the median seed did not reach has no point.
-            middle = rows.groupby("epsilon")["first_ratio"].median()
-            middle = middle[middle < float("inf")]
-            if middle.empty:
+            # An accuracy that the median seed did not reach has no point.
+            ratios = rows.groupby("epsilon")["first_ratio"].agg(["median", "min", "max"])
+            ratios = ratios[ratios["median"] < float("inf")]
+            if ratios.empty:
                 continue
-            axes.loglog(
-                middle.index,
-                middle,
+            reach = [ratios["median"] - ratios["min"], ratios["max"] - ratios["median"]]
+            axes.errorbar(
+                ratios.index,
+                ratios["median"],
+                yerr=[side.where(side < float("inf"), float("nan")) for side in reach],
                 color=style.colour,
                 marker=style.marker,
                 markersize=3,
-                linestyle=":" if control else "-",
+                elinewidth=0.6,
+                capsize=1.0,
+                linestyle=":" if TITLES[name].startswith("control") else "-",
                 linewidth=1.0,
                 label=TITLES[name],
             )
+        axes.set(xscale="log", yscale="log")
+        kept = [rate.status for rate in bound.rates]
+        axes.set_title(
+            f"Lower bound: {kept.count('holds')} of {len(kept)} hold; controls: {control.status}",
+            loc="left",
+            fontsize=8,
+        )
         axes.axhline(1.0, color="0.2", linestyle="--", linewidth=1.4)
         axes.annotate(
             r"lower bound $T/p \sim \epsilon^{-3}$",
@@ -61,6 +72,9 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             xlabel=r"$\epsilon$, an instance for each", ylabel=r"samples to $\epsilon$ / $(T/p)$"
         )
         legend_below(
-            axes, "medians over seeds; below the line no method of the class", columns=2, gap=0.36
+            axes,
+            "medians and ranges of seeds; below the line no method of the class",
+            columns=2,
+            gap=0.36,
         )
     return figure
