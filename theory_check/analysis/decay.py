@@ -39,6 +39,11 @@ PLATEAU_SLOPE = 0.1
 BURN_IN_SHARES = (0.1, 0.5)
 # log10 of the ratio of prediction errors that is not held for either model: a factor of 1.25.
 MARGIN = 0.1
+# A power law keeps its slope in log x; one that grows by more than this factor is none.
+STEEPER = 1.5
+FEWEST_OF_A_SLOPE = 4
+# A curve that loses this factor after a plateau has not ended there.
+PAUSE = 10.0
 # Noise-free curves are predicted to rounding; errors below this are equal.
 SMALLEST_ERROR = 1e-12
 
@@ -285,9 +290,10 @@ def compare_decay(x: ArrayLike, y: ArrayLike, *, margin: float = MARGIN) -> Deca
     """
     if not 0 <= margin < math.inf:
         raise InvalidArgumentError("margin", margin, "pass a finite number of at least 0")
-    parts = _usable_curves(x, y, BURN_IN_SHARES[0])[0]
+    parts, ranges = _usable_curves(x, y, BURN_IN_SHARES[0])
     statistics = _statistics(parts)
     against = _contradicting(parts, statistics, margin)
+    against -= {index for index in against if _goes_on(np.asarray(y)[index], ranges[index][1])}
     first = _compare(parts, statistics, float(margin), BURN_IN_SHARES[0])
     if first.decision == "geometric" and not against:
         return first
@@ -319,8 +325,29 @@ def _contradicting(
     return {
         index
         for index, ((abscissa, log_y), statistic) in enumerate(zip(parts, statistics, strict=True))
-        if statistic < -margin or _line(abscissa, log_y)[0] >= 0
+        if _line(abscissa, log_y)[0] >= 0
+        or (statistic < -margin and not _steepens(np.log(abscissa), log_y))
     }
+
+
+def _goes_on(row: NDArray[np.float64], stop: int) -> bool:
+    """Return whether a curve falls on beyond the usable points: it paused there, and did not end."""
+    return bool(np.min(row[stop:], initial=np.inf) < row[stop - 1] / PAUSE)
+
+
+def _steepens(log_x: NDArray[np.float64], log_y: NDArray[np.float64]) -> bool:
+    """Return whether the slope in log x grows over the last two thirds: no power law does that.
+
+    Sums of several geometric modes, of either sign, can be predicted badly by one of them, and then by
+    a power law less badly, without decaying like it.
+    """
+    part = (log_x[-1] - log_x[0]) / 3
+    last = log_x > log_x[-1] - part
+    middle = ~last & (log_x > log_x[-1] - 2 * part)
+    if min(last.sum(), middle.sum()) < FEWEST_OF_A_SLOPE:
+        return False
+    slopes = [_line(log_x[points], log_y[points])[0] for points in (middle, last)]
+    return bool(slopes[1] < STEEPER * min(slopes[0], 0.0))
 
 
 def _compare(
