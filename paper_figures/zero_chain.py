@@ -73,7 +73,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         )
         legend_below(
             axes,
-            "medians and ranges of seeds; below the line no method of the class",
+            "medians and ranges of seeds; in expectation no method of the class is below",
             columns=2,
             gap=0.36,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
-from theory_check.analysis.bands import Band, average_band
+from theory_check.analysis.bands import Band, average_band, median_band
 from theory_check.claims.rates import AttainedRate, PowerRate, ScheduleRate
 
 COLUMN_WIDTH = 3.4
@@ -223,19 +223,21 @@ def draw_attained_rate(
 ) -> None:
     """Draw the fewest samples found against the target, all problems, with the stated slope.
 
-    Geometric means over replicates with 95 % intervals, one marker for each problem, at the targets
-    that all replicates reach; the slope goes through the first of them and is dotted. The legend has p
-    of samples ~ target^-p. Parameters
+    Geometric means over replicates with 95 % intervals, medians where some missed a target; one marker
+    for each problem. The slope goes through the first point and is dotted. The legend has p of
+    samples ~ target^-p. Parameters
     are those of :func:`draw_schedule_rate`.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     markers = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
-            reached = np.isfinite(found.y).all(axis=0)
+            missed = bool(np.isinf(found.y).any())
+            band = median_band(found.y) if missed else average_band(found.y, "geometric")
+            reached = np.isfinite(band.centre)
             if not reached.any():
                 continue
-            x, band = found.x[reached], average_band(found.y[:, reached], "geometric")
+            x, band = found.x[reached], Band(*(part[reached] for part in astuple(band)))
             label = f"{rate.where['method']}, {found.problem}: {_interval(found, 'exponent')}"
             marker = markers[found.problem].marker
             _draw_ratio(axes, x, band, colour, marker, f"{label}, {found.status}")

@@ -132,8 +132,8 @@ def test_a_class_takes_the_instance_of_the_target() -> None:
     ("stem", "schedule", "problems", "decades"),
     [
         ("schedule-7-2", "total-7/2", 2, 1.3),
-        ("schedule-3", "total-3", 3, 1.99),
-        ("schedule-2", "total-2", 3, 1.99),
+        ("schedule-3", "total-3", 2, 1.99),
+        ("schedule-2", "total-2", 2, 1.99),
     ],
 )
 def test_committed_experiments(stem: str, schedule: str, problems: int, decades: float) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from theory_check.analysis.comparison.costs import median_interval
 from theory_check.analysis.replicates import Average, average_curve
 
 
@@ -50,3 +51,18 @@ def average_band(
         low=np.exp(curve.log_average - reach),
         high=np.exp(curve.log_average + reach),
     )
+
+
+def median_band(curves: Float[np.ndarray, "replicates m"]) -> Band:
+    """Return medians with their order-statistic intervals, infinite values counted.
+
+    NaN where a median is infinite, and at an end that is.
+
+    Parameters
+    ----------
+    curves
+        At least 1 replicate.
+    """
+    found = [median_interval(column) for column in curves.T]
+    ends = np.array([(each.median, each.low, each.high) for each in found]).T
+    return Band(*np.where(np.isfinite(ends), ends, np.nan))

@@ -104,7 +104,8 @@ class DecayComparison:
         Number of rows of y.
     dissenting
         Rows of y that contradict geometric decay by themselves: their log y does not fall, or a
-        power law predicts them better, by more than the margin, at either burn-in.
+        power law predicts them better, by more than the margin, at either burn-in. Not those that
+        steepen in log x, or that pause and fall on.
     """
 
     decision: Literal["geometric", "power law", "undecided"]
