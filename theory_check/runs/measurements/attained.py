@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -18,7 +18,7 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem, instance_for
 from theory_check.problems.hard_instance import HardInstance
 from theory_check.runs.arrivals import Accuracy, Arrivals, ArrivalWatch, RunGroups
@@ -228,11 +228,15 @@ class _Search:
         self._settings, self._method, self._problem = settings, method, problem
         self._groups, self._target, self._epsilon, self._scales = groups, target, epsilon, scales
 
+    @cached_property
+    def _starts(self) -> Instruments:
+        """Where the runs of a setting start: the same for all settings, so built once."""
+        return instruments_for(self._problem, self._groups.streams)
+
     @property
     def at_once(self) -> int | None:
         """How many settings run side by side: all, where solver and oracles can."""
-        oracles = instruments_for(self._problem, self._groups.streams[:1])
-        stackable = oracles.differing_batches and can_be_stacked(self._method.solver)
+        stackable = self._starts.differing_batches and can_be_stacked(self._method.solver)
         return None if stackable else 1
 
     def plan(self, constants: Constants) -> Plan:
@@ -256,7 +260,6 @@ class _Search:
     def _run(self, plans: Sequence[Plan], allowed: float) -> list[tuple[float, float, Arrivals]]:
         streams = self._groups.streams
         instruments = instruments_for(self._problem, streams * len(plans))
-        one = instruments_for(self._problem, streams)
         longest = np.array([min(BEYOND_PLAN * plan.iterations, self._longest) for plan in plans])
         watch = ArrivalWatch(
             instruments.truth,
@@ -272,7 +275,7 @@ class _Search:
         iterate(
             stack(solvers, len(streams)) if len(plans) > 1 else solvers[0],
             instruments.sampled,
-            join([one.initial_state(solver, streams, scale) for solver in solvers]),
+            join([self._starts.initial_state(solver, streams, scale) for solver in solvers]),
             int(longest.max()),
             watch,
             lambda: instruments.sampled.counts,
