@@ -105,10 +105,10 @@ class GaussianNoise:
     ) -> Float[Tensor, "replicate coefficients"]:
         """Mean of n samples: standard deviation ``deviation / sqrt(n)``."""
         normal = draws.normal(count)
-        if isinstance(samples, int):
-            scaled = np.multiply(normal, self.deviation / math.sqrt(samples), order="C")
-        else:
+        if isinstance(samples, np.ndarray):
             scaled = normal * (self.deviation / np.sqrt(samples))[:, None]
+        else:
+            scaled = np.multiply(normal, self.deviation / math.sqrt(samples), order="C")
         return torch.from_numpy(scaled)
 
 
