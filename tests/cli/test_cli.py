@@ -267,6 +267,22 @@ def test_a_figure_without_its_results_is_named(laboratory: Laboratory, capsys: C
     assert list(Path("results/figures").iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["figures", "reproduce"])
+def test_a_script_that_fails_takes_nothing_else_with_it(
+    laboratory: Laboratory, capsys: Capture, command: str
+) -> None:
+    broken = FIGURE.replace("    figure = Figure()", '    raise IndexError("no such row")')
+    (laboratory.folder / "paper_figures" / "broken.py").write_text(broken)
+    assert run(command) == 70
+    out, err = capsys.readouterr()
+    assert "IndexError: no such row" in err
+    assert "figure broken is not drawn: its script failed" in err
+    assert {path.stem for path in Path("results/figures").iterdir()} == {"lines"}
+    if command == "reproduce":
+        assert out.startswith("Findings, 1 claim (1 measured):\nclaim ")
+        assert len(json.loads(Path("results/verdicts.json").read_text())) == 2
+
+
 def test_a_script_without_draw_is_refused(laboratory: Laboratory, capsys: Capture) -> None:
     Path("paper_figures/empty.py").touch()
     assert run("figures") == 2

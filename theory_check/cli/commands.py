@@ -252,8 +252,9 @@ def _figures(options: argparse.Namespace) -> int:
     directory = _output_folder(options, "figures")
     done = sweep([*experiments, *evidence_for(claims)], _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
-    _draw(scripts, done, judgements, directory)
-    return _finish(done.report)
+    drawn = _draw(scripts, done, judgements, directory)
+    code = _finish(done.report)
+    return code if drawn else DEFECT
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -266,7 +267,6 @@ def _reproduce(options: argparse.Namespace) -> int:
     directory = _output_folder(options, "figures")
     done = sweep(experiment_files().values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
-    _draw(scripts, done, judgements, directory)
     conclusions = conclude(done, judgements)
     try:
         options.store.mkdir(parents=True, exist_ok=True)
@@ -275,9 +275,11 @@ def _reproduce(options: argparse.Namespace) -> int:
         (options.store / "verdicts.md").write_text(report)
     except OSError as error:
         raise StoreError(f"cannot write the verdicts to {options.store}: {error}") from error
+    drawn = _draw(scripts, done, judgements, directory)
     print(reporting.text_table(judgements))
     print(reporting.text_list(conclusions))
-    return _finish(done.report, judgements)
+    code = _finish(done.report, judgements)
+    return code if drawn else DEFECT
 
 
 def _output_folder(options: argparse.Namespace, name: str) -> Path:
@@ -300,9 +302,10 @@ def _draw(
     done: Sweep,
     judgements: Sequence[Judgement],
     directory: Path,
-) -> None:
-    """Draw every figure whose results are complete, and name the others."""
+) -> bool:
+    """Draw every figure whose results are complete, name the others, and tell whether none failed."""
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
+    drawn = True
     for script in scripts:
         reasons = [reason for name in script.experiments if (reason := done.failures(name))]
         if reasons:
@@ -310,8 +313,19 @@ def _draw(
             continue
         tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
-        for file in script.save(shown, tables, directory):
+        try:
+            files = script.save(shown, tables, directory)
+        except TheoryCheckError:
+            raise
+        except Exception:
+            # One script must not take the verdicts, and the other figures, with it.
+            traceback.print_exc()
+            _say(f"figure {script.name} is not drawn: its script failed, see the traceback above")
+            drawn = False
+            continue
+        for file in files:
             _say(f"wrote {file}")
+    return drawn
 
 
 def _scripts() -> list[FigureScript]:
