@@ -276,7 +276,7 @@ def test_a_script_that_fails_takes_nothing_else_with_it(
     assert run(command) == 70
     out, err = capsys.readouterr()
     assert "IndexError: no such row" in err
-    assert "figure broken is not drawn: its script failed" in err
+    assert "figure broken is not drawn, its script failed:" in err
     assert {path.stem for path in Path("results/figures").iterdir()} == {"lines"}
     if command == "reproduce":
         assert out.startswith("Findings, 1 claim (1 measured):\nclaim ")

@@ -235,10 +235,11 @@ def _worst_case(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    compared = compare.run(
+    report, drawn = compare.run(
         options, _run_options(options), lambda: _output_folder(options, "comparison"), _say
     )
-    return _finish(compared)
+    code = _finish(report)
+    return code if drawn else DEFECT
 
 
 def _figures(options: argparse.Namespace) -> int:
@@ -304,8 +305,10 @@ def _draw(
     directory: Path,
 ) -> bool:
     """Draw every figure whose results are complete, name the others, and tell whether none failed."""
+    from theory_check.cli.figures import SIGNATURE, Drawing, draw_all, tell
+
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
-    drawn = True
+    drawings = []
     for script in scripts:
         reasons = [reason for name in script.experiments if (reason := done.failures(name))]
         if reasons:
@@ -313,19 +316,8 @@ def _draw(
             continue
         tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
-        try:
-            files = script.save(shown, tables, directory)
-        except TheoryCheckError:
-            raise
-        except Exception:
-            # One script must not take the verdicts, and the other figures, with it.
-            traceback.print_exc()
-            _say(f"figure {script.name} is not drawn: its script failed, see the traceback above")
-            drawn = False
-            continue
-        for file in files:
-            _say(f"wrote {file}")
-    return drawn
+        drawings.append(Drawing(script.path, SIGNATURE, (shown, tables)))
+    return tell(draw_all(drawings, directory, done.options.jobs), _say, "it returned no figure")
 
 
 def _scripts() -> list[FigureScript]:

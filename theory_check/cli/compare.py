@@ -64,8 +64,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 def run(
     options: argparse.Namespace, how: RunOptions, output: Callable[[], Path], say: Say
-) -> Report:
-    """Run what is missing, print and write the comparison, and return what became of the cells.
+) -> tuple[Report, bool]:
+    """Run what is missing, print and write the comparison.
+
+    Returns what became of the cells, and whether no figure script failed.
 
     Parameters
     ----------
@@ -125,7 +127,7 @@ def run(
     seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
     sentences = [_scope(complete, how.quick), *findings(results)] if complete else []
     _publish(tables(results, seeds), sentences, directory, say)
-    _draw(results, directory, say)
+    drawn = _draw(results, directory, how.jobs, say)
     if options.findings is not None:
         if failed:
             say(f"{options.findings} is left as it was: some cells failed")
@@ -133,7 +135,7 @@ def run(
             before, after = _split_at_markers(options.findings)
             _write(options.findings, f"{before}\n{_bullets(sentences)}\n{after}")
             say(f"wrote {options.findings}")
-    return report
+    return report, drawn
 
 
 def _refuse_shared_labels(cells: Iterable[Cell]) -> None:
@@ -209,21 +211,15 @@ def _bullets(sentences: Sequence[str]) -> str:
     return "".join(f"* {sentence}\n" for sentence in sentences)
 
 
-def _draw(results: ComparisonResults, directory: Path, say: Say) -> None:
-    """Draw every figure whose results are there, and name the others."""
-    import matplotlib
-
-    from theory_check.cli.figures import load_drawing, save_figure
+def _draw(results: ComparisonResults, directory: Path, jobs: int, say: Say) -> bool:
+    """Draw every figure whose results are there, name the others, and tell whether none failed."""
+    from theory_check.cli.figures import Drawing, draw_all, tell
     from theory_check.runs.locations import directory as find
 
-    matplotlib.use("Agg")  # files only, so that no display is needed
-    for path in sorted((find("paper_figures") / FIGURES).glob("*.py")):
-        figure = load_drawing(path, "draw(results)").draw(results)
-        if figure is None:
-            say(f"figure {path.stem} is not drawn: nothing that was chosen belongs into it")
-            continue
-        for file in save_figure(figure, path.stem, directory):
-            say(f"wrote {file}")
+    paths = sorted((find("paper_figures") / FIGURES).glob("*.py"))
+    drawings = [Drawing(path, "draw(results)", (results,)) for path in paths]
+    empty = "nothing that was chosen belongs into it"
+    return tell(draw_all(drawings, directory, jobs), say, empty)
 
 
 def _split_at_markers(file: Path) -> tuple[str, str]:

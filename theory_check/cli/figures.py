@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import joblib
 
 from theory_check.claims import get_claim
-from theory_check.errors import InvalidArgumentError, StoreError
+from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
 from theory_check.runs.locations import figure_scripts
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
-
-    from theory_check.analysis.verdict import Verdict
 
 DOTS_PER_INCH = 200
 """Resolution of the PNG files."""
+
+SIGNATURE = "draw(verdicts, tables)"
+"""Of the function that a script defines."""
+
+MARGIN = 0.1
+"""White around a figure, in inches."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,13 @@ class FigureScript:
     tables by name of the experiment.
     """
 
-    name: str
+    path: Path
     module: ModuleType
+
+    @property
+    def name(self) -> str:
+        """Name of the figure."""
+        return self.path.stem
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -47,20 +58,91 @@ class FigureScript:
         of_claims = (get_claim(claim).experiment for claim in self.claims)
         return tuple(dict.fromkeys((*of_claims, *getattr(self.module, "EXPERIMENTS", ()))))
 
-    def save(
-        self,
-        verdicts: Mapping[str, Verdict],
-        tables: Mapping[str, pd.DataFrame],
-        directory: Path,
-    ) -> list[Path]:
-        """Draw the figure into ``directory``, as PDF and PNG, and return the files.
 
-        Raises
-        ------
-        StoreError
-            When a file cannot be written.
-        """
-        return save_figure(self.module.draw(verdicts, tables), self.name, directory)
+@dataclass(frozen=True)
+class Drawing:
+    """A script to be drawn.
+
+    Attributes
+    ----------
+    path
+        The script.
+    signature
+        Of its function ``draw``, for the message where there is none.
+    arguments
+        What that function is called with.
+    """
+
+    path: Path
+    signature: str
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of a drawing.
+
+    Attributes
+    ----------
+    name
+        Of the figure.
+    files
+        What was written; empty where the script returned ``None``, or failed.
+    failure
+        The traceback where the script failed, otherwise ``""``.
+    """
+
+    name: str
+    files: tuple[Path, ...] = ()
+    failure: str = ""
+
+
+def draw_all(drawings: Sequence[Drawing], directory: Path, jobs: int) -> Iterator[Drawn]:
+    """Draw figures into ``directory`` in ``jobs`` processes, and yield what became of each, in order.
+
+    A script that fails takes nothing else with it.
+
+    Raises
+    ------
+    StoreError
+        When a file cannot be written.
+    """
+    workers = max(1, min(jobs, len(drawings)))
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        parallel = joblib.Parallel(return_as="generator", batch_size=1, max_nbytes=None)
+        yield from parallel(joblib.delayed(_draw_one)(each, directory) for each in drawings)
+
+
+def _draw_one(drawing: Drawing, directory: Path) -> Drawn:
+    import matplotlib
+
+    matplotlib.use("Agg")  # files only, so that no display is needed
+    name = drawing.path.stem
+    try:
+        figure = load_drawing(drawing.path, drawing.signature).draw(*drawing.arguments)
+        files = () if figure is None else tuple(save_figure(figure, name, directory))
+    except TheoryCheckError:
+        raise
+    except Exception:
+        return Drawn(name, failure=traceback.format_exc())
+    return Drawn(name, files)
+
+
+def tell(drawn: Iterator[Drawn], say: Callable[[str], None], empty: str) -> bool:
+    """Say of every figure what became of it, and return whether no script failed.
+
+    ``empty`` is the reason of those that returned no figure.
+    """
+    complete = True
+    for each in drawn:
+        for file in each.files:
+            say(f"wrote {file}")
+        if each.failure:
+            complete = False
+            say(f"figure {each.name} is not drawn, its script failed:\n{each.failure}")
+        elif not each.files:
+            say(f"figure {each.name} is not drawn: {empty}")
+    return complete
 
 
 def save_figure(figure: Figure, name: str, directory: Path) -> list[Path]:
@@ -73,12 +155,18 @@ def save_figure(figure: Figure, name: str, directory: Path) -> list[Path]:
     """
     from matplotlib import pyplot
 
+    # Laid out and measured once, for both files, at the resolution of one of them: each resolution
+    # sets all text anew.
+    figure.set_dpi(DOTS_PER_INCH)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    box = figure.get_tightbbox().padded(MARGIN)
     files = [directory / f"{name}.{suffix}" for suffix in ("pdf", "png")]
     for file in files:
         # Without a creation date the PDF of equal results is equal.
         metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
         try:
-            figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight", metadata=metadata)
+            figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches=box, metadata=metadata)
         except OSError as error:
             raise StoreError(
                 f"cannot write {file} ({error.strerror}); pass another folder with --output"
@@ -98,10 +186,7 @@ def load_scripts() -> Sequence[FigureScript]:
     import matplotlib
 
     matplotlib.use("Agg")  # files only, so that no display is needed
-    return [
-        FigureScript(path.stem, load_drawing(path, "draw(verdicts, tables)"))
-        for path in figure_scripts()
-    ]
+    return [FigureScript(path, load_drawing(path, SIGNATURE)) for path in figure_scripts()]
 
 
 def load_drawing(path: Path, signature: str) -> ModuleType:
