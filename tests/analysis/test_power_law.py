@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from theory_check.analysis import fit_power_law
+from theory_check.analysis.calibration import CASES, PlantedTrace, plant
 from theory_check.errors import InvalidArgumentError
 
 X = np.geomspace(1, 1000, 13)
@@ -262,3 +263,40 @@ def test_order_of_a_correction_is_checked_and_needs_points() -> None:
         fit_power_law(X, np.ones((3, 13)), correction=3)
     with pytest.raises(InvalidArgumentError, match="at least 6 points"):
         fit_power_law(X[:5], np.ones((3, 5)), correction=2)
+
+
+@pytest.mark.parametrize("case", ["clean", "burn-in", "floor", "burn-in and floor", "flat"])
+@pytest.mark.parametrize("replicates", [8, 16])
+def test_the_unit_of_x_and_of_y_does_not_matter(case: str, replicates: int) -> None:
+    """Exponent, interval, window and floor, in units over 24 decades; prefactor and level follow."""
+    x, y = plant(CASES[case], replicates, np.random.default_rng(replicates))
+    fit = fit_power_law(x, y, resamples=200)
+    for of_x, of_y in ((1e-12, 1.0), (1e12, 1.0), (1e3, 1e-12), (1e-6, 1e12), (3.7, 0.1)):
+        scaled = fit_power_law(of_x * x, of_y * y, resamples=200)
+        assert (scaled.window, scaled.points) == (fit.window, fit.points)
+        assert (scaled.floor, scaled.burn_in) == (fit.floor, fit.burn_in)
+        numbers = (fit.exponent, fit.low, fit.high, fit.lack_of_fit.curvature)
+        found = (scaled.exponent, scaled.low, scaled.high, scaled.lack_of_fit.curvature)
+        assert found == pytest.approx(numbers, rel=1e-6, abs=1e-8)
+        np.testing.assert_allclose(scaled.predict(of_x * x), of_y * fit.predict(x), rtol=1e-6)
+        if fit.floor_level is not None:
+            assert scaled.floor_level == pytest.approx(of_y * fit.floor_level, rel=1e-6)
+
+
+def test_a_planted_zero_behind_a_burn_in_stays_zero_in_every_unit() -> None:
+    """Where the column of log x is far from centred it was -2.9 in 1e6 x, and [-30, 30] in 1e-6 x."""
+    trace = PlantedTrace(exponent=0.0, transient=3.0)
+    for seed in range(5):
+        x, y = plant(trace, 16, np.random.default_rng(seed))
+        for unit in (1e-6, 1.0, 1e6):
+            fit = fit_power_law(unit * x, y, resamples=200)
+            assert fit.exponent == pytest.approx(0, abs=0.05)
+            assert fit.high - fit.low < 0.2
+
+
+def test_the_slope_near_the_limit_is_that_of_the_last_half() -> None:
+    """y = 1/x up to 31.6, then 1/x²: the half towards infinity has slope -2, towards zero -1."""
+    y = np.where(X < 31.7, 1 / X, 31.62 / X**2) * np.ones((8, 1))
+    for limit, slope in (("infinity", -2.0), ("zero", -1.0)):
+        fit = fit_power_law(X, y, limit=limit, curvature_tolerance=5.0)
+        assert fit.near_limit == pytest.approx((slope, slope), abs=1e-3)

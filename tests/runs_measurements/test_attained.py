@@ -41,7 +41,7 @@ def no_progress(done: int, total: int) -> None:
 
 @pytest.fixture(scope="module")
 def table():  # type: ignore[no-untyped-def]
-    measurement = Attained("penalty-shared", (0.3, 0.1), runs=2, start=START, evaluations=12)
+    measurement = Attained("penalty-shared", (0.3, 0.1), runs=2, start=START, evaluations=40)
     return measurement.measure(plateau(), [5, 3, 8], no_progress)
 
 
@@ -149,7 +149,7 @@ def test_a_search_goes_on_where_the_last_change_of_the_target_leads() -> None:
 
 def test_the_ergodic_mean_costs_more_than_the_second_half(table) -> None:  # type: ignore[no-untyped-def]
     ergodic = Attained(
-        "penalty-shared", (0.3,), "ergodic", runs=2, start=START, evaluations=12
+        "penalty-shared", (0.3,), "ergodic", runs=2, start=START, evaluations=40
     ).measure(plateau(), [5, 3, 8], no_progress)
     half = table[table.target == 0.3]
     assert ergodic.samples.median() > 1.5 * half.samples.median()

@@ -23,7 +23,8 @@ class PlantedTrace:
     """A decay towards large x whose exponent is known.
 
     The expected curve is ``x**exponent * log(x)**log_power * (1 + transient exp(-x/10)) + floor``
-    on a logarithmic grid; the noise is lognormal.
+    on a logarithmic grid; the noise is lognormal. With an ``onset`` every replicate is flat before a
+    time of its own, as the mean over a run is before its start is forgotten.
 
     Attributes
     ----------
@@ -38,6 +39,10 @@ class PlantedTrace:
         Standard deviation of the logarithm of the replicates' prefactors.
     transient
         Relative size of the burn-in at x = 0.
+    onset
+        Median over replicates of the x at which the decay begins; 0 for a decay from the start.
+    onset_scatter
+        Standard deviation of its logarithm.
     floor
         Additive constant, in units of y.
     log_power
@@ -53,6 +58,8 @@ class PlantedTrace:
     correlation: float = 0.0
     scatter: float = 0.0
     transient: float = 0.0
+    onset: float = 0.0
+    onset_scatter: float = 0.0
     floor: float = 0.0
     log_power: float = 0.0
     average: Average = "mean"
@@ -75,6 +82,7 @@ CASES: Mapping[str, PlantedTrace] = {
     "weak burn-in": PlantedTrace(transient=0.5),
     "weak floor": PlantedTrace(floor=1e-3),
     "burn-in and floor": PlantedTrace(transient=3.0, floor=5e-3),
+    "slow transient": PlantedTrace(noise=0.01, onset=30.0, onset_scatter=1.5),
 }
 
 
@@ -85,6 +93,9 @@ def plant(
     x = np.geomspace(trace.smallest, trace.largest, trace.points)
     expected = x**trace.exponent * np.log(x) ** trace.log_power
     expected = expected * (1 + trace.transient * np.exp(-x / 10)) + trace.floor
+    if trace.onset:
+        begins = np.exp(trace.onset_scatter * generator.standard_normal((replicates, 1)))
+        expected = expected * (1 - np.exp(-x / (trace.onset * begins))) ** -trace.exponent
     noise = generator.standard_normal((replicates, trace.points))
     fresh = np.sqrt(1 - trace.correlation**2)
     for point in range(1, trace.points):

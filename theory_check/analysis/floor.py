@@ -73,20 +73,27 @@ def fit_floor(
         constant.
     """
     half = max(2, log_average.size // 2)
-    lowest = float(log_average.min())
-    head = np.linalg.lstsq(design[:half, :2], (log_average - offset)[:half], rcond=None)[0]
+    # In units of the curve and of x in which both are near 1: the optimiser's steps depend on them.
+    unit, middle = float(log_average.mean()), float(design[:, 1].mean())
+    observed, asked = log_average - unit, design
+    design = design.copy()
+    design[:, 1] -= middle
+    head = np.linalg.lstsq(design[:half, :2], (observed - offset)[:half], rcond=None)[0]
     start = np.zeros(design.shape[1] + 1)
     start[:2] = head
-    start[-1] = lowest - 0.1
+    start[-1] = float(observed.min()) - 0.1
     found = least_squares(
-        lambda at: _evaluate(at, design, offset)[0] - log_average,
+        lambda at: _evaluate(at, design, offset)[0] - observed,
         start,
         jac=lambda at: _evaluate(at, design, offset)[2],
         x_scale="jac",
         max_nfev=200,
     )
-    log_curve, share, jacobian = _evaluate(found.x, design, offset)
+    parameters = found.x.copy()
+    parameters[0] += unit - middle * parameters[1]
+    parameters[-1] += unit
+    log_curve, share, jacobian = _evaluate(parameters, asked, offset)
     # A constant above half of the first point leaves no stretch where the power law dominates.
     if not found.success or found.x[1] * decay_sign <= 0 or share[0] > 0.5:
         return None
-    return FloorModel(found.x[:-1], float(np.exp(found.x[-1])), log_curve, share, jacobian)
+    return FloorModel(parameters[:-1], float(np.exp(parameters[-1])), log_curve, share, jacobian)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from theory_check.analysis.replicates import (
     Average,
@@ -78,6 +79,9 @@ class PowerLawFit:
         Where a floor and a burn-in explain the curve about equally well, low and high of the
         exponent under the burn-in; ``None`` elsewhere. The other fields are then those of the
         better one, except that ``low`` to ``high`` spans the intervals of both.
+    near_limit
+        Low and high of the mean slope over the half of the window next to the limit (Student's t on
+        the jackknife); of a single curve that slope twice. ``None`` with a floor, which ends there.
     """
 
     exponent: float
@@ -98,6 +102,7 @@ class PowerLawFit:
     decades_y: float
     replicates: int
     without_floor: tuple[float, float] | None
+    near_limit: tuple[float, float] | None
 
     def predict(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the fitted curve at ``x``, any shape."""
@@ -191,7 +196,7 @@ def fit_power_law(
         )
     if log_power is not None and not log_factor:
         raise InvalidArgumentError("log_power", log_power, "pass log_factor=True with it")
-    design, offset = _model(abscissa, log_factor, log_power)
+    design, offset, middle = _model(abscissa, log_factor, log_power)
     # Relative to the largest value, for the condition of the least squares.
     vanishing = abscissa if limit == "zero" else 1 / abscissa
     powers = [(vanishing / vanishing.max()) ** order for order in range(1, correction + 1)]
@@ -223,7 +228,7 @@ def fit_power_law(
         exponent=exponent,
         low=low,
         high=high,
-        prefactor=float(np.exp(coefficients[0])),
+        prefactor=float(np.exp(coefficients[0] - middle * exponent)),
         log_power=_fitted_log_power(coefficients, log_factor, log_power),
         corrections=tuple(
             float(coefficients[order - correction - 1] / vanishing.max() ** order)
@@ -241,7 +246,26 @@ def fit_power_law(
         decades_y=float(abs(everything[last] - everything[first]) / np.log(10)),
         replicates=int(curves.shape[0]),
         without_floor=without_floor,
+        near_limit=_near_limit(*model, window),
     )
+
+
+def _near_limit(
+    curve: AverageCurve,
+    design: Float[np.ndarray, "m columns"],
+    offset: Float[np.ndarray, " m"],
+    window: Window,
+) -> tuple[float, float] | None:
+    """Return low and high of the slope over the half of the window next to the limit."""
+    if window.floor is not None:
+        return None
+    half = (window.start + len(offset)) // 2
+    part = from_point(curve, half)
+    contrast = slope_contrast(design[half:, :2])
+    slope = float(contrast @ (part.log_average - offset[half:]))
+    quantile = float(stats.t.ppf(0.975, part.replicates - 1)) if part.replicates > 1 else 0.0
+    reach = quantile * part.standard_error(contrast)
+    return slope - reach, slope + reach
 
 
 def _interval(
@@ -295,12 +319,16 @@ def _power_dominated(fitted: NDArray[np.intp], window: Window) -> NDArray[np.int
 
 def _model(
     x: Float[np.ndarray, " m"], log_factor: bool, log_power: float | None
-) -> tuple[Float[np.ndarray, "m columns"], Float[np.ndarray, " m"]]:
-    """Return the design (1, log x[, log|log x|]) and the known part of log y."""
+) -> tuple[Float[np.ndarray, "m columns"], Float[np.ndarray, " m"], float]:
+    """Return the design (1, log x - middle[, log|log x|]), the known part of log y, and the middle.
+
+    Centred, because the condition of the fit must not depend on the unit of x.
+    """
     log_x = np.log(x)
-    design = np.column_stack([np.ones_like(log_x), log_x])
+    middle = float(log_x[0] + log_x[-1]) / 2
+    design = np.column_stack([np.ones_like(log_x), log_x - middle])
     if not log_factor:
-        return design, np.zeros_like(log_x)
+        return design, np.zeros_like(log_x), middle
     if log_x[0] * log_x[-1] <= 0:
         raise InvalidArgumentError(
             "log_factor",
@@ -309,8 +337,8 @@ def _model(
         )
     log_log = np.log(np.abs(log_x))
     if log_power is None:
-        return np.column_stack([design, log_log]), np.zeros_like(log_x)
-    return design, log_power * log_log
+        return np.column_stack([design, log_log]), np.zeros_like(log_x), middle
+    return design, log_power * log_log, middle
 
 
 def _fitted_log_power(
@@ -326,7 +354,8 @@ def _thinned(log_x: Float[np.ndarray, " m"]) -> NDArray[np.intp]:
     if log_x.size <= MAXIMUM_POINTS:
         return np.arange(log_x.size)
     grid = np.linspace(log_x[0], log_x[-1], MAXIMUM_POINTS)
-    return np.unique(np.abs(log_x[:, None] - grid).argmin(axis=0))
+    # Rounded: where two points are equally near, rounding of the logarithms must not choose.
+    return np.unique(np.abs(log_x[:, None] - grid).round(9).argmin(axis=0))
 
 
 def _range_of_slopes(

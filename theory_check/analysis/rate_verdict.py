@@ -14,7 +14,7 @@ from theory_check.analysis.decay import ROUNDING_LEVEL, GeometricFit
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
 from theory_check.analysis.units import in_both_units
-from theory_check.analysis.window import MINIMUM_POINTS
+from theory_check.analysis.window import CLEAN, MINIMUM_POINTS
 from theory_check.claims.rates import PowerRate, Rate
 from theory_check.errors import InvalidArgumentError, nearest
 
@@ -196,6 +196,10 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
        exponent too, since r is at most a quarter of the gap to the nearest;
     6. *inconclusive*: the interval reaches into the band without lying inside it.
 
+    Where the window does not look straight (p < 0.3) though nothing is proven, the half of it next to
+    the limit has to agree: for *violated* and *faster* its whole interval, for *tight* a part of it;
+    otherwise *inconclusive*.
+
     Before all but the unusable rows, where the rate says that a floor refutes it: *violated* by a
     floor, unless a burn-in explains the curve as well and with an exponent that is not worse
     than p - r.
@@ -305,7 +309,14 @@ def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Sta
             f"{fit.replicates} replicates cannot tell burn-in and floor from the rate, "
             f"{MINIMUM_BOOTSTRAP_REPLICATES} are needed"
         )
+    near = _near_limit(rate, fit)
+    unproven = (
+        f"local exponents vary by {departure.curvature:.2g}, as with a burn-in that so few replicates "
+        "do not prove, and near the limit they are not clearly"
+    )
     if high < target - rate.resolution:
+        if near is not None and near[1] >= target - rate.resolution:
+            return "inconclusive", f"{unproven} worse than predicted"
         if rate.floor == "allowed" and fit.replicates < MINIMUM_BOOTSTRAP_REPLICATES:
             return "inconclusive", (
                 f"{fit.replicates} replicates cannot tell a slow rate from a floor, which is allowed; "
@@ -315,9 +326,15 @@ def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Sta
     if floored and rate.floor != "allowed":
         return "inconclusive", f"{end} ends the decay, and the statement has no floor"
     if low > target + rate.resolution:
+        if near is not None and near[0] <= target + rate.resolution:
+            return "inconclusive", f"{unproven} better than predicted"
         return "faster", "the whole interval is better than predicted"
     if low < target - rate.resolution or high > target + rate.resolution:
         return "inconclusive", _straddling(rate, numbers)
+    if near is not None and (
+        near[0] > target + rate.resolution or near[1] < target - rate.resolution
+    ):
+        return "inconclusive", f"{unproven} as predicted"
     met = (
         "the interval contains the prediction"
         if low <= target <= high
@@ -334,6 +351,21 @@ def _straddling(rate: PowerRate, numbers: Mapping[str, float]) -> str:
     if high - low > 2 * rate.resolution:
         return f"the interval is wider than the band of {2 * rate.resolution:g}{rivals}"
     return f"the interval overlaps the band without lying inside it{rivals}"
+
+
+def _near_limit(rate: PowerRate, fit: PowerLawFit) -> tuple[float, float] | None:
+    """Return low and high of the exponent near the limit, larger being better.
+
+    ``None`` where the window looks straight, by the standard of what is trimmed: it is asked of those
+    that were kept for want of proof, whose exponent an overlooked burn-in may have made.
+    """
+    departure = fit.lack_of_fit
+    straight = departure.curvature <= departure.tolerance or departure.p_value >= CLEAN
+    if straight or fit.near_limit is None:
+        return None
+    sign = (1.0 if rate.better == "larger" else -1.0) * (-1.0 if rate.reciprocal else 1.0)
+    low, high = sorted(sign * end for end in fit.near_limit)
+    return low, high
 
 
 def _worse_without_floor(rate: PowerRate, fit: PowerLawFit) -> bool:

@@ -32,7 +32,7 @@ RATE = PowerRate(
     x_symbol="$x$",
     y_symbol="$y$",
 )
-JUDGED = ("clean", "heavy tails", "correlated", "burn-in", "floor")
+JUDGED = ("clean", "heavy tails", "correlated", "burn-in", "floor", "slow transient")
 
 
 def verdict_shares(

@@ -5,7 +5,8 @@ from the model is both statistically clear and large enough to matter:
 
 * the quadratic and cubic trends left in the average curve differ from zero by Student's t
   over replicates (p below ``significance``), and
-* those trends make the slopes of the window's three thirds differ by more than ``tolerance``.
+* those trends make the slopes of the window's three thirds differ by more than ``tolerance``;
+  where they differ by ``FAR`` times as much, p below ``SIGNIFICANCE_WHEN_FAR`` is enough.
 
 Two conditions, because nearly noise-free curves make an irrelevant curvature significant, and
 noisy ones make a large apparent curvature meaningless.
@@ -33,12 +34,16 @@ SIGNIFICANCE = 0.01
 # With fewer than 8 replicates the test is so weak that at 1 % burn-in is mostly overlooked; a
 # false alarm costs a point or two of a clean power law.
 SIGNIFICANCE_OF_FEW = 0.1
+# So large a curvature, in tolerances, is no window of a power law, nor harmless where it is a
+# burn-in that few replicates with starts of their own cannot prove at 1 %: there 10 % suffice.
+FAR, SIGNIFICANCE_WHEN_FAR = 4.0, 0.1
 # Once a departure is proven, what is trimmed must look clean, not merely unproven: trimming only
 # to SIGNIFICANCE would leave a bias of about two standard errors in the exponent.
 CLEAN = 0.3
 # A burn-in that decays like exp(-x/c) leaves, at twice the x where it is no longer seen, the square
 # of what was overlooked there.
-GUARD = math.log(2)
+# The rounding of logarithms must not decide about a point at a factor of 2.
+GUARD = math.log(2) - 1e-9
 # The power law is taken to hold until a floor makes up this share of the curve.
 FLOOR_SHARE = 0.5
 # Below this share a floor is not looked for: harmless curvature would pass for one.
@@ -99,10 +104,12 @@ def slope_contrast(design: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, 
     return np.asarray(np.linalg.pinv(design)[1], dtype=np.float64)
 
 
-def _trends(design: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, "trends m"]:
-    """Return orthonormal quadratic and cubic trends that the design cannot express."""
+def _trends(
+    design: Float[np.ndarray, "m columns"], log_x: Float[np.ndarray, " m"]
+) -> Float[np.ndarray, "trends m"]:
+    """Return orthonormal quadratic and cubic trends in log x that the design cannot express."""
     points, columns = design.shape
-    position = design[:, 1] - design[:, 1].mean()
+    position = log_x - log_x.mean()
     position = position / np.abs(position).max()
     trends: list[np.ndarray] = []
     basis = np.linalg.qr(design)[0]
@@ -119,21 +126,24 @@ def _trends(design: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, "trends
 def lack_of_fit(
     curve: AverageCurve,
     design: Float[np.ndarray, "m columns"],
+    log_x: Float[np.ndarray, " m"],
     tolerance: float,
     significance: float,
 ) -> LackOfFit:
-    """Judge whether the average curve follows ``design``, columns (1, log x, ...)."""
-    trends = _trends(design)
+    """Judge whether the average curve at ``log_x`` follows a design, with a floor its Jacobian."""
+    trends = _trends(design, log_x)
     size = trends @ curve.log_average
     smooth = size @ trends
     slopes = []
     edges = np.round(np.linspace(0, design.shape[0] - 1, 4)).astype(int)
     for first, last in pairwise(edges):
         part = slice(first, last + 1)
-        position = design[part, 1] - design[part, 1].mean()
+        position = log_x[part] - log_x[part].mean()
         slopes.append(float(position @ smooth[part] / (position @ position)))
     curvature = max(slopes) - min(slopes)
     p_value = _p_value(size, curve.influence @ trends.T)
+    if curvature > FAR * tolerance:
+        significance = max(significance, SIGNIFICANCE_WHEN_FAR)
     rejected = p_value < significance and curvature > tolerance
     return LackOfFit(p_value, curvature, float(tolerance), rejected)
 
@@ -187,20 +197,22 @@ def choose_window(
     find_floor
         Whether a floor may be assumed.
     """
+    log_x = design[:, 1]
     few = curve.replicates < MINIMUM_BOOTSTRAP_REPLICATES
     proven = SIGNIFICANCE_OF_FEW if few else SIGNIFICANCE
 
     def power_law(start: int, significance: float) -> Window:
         part = from_point(curve, start)
         residual = replace(part, log_average=part.log_average - offset[start:])
-        return Window(start, None, lack_of_fit(residual, design[start:], tolerance, significance))
+        found = lack_of_fit(residual, design[start:], log_x[start:], tolerance, significance)
+        return Window(start, None, found)
 
     whole = power_law(0, proven)
     if not whole.lack_of_fit.rejected:
         return whole
     points, columns = design.shape
     longest = points - max(MINIMUM_POINTS, columns + 2, math.ceil(points / 3))
-    power = _smallest_burn_in(power_law, design[:, 1], longest, proven)
+    power = _smallest_burn_in(power_law, log_x, longest, proven)
     if not find_floor:
         return whole if power is None else power[1]
     models: dict[int, FloorModel | None] = {}
@@ -217,12 +229,12 @@ def choose_window(
             return None
         part = from_point(curve, start)
         residual = replace(part, log_average=part.log_average - model.log_curve)
-        found = lack_of_fit(residual, model.jacobian, tolerance, significance)
+        found = lack_of_fit(residual, model.jacobian, log_x[start:], tolerance, significance)
         return Window(start, model, found)
 
     # One point more than parameters and trends, so that the fit is tested.
     room = points - max(columns + 3, math.ceil(points / 3))
-    floored = _smallest_burn_in(with_floor, design[:, 1], room, proven)
+    floored = _smallest_burn_in(with_floor, log_x, room, proven)
     if floored is None or power is None:
         alone = power if floored is None else floored
         return whole if alone is None else alone[1]

@@ -31,10 +31,6 @@ its cost."""
 KEPT = 1.5
 """A target counts as reached where it is kept until this many times the iterations."""
 
-MARGIN = 0.9
-"""Tuning runs have to reach this share of the target: a setting that reaches it exactly on average
-would be kept by half of the replicates only."""
-
 CHECKED = 1.02
 """Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
 
@@ -87,12 +83,16 @@ class ArrivalWatch:
         settings: int,
         epsilon: float,
         accuracy: Accuracy,
+        margin: float,
         allowed: float,
         longest: NDArray[np.float64],
     ) -> None:
         self._truth, self._groups, self._settings = truth, groups, settings
         self._epsilon, self._accuracy = epsilon, accuracy
         self._allowed, self._longest = allowed, longest
+        # Of the target, by column: tuning runs have to reach a share of it.
+        seeds = len(groups.seeds)
+        self._asked = np.array([margin] * seeds + [1.0] * seeds + [margin])
         self._means = RunningMeans(settings * len(groups.streams))
         shape = (settings, 2 * len(groups.seeds) + 1)
         # When the target was met and kept so far, and for how long that has been looked at.
@@ -141,8 +141,8 @@ class ArrivalWatch:
         values = self._means.half() if self._accuracy == "half" else self._means.ergodic()
         means = self._groups.means(values, self._settings)
         pooled = means[:, 0].mean(axis=-1, keepdims=True)
-        asked = np.array([MARGIN] * means.shape[2] + [1.0] * means.shape[2] + [MARGIN])
-        at_target = np.hstack([means.reshape(len(means), -1), pooled]) <= asked * self._epsilon
+        both = np.hstack([means.reshape(len(means), -1), pooled])
+        at_target = both <= self._asked * self._epsilon
         spent = np.broadcast_to(counts.samples, len(values)).reshape(len(means), -1)[:, :1]
         # A setting that is done keeps what it had: others may go on beside it.
         going = ~self._done[:, None]

@@ -17,6 +17,9 @@ COARSE, FINE = (4.0, 2.0, math.sqrt(2.0)), (math.sqrt(2.0),)
 """Factors by which constants are changed, from anywhere and from a good start; the last is the
 resolution."""
 
+GAIN = 0.95
+"""A neighbour is better where it costs at most this share: less is what noise finds among many."""
+
 REPEATS = 8
 """Times that a change which amounts to nothing is repeated."""
 
@@ -59,8 +62,8 @@ class Found(Generic[Outcome]):
     trials
         All of them, in order.
     interior
-        Whether all neighbours of the best, at the last factor, were tried and none is cheaper; False
-        where the evaluations ran out first or nothing succeeded.
+        Whether all neighbours of the best, at the last factor, were tried and none is cheaper by more
+        than ``1 - GAIN``; False where the evaluations ran out first or nothing succeeded.
     """
 
     best: Trial[Outcome]
@@ -74,6 +77,7 @@ def cheapest(
     evaluations: int,
     factors: Sequence[float] = COARSE,
     *,
+    otherwise: Sequence[Constants] = (),
     pairs: Pairs | None = None,
     held: Collection[str] = (),
     same: Callable[[Constants], object] = lambda constants: tuple(constants.values()),
@@ -82,7 +86,8 @@ def cheapest(
     """Search for the cheapest setting.
 
     All starts are tried. From the best of them the search moves to the best of the first ``at_once``
-    neighbours of which one is better, and goes on with the next factor where none is.
+    neighbours of which one is better, by ``1 - GAIN`` or more, and goes on with the next factor where
+    none is.
 
     Parameters
     ----------
@@ -94,6 +99,8 @@ def cheapest(
         Largest number of settings that are evaluated.
     factors
         Changes of a constant, descending.
+    otherwise
+        Settings to begin with where no start succeeds, with the changes of ``COARSE``.
     pairs
         Constants that neighbours change together, as well as each alone; every two when absent.
     held
@@ -119,6 +126,8 @@ def cheapest(
         return len(new) <= left
 
     complete = tried(starts)
+    if otherwise and all(math.isinf(trial.cost) for trial in known.values()):
+        complete, factors = tried(otherwise) and complete, COARSE
     best = min(known.values(), key=lambda trial: trial.score)
     for factor in factors:
         moved = True
@@ -132,12 +141,19 @@ def cheapest(
                     key=lambda trial: trial.score,
                     default=best,
                 )
-                if found.score < best.score:
+                if _better(found, best):
                     best, moved = found, True
                 if moved or not complete:
                     break
     trials = tuple(known.values())
     return Found(best, trials, complete and math.isfinite(best.cost))
+
+
+def _better(one: Trial[Outcome], other: Trial[Outcome]) -> bool:
+    """Return whether a trial is cheaper beyond noise, or of two failures nearer to success."""
+    if math.isinf(other.cost):
+        return one.score < other.score
+    return one.cost <= GAIN * other.cost
 
 
 def _chunks(items: Sequence[Item], size: int | None) -> Iterator[Sequence[Item]]:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -66,15 +66,15 @@ class Attained(Measurement):
     search visits the same settings for all: the method's grid at the first target, then the best so far
     with one constant, or two that the method declares to trade off, changed by 4, by 2 and by sqrt(2),
     until no change is cheaper for the tuning runs of all seeds together. The next target starts there,
-    and where the last change of the target would lead once more, with changes by sqrt(2); if nothing
-    there arrives, it begins afresh. Every seed
+    and where the last change of the target would lead once more, with changes by sqrt(2). Where no
+    start arrives, it begins afresh with the whole grid. Every seed
     takes the setting that was cheapest for its own tuning runs, and its cost is that of its own
     reported runs. Solvers that can be stacked run all neighbours side by side.
 
     The cost of a setting is the number of samples at the first iteration, looked at 2 % apart, at
     which the mean accuracy over the runs is at most the target and from which on it stays there for half
     as many more: a run that passes through the target on its way to a floor above has not reached it.
-    Tuning runs are held to 90 % of the target. Where a target is not reached, smaller ones are not
+    Tuning runs are held to a share of the target. Where a target is not reached, smaller ones are not
     searched.
 
     One row per seed and target: ``seed, method, accuracy, target, epsilon`` (the target as a squared
@@ -99,10 +99,14 @@ class Attained(Measurement):
         Tuning runs of a seed, and as many reported ones, at the smallest target. At larger ones, where
         runs are shorter and their means noisier, there are more, like the root of the target, up to
         four times.
+    margin
+        Share of the target that tuning runs have to reach: a setting that reaches it exactly on average
+        would be kept by half of the replicates only.
     evaluations
         Largest number of settings at each target.
     start
-        Setting at which the search begins, found on pilot runs; the method's whole grid when absent.
+        Setting at which the search begins, found on pilot runs; the method's whole grid when absent, or
+        where it does not arrive.
     held
         Constants that keep their value at the start.
     thorough
@@ -118,6 +122,7 @@ class Attained(Measurement):
     targets: tuple[float, ...]
     accuracy: Accuracy = "half"
     runs: int = 4
+    margin: float = 0.9
     evaluations: int = 300
     start: Mapping[str, float] = field(default_factory=dict)
     held: tuple[str, ...] = ()
@@ -135,6 +140,9 @@ class Attained(Measurement):
         for argument in ("runs", "evaluations"):
             require_positive_integer(argument, getattr(self, argument))
         require_positive("initial_scale", self.initial_scale)
+        require_positive("margin", self.margin)
+        if self.margin > 1:
+            raise InvalidArgumentError("margin", self.margin, "pass a share of at most 1")
         known = methods()[self.method].constants
         if self.start and self.start.keys() != known.keys():
             raise InvalidArgumentError("start", sorted(self.start), f"pass {sorted(known)}")
@@ -148,8 +156,9 @@ class Attained(Measurement):
         method = methods()[self.method]
         if method.solver.information != "samples":  # type: ignore[attr-defined]
             raise InvalidArgumentError("method", self.method, "pass one that draws samples")
-        afresh: list[Constants] = [self.start] if self.start else list(method.grid)
-        starts = list(afresh)
+        kept = {name: self.start[name] for name in self.held}
+        grid: list[Constants] = [{**constants, **kept} for constants in method.grid]
+        starts: list[Constants] = [self.start] if self.start else grid
         path: list[tuple[float, Constants]] = []
         missed: Trial[Arrivals] | None = None
         frames, longest = [], math.inf
@@ -170,19 +179,18 @@ class Attained(Measurement):
             if search.at_once is None and path:
                 # The first round is wanted in any case: it costs no more beside its centre.
                 starts += neighbours(starts[0], factors[0], pairs, self.held, search.plan)
-            look = partial(
-                cheapest,
+            found = cheapest(
                 search.evaluate,
-                evaluations=self.evaluations,
+                starts,
+                self.evaluations,
+                factors,
+                # Where the last target or the start leads nowhere, the method's own rule may.
+                otherwise=grid,
                 pairs=pairs,
                 held=self.held,
                 same=search.plan,
                 at_once=search.at_once,
             )
-            found = look(starts, factors=factors)
-            if path and not math.isfinite(found.best.cost):
-                # Where the last target leads nowhere, the method's own rule may.
-                found = look([*starts, *afresh], factors=COARSE)
             frames.append(search.rows(found))
             progress(done + 1, len(self.targets))
             if not math.isfinite(found.best.cost):
@@ -267,6 +275,7 @@ class _Search:
             len(plans),
             self._epsilon,
             self._settings.accuracy,
+            self._settings.margin,
             allowed,
             np.floor(longest),
         )
