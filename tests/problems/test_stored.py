@@ -18,7 +18,7 @@ from theory_check.models import MLPReward
 from theory_check.problems import Problem, stored
 from theory_check.problems.stored import ARRAYS, SCALARS, as_record, labels, origin
 from theory_check.runs import Cell, load_experiment
-from theory_check.worst_cases import get_worst_case
+from theory_check.worst_cases import all_worst_cases, get_worst_case
 from theory_check.worst_cases.spaces import SPACES
 
 EXPERIMENT = """\
@@ -204,4 +204,7 @@ def test_the_instances_of_the_package_are_what_they_say(label: str) -> None:
 
 
 def test_the_package_brings_the_instances_that_the_documents_name() -> None:
-    assert {"random-garnet"} <= set(labels())
+    brought = {
+        f"worst-{name}-{family}" for name in all_worst_cases() for family in ("bandit", "garnet")
+    }
+    assert set(labels()) == brought | {"random-garnet"}
