@@ -1,8 +1,8 @@
 """Theory validation for bilevel RLHF.
 
 The public names are ``problems``, ``models``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
-``check_advice``, ``analysis`` and ``verify``; they are imported on first use, so that reading
-results does not load the numerical rooms.
+``check_advice``, ``check_hypergradient``, ``analysis`` and ``verify``; they are imported on first use,
+so that reading results does not load the numerical rooms.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from theory_check.advice.advisor import advise
     from theory_check.advice.check import check_advice
     from theory_check.oracles.exact import ExactOracle
+    from theory_check.oracles.gradient_check import check_hypergradient
     from theory_check.runs.trace import run
     from theory_check.verification import verify
 
@@ -23,6 +24,7 @@ __all__ = [
     "advise",
     "analysis",
     "check_advice",
+    "check_hypergradient",
     "models",
     "problems",
     "run",
@@ -34,6 +36,7 @@ _OBJECTS = {
     "ExactOracle": "theory_check.oracles.exact",
     "advise": "theory_check.advice.advisor",
     "check_advice": "theory_check.advice.check",
+    "check_hypergradient": "theory_check.oracles.gradient_check",
     "run": "theory_check.runs.trace",
     "verify": "theory_check.verification",
 }

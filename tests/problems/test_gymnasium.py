@@ -183,16 +183,72 @@ def test_a_start_law_that_is_not_stated_is_uniform_over_states_where_nothing_end
     assert not found.extra_state
 
 
+def one(outcomes: list[Any]) -> dict[int, dict[int, list[Any]]]:
+    """Return a table of two states, the first with these outcomes."""
+    return {0: {0: outcomes}, 1: {0: [(1.0, 1, 0.0, False)]}}
+
+
 @pytest.mark.parametrize(
     ("table", "text"),
     [
         ({0: {0: []}, 2: {0: []}}, "numbered 0, 1"),
         ({0: {0: []}, 1: {0: [], 1: []}}, "same actions"),
+        ({}, "numbered 0, 1"),
+        ({"start": {0: []}}, "numbered 0, 1"),
+        ({1: {0: []}, 2: {0: []}}, "numbered 0, 1"),
+        ({0: {"left": []}}, "same actions"),
+        ({0: {}}, "same actions"),
+        # Dropped, the first would leave a kernel that sums to 1.
+        (one([(-0.5, 1, 0.0, False), (1.0, 0, 0.0, False)]), r"\[0\]\[0\] has a probability"),
+        (one([(1.5, 0, 0.0, False)]), "probability that is not in"),
+        (one([(float("nan"), 0, 0.0, False)]), "probability that is not in"),
+        (one([("1", 0, 0.0, False)]), "probability that is not in"),
+        (one([(1.0, -1, 0.0, False)]), "not among 0 .. 1"),
+        (one([(1.0, 2, 0.0, False)]), "not among 0 .. 1"),
+        (one([(1.0, 0.5, 0.0, False)]), "not among 0 .. 1"),
+        (one([(1.0, "goal", 0.0, False)]), "not among 0 .. 1"),
+        (one([(1.0, 0, None, False)]), "reward that is not a finite number"),
+        (one([(1.0, 0, float("inf"), False)]), "reward that is not a finite number"),
+        (one([(1.0, 0, 0.0, "no")]), "whether the episode ends"),
+        (one([(1.0, 0, 0.0)]), "is not .probability, next state, reward, ends."),
+        (one([7]), "is not .probability, next state, reward, ends."),
     ],
 )
 def test_tables_that_are_refused(table: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         read_table(table, None)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_a_start_law_may_be_any_sequence(kind: Any) -> None:
+    found = read_table(one([(1.0, 1, 0.0, False)]), kind([0.25, 0.75]))
+    assert found.initial.tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("start", [[1.0], [0.5, 0.7, -0.2], [1.5, -0.5], ["a", "b"], [None, 1.0]])
+def test_a_start_law_that_is_none_is_refused(start: Any) -> None:
+    with pytest.raises(ValueError, match=r"start law of shape|initial_state_distrib: "):
+        read_table(one([(1.0, 1, 0.0, False)]), start)
+
+
+@pytest.mark.parametrize("id", ["no_such_module:Env-v0", "json.tool:FrozenLake-v1"])
+def test_no_name_imports_a_module(id: str) -> None:
+    before = set(sys.modules)
+    with pytest.raises(InvalidArgumentError, match=r"^id: .*import it yourself"):
+        gymnasium(id)
+    assert "json.tool" not in set(sys.modules) - before
+
+
+def test_an_experiment_file_cannot_name_a_module(tmp_path: Path) -> None:
+    (tmp_path / "stranger.py").write_text("raise SystemExit('ran')\n")
+    file = tmp_path / "lake.toml"
+    file.write_text(
+        'measurement = "penalty-bias"\ndescription = "A lake."\nseeds = 1\n'
+        "[settings]\nsigmas = [0.1, 0.05, 0.02, 0.01]\n"
+        '[problems.lake]\nfamily = "gymnasium"\nid = "stranger:FrozenLake-v1"\n'
+    )
+    with pytest.raises(InvalidArgumentError, match=r"problems\.lake\.id: .*would be imported"):
+        load_experiment(file)
 
 
 class Bent(library.Env):  # type: ignore[misc, name-defined]

@@ -6,15 +6,17 @@ sampled (``docs/theory.md`` sections 2 and 3).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.arrays import as_numbers
 from theory_check.errors import CertificationError, InvalidArgumentError, require_positive
 from theory_check.models import RewardModel
 from theory_check.oracles.comparisons import DiscountedComparisons, comparisons_of
@@ -80,7 +82,8 @@ class ExactOracle:
     -----
     Parameters ``phi`` are float64 tensors or arrays of shape (..., d), or nested sequences of numbers,
     finite and at least one point; anything else is refused with an ``InvalidArgumentError``. Results
-    are tensors that keep the leading dimensions.
+    are tensors that keep the leading dimensions and carry no gradient, whether or not ``phi`` asks for
+    one: :meth:`as_function` is the hyperobjective for automatic differentiation.
     """
 
     def __init__(
@@ -126,6 +129,19 @@ class ExactOracle:
         response = self.control.pull_back_through_optimum(optimal, upper.policy_gradient)
         gradient = self.reward_model.pullback(flat, upper.reward_gradient + response)
         return gradient.reshape(*lead, -1)
+
+    def as_function(self) -> Callable[[Tensor], Tensor]:
+        """Return ``Phi`` as a function that torch differentiates by the exact hypergradient.
+
+        It takes float64 tensors of shape (..., d) and returns shape (...). Second derivatives are not
+        available.
+
+        Examples
+        --------
+        >>> phi = torch.zeros(3, dtype=torch.float64, requires_grad=True)  # doctest: +SKIP
+        >>> ExactOracle(problem).as_function()(phi).backward()  # doctest: +SKIP
+        """
+        return partial(_Hyperobjective.apply, self)
 
     def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*policy"]:
         """Return ``log pi*`` of the lower level at ``phi``.
@@ -256,7 +272,7 @@ class ExactOracle:
 
     def _flatten(self, phi: Parameters) -> tuple[Tensor, tuple[int, ...]]:
         """Return ``phi`` as rows on the device of the tables, and its leading dimensions."""
-        values = phi if isinstance(phi, Tensor) else _from_array(phi).to(self.true_reward.device)
+        values = phi.detach() if _is_dense(phi) else _from_array(phi).to(self.true_reward.device)
         dimension = self.reward_model.parameters
         if values.ndim < 1 or values.shape[-1] != dimension or values.numel() == 0:
             raise InvalidArgumentError(
@@ -274,16 +290,29 @@ class ExactOracle:
         return values.reshape(-1, dimension), tuple(values.shape[:-1])
 
 
+class _Hyperobjective(torch.autograd.Function):
+    """``Phi`` forward, its exact hypergradient backward."""
+
+    @staticmethod
+    def forward(context: Any, oracle: ExactOracle, phi: Tensor) -> Tensor:
+        context.oracle = oracle
+        context.save_for_backward(phi)
+        return oracle.hyperobjective(phi)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, outer: Tensor) -> tuple[None, Tensor]:
+        (phi,) = context.saved_tensors
+        return None, outer[..., None] * context.oracle.hypergradient(phi)
+
+
+def _is_dense(phi: Parameters) -> TypeGuard[Tensor]:
+    return isinstance(phi, Tensor) and phi.layout == torch.strided and not phi.is_meta
+
+
 def _from_array(values: object) -> Tensor:
     """Return a tensor of an array's own type; integers of a plain sequence become float64."""
-    try:
-        array = np.array(values)
-        if array.dtype.kind in "iu" and not isinstance(values, np.ndarray):
-            array = array.astype(np.float64)
-        return torch.from_numpy(np.ascontiguousarray(array)).reshape(array.shape)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgumentError(
-            "phi",
-            f"{type(values).__name__} ({error})",
-            "pass a rectangular array of float64 numbers",
-        ) from error
+    array = as_numbers("phi", values, "pass a rectangular array of float64 numbers")
+    if array.dtype.kind in "iu" and not isinstance(values, np.ndarray):
+        array = array.astype(np.float64)
+    return torch.from_numpy(np.ascontiguousarray(array)).reshape(array.shape)

@@ -52,7 +52,7 @@ def gymnasium(
     Parameters
     ----------
     id
-        Name under which gymnasium knows the environment.
+        Name under which gymnasium knows the environment; without a module, which it would import.
     horizon
         Steps of an episode; None is the discounted version.
     discount, kl_weight, segment_length, objective, reference_policy
@@ -82,6 +82,13 @@ def gymnasium(
     indicator of the state. States that no run can reach keep the rows of the table.
     """
     require_positive("reward_scale", reward_scale)
+    if not isinstance(id, str) or ":" in id:
+        raise InvalidArgumentError(
+            "id",
+            repr(id),
+            "pass the name alone: a module before a colon would be imported, so import it yourself, "
+            "where you trust it, and name the environment that it registers",
+        )
     library = _library()
     try:
         environment = library.make(id, **kwargs).unwrapped

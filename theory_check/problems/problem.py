@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -26,6 +27,8 @@ from theory_check.models import (
     RewardClass,
     RewardModel,
     Tabular,
+    policy_classes,
+    reward_classes,
 )
 
 Objective = Literal["cross_entropy", "excess_risk"]
@@ -156,13 +159,23 @@ class Problem:
         return self.policy_class.bind(self.model_inputs)
 
     def with_classes(
-        self, *, reward: RewardClass | None = None, policy: PolicyClass | None = None
+        self, *, reward: RewardClass | str | None = None, policy: PolicyClass | str | None = None
     ) -> Problem:
-        """Return the same problem with other reward or policy classes; None keeps its own."""
+        """Return the same problem with other classes, or those of a name; None keeps its own.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For an unknown name, or what is no class of rewards or policies.
+        """
         return replace(
             self,
-            reward_class=self.reward_class if reward is None else reward,
-            policy_class=self.policy_class if policy is None else policy,
+            reward_class=self.reward_class
+            if reward is None
+            else _class_of("reward", reward, RewardClass, reward_classes()),
+            policy_class=self.policy_class
+            if policy is None
+            else _class_of("policy", policy, PolicyClass, policy_classes()),
         )
 
     @cached_property
@@ -311,3 +324,14 @@ def _check_stochastic(argument: str, values: Tensor) -> None:
             f"a row that sums to {values.sum(-1)[where].item():.12g} (index {row})",
             "make every row sum to 1",
         )
+
+
+def _class_of(argument: str, given: Any, kind: type, known: Mapping[str, type]) -> Any:
+    """Return a class of rewards or policies, that of a name with its own defaults."""
+    if isinstance(given, kind):
+        return given
+    if isinstance(given, str):
+        require_choice(argument, given, known)
+        return known[given]()
+    remedy = f"pass an object, or one of the names {', '.join(known)}"
+    raise InvalidArgumentError(argument, repr(given)[:100], remedy)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from theory_check.arrays import as_numbers
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
@@ -164,12 +165,4 @@ def _as_law(argument: str, values: ArrayLike | Tensor) -> Tensor:
 
 
 def _as_tensor(argument: str, values: ArrayLike | Tensor) -> Tensor:
-    try:
-        given = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-        if np.iscomplexobj(given):
-            raise TypeError("complex numbers")
-        return torch.from_numpy(np.array(given, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise InvalidArgumentError(
-            argument, f"{type(values).__name__} ({error})", "pass a rectangular array of numbers"
-        ) from error
+    return torch.from_numpy(as_numbers(argument, values).astype(np.float64))

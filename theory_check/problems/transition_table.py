@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from theory_check.arrays import as_numbers
+from theory_check.errors import is_number
 
 Outcome = tuple[float, int, float, bool]
 # Environments hold the four in whatever number types they like.
@@ -37,33 +42,44 @@ class TabularDynamics:
     extra_state: bool
 
 
-def read_table(table: Table, start: NDArray[np.float64] | None) -> TabularDynamics:
+def read_table(table: Any, start: Any) -> TabularDynamics:
     """Turn a transition table into arrays.
 
     Parameters
     ----------
     table
-        ``P[s][a]``, a list of (probability, next state, reward, whether the episode ends).
+        ``P[s][a]``, a list of (probability, next state, reward, whether the episode ends): what an
+        environment calls so, and therefore checked.
     start
         Start law, shape (S,); uniform over the states in which no episode ends when None.
 
     Raises
     ------
     ValueError
-        If states or actions are not numbered from 0, or states have different actions.
+        If states or actions are not numbered from 0, states have different actions, an outcome is not
+        four numbers, a probability is not in [0, 1], a reward not finite, or a next state not among the
+        states; or if the start law is not a probability for each state.
     """
-    states, actions = len(table), len(table[0])
-    if sorted(table) != list(range(states)):
-        raise ValueError("its states are not numbered 0, 1, ...")
-    if any(sorted(row) != list(range(actions)) for row in table.values()):
-        raise ValueError("not every state has the same actions 0, 1, ...")
+    states = len(table)
+    _require_numbered(table)
+    actions = len(table[0])
+    for state, row in table.items():
+        for action, outcomes in row.items():
+            for outcome in outcomes:
+                _require_outcome(outcome, states, f"outcome {outcome!r} of P[{state}][{action}]")
     if start is None:
         free = np.ones(states, dtype=bool)
         free[[outcome[1] for _, _, outcome in _outcomes(table, range(states)) if outcome[3]]] = (
             False
         )
-        start = free / free.sum()
-    passed = _passed_through(table, np.flatnonzero(start > 0).tolist())
+        first = free / free.sum()
+    else:
+        first = as_numbers("initial_state_distrib", start).astype(np.float64)
+        if first.shape != (states,) or not (first >= 0).all():
+            raise ValueError(
+                f"its start law of shape {first.shape} is not a probability for each of {states} states"
+            )
+    passed = _passed_through(table, np.flatnonzero(first > 0).tolist())
     ended = {outcome[1] for _, _, outcome in _outcomes(table, passed) if outcome[3]}
     both, absorbing = ended & passed, ended - passed
     size = states + bool(both)
@@ -77,8 +93,32 @@ def read_table(table: Table, start: NDArray[np.float64] | None) -> TabularDynami
     for state in [*absorbing, *range(states, size)]:
         transitions[state, :, state] = 1.0
     initial = np.zeros(size)
-    initial[:states] = start
+    initial[:states] = first
     return TabularDynamics(transitions, reward, initial, extra_state=bool(both))
+
+
+def _require_numbered(table: Any) -> None:
+    if not isinstance(table, Mapping) or set(table) != set(range(len(table))) or not table:
+        raise ValueError("its states are not numbered 0, 1, ...")
+    for row in table.values():
+        if not isinstance(row, Mapping) or set(row) != set(range(len(table[0]))) or not row:
+            raise ValueError("not every state has the same actions 0, 1, ...")
+
+
+def _require_outcome(outcome: Any, states: int, where: str) -> None:
+    try:
+        probability, target, earned, ends = outcome
+    except (TypeError, ValueError):
+        raise ValueError(f"{where} is not (probability, next state, reward, ends)") from None
+    if not is_number(probability) or not 0 <= probability <= 1:
+        raise ValueError(f"{where} has a probability that is not in [0, 1]")
+    whole = isinstance(target, numbers.Integral) and not isinstance(target, bool)
+    if not whole or not 0 <= target < states:
+        raise ValueError(f"{where} leads to a state that is not among 0 .. {states - 1}")
+    if not is_number(earned) or not math.isfinite(earned):
+        raise ValueError(f"{where} has a reward that is not a finite number")
+    if not isinstance(ends, bool | np.bool_) and ends not in (0, 1):
+        raise ValueError(f"{where} does not say whether the episode ends")
 
 
 def _outcomes(table: Table, states: Sequence[int] | set[int]) -> Iterator[tuple[int, int, Outcome]]:

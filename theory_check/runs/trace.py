@@ -13,6 +13,7 @@ from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, Solver, SolverState
 from theory_check.errors import (
+    InvalidArgumentError,
     SampleBudgetExhausted,
     require_positive,
     require_positive_integer,
@@ -124,6 +125,12 @@ def run(
     InvalidArgumentError
         Before any work, naming the argument, the value received and the remedy.
     """
+    if isinstance(solver, type):
+        raise InvalidArgumentError(
+            "solver",
+            f"the class {solver.__name__}",
+            f"pass an object, as in {solver.__name__}(...)",
+        )
     replicate_seeds = require_seeds(seeds)
     require_positive_integer("iterations", iterations)
     require_positive("initial_scale", initial_scale)

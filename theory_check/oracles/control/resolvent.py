@@ -56,6 +56,10 @@ class LatestResolvent:
     def __init__(self) -> None:
         self._known: tuple[weakref.ref[Tensor], int, Resolvent] | None = None
 
+    def __getstate__(self) -> dict[str, None]:
+        """Forget: a copy has policies of its own, and references to others cannot be copied."""
+        return {"_known": None}
+
     def of(self, policy: Tensor, system: Callable[[Tensor], Tensor]) -> Resolvent:
         """Return the inverse of ``system(policy)``."""
         if policy.is_inference():  # such tensors do not tell whether they were modified

@@ -1,0 +1,69 @@
+"""Numbers that somebody passes: lists, numpy arrays, torch tensors; everything else is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory_check.errors import InvalidArgumentError, is_number
+
+REMEDY = "pass a rectangular array of real numbers"
+
+
+def as_numbers(argument: str, values: Any, remedy: str = REMEDY) -> NDArray[Any]:
+    """Return a new array of integers or floats with the type it had; truth values become integers.
+
+    Parameters
+    ----------
+    argument
+        What the caller called it.
+    values
+        A number, a nested sequence, an array, or a tensor on any device, with a gradient or without.
+    remedy
+        What to pass instead.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For text, dates, complex numbers, ``None`` and other objects, integers beyond the range of
+        floats, ragged sequences, arrays of which something is masked, and tensors that hold no
+        numbers of their own (sparse, meta).
+    """
+
+    def refusal(reason: str) -> InvalidArgumentError:
+        return InvalidArgumentError(argument, f"{type(values).__name__} ({reason})", remedy)
+
+    if np.ma.is_masked(values):
+        raise refusal("with masked entries")
+    try:
+        given = np.array(_plain(values))
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise refusal(" ".join(str(error).split())[:200]) from error
+    if given.dtype.kind == "O":
+        if not all(is_number(value) for value in given.flat):
+            odd = next(value for value in given.flat if not is_number(value))
+            raise refusal(f"with an entry of type {type(odd).__name__}")
+        try:
+            given = given.astype(np.float64)
+        except (OverflowError, TypeError, ValueError) as error:
+            raise refusal("with a number beyond the range of floats") from error
+    if given.dtype.kind == "b":
+        given = given.astype(np.int64)
+    if given.dtype.kind not in "iuf":
+        raise refusal(f"of type {given.dtype}")
+    return given
+
+
+def _plain(values: Any) -> Any:
+    """Return tensors, also within sequences, as arrays without a gradient."""
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    if np.ma.is_masked(values):
+        raise ValueError("masked entries")
+    if hasattr(values, "detach"):
+        if values.is_meta:
+            raise ValueError("a meta tensor has no values")
+        return values.detach().cpu().numpy()
+    return values
