@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -56,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         The words after ``theory-check``; those of this process when absent.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter gets another one, and the command goes on.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     # Cells run in this process with --jobs 1, in others otherwise: one thread in both.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -271,9 +276,11 @@ def _reproduce(options: argparse.Namespace) -> int:
     conclusions = conclude(done, judgements)
     try:
         options.store.mkdir(parents=True, exist_ok=True)
-        (options.store / "verdicts.json").write_text(reporting.json_list(judgements) + "\n")
+        (options.store / "verdicts.json").write_text(
+            reporting.json_list(judgements) + "\n", encoding="utf-8"
+        )
         report = reporting.markdown_table(judgements) + reporting.markdown_list(conclusions)
-        (options.store / "verdicts.md").write_text(report)
+        (options.store / "verdicts.md").write_text(report, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write the verdicts to {options.store}: {error}") from error
     drawn = _draw(scripts, done, judgements, directory)

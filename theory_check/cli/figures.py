@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -113,10 +114,17 @@ def draw_all(drawings: Sequence[Drawing], directory: Path, jobs: int) -> Iterato
         yield from parallel(joblib.delayed(_draw_one)(each, directory) for each in drawings)
 
 
-def _draw_one(drawing: Drawing, directory: Path) -> Drawn:
+def _files_only() -> None:
+    """Prepare matplotlib: no display, and nothing of the user's own settings."""
+    os.environ["MPLBACKEND"] = "Agg"  # one that is not there would stop the import
     import matplotlib
 
-    matplotlib.use("Agg")  # files only, so that no display is needed
+    matplotlib.use("Agg")
+    matplotlib.rcdefaults()
+
+
+def _draw_one(drawing: Drawing, directory: Path) -> Drawn:
+    _files_only()
     name = drawing.path.stem
     try:
         figure = load_drawing(drawing.path, drawing.signature).draw(*drawing.arguments)
@@ -183,9 +191,7 @@ def load_scripts() -> Sequence[FigureScript]:
     InvalidArgumentError
         When a script has no ``draw`` function.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")  # files only, so that no display is needed
+    _files_only()
     return [FigureScript(path, load_drawing(path, SIGNATURE)) for path in figure_scripts()]
 
 
