@@ -292,10 +292,15 @@ def test_a_script_without_draw_is_refused(laboratory: Laboratory, capsys: Captur
 def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: Capture) -> None:
     assert run("reproduce", "--quick") == 0
     out = capsys.readouterr().out
-    assert out.startswith("Findings, 1 claim (1 measured):\nclaim ")
-    records = json.loads(Path("results/verdicts.json").read_text())
+    assert out.startswith(
+        "Small version of the experiments (--quick).\n\nFindings, 1 claim (1 measured):\nclaim "
+    )
+    records = json.loads(Path("results/quick/verdicts.json").read_text())
     assert [record["status"] for record in records] == ["tight", "violated"]
-    lines = Path("results/verdicts.md").read_text().splitlines()
+    assert all(record["small_version"] for record in records)
+    lines = Path("results/quick/verdicts.md").read_text().splitlines()
+    assert lines[:2] == ["Small version of the experiments (--quick).", ""]
+    lines = lines[2:]
     assert lines[:2] == ["### Findings, 1 claim (1 measured)", ""]
     assert lines[2] == f"| {' | '.join(HEADER)} |"
     assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |  |"
@@ -303,10 +308,24 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert lines[5].endswith("| 2 random starts on one instance; sd 0.25 between starts |")
     assert lines[6] == "|  | holds | flat | decay | 0.25 | < 1 |  |"
     assert lines[8] == "### Tests of the program, no findings, 1 claim (1 negative control)"
-    assert Path("results/figures/lines.pdf").exists()
+    assert Path("results/quick/figures/lines.pdf").exists()
     assert laboratory.executions() == 2
     assert run("reproduce", "--quick") == 0
     assert laboratory.executions() == 2
+
+
+def test_the_small_version_leaves_the_full_one_as_it_is(laboratory: Laboratory) -> None:
+    assert run("reproduce") == 0
+    paths = [
+        Path("results", name) for name in ("verdicts.json", "verdicts.md", "figures/lines.pdf")
+    ]
+    before = [path.read_bytes() for path in paths]
+    assert b'small_version": false' in before[0]
+    assert b"Small version" not in before[1]
+    assert run("reproduce", "--quick") == 0
+    assert [path.read_bytes() for path in paths] == before
+    # The figure says which it is.
+    assert Path("results/quick/figures/lines.pdf").read_bytes() != before[2]
 
 
 def test_a_checkout_with_some_experiments_judges_and_draws_what_it_can(

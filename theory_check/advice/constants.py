@@ -28,7 +28,7 @@ from theory_check.bilevel import Coupling
 from theory_check.errors import CertificationError, InvalidArgumentError
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
-from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
+from theory_check.oracles.solutions.curvature import require_curvature, spectral_norm_of_hessian
 from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
@@ -165,7 +165,8 @@ def descend(
     tools: Instruments, start: Float[Tensor, "replicate upper"]
 ) -> list[Float[Tensor, "replicate upper"]]:
     """Return points of exact descent from ``start``, step 1/L with L the curvature seen so far."""
-    point, path, curvature = start, [start], largest_curvature(tools, [start])
+    curvature = require_curvature("one", "upper level", largest_curvature(tools, [start]))
+    point, path = start, [start]
     for step in range(1, DESCENT_STEPS + 1):
         point = point - tools.truth.hypergradient(point) / curvature
         # Powers of two: the path bends most at its beginning.
@@ -206,7 +207,8 @@ def largest_lower_curvature(
         ) -> Float[Tensor, "point lower"]:
             return tools.information.lower_gradient(upper[owner], rows, 1)
 
-        largest = max(largest, _largest("g", spectral_norm_of_hessian(gradient, lower)))
+        found = _largest("g", spectral_norm_of_hessian(gradient, lower))
+        largest = max(largest, require_curvature("one", "lower level", found))
         each = torch.arange(lower.shape[0])
         for _ in range(DESCENT_STEPS // 2):
             lower = lower - gradient(lower, each) / largest

@@ -227,7 +227,7 @@ def _verify(options: argparse.Namespace) -> int:
     done = sweep(evidence_for(claims), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     write = reporting.json_list if options.json else reporting.text_table
-    print(write(judgements))
+    print(write(judgements, small=options.quick))
     return _finish(done.report, judgements)
 
 
@@ -274,25 +274,33 @@ def _reproduce(options: argparse.Namespace) -> int:
     done = sweep(experiment_files().values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     conclusions = conclude(done, judgements)
+    results = _results(options)
+    table = reporting.markdown_table(judgements, small=options.quick)
     try:
-        options.store.mkdir(parents=True, exist_ok=True)
-        (options.store / "verdicts.json").write_text(
-            reporting.json_list(judgements) + "\n", encoding="utf-8"
-        )
-        report = reporting.markdown_table(judgements) + reporting.markdown_list(conclusions)
-        (options.store / "verdicts.md").write_text(report, encoding="utf-8")
+        results.mkdir(parents=True, exist_ok=True)
+        for name, content in (
+            ("verdicts.json", reporting.json_list(judgements, small=options.quick) + "\n"),
+            ("verdicts.md", table + reporting.markdown_list(conclusions)),
+        ):
+            (results / name).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"cannot write the verdicts to {options.store}: {error}") from error
+        raise StoreError(f"cannot write the verdicts to {results}: {error}") from error
     drawn = _draw(scripts, done, judgements, directory)
-    print(reporting.text_table(judgements))
+    print(reporting.text_table(judgements, small=options.quick))
     print(reporting.text_list(conclusions))
     code = _finish(done.report, judgements)
     return code if drawn else DEFECT
 
 
+def _results(options: argparse.Namespace) -> Path:
+    """Return where verdicts, figures and tables go: the small version does not replace the full one."""
+    store: Path = options.store
+    return store / "quick" if options.quick else store
+
+
 def _output_folder(options: argparse.Namespace, name: str) -> Path:
     """Create a folder for what is drawn and make sure, before any work, that it can be written."""
-    directory: Path = options.output or options.store / name
+    directory: Path = getattr(options, "output", None) or _results(options) / name
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
@@ -313,6 +321,7 @@ def _draw(
 ) -> bool:
     """Draw every figure whose results are complete, name the others, and tell whether none failed."""
     from theory_check.cli.figures import SIGNATURE, Drawing, draw_all, tell
+    from theory_check.cli.reporting import SMALL_VERSION
 
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
     drawings = []
@@ -323,7 +332,8 @@ def _draw(
             continue
         tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
-        drawings.append(Drawing(script.path, SIGNATURE, (shown, tables)))
+        stamp = SMALL_VERSION if done.options.quick else ""
+        drawings.append(Drawing(script.path, SIGNATURE, (shown, tables), stamp))
     return tell(draw_all(drawings, directory, done.options.jobs), _say, "it returned no figure")
 
 

@@ -126,8 +126,8 @@ def run(
     )
     seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
     sentences = [_scope(complete, how.quick), *findings(results)] if complete else []
-    _publish(tables(results, seeds), sentences, directory, say)
-    drawn = _draw(results, directory, how.jobs, say)
+    _publish(tables(results, seeds), sentences, directory, how, say)
+    drawn = _draw(results, directory, how, say)
     if options.findings is not None:
         if failed:
             say(f"{options.findings} is left as it was: some cells failed")
@@ -187,17 +187,24 @@ def _scope(cells: Sequence[Cell], quick: bool) -> str:
 
 
 def _publish(
-    shown: Sequence[DisplayTable], sentences: Sequence[str], directory: Path, say: Say
+    shown: Sequence[DisplayTable],
+    sentences: Sequence[str],
+    directory: Path,
+    how: RunOptions,
+    say: Say,
 ) -> None:
     """Print the tables and the findings, and write them."""
-    from theory_check.cli.reporting import text_list
+    from theory_check.cli.reporting import SMALL_VERSION, text_list
 
+    stamp = SMALL_VERSION if how.quick else ""
+    if stamp:
+        print(f"{stamp}\n")
     for table in shown:
         print(table.text())
         for suffix, content in (
             ("csv", table.csv()),
-            ("md", table.markdown()),
-            ("tex", table.latex()),
+            ("md", f"{stamp}\n\n{table.markdown()}" if stamp else table.markdown()),
+            ("tex", f"% {stamp}\n{table.latex()}" if stamp else table.latex()),
         ):
             _write(directory / f"{table.name}.{suffix}", content)
             say(f"wrote {directory / f'{table.name}.{suffix}'}")
@@ -211,15 +218,17 @@ def _bullets(sentences: Sequence[str]) -> str:
     return "".join(f"* {sentence}\n" for sentence in sentences)
 
 
-def _draw(results: ComparisonResults, directory: Path, jobs: int, say: Say) -> bool:
+def _draw(results: ComparisonResults, directory: Path, how: RunOptions, say: Say) -> bool:
     """Draw every figure whose results are there, name the others, and tell whether none failed."""
     from theory_check.cli.figures import Drawing, draw_all, tell
+    from theory_check.cli.reporting import SMALL_VERSION
     from theory_check.runs.locations import directory as find
 
     paths = sorted((find("paper_figures") / FIGURES).glob("*.py"))
-    drawings = [Drawing(path, "draw(results)", (results,)) for path in paths]
+    stamp = SMALL_VERSION if how.quick else ""
+    drawings = [Drawing(path, "draw(results)", (results,), stamp) for path in paths]
     empty = "nothing that was chosen belongs into it"
-    return tell(draw_all(drawings, directory, jobs), say, empty)
+    return tell(draw_all(drawings, directory, how.jobs), say, empty)
 
 
 def _split_at_markers(file: Path) -> tuple[str, str]:

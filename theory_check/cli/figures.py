@@ -72,11 +72,14 @@ class Drawing:
         Of its function ``draw``, for the message where there is none.
     arguments
         What that function is called with.
+    stamp
+        Written at the foot of the figure.
     """
 
     path: Path
     signature: str
     arguments: tuple[Any, ...]
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,10 @@ def _draw_one(drawing: Drawing, directory: Path) -> Drawn:
     name = drawing.path.stem
     try:
         figure = load_drawing(drawing.path, drawing.signature).draw(*drawing.arguments)
-        files = () if figure is None else tuple(save_figure(figure, name, directory))
+        if figure is None:
+            return Drawn(name)
+        figure.text(1, 0, drawing.stamp, ha="right", va="top", fontsize=5.5, color="0.4")
+        files = tuple(save_figure(figure, name, directory))
     except TheoryCheckError:
         raise
     except Exception:

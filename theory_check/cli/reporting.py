@@ -27,6 +27,7 @@ HEADER = (
 NOT_JUDGED = "not judged"
 FINDINGS, TESTS = "Findings", "Tests of the program, no findings"
 OPEN_MEANING = "(open) its verdict is a finding, whichever it is, and fails nothing"
+SMALL_VERSION = "Small version of the experiments (--quick)."
 REASON_WIDTH = 100
 # How docs/theory.md section 5.6 writes the constants; that of the inner term by itself would be an
 # extrapolation to K = 0.
@@ -35,8 +36,10 @@ CONSTANTS: Mapping[str, str] = dict(
 )
 
 
-def text_table(judgements: Sequence[Judgement]) -> str:
+def text_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
     """Return aligned tables for a terminal, one line per problem and number.
+
+    ``small`` says whether the small version of the experiments was run.
 
     Findings stand apart from what only tests the program, each counted by kind. Below stand the
     reason of each claim's status and whether it could have come out otherwise, the audits with the
@@ -53,10 +56,11 @@ def text_table(judgements: Sequence[Judgement]) -> str:
         if audits
         else []
     )
-    return "\n".join([*lines, *reasons, *audited, "", *_filled(_legend(judgements))])
+    stamp = [SMALL_VERSION, ""] if small else []
+    return "\n".join([*stamp, *lines, *reasons, *audited, "", *_filled(_legend(judgements))])
 
 
-def markdown_table(judgements: Sequence[Judgement]) -> str:
+def markdown_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
     """Return the same in Markdown."""
     tables = [
         [f"### {title}", "", *piped([HEADER, *_rows(part)]), ""]
@@ -68,7 +72,8 @@ def markdown_table(judgements: Sequence[Judgement]) -> str:
     dependents = [f"* {line}" for line in _dependents(judgements)]
     audited = ["", *piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
     legend = [f"{line}  " for line in _legend(judgements)]
-    return "\n".join([*lines, *reasons, *audited, "", *legend]) + "\n"
+    stamp = [SMALL_VERSION, ""] if small else []
+    return "\n".join([*stamp, *lines, *reasons, *audited, "", *legend]) + "\n"
 
 
 def text_list(sentences: Sequence[str]) -> str:
@@ -81,10 +86,11 @@ def markdown_list(sentences: Sequence[str]) -> str:
     return "\n" + "".join(f"* {line}\n" for line in sentences)
 
 
-def json_list(judgements: Sequence[Judgement]) -> str:
+def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
     """Return a JSON list with one object per claim; numbers that are not finite are null."""
     records = [
         {
+            "small_version": small,
             "claim": judgement.claim.id,
             "statement": judgement.claim.statement,
             "source": judgement.claim.source,

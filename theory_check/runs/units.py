@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.solutions.curvature import dominant_curvature
+from theory_check.oracles.solutions.curvature import dominant_curvature, require_curvature
 from theory_check.problems import Problem
 from theory_check.solvers.method import Scales
 
@@ -28,6 +28,11 @@ def units_of(
         Standard deviation of the initial reward parameters.
     accuracy
         The unit of accuracies, squared norm; the median ``‖∇Phi‖²`` of the starts when absent.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a level does not depend on its parameters, as with a single action.
     """
     instruments = instruments_for(problem, seeds)
     upper = instruments.initial_upper(seeds, initial_scale)
@@ -43,8 +48,8 @@ def units_of(
     if accuracy is None:
         accuracy = float(truth.hypergradient(upper).square().sum(-1).median())
     scales = Scales(
-        outer_step=1 / float(outer.max()),
-        inner_step=1 / float(inner.max()),
+        outer_step=1 / require_curvature(problem.name, "upper level", float(outer.max())),
+        inner_step=1 / require_curvature(problem.name, "lower level", float(inner.max())),
         penalty=getattr(problem, "kl_weight", 1.0),
         batch=noise / NOISE_REPEATS / accuracy,
     )

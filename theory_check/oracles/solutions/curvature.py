@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from theory_check.errors import InvalidArgumentError
+
 Gradient = Callable[[Float[Tensor, "point d"], Int[Tensor, " point"]], Float[Tensor, "point d"]]
 """A gradient at points, given to which replicate each of them belongs."""
 
@@ -89,3 +91,27 @@ def dominant_curvature(
         direction = (gradient(at + shift) - gradient(at - shift)) / (2 * step)
         size = direction.norm(dim=-1)
     return size
+
+
+def require_curvature(problem: str, level: str, curvature: float) -> float:
+    """Return a largest curvature from which steps follow, or refuse a level that has none.
+
+    Parameters
+    ----------
+    problem, level
+        Names, for the message.
+    curvature
+        At least 0.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is zero: the level does not depend on its parameters.
+    """
+    if curvature > 0:
+        return curvature
+    raise InvalidArgumentError(
+        "problem",
+        f"{problem}, whose {level} does not depend on its parameters where it was looked at",
+        "pass one with at least two actions, and rewards that differ between trajectories",
+    )
