@@ -72,6 +72,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(choices)}"
 
 
+def shortened(value: object, limit: int = 100) -> str:
+    """Return how a value is written, its middle left out where that is long."""
+    text = repr(value)
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Return whether ``value`` is a real number, of Python or numpy; a truth value is none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -33,6 +33,7 @@ from theory_check.recording.recorder import Recorder, recording_grid
 from theory_check.runs.trace import iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
+from theory_check.solvers.targets import EstimatesHypergradient
 
 TRUE = 0.8  # difference of the true rewards
 NAN = float("nan")
@@ -104,6 +105,10 @@ class Scripted:
         return state.upper
 
 
+class Following(EstimatesHypergradient, Scripted):
+    """The same, declared to estimate the hypergradient itself."""
+
+
 def scripted_state(
     differences: Sequence[float], probabilities: Sequence[float], estimates: Sequence[float]
 ) -> ScriptedState:
@@ -122,9 +127,12 @@ SCRIPT = (
 
 
 def record(
-    states: tuple[ScriptedState, ...], seeds: Sequence[int], grid: frozenset[int]
+    states: tuple[ScriptedState, ...],
+    seeds: Sequence[int],
+    grid: frozenset[int],
+    kind: type[Scripted] = Following,
 ) -> pd.DataFrame:
-    problem, solver = two_arms(), Scripted(states)
+    problem, solver = two_arms(), kind(states)
     exact = ExactOracle(problem)
     information = ExactInformation(problem)
     recorder = Recorder(
@@ -186,6 +194,33 @@ def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
         for name, value in hand.items():
             assert getattr(row, name) == pytest.approx(value, rel=1e-11, abs=1e-15), name
         assert math.isnan(row.lower_gap_penalised)
+
+
+def test_without_a_surrogate_the_error_is_whole_and_not_split() -> None:
+    """Nothing is called free of bias because nobody said what it estimates."""
+    whole = record(SCRIPT, [7, 3], frozenset({1, 3}))
+    table = record(SCRIPT, [7, 3], frozenset({1, 3}), Scripted)
+    assert table[["penalty_bias", "inner_error"]].isna().all(axis=None)
+    same = ["hypergradient_error", "sampling_error", "stationarity"]
+    pd.testing.assert_frame_equal(table[same], whole[same])
+
+
+class TwoPoint(Scripted):
+    """Follows the mean of two penalised problems, as a method with two penalised levels does."""
+
+    def surrogate_gradient(self, truth: RLHFTruth, state: ScriptedState) -> Tensor:
+        ends = [truth.surrogate_gradient(state.upper, sigma) for sigma in (0.2, 0.1)]
+        return (ends[0] + ends[1]) / 2
+
+
+def test_a_solver_may_follow_any_combination() -> None:
+    row = record(SCRIPT[:1], [0, 1], frozenset({1}), TwoPoint).iloc[0]
+    oracle, upper = ExactOracle(two_arms()), SCRIPT[0].upper
+    mean = (oracle.penalised_gradient(upper, 0.2) + oracle.penalised_gradient(upper, 0.1)) / 2
+    bias = (mean - oracle.hypergradient(upper))[0].square().sum().item()
+    inner = (upper - mean)[0].square().sum().item()
+    assert bias > 1e-6
+    assert (row.penalty_bias, row.inner_error) == pytest.approx((bias, inner), rel=1e-9)
 
 
 def test_truth_has_no_error_and_no_regret() -> None:

@@ -8,13 +8,17 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+import sweep_toys
 import torch
 from sweep_toys import Careless, line
 
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.runs import Cell, Experiment, Store, execute, load_table
+from theory_check.runs.store import _is_as_written
 
 Load = Callable[[str], Experiment]
 Text = Callable[..., str]
@@ -190,6 +194,114 @@ def test_a_damaged_result_is_set_aside_and_run_again(
     assert warning.count("\n") == 1
     assert len(executions(journal)) == 5
     pd.testing.assert_frame_equal(load_table(experiment, store), whole, check_exact=True)
+
+
+def test_no_flipped_bit_of_a_result_goes_unnoticed(load: Load, text: Text, store: Store) -> None:
+    """20 000 random bits of one file; page checksums cover less than half of it."""
+    cell = load(text()).cells()[0]
+    execute([cell], store)
+    content = store.result_path(cell.key).read_bytes()
+    assert _is_as_written(content)
+    generator = np.random.default_rng(0)
+    for place in generator.integers(8 * len(content), size=20_000):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << (place % 8)
+        assert not _is_as_written(bytes(damaged)), place
+
+
+@pytest.mark.parametrize("change", ["half of the rows", "no rows", "a column less", "other names"])
+def test_a_table_that_somebody_else_wrote_is_no_result(
+    load: Load, text: Text, store: Store, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    cell = load(text()).cells()[0]
+    execute([cell], store)
+    table = store.read(cell.key)
+    assert table is not None
+    changed = {
+        "half of the rows": lambda: table.slice(0, len(table) // 2),
+        "no rows": lambda: table.slice(0, 0),
+        "a column less": lambda: table.drop_columns(["y"]),
+        "other names": lambda: table.rename_columns([f"{name}_" for name in table.column_names]),
+    }[change]()
+    pq.write_table(changed, store.result_path(cell.key))
+    assert store.read(cell.key) is None
+    assert "is not as it was written" in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(load: Load, text: Text, store: Store) -> None:
+    first, second = load(text()).cells()[:2]
+    store.prepare()
+    store.result_path(first.key).mkdir()
+    os.mkfifo(store.result_path(second.key))
+    for cell in (first, second):
+        with pytest.raises(StoreError, match="is not a file; move it away"):
+            store.read(cell.key)
+
+
+def test_a_record_of_failure_that_is_a_folder_does_not_cost_the_result(
+    load: Load, text: Text, store: Store
+) -> None:
+    cell = load(text()).cells()[0]
+    store.prepare()
+    store.error_path(cell.key).mkdir()
+    report = execute([cell], store, retry_failed=True)
+    assert report.executed == (cell,)
+    assert store.has(cell.key)
+    assert execute([cell], store).reused == (cell,)
+
+
+def test_a_number_beyond_64_bits_is_the_failure_of_its_cell(
+    load: Load, text: Text, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = load(text()).cells()
+    plain = sweep_toys.Values.measure
+
+    def measure(self: object, problem: object, seeds: object, progress: object) -> pd.DataFrame:
+        frame = plain(self, problem, seeds, progress)  # type: ignore[arg-type]
+        return frame.assign(drawn=10**20) if frame["y"].iloc[0] == whole["y"].iloc[0] else frame
+
+    execute([cells[0]], store)
+    whole = store.read(cells[0].key).to_pandas()  # type: ignore[union-attr]
+    store.result_path(cells[0].key).unlink()
+    monkeypatch.setattr(sweep_toys.Values, "measure", measure)
+    report = execute(cells, store)
+    assert [failure.cell for failure in report.failed] == [cells[0]]
+    assert "its table cannot be stored" in str(report.failed[0])
+    assert len(report.executed) == len(cells) - 1
+
+
+def test_what_is_no_path_is_no_store() -> None:
+    with pytest.raises(StoreError, match="pass the path of a directory"):
+        Store("with\0nul")
+
+
+def test_a_store_may_have_any_name_that_the_system_takes(
+    load: Load, text: Text, tmp_path: Path
+) -> None:
+    """A name that is not UTF-8: everything was set aside as corrupt, and computed each time."""
+    store = Store(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    cells = load(text()).cells()
+    execute(cells, store)
+    assert execute(cells, store).reused == tuple(cells)
+
+
+def test_two_processes_may_find_the_same_damage(
+    load: Load, text: Text, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = load(text()).cells()[0]
+    execute([cell], store)
+    path = store.result_path(cell.key)
+    path.write_bytes(b"damaged")
+    plain = Path.replace
+
+    def replaced_before(self: Path, target: Path) -> Path:
+        plain(self, target)
+        return plain(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replaced_before)
+        assert store.read(cell.key) is None
+    assert store.read(cell.key) is None
 
 
 def test_a_result_that_the_system_does_not_read_is_kept(

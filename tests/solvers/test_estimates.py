@@ -19,12 +19,16 @@ from helpers.generators import (
 from helpers.methods import changed, chosen, configured, solved
 from helpers.statistics import assert_mean
 
+from theory_check.bilevel import Surrogate
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.solutions.curvature import hessian
 from theory_check.problems import Problem
 from theory_check.solvers import methods
+from theory_check.solvers.f2sa import F2SA
+from theory_check.solvers.f3sa import F3SA
 from theory_check.solvers.method import Method
 
 REPLICATES = 2000
@@ -77,6 +81,36 @@ def test_exact_information_at_the_lower_optimum_gives_the_hypergradient(
     expected = ExactOracle(problem).hypergradient(phi)
     # Relative 1e-8 from PARL's difference quotients, times the condition of its solve.
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6 * expected.abs().max().item())
+    assert torch.equal(solver.surrogate_gradient(truth_of(problem), state), expected)
+
+
+@chosen()
+def test_methods_say_what_their_estimates_are_of(method: Method) -> None:
+    """So that the recorder splits their errors at that, or not at all."""
+    solver = configured(method)
+    follows = isinstance(solver, Surrogate) or solver.penalty is not None
+    assert follows == (method.estimates != "other")
+
+
+def truth_of(problem: Problem) -> RLHFTruth:
+    return RLHFTruth(ExactOracle(problem), ExactInformation(problem).policy_model)
+
+
+@pytest.mark.parametrize("kind", [F2SA, F3SA])
+def test_a_falling_penalty_is_that_of_the_iteration_that_formed_the_estimate(kind: Any) -> None:
+    problem = garnet("bandit", "excess_risk")
+    solver = configured(methods()[kind.name])
+    information = ExactInformation(problem)
+    state = solver.init(
+        random_point(1, problem, 2),
+        ExactOracle(problem).optimal_policy(random_point(1, problem, 2)).flatten(1),
+    )
+    for iteration in range(3):
+        state = solver.step(information, state)
+        found = solver.surrogate_gradient(truth_of(problem), state)
+        sigma = solver.sigma_at(iteration)
+        torch.testing.assert_close(found, truth_of(problem).surrogate_gradient(state.upper, sigma))
+    assert solver.sigma_at(2) < solver.sigma_at(0)
 
 
 @chosen(estimates="penalised")

@@ -16,7 +16,7 @@ from theory_check.bilevel.first_order import (
     UpperGradients,
 )
 from theory_check.bilevel.responses import ResponseOracle, TotalGradient
-from theory_check.bilevel.solver import Information, Solver, SolverState
+from theory_check.bilevel.solver import Information, Solver, SolverState, Surrogate
 from theory_check.bilevel.truth import BilevelTruth
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "ResponseOracle",
     "Solver",
     "SolverState",
+    "Surrogate",
     "TotalGradient",
     "UpperGradients",
 ]

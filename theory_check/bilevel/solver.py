@@ -62,7 +62,10 @@ class Solver(Protocol):
 
     @property
     def penalty(self) -> float | None:
-        """The penalty parameter sigma of the surrogate it follows, None where there is none."""
+        """Sigma of the ``Phi_sigma`` whose gradient it estimates, None where there is no such sigma.
+
+        A solver without one may declare a :class:`Surrogate`; where it does not, its error is not split.
+        """
         ...
 
     def init(
@@ -81,5 +84,24 @@ class Solver(Protocol):
 
         Evaluated with an oracle of exact information, this is the expectation of ``estimate``
         given the inner iterates.
+        """
+        ...
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """A solver whose estimate tends to another gradient than that of one ``Phi_sigma``."""
+
+    def surrogate_gradient(self, truth: Any, state: Any) -> Float[Tensor, "replicate upper"]:
+        """Return what the estimate is an estimate of, exactly.
+
+        Parameters
+        ----------
+        truth
+            A :class:`~theory_check.bilevel.BilevelTruth`: ``hypergradient(upper)`` for solvers that
+            estimate ``∇Phi`` itself, ``surrogate_gradient(upper, sigma)`` where sigma changes from one
+            iteration to the next, or any combination of them.
+        state
+            The state whose ``estimate`` is meant, formed at ``state.upper``.
         """
         ...

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from theory_check.errors import InvalidArgumentError, nearest
+from theory_check.errors import InvalidArgumentError, nearest, shortened
 
 if TYPE_CHECKING:
     from theory_check.advice.advisor import Advice
@@ -287,11 +287,17 @@ def parse_setting(text: str) -> tuple[str, object]:
     if not equals or not key.isidentifier():
         raise InvalidArgumentError("--set", repr(text), "write KEY=VALUE, as in --set states=3")
     try:
-        parsed: object = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError as error:
-        if not value.strip().isidentifier():
+        table = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError) as error:
+        word = value.strip()
+        if not word.isidentifier():
             raise InvalidArgumentError(
-                f"--set.{key}", repr(value), "write the value as in a TOML file"
+                f"--set.{key}", shortened(value), "write the value as in a TOML file"
             ) from error
-        parsed = value.strip()
-    return key, parsed
+        table = {"value": {"True": True, "False": False}.get(word, word)}
+    if len(table) > 1:
+        raise InvalidArgumentError(f"--set.{key}", shortened(value), "write one value, on one line")
+    parsed = table["value"]
+    # 1e3 is a whole number to whoever writes it, though not to TOML.
+    whole = isinstance(parsed, float) and parsed.is_integer() and "." not in value
+    return key, int(parsed) if whole else parsed

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from theory_check.cli import advise, compare, listing, worst_case
+from theory_check.cli.words import Parser, positive
 from theory_check.errors import StoreError, TheoryCheckError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _discard_output() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="theory-check",
         description="Does a convergence rate hold, and which term of the bound is responsible?",
         epilog=EPILOG,
@@ -181,7 +182,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        type=_positive,
+        type=positive,
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         help="worker processes, about 0.5 GiB each (%(default)s: the cores of this machine)",
     )
@@ -195,16 +196,6 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry-failed", action="store_true", help="run cells again that failed earlier"
     )
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"received {text!r}; pass an integer of at least 1")
-    return value
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, StoreError
 
@@ -34,6 +34,8 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         "--solvers",
         metavar="A,B",
         type=_names,
+        nargs="+",
+        action=_Flattened,
         default=(),
         help="ids of methods, or names of solvers for all of their methods; all if absent",
     )
@@ -41,6 +43,8 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         "--problems",
         metavar="X,Y",
         type=_names,
+        nargs="+",
+        action=_Flattened,
         default=(),
         help="labels of problems, or what they start with before a hyphen; all if absent",
     )
@@ -53,6 +57,21 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"also put the findings between the lines '{BEGIN}' and '{END}' of this file",
     )
+
+
+class _Flattened(argparse.Action):
+    """Names separated by commas, by spaces, or by both."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the names of all words, once each."""
+        names = tuple(dict.fromkeys(name for part in values for name in part))
+        setattr(namespace, self.dest, names)
 
 
 def _names(text: str) -> tuple[str, ...]:

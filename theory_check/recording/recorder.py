@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState, Surrogate
 from theory_check.errors import require_positive_integer
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.recording.accuracy import RunningMeans
@@ -25,13 +26,14 @@ class ErrorSplit:
     Attributes
     ----------
     penalty_bias
-        ``∇Phi_sigma - ∇Phi``, shape (replicate, upper); zero for solvers without a penalty.
+        ``∇Phi_sigma - ∇Phi``, shape (replicate, upper), or that of the surrogate that a solver declares;
+        zero for those that estimate ``∇Phi`` itself, NaN where there is no surrogate.
     inner_error
-        ``E[estimate | inner iterates] - ∇Phi_sigma``, shape (replicate, upper).
+        ``E[estimate | inner iterates] - ∇Phi_sigma``, shape (replicate, upper); NaN likewise.
     sampling_error
         ``estimate - E[estimate | inner iterates]``, shape (replicate, upper).
     hypergradient_error
-        ``estimate - ∇Phi``, shape (replicate, upper): the sum of the three.
+        ``estimate - ∇Phi``, shape (replicate, upper): the sum of the three where there is a surrogate.
     """
 
     penalty_bias: Float[Tensor, "replicate upper"]
@@ -153,9 +155,13 @@ class Recorder:
         )
 
     def _surrogate_gradient(self, state: SolverState, gradient: Tensor) -> Tensor:
-        """``∇Phi_sigma``; NaN for replicates whose inner problem is not certified."""
-        sigma = self._solver.penalty
-        return gradient if sigma is None else self._truth.surrogate_gradient(state.upper, sigma)
+        """Return what is estimated; NaN without a surrogate, and where it is not certified."""
+        solver = self._solver
+        if isinstance(solver, Surrogate):
+            return solver.surrogate_gradient(self._truth, state)
+        if solver.penalty is None:
+            return torch.full_like(gradient, torch.nan)
+        return self._truth.surrogate_gradient(state.upper, solver.penalty)
 
     def _measure(
         self,

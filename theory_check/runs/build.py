@@ -7,11 +7,11 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
-from theory_check.errors import InvalidArgumentError, nearest
+from theory_check.errors import InvalidArgumentError, nearest, shortened
 
 REQUIRED = object()
 """Stands for the default of a parameter that has none."""
@@ -180,12 +180,17 @@ def coerce(value: object, hint: Any, where: str, components: Mapping[str, type])
 
 def readable(hint: object) -> str:
     """Return a type as a user would write it."""
+    members = [member for member in get_args(hint) if member is not type(None)]
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(repr, members))}"
+    if len(members) == 1 and get_origin(members[0]) is Literal:
+        return readable(members[0])
     text = inspect.formatannotation(hint).replace("typing.", "").replace("collections.abc.", "")
     return f"a value of type {text}"
 
 
 def _refusal(value: object, hint: object, where: str) -> InvalidArgumentError:
-    return InvalidArgumentError(where, repr(value), f"pass {readable(hint)}")
+    return InvalidArgumentError(where, shortened(value), f"pass {readable(hint)}")
 
 
 def _coerce_to_any(value: object, hint: Any, where: str, components: Mapping[str, type]) -> Any:

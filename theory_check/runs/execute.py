@@ -16,7 +16,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from theory_check.errors import TheoryCheckError, require_choice, require_positive_integer
 from theory_check.runs.backends import BACKENDS, parallel_backend
 from theory_check.runs.progress import no_progress, progress_bar
-from theory_check.runs.store import Store
+from theory_check.runs.store import Store, UnstorableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,9 +144,14 @@ def execute(
             if outcome.frame is None:
                 store.write_error(cell, outcome.message, outcome.traceback)
                 failed.append(Failure(cell, outcome.message, store.error_path(cell.key)))
-            else:
+                continue
+            try:
                 store.write(cell, outcome.frame, outcome.seconds)
-                executed.append(cell)
+            except UnstorableError as error:
+                store.write_error(cell, str(error), "")
+                failed.append(Failure(cell, str(error), store.error_path(cell.key)))
+                continue
+            executed.append(cell)
     return Report(tuple(executed), tuple(reused), tuple(failed))
 
 

@@ -36,6 +36,10 @@ def experiment_file(name: str | Path) -> Path:
     if Path(name).suffix == ".toml" or Path(name).is_file():
         return Path(name)
     files = experiment_files()
+    if str(name) not in files and (Path(name).suffix or len(Path(name).parts) > 1):
+        raise InvalidArgumentError(
+            "experiment", repr(str(name)), "pass a file that is there: no such file is"
+        )
     require_choice("experiment", str(name), files)
     return files[str(name)]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from theory_check.errors import StoreError
+from theory_check.errors import StoreError, TheoryCheckError, shortened
 from theory_check.runs.identity import source_fingerprint, specification, version_of
 
 if TYPE_CHECKING:
@@ -22,23 +24,39 @@ if TYPE_CHECKING:
     from theory_check.runs.spec import Cell
 
 METADATA_KEY = b"theory_check"
+DIGEST_KEY = b"theory_check_digest"
+# Stands in the file where its digest will: checksums of pages do not cover the rest of a file.
+BLANK = b"0" * 64
+_DIGEST = re.compile(DIGEST_KEY + rb".{0,4}?([0-9a-f]{64})", re.DOTALL)
 DISTRIBUTIONS = ("theory-check", "torch", "numpy", "scipy", "numba", "pandas", "pyarrow")
+
+
+class UnstorableError(TheoryCheckError):
+    """A table cannot be stored, such as one with integers beyond 64 bits."""
 
 
 class Store:
     """A directory of results.
 
     ``KEY.parquet`` is the result of a cell, with its specification, versions and wall time in
-    the metadata of the schema; ``KEY.error.json`` records that it failed. A result that cannot
-    be read is renamed to ``KEY.parquet.corrupt`` and counts as absent.
+    the metadata of the schema, and a digest of the whole file; ``KEY.error.json`` records that it
+    failed. A result that cannot be read, or is not as it was written, is renamed to
+    ``KEY.parquet.corrupt`` and counts as absent.
 
     Parameters
     ----------
     path
         The directory; it is created by :meth:`prepare`.
+
+    Raises
+    ------
+    StoreError
+        For what is no path.
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+            raise StoreError(f"store: received {shortened(path)}; pass the path of a directory")
         self.path = Path(path)
 
     def prepare(self) -> None:
@@ -76,21 +94,24 @@ class Store:
         """
         path = self.result_path(key)
         try:
-            if not path.exists():
+            if not path.is_file():
+                if path.exists():  # a directory, or a pipe that would be waited for
+                    raise StoreError(
+                        f"store: {path} is not a file; move it away and run the same command again"
+                    )
                 return None
-            # Read in full: a damaged page does not show in the footer.
-            table = pq.ParquetFile(path, page_checksum_verification=True).read()
-            recorded = json.loads((table.schema.metadata or {})[METADATA_KEY])["key"]
-        except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-            # Arrow raises an OSError without a number for damaged pages; with a number it is the
-            # system that did not read, and the file may well be intact.
-            if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
-                raise StoreError(
-                    f"store: cannot read {path} ({error}); the file is left as it is: make it "
-                    "readable and run the same command again"
-                ) from error
-            self._set_aside(path, str(error).splitlines()[0])
+            content = path.read_bytes()
+        except (OSError, MemoryError) as error:
+            raise StoreError(
+                f"store: cannot read {path} ({error}); the file is left as it is: make it "
+                "readable and run the same command again"
+            ) from error
+        if not _is_as_written(content):
+            self._set_aside(path, "it is not as it was written")
             return None
+        # Whatever was written is a table with its metadata.
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        recorded = json.loads(table.schema.metadata[METADATA_KEY])["key"]
         if recorded != key:
             self._set_aside(path, f"it holds the result of {recorded}")
             return None
@@ -101,8 +122,20 @@ class Store:
         return self.read(key) is not None
 
     def write(self, cell: Cell, frame: pd.DataFrame, seconds: float) -> None:
-        """Store the result of a cell that took ``seconds``, and forget its earlier failure."""
-        table = pa.Table.from_pandas(frame, preserve_index=False)
+        """Store the result of a cell that took ``seconds``, and forget its earlier failure.
+
+        Raises
+        ------
+        UnstorableError
+            If the table holds what no column of numbers or text can.
+        StoreError
+            If the file cannot be written.
+        """
+        try:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UnstorableError(f"its table cannot be stored ({reason})") from error
         metadata = {
             "key": cell.key,
             "cell": specification(cell),
@@ -113,12 +146,18 @@ class Store:
             "seconds": round(seconds, 3),
         }
         table = table.replace_schema_metadata(
-            {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(metadata)}
+            {
+                **(table.schema.metadata or {}),
+                METADATA_KEY: json.dumps(metadata),
+                DIGEST_KEY: BLANK,
+            }
         )
         buffer = pa.BufferOutputStream()
         pq.write_table(table, buffer, write_page_checksum=True)
-        self._write(self.result_path(cell.key), buffer.getvalue().to_pybytes())
-        self.error_path(cell.key).unlink(missing_ok=True)
+        self._write(self.result_path(cell.key), _signed(buffer.getvalue().to_pybytes()))
+        # A record that cannot be removed is no longer asked: the result comes first.
+        with contextlib.suppress(OSError):
+            self.error_path(cell.key).unlink(missing_ok=True)
 
     def write_error(self, cell: Cell, message: str, traceback: str) -> None:
         """Record that a cell failed."""
@@ -173,6 +212,8 @@ class Store:
     def _set_aside(self, path: Path, reason: str) -> None:
         try:
             path.replace(path.with_name(f"{path.name}.corrupt"))
+        except FileNotFoundError:
+            return  # another process set it aside at the same time
         except OSError as error:
             raise self._unwritable(error) from error
         print(
@@ -186,6 +227,26 @@ class Store:
             f"store: cannot write to {self.path} ({error.strerror}); "
             "pass a directory that can be written, with --store or store="
         )
+
+
+def _signed(content: bytes) -> bytes:
+    """Return a file with the digest of itself, the digest left blank, in place of the blank."""
+    place = _DIGEST.search(content)
+    if place is None or place[1] != BLANK or len(_DIGEST.findall(content)) != 1:
+        raise UnstorableError("its table cannot be stored (a column is called like the digest)")
+    return _with_digest(content, hashlib.sha256(content).hexdigest().encode())
+
+
+def _is_as_written(content: bytes) -> bool:
+    """Return whether the digest in a file is the file's."""
+    place = _DIGEST.search(content)
+    if place is None:
+        return False
+    return hashlib.sha256(_with_digest(content, BLANK)).hexdigest().encode() == place[1]
+
+
+def _with_digest(content: bytes, digest: bytes) -> bytes:
+    return _DIGEST.sub(lambda found: found[0][: -len(digest)] + digest, content, count=1)
 
 
 def _alive(process: int) -> bool:

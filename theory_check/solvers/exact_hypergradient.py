@@ -27,10 +27,11 @@ from theory_check.solvers.method import (
     whole,
 )
 from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.targets import EstimatesHypergradient
 
 
 @dataclass(frozen=True)
-class ExactHypergradient:
+class ExactHypergradient(EstimatesHypergradient):
     """``x <- x - eta ∇Phi(x)``.
 
     Parameters
@@ -50,7 +51,7 @@ class ExactHypergradient:
 
     @property
     def penalty(self) -> None:
-        """None: it follows no surrogate."""
+        """None: it estimates ``∇Phi`` itself."""
         return
 
     def init(

@@ -28,6 +28,7 @@ from theory_check.bilevel import BilevelOracle, Information
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState
+from theory_check.solvers.targets import FallingPenalty
 
 STEP_EXPONENT, LOWER_EXPONENT = 5 / 7, 4 / 7
 """Of ``alpha_k`` and ``gamma_k`` where both levels are noisy."""
@@ -50,7 +51,7 @@ class F2SAState(PenaltyState):
 
 
 @dataclass(frozen=True)
-class F2SA:
+class F2SA(FallingPenalty):
     """The single loop; settings are those of its first iterations.
 
     Parameters
@@ -85,7 +86,7 @@ class F2SA:
 
     @property
     def penalty(self) -> None:
-        """None: the surrogate changes with every iteration."""
+        """None: sigma falls with the iterations."""
         return
 
     def init(

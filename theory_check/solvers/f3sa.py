@@ -33,6 +33,7 @@ from theory_check.errors import (
 )
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState
+from theory_check.solvers.targets import FallingPenalty
 
 STEP_EXPONENT, LOWER_EXPONENT, MOMENTUM_EXPONENT = 3 / 5, 2 / 5, 4 / 5
 """Of ``alpha_k``, ``gamma_k`` and ``eta_k`` where both levels are noisy."""
@@ -80,7 +81,7 @@ class F3SAState(PenaltyState):
 
 
 @dataclass(frozen=True)
-class F3SA:
+class F3SA(FallingPenalty):
     """The single loop with momentum; settings are those of its first iterations.
 
     Parameters
@@ -120,7 +121,7 @@ class F3SA:
 
     @property
     def penalty(self) -> None:
-        """None: the surrogate changes with every iteration."""
+        """None: sigma falls with the iterations."""
         return
 
     def init(

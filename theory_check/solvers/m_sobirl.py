@@ -26,6 +26,7 @@ from theory_check.bilevel import ExactOracleInformation, Information
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.targets import EstimatesHypergradient
 
 VALUE_ITERATIONS = 10
 """Soft value iterations of one outer iteration, as in the authors' code."""
@@ -45,7 +46,7 @@ class MSoBiRLState(SingleLowerState):
 
 
 @dataclass(frozen=True)
-class MSoBiRL:
+class MSoBiRL(EstimatesHypergradient):
     """See the module.
 
     Parameters
@@ -75,7 +76,7 @@ class MSoBiRL:
 
     @property
     def penalty(self) -> None:
-        """None: it follows no surrogate."""
+        """None: it estimates ``∇Phi`` itself."""
         return
 
     def init(

@@ -34,6 +34,7 @@ from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.single_lower_descent import SingleLowerDescent
 from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.targets import EstimatesHypergradient
 
 DIFFERENCE = 1e-4
 """Largest change of a lower parameter in a difference quotient.
@@ -43,7 +44,7 @@ The quotient is central, so that its relative error is of order 1e-8; rounding a
 
 
 @dataclass(frozen=True)
-class PARL(SingleLowerDescent):
+class PARL(EstimatesHypergradient, SingleLowerDescent):
     """Implicit differentiation through a policy optimum.
 
     Parameters

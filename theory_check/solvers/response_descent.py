@@ -11,10 +11,11 @@ from torch import Tensor
 from theory_check.bilevel import ResponseOracle
 from theory_check.solvers.single_lower_descent import SingleLowerDescent
 from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.targets import EstimatesHypergradient
 
 
 @dataclass(frozen=True)
-class ResponseDescent(SingleLowerDescent):
+class ResponseDescent(EstimatesHypergradient, SingleLowerDescent):
     """Along ``∂_x f`` plus the response of the optimum; ``trajectories`` are those of the response too.
 
     Parameters are those of :class:`SingleLowerDescent`.

@@ -1,0 +1,36 @@
+"""How words of the command line are read."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from typing import NoReturn
+
+_INVALID = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that points at the word that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and leave."""
+        found = _INVALID.search(message)
+        if found:
+            known = [word.strip().strip("'") for word in found[2].split(",")]
+            close = difflib.get_close_matches(found[1], known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            choices = f"invalid choice: {found[1]!r} ({hint}choose from {', '.join(known)})"
+            message = message[: found.start()] + choices + message[found.end() :]
+        super().error(message)
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1; 1e3 is one."""
+    try:
+        value = int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        value = 0
+    if value < 1 or value != value // 1 or value >= 2**62:
+        raise argparse.ArgumentTypeError(f"received {text[:50]!r}; pass an integer of at least 1")
+    return int(value)

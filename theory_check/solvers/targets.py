@@ -1,0 +1,43 @@
+"""What an estimate is one of, where it is not the gradient of one penalised problem."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import BilevelTruth, SolverState
+
+
+class EstimatesHypergradient:
+    """A solver whose estimate tends to ``∇Phi`` itself as its inner loop converges."""
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: SolverState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi``."""
+        return truth.hypergradient(state.upper)
+
+
+class CountsIterations(SolverState, Protocol):
+    """A state that knows how many iterations led to it."""
+
+    @property
+    def iteration(self) -> int:
+        """Iterations so far."""
+        ...
+
+
+class FallingPenalty:
+    """A solver whose estimate follows ``Phi_sigma`` with a sigma that falls with the iterations."""
+
+    def sigma_at(self, iteration: int) -> float:
+        """Return sigma after a number of iterations."""
+        raise NotImplementedError
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: CountsIterations
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi_sigma`` at the sigma of the iteration that formed the estimate."""
+        return truth.surrogate_gradient(state.upper, self.sigma_at(max(state.iteration - 1, 0)))
