@@ -25,20 +25,22 @@ TOP = frozenset({"verification", "cli"})
 ALLOWED: Mapping[str, frozenset[str]] = {
     "errors": frozenset(),
     "discovery": frozenset(),
+    "arrays": frozenset(),
     "bilevel": frozenset(),
     "kernels": frozenset(),
     "models": frozenset(),
-    "problems": frozenset({"models", "kernels"}),
-    "oracles": frozenset({"problems", "models", "kernels", "bilevel"}),
+    "problems": frozenset({"arrays", "models", "kernels"}),
+    "oracles": frozenset({"arrays", "problems", "models", "kernels", "bilevel"}),
     "solvers": frozenset({"bilevel", "models"}),
     "advice": frozenset({"oracles", "problems", "solvers", "bilevel"}),
     "recording": frozenset({"oracles", "bilevel"}),
     "worst_cases": frozenset({"oracles", "problems", "claims"}),
     "claims": frozenset(),
-    "analysis": frozenset({"claims"}),
+    "analysis": frozenset({"arrays", "claims"}),
     "runs": frozenset(
         [
             "advice",
+            "arrays",
             "bilevel",
             "claims",
             "kernels",
@@ -55,6 +57,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         [
             "advice",
             "analysis",
+            "arrays",
             "bilevel",
             "claims",
             "kernels",

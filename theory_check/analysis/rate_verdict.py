@@ -196,9 +196,8 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
        exponent too, since r is at most a quarter of the gap to the nearest;
     6. *inconclusive*: the interval reaches into the band without lying inside it.
 
-    Where the window does not look straight (p < 0.3) though nothing is proven, the half of it next to
-    the limit has to agree: for *violated* and *faster* its whole interval, for *tight* a part of it;
-    otherwise *inconclusive*.
+    Where the window does not look straight (p < 0.3), the half of it next to the limit has to agree:
+    for *violated* and *faster* its whole interval, for *tight* a part; else *inconclusive*.
 
     Before all but the unusable rows, where the rate says that a floor refutes it: *violated* by a
     floor, unless a burn-in explains the curve as well and with an exponent that is not worse
@@ -331,9 +330,8 @@ def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Sta
         return "faster", "the whole interval is better than predicted"
     if low < target - rate.resolution or high > target + rate.resolution:
         return "inconclusive", _straddling(rate, numbers)
-    if near is not None and (
-        near[0] > target + rate.resolution or near[1] < target - rate.resolution
-    ):
+    beyond = target - rate.resolution, target + rate.resolution
+    if near is not None and (near[0] > beyond[1] or near[1] < beyond[0]):
         return "inconclusive", f"{unproven} as predicted"
     met = (
         "the interval contains the prediction"
@@ -356,16 +354,16 @@ def _straddling(rate: PowerRate, numbers: Mapping[str, float]) -> str:
 def _near_limit(rate: PowerRate, fit: PowerLawFit) -> tuple[float, float] | None:
     """Return low and high of the exponent near the limit, larger being better.
 
-    ``None`` where the window looks straight, by the standard of what is trimmed: it is asked of those
-    that were kept for want of proof, whose exponent an overlooked burn-in may have made.
+    ``None`` where the window looks straight by the standard of what is trimmed: it is asked of those
+    kept for want of proof, whose exponent an overlooked burn-in may have made.
     """
     departure = fit.lack_of_fit
     straight = departure.curvature <= departure.tolerance or departure.p_value >= CLEAN
     if straight or fit.near_limit is None:
         return None
     sign = (1.0 if rate.better == "larger" else -1.0) * (-1.0 if rate.reciprocal else 1.0)
-    low, high = sorted(sign * end for end in fit.near_limit)
-    return low, high
+    ends = [sign * end for end in fit.near_limit]
+    return min(ends), max(ends)
 
 
 def _worse_without_floor(rate: PowerRate, fit: PowerLawFit) -> bool:
