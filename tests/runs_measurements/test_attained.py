@@ -16,6 +16,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import plateau, valley
+from theory_check.runs.arrivals import RunGroups
 from theory_check.runs.measurements import attained
 from theory_check.runs.measurements.attained import Attained
 from theory_check.runs.predicted_cost import lasting_noise, predicted_samples
@@ -77,12 +78,12 @@ def test_replicates_do_not_share_their_draws_and_company_does_not_matter() -> No
     generous = {**START, "inner_steps": 3.0, "inner_step_size": 0.5, "batch": 40.0}
     arrivals = {}
     for seeds in ((3,), (5, 3, 8)):
+        groups = RunGroups(seeds, 2)
         search = attained._Search(
-            settings, methods()["penalty-shared"], problem, seeds, 2, 0.3, 0.3, scales, np.inf
+            settings, methods()["penalty-shared"], problem, groups, 0.3, 0.3, scales, np.inf
         )
         (trial,) = search.evaluate([generous], np.inf)
-        (report,) = search._report([generous])
-        arrivals[seeds] = np.stack([trial.outcome.samples, report.samples])
+        arrivals[seeds] = trial.outcome.samples
     assert np.isfinite(arrivals[5, 3, 8]).all()
     np.testing.assert_array_equal(arrivals[3,][:, 0], arrivals[5, 3, 8][:, 1])
     assert len(np.unique(arrivals[5, 3, 8])) > 1
@@ -103,7 +104,7 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
         {**start, "step_size": 0.15, "batch": 3.0},
     ]
     search = attained._Search(
-        settings, methods()["penalty"], problem, [5, 3], 2, 0.3, 0.3, scales, 300
+        settings, methods()["penalty"], problem, RunGroups([5, 3], 2), 0.3, 0.3, scales, 300
     )
     assert search.at_once is None
     alone = [search.evaluate([each], 1e12)[0] for each in tried]
@@ -118,11 +119,6 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
         np.testing.assert_array_equal(one.outcome.samples[both], beside.outcome.samples[both])
         assert both.mean() > 0.7 or math.isinf(beside.cost)
     assert sum(math.isfinite(trial.cost) for trial in together) >= 1
-    # Reported runs are no rivals: each of them goes as far as it would alone.
-    reports = search._report(tried)
-    for setting, report in zip(tried, reports, strict=True):
-        np.testing.assert_array_equal(report.samples, search._report([setting])[0].samples)
-    assert np.isfinite([report.samples for report in reports]).any(axis=1).sum() >= 3
 
 
 def test_solvers_of_problems_with_sampled_trajectories_run_one_at_a_time() -> None:
@@ -132,8 +128,7 @@ def test_solvers_of_problems_with_sampled_trajectories_run_one_at_a_time() -> No
         Attained("penalty", (0.3,)),
         methods()["penalty"],
         problem,
-        [0],
-        1,
+        RunGroups([0], 1),
         0.3,
         0.3,
         scales,

@@ -17,7 +17,6 @@ from theory_check.oracles.estimates.counts import SampleCounts, stream_entropy
 from theory_check.recording.accuracy import RunningMeans
 
 Accuracy = Literal["half", "ergodic"]
-Role = Literal["tuning", "reported"]
 
 BURST = 1e100
 """A run with a larger squared gradient counts as diverged: sums of them would overflow."""
@@ -26,8 +25,8 @@ ALLOWANCE = 1.1
 """A setting is given up when it has spent this many times what the best so far cost."""
 
 LONGEST = 2.0
-"""A setting whose pooled runs have arrived goes on until all groups have, or to this many times its
-cost."""
+"""A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
+its cost."""
 
 KEPT = 1.5
 """A target counts as reached where it is kept until this many times the iterations."""
@@ -37,26 +36,26 @@ CHECKED = 1.02
 
 
 class RunGroups:
-    """Runs of every seed, those that tune or those that are reported: on streams of their own."""
+    """Runs of every seed: the first half of its runs tune, the second half are reported."""
 
-    def __init__(self, seeds: Sequence[int], runs: int, role: Role) -> None:
+    def __init__(self, seeds: Sequence[int], runs: int) -> None:
         self.seeds = list(seeds)
         self.runs = runs
-        self.role = role
 
     @cached_property
     def streams(self) -> list[int]:
-        """Seeds of all runs, in the order (seed, run)."""
+        """Seeds of all runs, in the order (role, seed, run)."""
         return [
-            stream_entropy(f"{self.role} run {run}", seed) % 2**63
+            stream_entropy(f"{role} run {run}", seed) % 2**63
+            for role in ("tuning", "reported")
             for seed in self.seeds
             for run in range(self.runs)
         ]
 
     def means(self, values: NDArray[np.float64], settings: int) -> NDArray[np.float64]:
-        """Return the mean of every group, shape (settings, seeds)."""
-        shape = (settings, len(self.seeds), self.runs)
-        means: NDArray[np.float64] = values.reshape(shape).mean(axis=2)
+        """Return the mean of every group: tuning and reported, shape (settings, 2, seeds)."""
+        shape = (settings, 2, len(self.seeds), self.runs)
+        means: NDArray[np.float64] = values.reshape(shape).mean(axis=3)
         return means
 
 
@@ -64,7 +63,7 @@ class RunGroups:
 class Arrivals:
     """Samples and iterations at which groups of runs met the target, infinite where they did not.
 
-    Shapes (seeds,).
+    Shapes (2, seeds): tuning, and reported.
     """
 
     samples: NDArray[np.float64]
@@ -74,24 +73,7 @@ class Arrivals:
 class ArrivalWatch:
     """Looks at the mean accuracies of settings until each has arrived in all groups, or cannot win.
 
-    Rows are settings; columns the groups, and last all runs pooled.
-
-    Parameters
-    ----------
-    truth
-        Of the problem.
-    groups
-        The runs of one setting.
-    settings
-        How many run side by side.
-    epsilon, accuracy
-        The target, a squared norm, and which mean has to meet it.
-    allowed
-        Samples beyond which a setting cannot win.
-    longest
-        Iterations of each setting at most, shape (settings,).
-    rivals
-        Whether a setting is given up for what another costs.
+    Rows are settings; columns the groups, and last the pooled tuning runs.
     """
 
     def __init__(
@@ -101,16 +83,18 @@ class ArrivalWatch:
         settings: int,
         epsilon: float,
         accuracy: Accuracy,
+        margin: float,
         allowed: float,
         longest: NDArray[np.float64],
-        *,
-        rivals: bool = True,
     ) -> None:
         self._truth, self._groups, self._settings = truth, groups, settings
         self._epsilon, self._accuracy = epsilon, accuracy
-        self._allowed, self._longest, self._rivals = allowed, longest, rivals
+        self._allowed, self._longest = allowed, longest
+        # Of the target, by column: tuning runs have to reach a share of it.
+        seeds = len(groups.seeds)
+        self._asked = np.array([margin] * seeds + [1.0] * seeds + [margin])
         self._means = RunningMeans(settings * len(groups.streams))
-        shape = (settings, len(groups.seeds) + 1)
+        shape = (settings, 2 * len(groups.seeds) + 1)
         # When the target was met and kept so far, and for how long that has been looked at.
         self._samples, self._iterations = np.full(shape, np.inf), np.full(shape, np.inf)
         self._last = np.zeros((settings, 1))
@@ -124,13 +108,17 @@ class ArrivalWatch:
         return bool(self._done.all())
 
     def outcomes(self) -> list[tuple[float, float, Arrivals]]:
-        """Return of each setting the cost of all runs, the miss, and what each group took."""
+        """Return of each setting the cost of all tuning runs, the miss, and what each group took."""
         kept = self._confirmed()
+        shape = (-1, 2, len(self._groups.seeds))
         samples, iterations = (
             np.where(kept, found, np.inf) for found in (self._samples, self._iterations)
         )
         arrivals = [
-            Arrivals(*both) for both in zip(samples[:, :-1], iterations[:, :-1], strict=True)
+            Arrivals(*both)
+            for both in zip(
+                samples[:, :-1].reshape(shape), iterations[:, :-1].reshape(shape), strict=True
+            )
         ]
         return list(zip(samples[:, -1].tolist(), self._miss.tolist(), arrivals, strict=True))
 
@@ -152,8 +140,9 @@ class ArrivalWatch:
         self._next = max(iteration + 1, int(CHECKED * iteration))
         values = self._means.half() if self._accuracy == "half" else self._means.ergodic()
         means = self._groups.means(values, self._settings)
-        pooled = means.mean(axis=-1, keepdims=True)
-        at_target = np.hstack([means, pooled]) <= self._epsilon
+        pooled = means[:, 0].mean(axis=-1, keepdims=True)
+        both = np.hstack([means.reshape(len(means), -1), pooled])
+        at_target = both <= self._asked * self._epsilon
         spent = np.broadcast_to(counts.samples, len(values)).reshape(len(means), -1)[:, :1]
         # A setting that is done keeps what it had: others may go on beside it.
         going = ~self._done[:, None]
@@ -177,8 +166,7 @@ class ArrivalWatch:
     def _hopeless(self, spent: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which settings cannot win any more, or have been waited for long enough."""
         confirmed, cost = self._confirmed()[:, -1], self._samples[:, -1]
-        best = float(cost[confirmed].min(initial=np.inf)) if self._rivals else np.inf
-        allowed = min(self._allowed, best)
+        allowed = min(self._allowed, float(cost[confirmed].min(initial=np.inf)))
         # A target that is met at the moment may still be confirmed, if it was met in time.
         hopeless: NDArray[np.bool_] = np.minimum(spent, cost) > ALLOWANCE * allowed
         hopeless[confirmed] |= (spent > LONGEST * cost)[confirmed]

@@ -169,9 +169,8 @@ class Attained(Measurement):
             scales, unit = units_of(
                 instance, UNIT_SEEDS, self.initial_scale, 1.0 if own_start else None
             )
-            search = _Search(
-                self, method, instance, seeds, runs, target, target * unit, scales, longest
-            )
+            groups = RunGroups(seeds, runs)
+            search = _Search(self, method, instance, groups, target, target * unit, scales, longest)
             if missed is not None:
                 frames.append(search.rows(Found(missed, (), interior=False)))
                 continue
@@ -199,7 +198,7 @@ class Attained(Measurement):
             elif done + 1 < len(self.targets):
                 path.append((target, found.best.constants))
                 starts = _onwards(path, self.targets[done + 1])
-                arrivals = found.best.outcome.iterations
+                arrivals = found.best.outcome.iterations[0]
                 arrived = float(np.median(arrivals[np.isfinite(arrivals)]))
                 longest = max(HEADROOM * arrived * target / self.targets[done + 1], ALWAYS_ALLOWED)
         return pd.concat(frames, ignore_index=True)
@@ -219,14 +218,6 @@ def _onwards(path: Sequence[tuple[float, Constants]], target: float) -> list[Con
     return [best, {name: best[name] * (best[name] / earlier[name]) ** power for name in best}]
 
 
-def _programs(plans: Sequence[Plan]) -> list[list[int]]:
-    """Return the places of plans, those together that run as one program."""
-    programs: dict[object, list[int]] = {}
-    for place, plan in enumerate(plans):
-        programs.setdefault(same_program(plan.solver), []).append(place)
-    return list(programs.values())
-
-
 class _Search:
     """The search at one target."""
 
@@ -235,8 +226,7 @@ class _Search:
         settings: Attained,
         method: Method,
         problem: Any,
-        seeds: Sequence[int],
-        runs: int,
+        groups: RunGroups,
         target: float,
         epsilon: float,
         scales: Scales,
@@ -244,22 +234,17 @@ class _Search:
     ) -> None:
         self._longest = longest
         self._settings, self._method, self._problem = settings, method, problem
-        self._target, self._epsilon, self._scales = target, epsilon, scales
-        self._tuning = RunGroups(seeds, runs, "tuning")
-        self._reported = RunGroups(seeds, runs, "reported")
-        self._starts: dict[RunGroups, Instruments] = {}
-
-    def _start(self, groups: RunGroups) -> Instruments:
-        """Return where the runs of a setting start: the same for all settings, so built once."""
-        if groups not in self._starts:
-            self._starts[groups] = instruments_for(self._problem, groups.streams)
-        return self._starts[groups]
+        self._groups, self._target, self._epsilon, self._scales = groups, target, epsilon, scales
 
     @cached_property
+    def _starts(self) -> Instruments:
+        """Where the runs of a setting start: the same for all settings, so built once."""
+        return instruments_for(self._problem, self._groups.streams)
+
+    @property
     def at_once(self) -> int | None:
         """How many settings run side by side: all, where solver and oracles can."""
-        starts = self._start(self._tuning)
-        stackable = starts.differing_batches and can_be_stacked(self._method.solver)
+        stackable = self._starts.differing_batches and can_be_stacked(self._method.solver)
         return None if stackable else 1
 
     def plan(self, constants: Constants) -> Plan:
@@ -267,51 +252,39 @@ class _Search:
         return self._method.configure(self._target, constants, self._scales)
 
     def evaluate(self, settings: Sequence[Constants], allowed: float) -> list[Trial[Arrivals]]:
-        """Return what the tuning runs of settings cost."""
-        trials: dict[int, Trial[Arrivals]] = {}
+        """Run settings, tuning and reported runs side by side; judged on the former alone."""
+        programs: dict[object, list[int]] = {}
         plans = [self.plan(constants) for constants in settings]
-        for places in _programs(plans):
-            side_by_side = [plans[place] for place in places]
-            found = self._run(side_by_side, self._tuning, allowed)
+        for place, plan in enumerate(plans):
+            programs.setdefault(same_program(plan.solver), []).append(place)
+        trials: dict[int, Trial[Arrivals]] = {}
+        for places in programs.values():
+            found = self._run([plans[place] for place in places], allowed)
             for place, (cost, miss, arrivals) in zip(places, found, strict=True):
                 trials[place] = Trial(settings[place], cost, miss, arrivals)
                 allowed = min(allowed, cost)
         return [trials[place] for place in range(len(settings))]
 
-    def _report(self, settings: Sequence[Constants]) -> list[Arrivals]:
-        """Return what the reported runs of settings cost; no setting is given up for another."""
-        plans = [self.plan(constants) for constants in settings]
-        programs = _programs(plans) if self.at_once is None else [[at] for at in range(len(plans))]
-        reports: dict[int, Arrivals] = {}
-        for places in programs:
-            found = self._run([plans[place] for place in places], self._reported, np.inf)
-            for place, (_, _, arrivals) in zip(places, found, strict=True):
-                reports[place] = arrivals
-        return [reports[place] for place in range(len(plans))]
-
-    def _run(
-        self, plans: Sequence[Plan], groups: RunGroups, allowed: float
-    ) -> list[tuple[float, float, Arrivals]]:
-        """Run settings of one program until each has met the target, or cannot win."""
-        tuning, streams = groups is self._tuning, groups.streams
+    def _run(self, plans: Sequence[Plan], allowed: float) -> list[tuple[float, float, Arrivals]]:
+        streams = self._groups.streams
         instruments = instruments_for(self._problem, streams * len(plans))
         longest = np.array([min(BEYOND_PLAN * plan.iterations, self._longest) for plan in plans])
         watch = ArrivalWatch(
             instruments.truth,
-            groups,
+            self._groups,
             len(plans),
-            self._epsilon * (self._settings.margin if tuning else 1.0),
+            self._epsilon,
             self._settings.accuracy,
+            self._settings.margin,
             allowed,
             np.floor(longest),
-            rivals=tuning,
         )
         solvers = [plan.solver for plan in plans]
         scale = self._settings.initial_scale
         iterate(
             stack(solvers, len(streams)) if len(plans) > 1 else solvers[0],
             instruments.sampled,
-            join([self._start(groups).initial_state(solver, streams, scale) for solver in solvers]),
+            join([self._starts.initial_state(solver, streams, scale) for solver in solvers]),
             int(longest.max()),
             watch,
             lambda: instruments.sampled.counts,
@@ -323,31 +296,21 @@ class _Search:
         """Return one row per seed."""
         usable = [trial for trial in found.trials if np.isfinite(trial.cost)]
         predicted = self._predicted(found.best.constants)
-        seeds = self._tuning.seeds
         rows: list[dict[str, Any]] = []
-        if not usable:
-            rows = [{"seed": seed, "samples": np.inf, "tuned_samples": np.inf} for seed in seeds]
-        choices = [
-            min(range(len(usable)), key=lambda place: usable[place].outcome.samples[column])
-            for column in range(len(seeds) if usable else 0)
-        ]
-        distinct = sorted(set(choices))
-        reports = dict(
-            zip(
-                distinct, self._report([usable[place].constants for place in distinct]), strict=True
-            )
-        )
-        for column, place in enumerate(choices):
-            chosen, report = usable[place], reports[place]
+        for column, seed in enumerate(self._groups.seeds):
+            if not usable:
+                rows.append({"seed": seed, "samples": np.inf, "tuned_samples": np.inf})
+                continue
+            chosen = min(usable, key=lambda trial: trial.outcome.samples[0, column])
             solver = self.plan(chosen.constants).solver
-            reported = report.samples[column]
+            tuned, reported = chosen.outcome.samples[:, column]
             inner_steps = getattr(solver, "inner_steps", np.nan)
             rows.append(
                 {
-                    "seed": seeds[column],
+                    "seed": seed,
                     "samples": reported,
-                    "tuned_samples": chosen.outcome.samples[column],
-                    "iterations": report.iterations[column],
+                    "tuned_samples": tuned,
+                    "iterations": chosen.outcome.iterations[1, column],
                     "samples_per_loop": reported / (1 + np.nan_to_num(inner_steps)),
                     **{
                         name: float(getattr(solver, name, np.nan))
