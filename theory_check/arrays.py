@@ -56,6 +56,11 @@ def as_numbers(argument: str, values: Any, remedy: str = REMEDY) -> NDArray[Any]
     return given
 
 
+def as_floats(argument: str, values: Any, remedy: str = REMEDY) -> NDArray[np.float64]:
+    """Return a new array of float64 numbers; arguments and refusals are those of :func:`as_numbers`."""
+    return as_numbers(argument, values, remedy).astype(np.float64, copy=False)
+
+
 def _plain(values: Any) -> Any:
     """Return tensors, also within sequences, as arrays without a gradient."""
     if isinstance(values, list | tuple):

@@ -67,9 +67,13 @@ class StoreError(TheoryCheckError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a remedy that points at the known name nearest to ``name``."""
     choices = sorted(known)
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(choices)}"
+    return f"{suggestion(name, choices)}known: {', '.join(choices)}"
+
+
+def suggestion(name: str, choices: Iterable[str]) -> str:
+    """Return the question whether the nearest of ``choices`` was meant, ``""`` where none is near."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def shortened(value: object, limit: int = 100) -> str:

@@ -121,6 +121,13 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
     assert sum(math.isfinite(trial.cost) for trial in together) >= 1
 
 
+def test_a_constant_can_be_held_without_a_start() -> None:
+    """Then every setting of the grid holds its own value of it."""
+    held = Attained("penalty", (0.3,), runs=1, evaluations=1, held=("inner_step_size",))
+    table = held.measure(plateau(), [5], no_progress)
+    assert table["evaluations"].tolist() == [1]
+
+
 def test_solvers_of_problems_with_sampled_trajectories_run_one_at_a_time() -> None:
     problem = random_problem(45, (2, 2, 2), objective="excess_risk", features=2)
     scales, _ = units_of(problem, attained.UNIT_SEEDS, 1.0, None)

@@ -282,7 +282,7 @@ def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Sta
     """Apply the rules of :func:`judge_power_rate` to a fit."""
     numbers = _exponents(rate, fit)
     sign = 1.0 if rate.better == "larger" else -1.0
-    low, high = sorted((sign * numbers["low"], sign * numbers["high"]))
+    low, high = _oriented(rate, (fit.low, fit.high))
     target = sign * rate.exponent
     end = f"a floor near {fit.floor_level:.2g}" if fit.floor else "the burn-in"
     level = fit.floor_level if fit.floor_level is not None else 0.0
@@ -354,16 +354,11 @@ def _straddling(rate: PowerRate, numbers: Mapping[str, float]) -> str:
 def _near_limit(rate: PowerRate, fit: PowerLawFit) -> tuple[float, float] | None:
     """Return low and high of the exponent near the limit, larger being better.
 
-    ``None`` where the window looks straight by the standard of what is trimmed: it is asked of those
-    kept for want of proof, whose exponent an overlooked burn-in may have made.
+    ``None`` where the window looks straight by the standard of what is trimmed, or has a floor.
     """
     departure = fit.lack_of_fit
     straight = departure.curvature <= departure.tolerance or departure.p_value >= CLEAN
-    if straight or fit.near_limit is None:
-        return None
-    sign = (1.0 if rate.better == "larger" else -1.0) * (-1.0 if rate.reciprocal else 1.0)
-    ends = [sign * end for end in fit.near_limit]
-    return min(ends), max(ends)
+    return None if straight or fit.near_limit is None else _oriented(rate, fit.near_limit)
 
 
 def _worse_without_floor(rate: PowerRate, fit: PowerLawFit) -> bool:
@@ -373,10 +368,15 @@ def _worse_without_floor(rate: PowerRate, fit: PowerLawFit) -> bool:
     """
     if fit.without_floor is None:
         return True
-    in_x = -1.0 if rate.reciprocal else 1.0
     sign = 1.0 if rate.better == "larger" else -1.0
-    best = max(sign * in_x * end for end in fit.without_floor)
-    return best < sign * rate.exponent - rate.resolution
+    return _oriented(rate, fit.without_floor)[1] < sign * rate.exponent - rate.resolution
+
+
+def _oriented(rate: PowerRate, in_x: tuple[float, float]) -> tuple[float, float]:
+    """Return low and high of an exponent in x as those of the rate, larger being better."""
+    sign = (1.0 if rate.better == "larger" else -1.0) * (-1.0 if rate.reciprocal else 1.0)
+    low, high = sorted(sign * end for end in in_x)
+    return low, high
 
 
 def power_evidence(fit: PowerLawFit) -> dict[str, object]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from theory_check.arrays import as_numbers
+from theory_check.arrays import as_floats
 from theory_check.errors import InvalidArgumentError
 
 Average = Literal["mean", "geometric"]
@@ -42,8 +42,8 @@ def checked_curves(
         If the shapes disagree, there are too few points or no replicate, or a value is not
         finite, not positive where it must be, or repeated in ``x``.
     """
-    abscissa = as_numbers("x", x).astype(np.float64)
-    curves = np.atleast_2d(as_numbers("y", y).astype(np.float64))
+    abscissa = as_floats("x", x)
+    curves = np.atleast_2d(as_floats("y", y))
     if abscissa.ndim != 1:
         raise InvalidArgumentError("x", f"shape {abscissa.shape}", "pass one axis, shape (m,)")
     if curves.ndim != 2 or curves.shape[1] != abscissa.size or curves.shape[0] == 0:

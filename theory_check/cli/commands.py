@@ -234,8 +234,7 @@ def _compare(options: argparse.Namespace) -> int:
     report, drawn = compare.run(
         options, _run_options(options), lambda: _output_folder(options, "comparison"), _say
     )
-    code = _finish(report)
-    return code if drawn else DEFECT
+    return _finish(report, drawn=drawn)
 
 
 def _figures(options: argparse.Namespace) -> int:
@@ -250,8 +249,7 @@ def _figures(options: argparse.Namespace) -> int:
     done = sweep([*experiments, *evidence_for(claims)], _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     drawn = _draw(scripts, done, judgements, directory)
-    code = _finish(done.report)
-    return code if drawn else DEFECT
+    return _finish(done.report, drawn=drawn)
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -279,8 +277,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     drawn = _draw(scripts, done, judgements, directory)
     print(reporting.text_table(judgements, small=options.quick))
     print(reporting.text_list(conclusions))
-    code = _finish(done.report, judgements)
-    return code if drawn else DEFECT
+    return _finish(done.report, judgements, drawn=drawn)
 
 
 def _results(options: argparse.Namespace) -> Path:
@@ -291,7 +288,7 @@ def _results(options: argparse.Namespace) -> Path:
 
 def _output_folder(options: argparse.Namespace, name: str) -> Path:
     """Create a folder for what is drawn and make sure, before any work, that it can be written."""
-    directory: Path = getattr(options, "output", None) or _results(options) / name
+    directory: Path = options.output or _results(options) / name
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
@@ -312,7 +309,7 @@ def _draw(
 ) -> bool:
     """Draw every figure whose results are complete, name the others, and tell whether none failed."""
     from theory_check.cli.figures import SIGNATURE, Drawing, draw_all, tell
-    from theory_check.cli.reporting import SMALL_VERSION
+    from theory_check.cli.reporting import stamp
 
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
     drawings = []
@@ -323,8 +320,8 @@ def _draw(
             continue
         tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
-        stamp = SMALL_VERSION if done.options.quick else ""
-        drawings.append(Drawing(script.path, SIGNATURE, (shown, tables), stamp))
+        arguments = (shown, tables)
+        drawings.append(Drawing(script.path, SIGNATURE, arguments, stamp(done.options.quick)))
     return tell(draw_all(drawings, directory, done.options.jobs), _say, "it returned no figure")
 
 
@@ -368,11 +365,13 @@ def _run_options(options: argparse.Namespace) -> RunOptions:
     )
 
 
-def _finish(report: Report, judgements: Sequence[Judgement] = ()) -> int:
-    """Print what became of the cells and return the exit code."""
+def _finish(report: Report, judgements: Sequence[Judgement] = (), *, drawn: bool = True) -> int:
+    """Print what became of the cells and return the exit code; an undrawn figure is a defect."""
     for failure in report.failed:
         _say(str(failure))
     print(report, file=sys.stderr)
+    if not drawn:
+        return DEFECT
     if report.failed:
         return CELL_FAILED
     passed = all(each.verdict is not None and each.verdict.passed for each in judgements)

@@ -213,17 +213,17 @@ def _publish(
     say: Say,
 ) -> None:
     """Print the tables and the findings, and write them."""
-    from theory_check.cli.reporting import SMALL_VERSION, text_list
+    from theory_check.cli.reporting import stamp, text_list
 
-    stamp = SMALL_VERSION if how.quick else ""
-    if stamp:
-        print(f"{stamp}\n")
+    version = stamp(how.quick)
+    if version:
+        print(f"{version}\n")
     for table in shown:
         print(table.text())
         for suffix, content in (
             ("csv", table.csv()),
-            ("md", f"{stamp}\n\n{table.markdown()}" if stamp else table.markdown()),
-            ("tex", f"% {stamp}\n{table.latex()}" if stamp else table.latex()),
+            ("md", f"{version}\n\n{table.markdown()}" if version else table.markdown()),
+            ("tex", f"% {version}\n{table.latex()}" if version else table.latex()),
         ):
             _write(directory / f"{table.name}.{suffix}", content)
             say(f"wrote {directory / f'{table.name}.{suffix}'}")
@@ -240,12 +240,12 @@ def _bullets(sentences: Sequence[str]) -> str:
 def _draw(results: ComparisonResults, directory: Path, how: RunOptions, say: Say) -> bool:
     """Draw every figure whose results are there, name the others, and tell whether none failed."""
     from theory_check.cli.figures import Drawing, draw_all, tell
-    from theory_check.cli.reporting import SMALL_VERSION
+    from theory_check.cli.reporting import stamp
     from theory_check.runs.locations import directory as find
 
     paths = sorted((find("paper_figures") / FIGURES).glob("*.py"))
-    stamp = SMALL_VERSION if how.quick else ""
-    drawings = [Drawing(path, "draw(results)", (results,), stamp) for path in paths]
+    version = stamp(how.quick)
+    drawings = [Drawing(path, "draw(results)", (results,), version) for path in paths]
     empty = "nothing that was chosen belongs into it"
     return tell(draw_all(drawings, directory, how.jobs), say, empty)
 

@@ -56,8 +56,9 @@ def text_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
         if audits
         else []
     )
-    stamp = [SMALL_VERSION, ""] if small else []
-    return "\n".join([*stamp, *lines, *reasons, *audited, "", *_filled(_legend(judgements))])
+    return "\n".join(
+        [*_stamped(small), *lines, *reasons, *audited, "", *_filled(_legend(judgements))]
+    )
 
 
 def markdown_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
@@ -72,8 +73,16 @@ def markdown_table(judgements: Sequence[Judgement], *, small: bool = False) -> s
     dependents = [f"* {line}" for line in _dependents(judgements)]
     audited = ["", *piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
     legend = [f"{line}  " for line in _legend(judgements)]
-    stamp = [SMALL_VERSION, ""] if small else []
-    return "\n".join([*stamp, *lines, *reasons, *audited, "", *legend]) + "\n"
+    return "\n".join([*_stamped(small), *lines, *reasons, *audited, "", *legend]) + "\n"
+
+
+def stamp(small: bool) -> str:
+    """Return what is written on everything that comes from the small version, ``""`` elsewhere."""
+    return SMALL_VERSION if small else ""
+
+
+def _stamped(small: bool) -> list[str]:
+    return [SMALL_VERSION, ""] if small else []
 
 
 def text_list(sentences: Sequence[str]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from typing import NoReturn
+
+from theory_check.errors import suggestion
 
 _INVALID = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
@@ -18,8 +19,7 @@ class Parser(argparse.ArgumentParser):
         found = _INVALID.search(message)
         if found:
             known = [word.strip().strip("'") for word in found[2].split(",")]
-            close = difflib.get_close_matches(found[1], known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}? " if close else ""
+            hint = suggestion(found[1], known)
             choices = f"invalid choice: {found[1]!r} ({hint}choose from {', '.join(known)})"
             message = message[: found.start()] + choices + message[found.end() :]
         super().error(message)

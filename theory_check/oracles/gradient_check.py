@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.arrays import as_numbers
+from theory_check.arrays import as_floats
 from theory_check.errors import (
     InvalidArgumentError,
     require_positive,
@@ -98,7 +98,7 @@ def check_hypergradient(
         generator = torch.Generator().manual_seed(seed % 2**63)
         given = scale * torch.randn(count, dimension, generator=generator, dtype=torch.float64)
     else:
-        given = torch.from_numpy(as_numbers("points", points).astype("float64"))
+        given = torch.from_numpy(as_floats("points", points))
         if given.ndim != 2 or given.shape[1] != dimension or not len(given):
             raise InvalidArgumentError(
                 "points", f"shape {tuple(given.shape)}", f"pass shape (points, {dimension})"
@@ -114,7 +114,7 @@ def _norm(rows: Float[Tensor, "points d"]) -> Float[Tensor, " points"]:
 
 def _one(gradient: Any, dimension: int) -> Float[Tensor, " d"]:
     remedy = f"return {dimension} finite numbers, the gradient in phi"
-    values = torch.from_numpy(as_numbers("estimate", gradient, remedy).astype("float64"))
+    values = torch.from_numpy(as_floats("estimate", gradient, remedy))
     if tuple(values.shape) != (dimension,):
         raise InvalidArgumentError("estimate", f"shape {tuple(values.shape)}", remedy)
     if not bool(torch.isfinite(values).all()):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.arrays import as_numbers
+from theory_check.arrays import as_floats
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
@@ -165,4 +164,4 @@ def _as_law(argument: str, values: ArrayLike | Tensor) -> Tensor:
 
 
 def _as_tensor(argument: str, values: ArrayLike | Tensor) -> Tensor:
-    return torch.from_numpy(as_numbers(argument, values).astype(np.float64))
+    return torch.from_numpy(as_floats(argument, values))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.arrays import as_numbers
+from theory_check.arrays import as_floats
 from theory_check.errors import is_number
 
 Outcome = tuple[float, int, float, bool]
@@ -74,7 +74,7 @@ def read_table(table: Any, start: Any) -> TabularDynamics:
         )
         first = free / free.sum()
     else:
-        first = as_numbers("initial_state_distrib", start).astype(np.float64)
+        first = as_floats("initial_state_distrib", start)
         if first.shape != (states,) or not (first >= 0).all():
             raise ValueError(
                 f"its start law of shape {first.shape} is not a probability for each of {states} states"

@@ -141,17 +141,17 @@ def execute(
         waiting.sort(key=lambda cell: cell.measurement.relative_cost(), reverse=True)
         for outcome in _outcomes(waiting, min(jobs, len(waiting)), backend):
             cell = waiting[outcome.position]
-            if outcome.frame is None:
-                store.write_error(cell, outcome.message, outcome.traceback)
-                failed.append(Failure(cell, outcome.message, store.error_path(cell.key)))
-                continue
-            try:
-                store.write(cell, outcome.frame, outcome.seconds)
-            except UnstorableError as error:
-                store.write_error(cell, str(error), "")
-                failed.append(Failure(cell, str(error), store.error_path(cell.key)))
-                continue
-            executed.append(cell)
+            message, traceback_text = outcome.message, outcome.traceback
+            if outcome.frame is not None:
+                try:
+                    store.write(cell, outcome.frame, outcome.seconds)
+                except UnstorableError as error:
+                    message, traceback_text = str(error), ""
+                else:
+                    executed.append(cell)
+                    continue
+            store.write_error(cell, message, traceback_text)
+            failed.append(Failure(cell, message, store.error_path(cell.key)))
     return Report(tuple(executed), tuple(reused), tuple(failed))
 
 

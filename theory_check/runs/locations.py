@@ -38,7 +38,7 @@ def experiment_file(name: str | Path) -> Path:
     files = experiment_files()
     if str(name) not in files and (Path(name).suffix or len(Path(name).parts) > 1):
         raise InvalidArgumentError(
-            "experiment", repr(str(name)), "pass a file that is there: no such file is"
+            "experiment", repr(str(name)), "no such file: pass one, or the name of an experiment"
         )
     require_choice("experiment", str(name), files)
     return files[str(name)]

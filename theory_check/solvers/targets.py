@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from jaxtyping import Float
@@ -29,12 +30,12 @@ class CountsIterations(SolverState, Protocol):
         ...
 
 
-class FallingPenalty:
+class FallingPenalty(ABC):
     """A solver whose estimate follows ``Phi_sigma`` with a sigma that falls with the iterations."""
 
+    @abstractmethod
     def sigma_at(self, iteration: int) -> float:
         """Return sigma after a number of iterations."""
-        raise NotImplementedError
 
     def surrogate_gradient(
         self, truth: BilevelTruth, state: CountsIterations

@@ -156,7 +156,7 @@ class Attained(Measurement):
         method = methods()[self.method]
         if method.solver.information != "samples":  # type: ignore[attr-defined]
             raise InvalidArgumentError("method", self.method, "pass one that draws samples")
-        kept = {name: self.start[name] for name in self.held}
+        kept = {name: value for name, value in self.start.items() if name in self.held}
         grid: list[Constants] = [{**constants, **kept} for constants in method.grid]
         starts: list[Constants] = [self.start] if self.start else grid
         path: list[tuple[float, Constants]] = []
