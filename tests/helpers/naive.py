@@ -225,6 +225,11 @@ class Tables:
         return sigma * self.upper(phi, logits) - self.lower(phi, logits)
 
 
+def along_policies(table: Tensor, log_policy: Tensor) -> Tensor:
+    """Return the part of a gradient in ``log pi`` that changes of a policy see, in the logits."""
+    return table - log_policy.exp() * table.sum(-1, keepdim=True)
+
+
 def gradient(function: object, point: Tensor) -> Tensor:
     """Return the gradient of a scalar function by automatic differentiation."""
     leaf = point.detach().clone().requires_grad_()

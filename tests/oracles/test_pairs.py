@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 
+import mpmath
 import pytest
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def test_moments_are_plain_sums(path: str, excess: bool) -> None:
                 model = 1 / (1 + math.exp(-(own - other)))
                 expected_residual += law[replicate, second].item() * (model - preferred)
             # Losses of order one are summed; near the truth they cancel to 1e-7 in the reference.
-            assert mean_loss[replicate, first].item() == pytest.approx(
+            assert mean_loss[replicate, first].item() + loss.loss_of_equals == pytest.approx(
                 expected_loss, rel=1e-13, abs=1e-15
             )
             assert mean_residual[replicate, first].item() == pytest.approx(
@@ -90,7 +91,7 @@ def test_loss_is_accurate_for_large_differences(path: str, gap: float, excess: b
     # Two classes, the whole law on the pair (0, 1) in expectation; log1p keeps exp(-21) = 8e-10.
     loss = PairLoss(torch.tensor([0.7, 0.0], dtype=torch.float64), excess=excess)
     returns = torch.tensor([[gap, 0.0]], dtype=torch.float64)
-    value = (HALF * getattr(loss, path)(returns, HALF)[0]).sum().item()
+    value = (HALF * getattr(loss, path)(returns, HALF)[0]).sum().item() + loss.loss_of_equals
     preferred = 1 / (1 + math.exp(-0.7))
     expected = math.log1p(math.exp(-gap)) + (1 - preferred) * gap
     diagonal = math.log(2)
@@ -98,6 +99,39 @@ def test_loss_is_accurate_for_large_differences(path: str, gap: float, excess: b
         expected += preferred * math.log(preferred) + (1 - preferred) * math.log(1 - preferred)
         diagonal = 0.0
     assert value == pytest.approx((expected + diagonal) / 2, rel=1e-14)
+
+
+@PATHS
+@OBJECTIVES
+@pytest.mark.parametrize("scale", [1e-1, 3e-2, 1e-3, 1e-6, 1e-12])
+def test_tiny_returns_keep_their_relative_precision(path: str, excess: bool, scale: float) -> None:
+    # Differences of numbers near 1/2, or near log 2: with 60 digits as a reference.
+    truth, model = [0.7 * scale, 0.0, -1.3 * scale], [-0.4 * scale, 0.0, 0.9 * scale]
+    loss = PairLoss(torch.tensor(truth, dtype=torch.float64), excess=excess)
+    returns = torch.tensor([model], dtype=torch.float64)
+    law = torch.tensor([[0.25, 0.25, 0.5]], dtype=torch.float64)
+    mean_loss, mean_residual = getattr(loss, path)(returns, law)
+    with mpmath.workdps(60):
+        for first in range(3):
+            expected_loss = expected_residual = mpmath.mpf(0)
+            for second, weight in enumerate(law[0].tolist()):
+                difference = mpmath.mpf(model[first]) - mpmath.mpf(model[second])
+                true = mpmath.mpf(truth[first]) - mpmath.mpf(truth[second])
+                preferred = 1 / (1 + mpmath.exp(-true))
+                surprise = mpmath.log(1 + mpmath.exp(-difference)) + (1 - preferred) * difference
+                if excess:
+                    surprise += preferred * mpmath.log(preferred)
+                    surprise += (1 - preferred) * mpmath.log(1 - preferred)
+                else:
+                    surprise -= mpmath.log(2)
+                expected_loss += weight * surprise
+                expected_residual += weight * (1 / (1 + mpmath.exp(-difference)) - preferred)
+            # Terms of both signs are added: relative to the larger of them. The divergence is
+            # summed to the sixth cumulant.
+            size = scale**2
+            tolerance = 1e-11 if excess and scale > 0.01 else 1e-14
+            assert abs(mean_loss[0, first].item() - float(expected_loss)) <= tolerance * size
+            assert abs(mean_residual[0, first].item() - float(expected_residual)) <= 1e-13 * scale
 
 
 @PATHS

@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 # Differences |D - D*| below which the divergence is summed as a series, to the sixth order. There the
 # truncation is a relative 1e-12, which is what rounding leaves of a difference of logarithms.
 SERIES_BELOW = 0.02
+# Differences below which what cancels near 1/2, or near log 2, is summed as a series, up to rounding.
+SMALL = 0.05
+LOG_2 = math.log(2.0)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -41,9 +44,11 @@ def pair_moments(
     Returns
     -------
     mean_loss
-        ``E[loss(tau, tau') | tau]``, shape (replicate, outcome).
+        ``E[loss(tau, tau') | tau]``, shape (replicate, outcome); the cross-entropy above ``log 2``, the
+        loss of equal returns, so that it keeps its relative accuracy where returns hardly differ.
     mean_residual
-        ``E[P_phi(tau > tau') - P*(tau > tau') | tau]``, shape (replicate, outcome).
+        ``E[P_phi(tau > tau') - P*(tau > tau') | tau]``, shape (replicate, outcome), accurate relative to
+        the differences of returns.
     """
     replicates, outcomes = returns.shape
     mean_loss = np.zeros((replicates, outcomes))
@@ -51,21 +56,24 @@ def pair_moments(
     powers = [powers_of(returns[replicate]) for replicate in range(replicates)]
     true_powers = powers_of(true_returns)
     true_chance, true_log_favourite = np.empty(outcomes), np.empty(outcomes)
+    true_lean = np.empty(outcomes)
     chance, log_favourite = np.empty(outcomes), np.empty(outcomes)
-    loss = np.empty(outcomes)
-    own_loss = 0.0 if excess else math.log(2.0)
+    loss, residual = np.empty(outcomes), np.empty(outcomes)
     for first in range(outcomes):
         fill_model(true_returns, true_powers, first, true_chance, true_log_favourite)
         true_row = (true_returns, true_chance, true_log_favourite)
+        if not excess:
+            _fill_lean(first, true_row, true_lean)
         for replicate in range(replicates):
             fill_model(returns[replicate], powers[replicate], first, chance, log_favourite)
             row = (returns[replicate], chance, log_favourite)
             if excess:
                 _fill_divergence(first, row, true_row, loss)
             else:
-                _fill_cross_entropy(first, row, true_row, loss)
+                _fill_cross_entropy(first, row, true_lean, loss)
+            _fill_residual(first, row, true_row, residual)
             sums = (mean_loss[replicate], mean_residual[replicate])
-            _add_row(first, own_loss, loss, chance, true_chance, law[replicate], sums)
+            _add_row(first, loss, residual, law[replicate], sums)
     return mean_loss, mean_residual
 
 
@@ -74,14 +82,53 @@ def pair_moments(
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _fill_cross_entropy(first, row, true_row, loss):  # type: ignore[no-untyped-def]
-    """Write the expected ``-log P_phi(y)`` of ``first`` against all later outcomes."""
+def _fill_lean(first, true_row, lean):  # type: ignore[no-untyped-def]
+    """Write ``1/2 - P*(first > other) = -tanh(D*/2) / 2`` for all later outcomes."""
+    own, returns, chance, _ = _later(first, true_row)
+    leans = lean[first + 1 :]
+    for other in range(leans.size):
+        half = 0.5 * (own - returns[other])
+        square = half * half
+        series = 1.0 + square * (-1.0 / 3.0 + square * (2.0 / 15.0 - square * (17.0 / 315.0)))
+        small = -0.5 * half * series
+        leans[other] = small if abs(half) < 0.5 * SMALL else 0.5 - chance[other]
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _fill_cross_entropy(first, row, true_lean, loss):  # type: ignore[no-untyped-def]
+    """Write the expected ``-log P_phi(y)`` of ``first`` against all later outcomes, less ``log 2``.
+
+    ``log cosh(D/2) + (1/2 - P*) D``.
+    """
     own, returns, _, log_favourite = _later(first, row)
-    _, _, true_chance, _ = _later(first, true_row)
-    losses = loss[first + 1 :]
+    leans, losses = true_lean[first + 1 :], loss[first + 1 :]
     for other in range(losses.size):
-        surprise = _surprise(own - returns[other], true_chance[other])
-        losses[other] = surprise - log_favourite[other]
+        half = 0.5 * (own - returns[other])
+        square = half * half
+        series = -1.0 / 12.0 + square * (1.0 / 45.0 - square * (17.0 / 2520.0))
+        small = square * (0.5 + square * series)
+        direct = abs(half) - log_favourite[other] - LOG_2
+        entropy = small if abs(half) < 0.5 * SMALL else direct
+        losses[other] = entropy + leans[other] * (2.0 * half)
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _fill_residual(first, row, true_row, residual):  # type: ignore[no-untyped-def]
+    """Write ``P_phi - P*`` of ``first`` against all later outcomes.
+
+    With ``e = D - D*`` it is ``(1 - P_phi) P* (exp(e) - 1)``.
+    """
+    own, returns, chance, _ = _later(first, row)
+    own_true, true_returns, true_chance, _ = _later(first, true_row)
+    residuals = residual[first + 1 :]
+    for other in range(residuals.size):
+        excess = (own - returns[other]) - (own_true - true_returns[other])
+        series = 1.0 + excess * 0.2 * (1.0 + excess * (1.0 / 6.0) * (1.0 + excess * (1.0 / 7.0)))
+        series = 1.0 + excess * (1.0 / 3.0) * (1.0 + excess * 0.25 * series)
+        series = excess * (1.0 + excess * 0.5 * series)
+        small = (1.0 - chance[other]) * true_chance[other] * series
+        direct = chance[other] - true_chance[other]
+        residuals[other] = small if abs(excess) < SERIES_BELOW else direct
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -127,22 +174,20 @@ def _surprise(difference, preferred):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
-def _add_row(first, own_loss, loss, chance, true_chance, law, sums):  # type: ignore[no-untyped-def]
-    """Add the pairs of ``first`` with itself and all later outcomes to both of their members.
+def _add_row(first, loss, residual, law, sums):  # type: ignore[no-untyped-def]
+    """Add the pairs of ``first`` with all later outcomes to both of their members.
 
-    Sums may be reordered, so that they are vectorised.
+    The pair of an outcome with itself adds nothing. Sums may be reordered, so that they are vectorised.
     """
     later = first + 1
     mean_loss, mean_residual = sums
-    own, others, losses = law[first], law[later:], loss[later:]
-    chances, true_chances = chance[later:], true_chance[later:]
+    own, others, losses, residuals = law[first], law[later:], loss[later:], residual[later:]
     later_loss, later_residual = mean_loss[later:], mean_residual[later:]
-    loss_sum, residual_sum = own * own_loss, 0.0
+    loss_sum, residual_sum = 0.0, 0.0
     for other in range(others.size):
-        residual = chances[other] - true_chances[other]
         loss_sum += others[other] * losses[other]
-        residual_sum += others[other] * residual
+        residual_sum += others[other] * residuals[other]
         later_loss[other] += own * losses[other]
-        later_residual[other] -= own * residual
+        later_residual[other] -= own * residuals[other]
     mean_loss[first] += loss_sum
     mean_residual[first] += residual_sum

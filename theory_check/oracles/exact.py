@@ -6,6 +6,7 @@ sampled (``docs/theory.md`` sections 2 and 3).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,9 @@ from theory_check.oracles.comparisons import DiscountedComparisons, comparisons_
 from theory_check.oracles.comparisons.pairs import PairLoss
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.control import control_of
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.devices import require_device
+from theory_check.oracles.rounding import RESOLUTION, GradientParts, certify, rounding_error
 from theory_check.oracles.solutions.penalised import (
     SMALLEST_SIGMA,
     PenalisedSolution,
@@ -51,7 +54,9 @@ class UpperEvaluation:
     reward_gradient
         ``dG/dr(s, a)`` at fixed policy, shape (replicate, s, a).
     policy_gradient
-        ``dG/dlog pi_h(a|s)`` with free entries, shape (replicate, h, s, a).
+        ``dG/dlog pi_h(a|s)`` along policies, shape (replicate, h, s, a): of all tables that give the
+        derivative in every direction in which rows stay distributions, one without a large part in the
+        others. Two of them differ by ``k_h(s) pi_h(a|s)``.
     """
 
     value: Float[Tensor, " replicate"]
@@ -121,14 +126,33 @@ class ExactOracle:
         return self.evaluate_upper(reward, optimal).value.reshape(lead)
 
     def hypergradient(self, phi: Parameters) -> Float[Tensor, "*lead d"]:
-        """Return ``∇Phi(phi)`` by the adjoint of ``docs/theory.md`` section 2."""
+        """Return ``∇Phi(phi)`` by the adjoint of ``docs/theory.md`` section 2.
+
+        Raises
+        ------
+        CertificationError
+            If the error that rounding leaves is estimated (:meth:`hypergradient_error`) above
+            1e-6 of the norms of the gradient and of its direct part, as it may be where rewards
+            are immense for the KL weight, or the discount is near 1 and states hardly mix.
+        """
         flat, lead = self._flatten(phi)
-        reward = self.reward_model.table(flat)
-        optimal = self.control.optimal_log_policy(reward)
-        upper = self.evaluate_upper(reward, optimal)
-        response = self.control.pull_back_through_optimum(optimal, upper.policy_gradient)
-        gradient = self.reward_model.pullback(flat, upper.reward_gradient + response)
-        return gradient.reshape(*lead, -1)
+        parts = self._hypergradient_parts(flat)
+        certify(parts, self.control, partial(self._hypergradient_parts, flat))
+        return parts.whole.reshape(*lead, -1)
+
+    def hypergradient_error(self, phi: Parameters) -> Float[Tensor, "*lead"]:
+        """Return an estimate of the norm of the error that rounding leaves in :meth:`hypergradient`.
+
+        Measured, not a bound: eight times the share that rounding has in how far two perturbations of
+        all rewards and linear systems, 64 times as large, move the gradient; not below 1e-12 of the
+        norms of the gradient and of its direct part, to which losses are summed. Where labels are
+        certain, beyond differences of returns of about 30, probabilities are within 1e-16 of 0 or 1,
+        and a gradient below that is not resolved.
+        """
+        flat, lead = self._flatten(phi)
+        parts = self._hypergradient_parts(flat)
+        error = rounding_error(parts, self.control, partial(self._hypergradient_parts, flat))
+        return torch.maximum(error, RESOLUTION * parts.size).reshape(lead)
 
     def as_function(self) -> Callable[[Tensor], Tensor]:
         """Return ``Phi`` as a function that torch differentiates by the exact hypergradient.
@@ -185,7 +209,7 @@ class ExactOracle:
         """Return ``∇Phi_sigma(phi)``, both inner problems solved to a certified tolerance.
 
         The inner gradient norm is at most 1e-11 min(1, sigma), not below 1e-14, relative to the size of
-        returns; the result is then accurate to about max(1e-11, 1e-14 / sigma).
+        returns; the result is then accurate to about max(1e-11, 1e-14 / sigma) / min(1, beta).
 
         Raises
         ------
@@ -224,8 +248,7 @@ class ExactOracle:
         """Return ``∂_phi G(lambda') + (∂_phi J(lambda*) - ∂_phi J(lambda')) / sigma``."""
         reward = self.reward_model.table(phi)
         optimal = self.control.optimal_log_policy(reward)
-        visits = self.control.reward_occupancy
-        difference = visits(optimal) - visits(penalised_log_policy)
+        difference = self.control.visit_difference(optimal, penalised_log_policy)
         upper = self.evaluate_upper(reward, penalised_log_policy)
         return self.reward_model.pullback(phi, upper.reward_gradient + difference / sigma)
 
@@ -252,6 +275,25 @@ class ExactOracle:
         if isinstance(self.comparisons, DiscountedComparisons):
             return DiscountedPenalisedLevel(self.comparisons, *settings, optimal, sigma)
         return EpisodicPenalisedLevel(self.comparisons, *settings, optimal, sigma)
+
+    def _hypergradient_parts(
+        self, flat: Tensor, control: SoftControl | None = None
+    ) -> GradientParts:
+        """Return the two parts of ``∇Phi``, under the oracle's control or another one."""
+        if control is not None:
+            other = copy.copy(self)
+            other.control, other.comparisons = control, self.comparisons.with_control(control)
+            return other._hypergradient_parts(flat)
+        reward = self.reward_model.table(flat)
+        optimal = self.control.optimal_log_policy(reward)
+        upper = self.evaluate_upper(reward, optimal)
+        response = self.control.pull_back_through_optimum(optimal, upper.policy_gradient)
+        largest = reward.abs().amax().item() / self.control.kl_weight
+        return GradientParts(
+            direct=self.reward_model.pullback(flat, upper.reward_gradient),
+            response=self.reward_model.pullback(flat, response),
+            magnification=16 * self.control.magnification * (1 + largest),
+        )
 
     @property
     def _public_policy_shape(self) -> tuple[int, ...]:

@@ -236,4 +236,5 @@ def _mean_pairs(
     """Return mean loss and mean residual of each trajectory against one that follows ``law``."""
     space = comparisons.space
     moments = loss.moments(space.class_returns(reward), space.sum_by_class(law))
-    return moments.mean_loss[:, space.class_of], moments.mean_residual[:, space.class_of]
+    mean_loss = moments.mean_loss + loss.loss_of_equals
+    return mean_loss[:, space.class_of], moments.mean_residual[:, space.class_of]

@@ -7,7 +7,7 @@ version (``docs/theory.md`` sections 1.2 and 2.4).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -48,11 +48,15 @@ class Comparisons(ABC):
         log_policy: Float[Tensor, "replicate h s a"],
         weights: Float[Tensor, "replicate trajectory"],
     ) -> Float[Tensor, "replicate h s a"]:
-        """Return the gradient of ``sum_tau weight(tau) log rho_lambda(tau)``.
+        """Return the gradient of ``sum_tau weight(tau) log rho_lambda(tau)`` along policies.
 
-        Weights are held fixed, and the entries of ``log pi`` are free, so that a policy model can
-        pull the result back to its parameters.
+        Weights are held fixed. A policy model can pull the result back to its parameters; in directions
+        in which rows do not stay distributions it is fixed by convenience only.
         """
+
+    def with_control(self, control: SoftControl) -> Comparisons:
+        """Return the same comparisons for another control of the same dynamics."""
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +85,11 @@ class DiscountedComparisons(Comparisons):
     """Segments, ``d^pi(s_0) prod pi(a_h|s_h) prod P(s_{h+1}|s_h, a_h)``."""
 
     control: DiscountedControl
+
+    def with_control(self, control: SoftControl) -> Comparisons:
+        """Return the same segments with the occupancies of another control."""
+        assert isinstance(control, DiscountedControl)
+        return replace(self, control=control)
 
     def probabilities(
         self, log_policy: Float[Tensor, "replicate h s a"]

@@ -8,6 +8,7 @@ in main memory go through a compiled kernel, those on other devices through bloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from theory_check.kernels.pair_moments import SERIES_BELOW, pair_moments
+from theory_check.kernels.pair_moments import SERIES_BELOW, SMALL, pair_moments
 
 BLOCK_BYTES = 64 * 2**20
 # torch replaces softplus by the identity above 20, an error of 2e-9; above 40 it is under rounding.
@@ -32,7 +33,9 @@ class PairMoments:
     value
         ``E[loss]``, shape (replicate,): the upper objective G.
     mean_loss
-        ``E[loss(tau, tau') | tau]``, shape (replicate, class).
+        ``E[loss(tau, tau') | tau]`` less :attr:`PairLoss.loss_of_equals`, shape (replicate, class): the
+        slope of G along laws, which add up to 1, is the same, and does not cancel where returns hardly
+        differ.
     mean_residual
         ``E[P_phi(tau > tau') - P*(tau > tau') | tau]``, shape (replicate, class).
     """
@@ -57,6 +60,11 @@ class PairLoss:
     true_returns: Float[Tensor, " class"]
     excess: bool
 
+    @property
+    def loss_of_equals(self) -> float:
+        """The loss of two trajectories with equal returns under both rewards."""
+        return 0.0 if self.excess else math.log(2)
+
     def moments(
         self,
         returns: Float[Tensor, "replicate class"],
@@ -66,7 +74,9 @@ class PairLoss:
         moments = self._compiled_moments if returns.is_cpu else self._moments_by_blocks
         mean_loss, mean_residual = moments(returns, law)
         return PairMoments(
-            value=(law * mean_loss).sum(-1), mean_loss=mean_loss, mean_residual=mean_residual
+            value=(law * mean_loss).sum(-1) + self.loss_of_equals,
+            mean_loss=mean_loss,
+            mean_residual=mean_residual,
         )
 
     def _compiled_moments(
@@ -91,7 +101,7 @@ class PairLoss:
             weight = law[block, :, None]
             loss = self._accurate_loss(difference, true_difference)
             mean_loss[block, rows] = (loss @ weight).squeeze(-1)
-            residual = torch.sigmoid(difference) - torch.sigmoid(true_difference)
+            residual = _accurate_residual(difference, true_difference)
             mean_residual[block, rows] = (residual @ weight).squeeze(-1)
         return mean_loss, mean_residual
 
@@ -139,14 +149,14 @@ class PairLoss:
         difference: Float[Tensor, "replicate row class"],
         true_difference: Float[Tensor, "row class"],
     ) -> Float[Tensor, "replicate row class"]:
-        """Return the expected loss, also of a small excess risk to a small relative error.
+        """Return the expected loss less that of equal returns, to a small relative error.
 
-        As a difference of logarithms that is lost to rounding; the sum of the cumulants of a label
-        from the second to the sixth is not (``kernels/pair_moments.py``).
+        As differences of logarithms, small excess risks and the cross-entropy above ``log 2`` are lost
+        to rounding; sums of their series are not (``kernels/pair_moments.py``).
         """
-        loss = self._loss(difference, true_difference)
         if not self.excess:
-            return loss
+            return _log_cosh(difference / 2) - torch.tanh(true_difference / 2) * (difference / 2)
+        loss = self._loss(difference, true_difference)
         excess = difference - true_difference
         preferred = torch.sigmoid(true_difference)
         variance = preferred * (1 - preferred)
@@ -156,3 +166,18 @@ class PairLoss:
         series = (1 - 6 * variance) / 24 + excess * series
         series = variance * excess**2 * (0.5 + excess * (skew / 6 + excess * series))
         return torch.where(excess.abs() < SERIES_BELOW, series, loss)
+
+
+def _log_cosh(half: Tensor) -> Tensor:
+    square = half.square()
+    series = square * (0.5 + square * (-1 / 12 + square * (1 / 45 - square * (17 / 2520))))
+    direct = half.abs() + torch.log1p(torch.exp(-2 * half.abs())) - math.log(2)
+    return torch.where(half.abs() < SMALL / 2, series, direct)
+
+
+def _accurate_residual(difference: Tensor, true_difference: Tensor) -> Tensor:
+    """Return ``P_phi - P*``, which is ``(1 - P_phi) P* (exp(e) - 1)`` with ``e = D - D*``."""
+    excess = difference - true_difference
+    model, preferred = torch.sigmoid(difference), torch.sigmoid(true_difference)
+    small = (1 - model) * preferred * torch.expm1(excess)
+    return torch.where(excess.abs() < SERIES_BELOW, small, model - preferred)

@@ -1,7 +1,8 @@
-"""KL-regularised control without a horizon: one S x S factorisation per policy.
+"""KL-regularised control without a horizon: S x S factorisations, shared per policy.
 
 With ``M = I - gamma P_pi``, values are ``M^-1`` applied to expected rewards, and the occupancy is
-``(1-gamma) M^-T rho0`` (``docs/theory.md`` section 2.4).
+``(1-gamma) M^-T rho0`` (``docs/theory.md`` section 2.4). Policies and gradients use values up to a
+constant only, and are computed without it, so that they keep their accuracy as gamma tends to 1.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from theory_check.oracles.control.soft_control import SoftControl
 MAXIMUM_ITERATIONS = 100
 # Error of the values, relative to their size, that is left to rounding.
 VALUE_TOLERANCE = 1e-15
-# Change of the values, relative to their size over 1 - gamma, that is rounding.
+# Change of the values, relative to their size, that is rounding where states mix.
 ROUNDING = 1e-14
 
 
@@ -30,6 +31,11 @@ class DiscountedControl(SoftControl):
     """Stationary policies, discount below 1; see :class:`SoftControl`."""
 
     _latest: LatestResolvent = field(default_factory=LatestResolvent, init=False, repr=False)
+
+    @property
+    def magnification(self) -> float:
+        """States times the condition of a system in which they do not mix."""
+        return self.policy_shape[1] / self._leak
 
     def optimal_log_policy(
         self, reward: Float[Tensor, "replicate s a"]
@@ -45,18 +51,23 @@ class DiscountedControl(SoftControl):
         CertificationError
             If the values of a finite reward still change after ``MAXIMUM_ITERATIONS`` improvements.
         """
-        effective_horizon = 1 / (1 - self.discount)
+        effective_horizon = 1 / self._leak
         remainder = self.discount**2 * effective_horizon / (2 * self.kl_weight)
-        value = self._reference_values(reward)
+        value = self._reference_deviations(reward)
+        before = torch.full_like(value[:, 0], torch.inf)
         for _ in range(MAXIMUM_ITERATIONS):
-            latest = self.values(reward, self._improved(reward, value))
+            improved = self._improved(reward, value)
+            latest = self._resolvent(improved).deviations(self._step_reward(reward, improved))
             change = (latest - value).abs().amax(-1)
             value = latest
-            size = value.abs().amax(-1).clamp_min(1.0)
+            size = value.abs().amax(-1).clamp_min(self.kl_weight)
             moving = remainder * change**2 > VALUE_TOLERANCE * size
-            moving &= change > ROUNDING * effective_horizon * size
+            moving &= change > ROUNDING * size
+            # Where states hardly mix, rounding is up to an effective horizon larger: it does not shrink.
+            moving &= (change > ROUNDING * effective_horizon * size) | (change < before / 2)
             if not bool(moving.any()):  # a change that is not a number is not moving
                 return self._improved(reward, value)
+            before = change
         raise CertificationError(
             f"soft policy iteration still moved the values by {change.max().item():.1e} after "
             f"{MAXIMUM_ITERATIONS} improvements; use a smaller discount or rewards of moderate size"
@@ -68,17 +79,16 @@ class DiscountedControl(SoftControl):
         log_policy: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate s"]:
         """Return the regularised value of a policy from every state."""
-        stationary = log_policy[:, 0]
-        step_reward = reward - self.kl_weight * (stationary - self.log_reference[0])
-        expected = (stationary.exp() * step_reward).sum(-1)
-        return self._resolvent(log_policy).solve(expected)
+        return self._resolvent(log_policy).solve(self._step_reward(reward, log_policy))
 
     def state_occupancy(
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate s"]:
         """Return the normalised occupancy ``d^pi = (1-gamma) (I - gamma P_pi^T)^-1 rho0``."""
-        start = (1 - self.discount) * self.initial.expand(log_policy.shape[0], -1)
-        found = self._resolvent(log_policy).solve_transposed(start).clamp_min(0.0)
+        start = self._leak * self.initial.expand(log_policy.shape[0], -1)
+        found = self._resolvent(log_policy).solve_transposed(start)
+        # Its size is what 1/(1-gamma) spoils, and is known.
+        found = (found / found.sum(-1, keepdim=True)).clamp_min(0.0)
         # Rounding must not make a probability negative, nor reach what no policy does.
         return torch.where(self._reachable, found, 0.0)
 
@@ -86,21 +96,25 @@ class DiscountedControl(SoftControl):
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate h s a"]:
         """Return ``sum_h gamma^h Pr(s_h = s, a_h = a) = d^pi(s) pi(a|s) / (1-gamma)``."""
-        states = self.state_occupancy(log_policy) / (1 - self.discount)
+        states = self.state_occupancy(log_policy) / self._leak
         return states[:, None, :, None] * log_policy.exp()
 
     def continued_visits(
         self,
         log_policy: Float[Tensor, "replicate h s a"],
         weights: Float[Tensor, "replicate h s a"],
+        *,
+        balanced: bool = False,
     ) -> Float[Tensor, "replicate s a"]:
         """Return weighted visits from each step on: one S x S solve.
 
         ``c + pi m`` with ``m = (I - gamma P_pi^T)^-1 gamma P^T c`` (``docs/theory.md`` section 2.4).
         """
-        given = weights[:, 0]
-        arriving = self.discount * (given.flatten(1) @ self.transitions.flatten(0, 1))
-        carried = self._resolvent(log_policy).solve_transposed(arriving)
+        given, resolvent = weights[:, 0], self._resolvent(log_policy)
+        moves = self._changes if balanced else self.transitions
+        arriving = self.discount * (given.flatten(1) @ moves.flatten(0, 1))
+        solve = resolvent.solve_transposed_balanced if balanced else resolvent.solve_transposed
+        carried = solve(arriving)
         return given + log_policy[:, 0].exp() * carried[..., None]
 
     def pull_back_through_occupancy(
@@ -108,9 +122,11 @@ class DiscountedControl(SoftControl):
         log_policy: Float[Tensor, "replicate h s a"],
         cotangent: Float[Tensor, "replicate s"],
     ) -> Float[Tensor, "replicate h s a"]:
-        """Return the gradient in ``log pi`` (entries free) of ``sum(cotangent * d^pi)``.
+        """Return the gradient in ``log pi`` of ``sum(cotangent * d^pi)`` along policies.
 
-        ``gamma d^pi(s) pi(a|s) (P u)(s, a)`` with ``u = (I - gamma P_pi)^-1 cotangent``.
+        ``gamma d^pi(s) pi(a|s) (P u - u)(s, a)`` with ``(I - gamma P_pi) u = cotangent - c``. Where
+        rows of the policy stay distributions, neither the constant c nor ``u(s)`` is seen; c is the
+        one with which u is 0 in the first state, so that u has no part of size ``1/(1-gamma)``.
         """
         joint = self.state_occupancy(log_policy)[:, None, :, None] * log_policy.exp()
         return self.discount * joint * self._expected_ahead(log_policy, cotangent)[:, None]
@@ -132,10 +148,10 @@ class DiscountedControl(SoftControl):
         jacobian: Float[Tensor, "replicate s step"],
         cotangent: Float[Tensor, "replicate s"],
     ) -> Float[Tensor, "replicate step step"]:
-        """Return the second derivative of ``sum(cotangent * d^pi)`` in the entries of ``log pi``.
+        """Return the second derivative of ``sum(cotangent * d^pi)`` in ``log pi``, along policies.
 
-        The product rule for :meth:`pull_back_through_occupancy`: its factors ``d^pi(s)`` and
-        ``(P u)(s, a)`` contribute transposes of one matrix, ``pi(a|s)`` the diagonal.
+        The product rule for the table of :meth:`pull_back_through_occupancy`: its factors ``d^pi(s)``
+        and ``(P u - u)(s, a)`` contribute transposes of one matrix, ``pi(a|s)`` the diagonal.
         """
         policy = log_policy[:, 0].exp()
         scaled = self.discount * policy * self._expected_ahead(log_policy, cotangent)
@@ -146,20 +162,43 @@ class DiscountedControl(SoftControl):
     def _expected_ahead(
         self, log_policy: Tensor, cotangent: Float[Tensor, "replicate s"]
     ) -> Float[Tensor, "replicate s a"]:
-        """Return ``P (I - gamma P_pi)^-1 cotangent``."""
-        return self._next_value(self._resolvent(log_policy).solve(cotangent))
+        """Return ``P u - u`` with the u of :meth:`pull_back_through_occupancy`."""
+        return self._expected_change(self._resolvent(log_policy).deviations(cotangent))
 
-    def _next_value(self, value: Float[Tensor, "replicate s"]) -> Float[Tensor, "replicate s a"]:
-        """Return ``sum_{s'} P(s'|s, a) value(s')``."""
-        ahead = (self.transitions.flatten(0, 1) @ value.mT).mT
-        return ahead.reshape(-1, *self.policy_shape[1:])
+    def _expected_change(
+        self, value: Float[Tensor, "replicate s"]
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return ``sum_{s'} P(s'|s, a) value(s') - value(s)``: all that a choice of action needs."""
+        change = (self._changes.flatten(0, 1) @ value.mT).mT
+        return change.reshape(-1, *self.policy_shape[1:])
 
-    def _reference_values(
+    @cached_property
+    def _changes(self) -> Float[Tensor, "s a t"]:
+        """``P(s'|s, a) - 1[s' = s]``, without subtracting from 1 where a state is hardly left."""
+        changes = self.transitions.clone()
+        own = changes.diagonal(dim1=0, dim2=2)
+        own.zero_()
+        own.copy_(-changes.sum(-1).T)
+        return changes
+
+    def _step_reward(
+        self, reward: Tensor, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate s"]:
+        """Return the expected regularised reward of a step from every state."""
+        stationary = log_policy[:, 0]
+        step_reward = reward - self.kl_weight * (stationary - self.log_reference[0])
+        return (stationary.exp() * step_reward).sum(-1)
+
+    def _reference_deviations(
         self, reward: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, "replicate s"]:
-        """Return the value of the reference policy, whose system is the same for all rewards."""
+        """Return the deviations of the reference policy, whose system is the same for all rewards."""
         expected = (self.log_reference[0].exp() * reward).sum(-1)
-        return self._reference_resolvent.solve(expected.T[None])[0].T
+        return self._reference_resolvent.deviations(expected.T[None])[0].T
+
+    @property
+    def _leak(self) -> float:
+        return 1 - self.discount
 
     @cached_property
     def _reachable(self) -> Bool[Tensor, " s"]:
@@ -167,25 +206,31 @@ class DiscountedControl(SoftControl):
 
     @cached_property
     def _reference_resolvent(self) -> Resolvent:
-        return Resolvent.of(self.system(self.log_reference[None]))
+        return self._new_resolvent(self.log_reference[None])
 
     def _improved(
         self, reward: Tensor, value: Float[Tensor, "replicate s"]
     ) -> Float[Tensor, "replicate h s a"]:
         """Return the policy that is soft-greedy for state values."""
-        action_value = reward + self.discount * self._next_value(value)
+        action_value = reward + self.discount * self._expected_change(value)
         scaled = self.log_reference[0] + action_value / self.kl_weight
         return torch.log_softmax(scaled, dim=-1)[:, None]
 
     def _resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
-        """Return ``(I - gamma P_pi)^-1``, factorised once for all questions about one policy."""
-        return self._latest.of(log_policy, self.system)
+        """Return what solves systems of ``I - gamma P_pi``, once for all questions about one policy."""
+        return self._latest.of(log_policy, self._new_resolvent)
+
+    def _new_resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
+        return Resolvent(self.system(log_policy), self._leak)
 
     def system(
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate s s"]:
-        """Return ``I - gamma P_pi``."""
-        system = torch.einsum("rsa,sat->rst", log_policy[:, 0].exp(), self.transitions)
+        """Return ``I - gamma P_pi``.
+
+        As ``(1-gamma) I + gamma (I - P_pi)``, which keeps the rates at which states are left.
+        """
+        system = torch.einsum("rsa,sat->rst", log_policy[:, 0].exp(), self._changes)
         system.mul_(-self.discount)
-        system.diagonal(dim1=-2, dim2=-1).add_(1.0)
+        system.diagonal(dim1=-2, dim2=-1).add_(self._leak)
         return system

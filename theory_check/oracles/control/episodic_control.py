@@ -16,6 +16,11 @@ from theory_check.oracles.control.soft_control import SoftControl
 class EpisodicControl(SoftControl):
     """Non-stationary policies over H steps; see :class:`SoftControl`."""
 
+    @property
+    def magnification(self) -> float:
+        """Steps times states."""
+        return float(self.policy_shape[0] * self.policy_shape[1])
+
     def optimal_log_policy(
         self, reward: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, "replicate h s a"]:
@@ -64,12 +69,14 @@ class EpisodicControl(SoftControl):
         self,
         log_policy: Float[Tensor, "replicate h s a"],
         weights: Float[Tensor, "replicate h s a"],
+        *,
+        balanced: bool = False,
     ) -> Float[Tensor, "replicate s a"]:
         """Return weighted visits from each step on: the adjoint recursion.
 
         ``w_h = c_h + pi_h m_h``, ``m_0 = 0``, ``m_{h+1}(s') = gamma sum_{s,a} w_h(s, a) P(s'|s, a)``;
         the answer is ``sum_h w_h`` (``docs/theory.md`` section 2.3). The cost is that of one policy
-        evaluation.
+        evaluation. Over H steps, sums that rounding left do not grow, balanced or not.
         """
         policy = log_policy.exp()
         carried = weights.new_zeros(weights.shape[0], weights.shape[2])

@@ -1,10 +1,16 @@
-"""Linear systems that several questions about one policy share."""
+"""Linear systems that several questions about one policy share.
+
+Values have the size ``1/(1-gamma)``, but policies and derivatives depend on their differences alone,
+which stay bounded where states mix. Subtracting one from the other would lose ``1/(1-gamma)`` in
+accuracy, so differences are unknowns of a system of their own (``docs/theory.md`` section 2.4).
+"""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -13,42 +19,82 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Resolvent:
-    """The inverse of a batch of matrices, by their LU factorisation.
+    """What ``(I - gamma P)^-1`` does to vectors, for a batch of transition matrices P.
 
     Attributes
     ----------
-    factors, pivots
-        As :func:`torch.linalg.lu_factor` returns them, shapes (replicate, s, s) and (replicate, s).
+    system
+        ``I - gamma P``, shape (replicate, s, s).
+    leak
+        ``1 - gamma``, the sum of every row of the system.
     """
 
-    factors: Float[Tensor, "replicate s s"]
-    pivots: Tensor
+    system: Float[Tensor, "replicate s s"]
+    leak: float
 
-    @classmethod
-    def of(cls, matrices: Float[Tensor, "replicate s s"]) -> Resolvent:
-        """Factorise; a matrix that is not finite gives solutions that are not, and spoils no other."""
-        # Without the check: it would refuse the whole batch for one matrix.
-        factors, pivots, _ = torch.linalg.lu_factor_ex(matrices)
-        return cls(factors, pivots)
+    def deviations(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
+        """Return ``v - v(0)`` for ``v = (I - gamma P)^-1 right``, without forming v."""
+        return self._bordered_solution(right)[0]
 
     def solve(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
-        """Return ``M^-1 right``, for one or several right-hand sides."""
-        return self._solve(right, transposed=False)
+        """Return ``(I - gamma P)^-1 right``, for one or several right-hand sides."""
+        deviations, level = self._bordered_solution(right)
+        return deviations + level / self.leak
 
     def solve_transposed(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
-        """Return ``M^-T right``, for one or several right-hand sides."""
-        return self._solve(right, transposed=True)
+        """Return ``(I - gamma P)^-T right``; without cancellation where ``right >= 0``."""
+        return _solve(self._transposed, right, adjoint=False)
 
-    def _solve(self, right: Tensor, transposed: bool) -> Tensor:
-        columns = right[..., None] if right.ndim == 2 else right
-        found: Tensor = torch.linalg.lu_solve(
-            self.factors, self.pivots, columns, adjoint=transposed
-        )
-        return found.reshape(right.shape)
+    def solve_transposed_balanced(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
+        """Return ``(I - gamma P)^-T right`` where every column of ``right`` adds up to 0.
+
+        The columns of the solution then do as well. That is imposed, whatever rounding left of their
+        sums, which would come back ``1/(1-gamma)`` times as large.
+        """
+        rest = right[:, 1:]
+        sums = torch.zeros_like(right[:, :1])
+        return _solve(self._bordered, torch.cat([sums, rest], dim=1), adjoint=True)
+
+    def _bordered_solution(self, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``v - v(0)`` and ``(1-gamma) v(0)``.
+
+        As the system takes constants to ``1-gamma`` times themselves, ``v = w + l/(1-gamma)`` solves it
+        when ``(I - gamma P) w + l = right``. With ``w(0) = 0`` the level l takes the place of w(0).
+        """
+        solution = _solve(self._bordered, right, adjoint=False)
+        level = solution[:, :1].clone()
+        solution[:, 0] = 0.0
+        return solution, level
+
+    @cached_property
+    def _bordered(self) -> tuple[Tensor, Tensor]:
+        """The factors of the system with its first column replaced by ones."""
+        bordered = self.system.clone()
+        bordered[:, :, 0] = 1.0
+        return _factorise(bordered)
+
+    @cached_property
+    def _transposed(self) -> tuple[Tensor, Tensor]:
+        # The transpose is dominated by its diagonal column by column, so that no rows are exchanged
+        # and non-negative right-hand sides stay free of cancellation.
+        return _factorise(self.system.mT)
+
+
+def _factorise(matrices: Float[Tensor, "replicate s s"]) -> tuple[Tensor, Tensor]:
+    """Factorise; a matrix that is not finite gives solutions that are not, and spoils no other."""
+    # Without the check: it would refuse the whole batch for one matrix.
+    factors, pivots, _ = torch.linalg.lu_factor_ex(matrices)
+    return factors, pivots
+
+
+def _solve(factorised: tuple[Tensor, Tensor], right: Tensor, *, adjoint: bool) -> Tensor:
+    columns = right[..., None] if right.ndim == 2 else right
+    found: Tensor = torch.linalg.lu_solve(*factorised, columns, adjoint=adjoint)
+    return found.reshape(right.shape)
 
 
 class LatestResolvent:
-    """Remembers the factorisation that belongs to the last policy asked about.
+    """Remembers the factorisations that belong to the last policy asked about.
 
     A policy is recognised as the same unmodified tensor, and is not kept alive.
     """
@@ -60,14 +106,14 @@ class LatestResolvent:
         """Forget: a copy has policies of its own, and references to others cannot be copied."""
         return {"_known": None}
 
-    def of(self, policy: Tensor, system: Callable[[Tensor], Tensor]) -> Resolvent:
-        """Return the inverse of ``system(policy)``."""
+    def of(self, policy: Tensor, resolvent_of: Callable[[Tensor], Resolvent]) -> Resolvent:
+        """Return ``resolvent_of(policy)``."""
         if policy.is_inference():  # such tensors do not tell whether they were modified
-            return Resolvent.of(system(policy))
+            return resolvent_of(policy)
         if self._known is not None:
             known, version, resolvent = self._known
             if known() is policy and version == policy._version:
                 return resolvent
-        resolvent = Resolvent.of(system(policy))
+        resolvent = resolvent_of(policy)
         self._known = (weakref.ref(policy), policy._version, resolvent)
         return resolvent

@@ -60,6 +60,11 @@ class SoftControl(ABC):
         horizon, states, actions = self.log_reference.shape
         return horizon, states, actions
 
+    @property
+    @abstractmethod
+    def magnification(self) -> float:
+        """How many roundings an optimal policy or its adjoint may add up to, at worst."""
+
     @abstractmethod
     def optimal_log_policy(
         self, reward: Float[Tensor, "replicate s a"]
@@ -80,10 +85,14 @@ class SoftControl(ABC):
         self,
         log_policy: Float[Tensor, "replicate h s a"],
         weights: Float[Tensor, "replicate h s a"],
+        *,
+        balanced: bool = False,
     ) -> Float[Tensor, "replicate s a"]:
         """Return the gradient in ``r`` of ``sum(weights * Q^pi(r))`` at fixed policy.
 
         ``sum_{h,s,a} weights_h(s, a) E[sum_{k>=h} gamma^{k-h} 1[(s_k, a_k)] | s_h = s, a_h = a]``.
+        ``balanced`` says that weights add up to 0 over the actions of every state, as those of a change
+        of policy do: what rounding left of the sums is then not carried along.
         """
 
     def pull_back_through_optimum(
@@ -92,7 +101,8 @@ class SoftControl(ABC):
         cotangent: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate s a"]:
         """Return the gradient in ``r`` of ``sum(cotangent * log pi*(r))`` (section 2.3)."""
-        return self.continued_visits(optimal, self.response_weights(optimal, cotangent))
+        weights = self.response_weights(optimal, cotangent)
+        return self.continued_visits(optimal, weights, balanced=True)
 
     def response_weights(
         self,
@@ -108,6 +118,22 @@ class SoftControl(ABC):
     ) -> Float[Tensor, "replicate s a"]:
         """Return ``dJ/dr``: how often, discounted, the policy takes every state and action."""
         return self.discounted_occupancy(log_policy).sum(1)
+
+    def visit_difference(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        other: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return how much more often the first policy takes every state and action.
+
+        :meth:`reward_occupancy` of the one less that of the other, by the performance difference of
+        rewards: ``sum_h d'_h (pi_h - pi'_h) Q_h``, in which close policies do not cancel.
+        """
+        more = -log_policy.exp() * torch.expm1(other - log_policy)
+        # Both may have underflowed where the other's share is the larger one by far.
+        more = torch.where(other > log_policy, other.exp() * torch.expm1(log_policy - other), more)
+        weights = self.discounted_occupancy(other).sum(-1, keepdim=True) * more
+        return self.continued_visits(log_policy, weights, balanced=True)
 
     def lower_objective(
         self,
