@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import column_figure, draw_power_rate, legend_below
+from theory_check.plotting import column_figure, draw_power_rate, entitle, legend_below
 
 CLAIMS = ("gradient-noise", "gradient-noise-coupled")
 
@@ -19,4 +19,5 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         draw_power_rate(axes, independent, rate, label="independent, ")
         draw_power_rate(axes, shared, coupled_rate, label="shared, ", hollow=True)
         legend_below(axes, "fitted exponent (squared norm), 95 % interval")
+    entitle(panels[0], independent, shared)
     return figure
