@@ -13,7 +13,7 @@ CLAIMS = ("gradient-noise", "gradient-noise-coupled")
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     independent, shared = (verdicts[claim] for claim in CLAIMS)
-    figure, panels = column_figure(rows=2, row_height=3.0)
+    figure, panels = column_figure(rows=2, row_height=3.4)
     pairs = zip(panels, independent.claim.rates, shared.claim.rates, strict=True)
     for axes, rate, coupled_rate in pairs:
         draw_power_rate(axes, independent, rate, label="independent, ")

@@ -26,7 +26,7 @@ CLAIMS = ("inner-error", "inner-error-common-start")
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     bound, common = (verdicts[claim] for claim in CLAIMS)
     rates = {rate.name: rate for rate in bound.claim.rates}
-    figure, (collapse, sigma) = column_figure(rows=2, row_height=3.1)
+    figure, (collapse, sigma) = column_figure(rows=2, row_height=3.5)
     with plt.rc_context(STYLE):
         for start, line in (("separate starts", "-"), ("common start", "--")):
             judged = [

@@ -26,7 +26,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     verdict = verdicts["inner-linear"]
     (rate,) = verdict.claim.rates
     judged = [found for found in verdict.rates if found.y.size]
-    figure, (runs, collapse) = column_figure(rows=2, row_height=2.6)
+    figure, (runs, collapse) = column_figure(rows=2, row_height=2.8)
     with plt.rc_context(STYLE):
         entitle(runs, verdict)
         _draw_runs(runs, judged)

@@ -24,7 +24,7 @@ CLAIMS = ("inner-sublinear",)
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     verdict = verdicts["inner-sublinear"]
     (rate,) = verdict.claim.rates
-    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.5)
+    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.9)
     entitle(gaps, verdict)
     draw_power_rate(gaps, verdict, rate)
     legend_below(gaps, "fitted exponent, 95 % interval")

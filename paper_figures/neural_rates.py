@@ -18,7 +18,7 @@ CLAIMS = (
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     bias, independent, shared, outer = (verdicts[claim] for claim in CLAIMS)
-    figure, panels = column_figure(rows=3, row_height=3.2)
+    figure, panels = column_figure(rows=3, row_height=3.4)
     in_norm, squared = (
         f"fitted exponent ({unit}), 95 % interval" for unit in ("norm", "squared norm")
     )

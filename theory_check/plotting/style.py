@@ -109,9 +109,11 @@ def verdict_lines(*verdicts: Verdict) -> str:
 
 def problem_styles(problems: Sequence[str]) -> dict[str, SeriesStyle]:
     """Return a style for each problem, the same for equal lists of problems."""
-    palette = sns.color_palette("colorblind", n_colors=max(len(problems), 3))
+    *palette, _, light_blue = sns.color_palette("colorblind", n_colors=10)
+    # Not the palette's yellow, which is hardly seen on white.
+    palette += [(0.1, 0.1, 0.1), light_blue]
     return {
-        problem: SeriesStyle(palette[index], MARKERS[index % len(MARKERS)])
+        problem: SeriesStyle(palette[index % len(palette)], MARKERS[index % len(MARKERS)])
         for index, problem in enumerate(problems)
     }
 
