@@ -1,7 +1,8 @@
 """Measured constants of the assumptions on every audited problem, with intervals over seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from textwrap import fill
+from typing import get_args
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -10,11 +11,12 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import AuditFinding, Verdict, audit_problem
+from theory_check.analysis.audits import AuditStatus
 from theory_check.claims.audits import all_audits
 from theory_check.claims.audits.base import GrowthRule, LevelRule
-from theory_check.plotting import STYLE, SeriesStyle, column_figure, problem_styles
+from theory_check.plotting import STYLE, SeriesStyle, column_figure, legend_below, problem_styles
 
-EXPERIMENTS = ("audits", "control-audits")
+EXPERIMENTS = ("audits", "audits-discounted", "control-audits")
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
@@ -31,12 +33,17 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     with plt.rc_context(STYLE):
         for row, audit in enumerate(audits):
             for (problem, findings), shift in zip(found.items(), shifts, strict=True):
-                label = problem if row == 0 else None
-                _point(constants, findings[audit.id], 0, row + shift, styles[problem], label)
+                _point(constants, findings[audit.id], 0, row + shift, styles[problem])
             if isinstance(audit.rule, LevelRule):
                 _limit(constants, row, audit.rule.level)
         _rows(constants, [f"{audit.symbol}\n{fill(audit.id, 14)}" for audit in audits])
         constants.set(xscale="log", xlabel="measured constant, 95 % interval over seeds")
+        constants.set_title(_counts(found.values()), loc="left", fontsize=7.5)
+        # Of their own: no row has a point for every problem.
+        for problem, style in styles.items():
+            constants.plot(
+                [], [], linestyle="none", color=style.colour, marker=style.marker, label=problem
+            )
         rows: list[str] = []
         for audit, rule in growths:
             names = (
@@ -45,19 +52,24 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             for place, name in names.items():
                 for (problem, findings), shift in zip(found.items(), shifts, strict=True):
                     height = len(rows) + shift
-                    _point(exponents, findings[audit.id], place, height, styles[problem], None)
+                    _point(exponents, findings[audit.id], place, height, styles[problem])
                 _limit(exponents, len(rows), rule.resolution + (1 if place == 1 else 0))
                 rows.append(f"{audit.id}\n{name}")
         _rows(exponents, rows)
         exponents.set_xlabel("fitted exponent; dotted: the largest allowed")
-        constants.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.4, -0.17),
-            ncols=3,
-            title="hollow: an assumption that is not met",
-            title_fontsize=6.5,
-        )
+    legend_below(constants, "hollow: assumption not met; dotted: least allowed", columns=3)
     return figure
+
+
+def _counts(findings: Iterable[Mapping[str, AuditFinding]]) -> str:
+    """Return how many assumptions have each status, problems counted one by one.
+
+    Steps are a claim's, so that curvatures are measured here and judged there.
+    """
+    found = [finding.status for of_problem in findings for finding in of_problem.values()]
+    judged = [status for status in get_args(AuditStatus) if status != "not audited"]
+    counts = [f"{found.count(status)} {status}" for status in judged if status in found]
+    return f"Audits: {', '.join(counts)}"
 
 
 def _point(
@@ -66,7 +78,6 @@ def _point(
     place: int,
     height: float,
     style: SeriesStyle,
-    label: str | None,
 ) -> None:
     """Draw one constant; an audit that does not apply to the problem has none."""
     if place >= len(finding.constants):
@@ -83,7 +94,6 @@ def _point(
         markersize=4.2,
         markeredgewidth=0.8,
         markerfacecolor="white" if finding.status == "not met" else style.colour,
-        label=label,
     )
 
 

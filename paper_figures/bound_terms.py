@@ -15,7 +15,16 @@ from theory_check.analysis import Verdict
 from theory_check.analysis.bands import average_band
 from theory_check.analysis.bound_model import TERMS, Design
 from theory_check.analysis.bound_terms import design_table, fit_bound
-from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    entitle,
+    fixed,
+    general,
+    legend_below,
+    power_of_ten,
+    problem_styles,
+)
 
 CLAIMS = ("bound-terms", "bound-terms-coupled")
 
@@ -57,21 +66,15 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     elinewidth=0.4,
                     alpha=0.7,
                     label=f"{'shared' if coupled else 'independent'}, {problem}: "
-                    f"{100 * fit.explained_variance:.1f} %",
+                    f"{fixed(100 * fit.explained_variance, 1)} %",
                 )
             _draw_shares(bars, design, np.mean(shares, axis=0))
             batch = "shared batch, $c/n$" if coupled else r"independent, $c/(\sigma^2 n)$"
             bars.set_ylabel(f"share of the bound\n{batch}")
         scatter.set(xscale="log", yscale="log")
         _draw_diagonal(scatter)
-        # Lower than legend_below puts it, because of the slanted tick labels.
-        shared.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.48),
-            ncols=2,
-            title="mean over problems, at the largest $T$ and fewest inner steps",
-            title_fontsize=6.5,
-        )
+    legend_below(shared, "mean over problems, at the largest $T$ and fewest inner steps", columns=2)
+    entitle(scatter, *(verdicts[claim] for claim in CLAIMS))
     scatter.set(
         xlabel="fitted four-term bound",
         ylabel=r"$\mathrm{mean}_{t\leq T}\,\|\nabla\Phi(\phi_t)\|^2$",
@@ -101,18 +104,13 @@ def _draw_shares(axes: Axes, design: Design, shares: NDArray[np.float64]) -> Non
             label=_LABELS[term],
         )
         bottom = bottom + height
-    labels = [f"{design.sigma[point]:g}, {_power(design.trajectories[point])}" for point in shown]
+    labels = [
+        f"{general(design.sigma[point])}, {power_of_ten(design.trajectories[point])}"
+        for point in shown
+    ]
     axes.set_xticks(position, labels, rotation=55, ha="right", rotation_mode="anchor")
     axes.set(ylim=(0, 1), xlabel=r"$\sigma$, $n$")
     axes.grid(visible=False)
-
-
-def _power(number: float) -> str:
-    """Return a number as mantissa and power of ten."""
-    exponent = int(np.floor(np.log10(number)))
-    mantissa = number / 10**exponent
-    factor = "" if mantissa == 1 else rf"{mantissa:g} \cdot "
-    return f"${factor}10^{{{exponent}}}$"
 
 
 def _draw_diagonal(axes: Axes) -> None:

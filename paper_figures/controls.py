@@ -11,6 +11,7 @@ from theory_check.plotting import (
     column_figure,
     draw_power_rate,
     draw_schedule_rate,
+    entitle,
     legend_below,
 )
 
@@ -27,14 +28,17 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     ):
         verdict = verdicts[claim]
         draw_power_rate(bias, verdict, verdict.claim.rates[0], hollow=hollow, slope_label=label)
+    entitle(bias, verdicts["control-quadratic"], verdicts["control-quartic"])
     legend_below(bias, "fitted exponent (squared norm); the quartic must fail")
     missing = verdicts["control-missing-response"]
     draw_power_rate(response, missing, missing.claim.rates[0])
+    entitle(response, missing)
     legend_below(response, "exponent above the floor; a floor must be found")
     palette = sns.color_palette("colorblind", n_colors=len(SCHEDULES))
     for claim, colour in zip(SCHEDULES, palette, strict=True):
         (rate,) = verdicts[claim].claim.rates
         draw_schedule_rate(schedules, verdicts[claim], rate, colour=colour)
     schedules.invert_xaxis()
-    legend_below(schedules, "growth like a power of 1/target; all must fail", gap=0.34)
+    entitle(schedules, *(verdicts[claim] for claim in SCHEDULES))
+    legend_below(schedules, "growth like a power of 1/target; all must fail")
     return figure

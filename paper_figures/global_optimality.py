@@ -10,7 +10,13 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, attained, reached
 from theory_check.analysis.inequality_verdict import clopper_pearson
-from theory_check.plotting import STYLE, column_figure, problem_styles
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    label_sparsely,
+    problem_styles,
+    verdict_lines,
+)
 
 CLAIMS = ("global-optimality",)
 
@@ -41,8 +47,19 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     color=styles[problem].colour,
                 )
             axes.axhline(ABSOLUTE, color="0.35", linestyle=":", linewidth=1.2)
+            axes.annotate(
+                "tolerance",
+                (0.47, ABSOLUTE),
+                xytext=(0, 1),
+                textcoords="offset points",
+                ha="center",
+                fontsize=6,
+                color="0.25",
+            )
             note = "" if attained(rows) else "; no certified optimum"
             axes.set(yscale="log", ylabel=r"$\Phi(\phi_T)-\Phi^*$", title=f"{problem}{note}")
+            label_sparsely(axes.yaxis)
+            axes.set_xlim(-0.5, len(widths) - 0.4)
             axes.set_xticks(range(len(widths)), [str(width) for width in widths])
             share = axes.twinx()
             for place, width in enumerate(widths):
@@ -62,4 +79,5 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             share.spines["right"].set_visible(True)
             share.grid(visible=False)
         panels[-1].set_xlabel("width; points: runs, diamonds: share with 95 % interval")
+        figure.suptitle(verdict_lines(verdicts["global-optimality"]), fontsize=7.5)
     return figure

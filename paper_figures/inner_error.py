@@ -14,6 +14,8 @@ from theory_check.plotting import (
     STYLE,
     column_figure,
     draw_power_rate,
+    entitle,
+    interval,
     legend_below,
     problem_styles,
 )
@@ -24,7 +26,7 @@ CLAIMS = ("inner-error", "inner-error-common-start")
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     bound, common = (verdicts[claim] for claim in CLAIMS)
     rates = {rate.name: rate for rate in bound.claim.rates}
-    figure, (collapse, sigma) = column_figure(rows=2, row_height=3.1)
+    figure, (collapse, sigma) = column_figure(rows=2, row_height=3.5)
     with plt.rc_context(STYLE):
         for start, line in (("separate starts", "-"), ("common start", "--")):
             judged = [
@@ -36,9 +38,11 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         xlabel=r"$K\,\log_{10}(1/\rho)$, each replicate with its own $\rho$",
         ylabel="inner error / fitted prefactor",
     )
+    entitle(collapse, bound)
     legend_below(collapse, "median over replicates; factor ρ per step, 95 % interval")
     draw_power_rate(sigma, bound, rates["1/sigma, separate starts"], label="separate, ")
     draw_power_rate(sigma, common, common.claim.rates[0], label="common, ", hollow=True)
+    entitle(sigma, common)
     low, _ = sigma.get_ylim()
     sigma.set_ylim(bottom=low / 4)  # room for the label of the lower line
     legend_below(sigma, "fitted exponent (squared norm), 95 % interval")
@@ -50,7 +54,7 @@ def _draw_collapse(axes: Axes, judged: list[RateVerdict], start: str, line: str)
     decades = np.linspace(1, 11, 41)
     for found in judged:
         style = styles[found.problem]
-        numbers = found.measured
+        numbers = [float(str(found.measured[key])) for key in ("rho", "low", "high")]
         curves = geometric_collapse(found.x, found.y, decades)
         # A decade that fewer than half of the replicates reach has no median to speak of.
         reached = np.isfinite(curves).mean(0) >= 0.5
@@ -62,8 +66,7 @@ def _draw_collapse(axes: Axes, judged: list[RateVerdict], start: str, line: str)
             markerfacecolor="white" if line == "--" else style.colour,
             markevery=6,
             linestyle=line,
-            label=f"{start}, {found.problem}: {numbers['rho']:.3f} "
-            f"[{numbers['low']:.3f}, {numbers['high']:.3f}]",
+            label=f"{start}, {found.problem}: {interval(*numbers, decimals=3)}",
         )
 
 

@@ -10,7 +10,14 @@ from pandas import DataFrame
 
 from theory_check.analysis import RateVerdict, Verdict
 from theory_check.analysis.collapse import geometric_collapse
-from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    entitle,
+    interval,
+    legend_below,
+    problem_styles,
+)
 
 CLAIMS = ("inner-linear",)
 
@@ -19,8 +26,9 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     verdict = verdicts["inner-linear"]
     (rate,) = verdict.claim.rates
     judged = [found for found in verdict.rates if found.y.size]
-    figure, (runs, collapse) = column_figure(rows=2, row_height=2.6)
+    figure, (runs, collapse) = column_figure(rows=2, row_height=2.8)
     with plt.rc_context(STYLE):
+        entitle(runs, verdict)
         _draw_runs(runs, judged)
         runs.set(xlabel="inner step $k$", ylabel=rate.y_symbol)
         legend_below(runs, "each line one replicate; factor ρ per step, 95 % interval")
@@ -37,7 +45,9 @@ def _factor(found: RateVerdict) -> str:
     """Return the fitted factor with its interval, or why there is none."""
     if "rho" not in found.measured:
         return found.status
-    return "{rho:.3f} [{low:.3f}, {high:.3f}]".format(**found.measured)
+    return interval(
+        *(float(str(found.measured[key])) for key in ("rho", "low", "high")), decimals=3
+    )
 
 
 def _draw_runs(axes: Axes, judged: list[RateVerdict]) -> None:

@@ -12,6 +12,8 @@ from theory_check.plotting import (
     STYLE,
     column_figure,
     draw_power_rate,
+    entitle,
+    label_sparsely,
     legend_below,
     problem_styles,
 )
@@ -22,7 +24,8 @@ CLAIMS = ("inner-sublinear",)
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     verdict = verdicts["inner-sublinear"]
     (rate,) = verdict.claim.rates
-    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.5)
+    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.9)
+    entitle(gaps, verdict)
     draw_power_rate(gaps, verdict, rate)
     legend_below(gaps, "fitted exponent, 95 % interval")
     with plt.rc_context(STYLE):
@@ -49,5 +52,17 @@ def _draw_ratios(axes: Axes, table: DataFrame) -> None:
             label=str(problem),
         )
     axes.axhline(1.0, color="0.35", linestyle=":", linewidth=1.3)
+    axes.annotate(
+        "theory: tends to 1",
+        (0.99, 1.0),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -2),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=6.5,
+        color="0.25",
+    )
     axes.set_ylim(0.1, 5)
-    axes.set(xlabel="$K$", ylabel=r"gap $/\; \frac{N (A-1)}{A\, \alpha\, K}$")
+    label_sparsely(axes.yaxis)
+    axes.set(xlabel="$K$", ylabel=r"gap $\times\, A\, \alpha K / (N (A-1))$")

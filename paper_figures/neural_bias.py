@@ -10,7 +10,7 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.analysis.bands import average_band
 from theory_check.analysis.conclusions.neural_bias import VANISHED
-from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+from theory_check.plotting import STYLE, column_figure, entitle, legend_below, problem_styles
 
 CLAIMS = ("neural-bias",)
 
@@ -44,7 +44,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             axes.axhline(VANISHED, color="0.35", linestyle=":", linewidth=1.2)
             axes.annotate(
                 "counts as none",
-                (1.0, VANISHED),
+                (0.02, VANISHED),
+                xycoords=("axes fraction", "data"),
                 xytext=(0, 2),
                 textcoords="offset points",
                 fontsize=6.5,
@@ -53,5 +54,6 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             axes.set(xscale="log", yscale="log", ylabel=label, xlabel="width")
             axes.set_xticks(sorted(rows["width"].unique()), sorted(rows["width"].unique()))
             axes.minorticks_off()
+        entitle(panels[0], verdicts["neural-bias"])
         legend_below(panels[-1], "mean over seeds of the best fit, 95 % interval")
     return figure

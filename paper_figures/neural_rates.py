@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import column_figure, draw_power_rate, legend_below
+from theory_check.plotting import column_figure, draw_power_rate, entitle, legend_below
 
 CLAIMS = (
     "penalty-bias-neural",
@@ -18,7 +18,7 @@ CLAIMS = (
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     bias, independent, shared, outer = (verdicts[claim] for claim in CLAIMS)
-    figure, panels = column_figure(rows=3, row_height=3.2)
+    figure, panels = column_figure(rows=3, row_height=3.4)
     in_norm, squared = (
         f"fitted exponent ({unit}), 95 % interval" for unit in ("norm", "squared norm")
     )
@@ -32,4 +32,6 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
 
     draw_power_rate(panels[2], outer, outer.claim.rates[0])
     legend_below(panels[2], squared)
+    for axes, shown in zip(panels, ((bias,), (independent, shared), (outer,)), strict=True):
+        entitle(axes, *shown)
     return figure

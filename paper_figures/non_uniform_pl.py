@@ -7,7 +7,14 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    entitle,
+    general,
+    legend_below,
+    problem_styles,
+)
 
 CLAIMS = ("non-uniform-pl", "non-uniform-pl-visits")
 LARGEST = 1e6
@@ -19,8 +26,9 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     styles = problem_styles([str(problem) for problem in table["problem"].unique()])
     figure, panels = column_figure(rows=2, row_height=3.2)
     with plt.rc_context(STYLE):
-        rates = [verdicts[name].claim.rates[0] for name in CLAIMS]
-        for axes, rate in zip(panels, rates, strict=True):
+        for axes, name in zip(panels, CLAIMS, strict=True):
+            (rate,) = verdicts[name].claim.rates
+            entitle(axes, verdicts[name])
             for problem, rows in table.groupby("problem", sort=False):
                 style = styles[str(problem)]
                 shown = rows.loc[rows["resolved"]]
@@ -36,10 +44,22 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     markeredgewidth=0,
                     alpha=0.6,
                     rasterized=True,
-                    label=f"{problem}: {ratio.min():.3g}, {ratio.median():.2g} ({left_out})",
+                    label=f"{problem}: {general(ratio.min(), 3)}, {general(ratio.median(), 3)} "
+                    f"({left_out})",
                 )
             axes.axhline(1.0, color="0.2", linestyle=":", linewidth=1.4)
-            axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol, ylim=(0.4, 2 * LARGEST))
-            title = f"{rate.name}: smallest, median ratio (unresolved rows)"
-            legend_below(axes, title, gap=0.3)
+            axes.annotate(
+                "theory: at least 1",
+                (0.99, 1.0),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=6.5,
+            )
+            axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol, ylim=(0.1, 2 * LARGEST))
+            title = f"{rate.name}: smallest, median ratio (unresolved rows);"
+            title += f"\nratios above {general(LARGEST, 1)} are drawn there"
+            legend_below(axes, title, marker_scale=2.5)
     return figure

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import STYLE, column_figure, draw_power_rate, legend_below
+from theory_check.plotting import STYLE, column_figure, draw_power_rate, entitle, legend_below
 
 CLAIMS = ("penalty-smoothness",)
 
@@ -17,6 +17,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     verdict = verdicts["penalty-smoothness"]
     (rate,) = verdict.claim.rates
     figure, (axes,) = column_figure(rows=1, row_height=2.7)
+    entitle(axes, verdict)
     draw_power_rate(axes, verdict, rate, slope_label="theory: uniform in σ")
     means = [found.y.mean(0) for found in verdict.rates if found.y.size]
     if not means:

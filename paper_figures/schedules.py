@@ -41,7 +41,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         counts = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
         axes.set_title(f"{title}: {counts}", loc="left", fontsize=8)
         axes.invert_xaxis()
-        legend_below(axes, "schedule, problem: verdict, growth like a power of 1/target", gap=0.19)
+        legend_below(axes, "schedule, problem: verdict, growth like a power of 1/target")
     return figure
 
 

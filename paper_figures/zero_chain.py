@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import STYLE, column_figure, legend_below, problem_styles
+from theory_check.plotting import STYLE, column_figure, label_sparsely, legend_below, problem_styles
 
 CLAIMS = ("zero-chain-lower-bound", "control-zero-chain")
 TITLES = {
@@ -53,6 +53,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                 label=TITLES[name],
             )
         axes.set(xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            label_sparsely(axis)
         kept = [rate.status for rate in bound.rates]
         axes.set_title(
             f"Lower bound: {kept.count('holds')} of {len(kept)} hold; controls: {control.status}",
@@ -73,8 +75,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         )
         legend_below(
             axes,
-            "medians and ranges of seeds; in expectation no method of the class is below",
+            "medians and ranges of seeds; in expectation no method may be below",
             columns=2,
-            gap=0.36,
         )
     return figure

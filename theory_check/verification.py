@@ -16,7 +16,7 @@ from theory_check.claims.base import Claim
 from theory_check.errors import TheoryCheckError
 from theory_check.runs import Experiment, Report, Store, execute, load_experiment, load_table
 from theory_check.runs.identity import plain
-from theory_check.runs.locations import experiment_file
+from theory_check.runs.locations import experiment_file, experiment_files
 from theory_check.runs.tables import load_cells
 
 if TYPE_CHECKING:
@@ -57,11 +57,15 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its verdict, or with the reason why there is none."""
+    """A claim with its verdict, or with the reason why there is none.
+
+    ``file`` is the experiment file that it rests on.
+    """
 
     claim: Claim
     verdict: Verdict | None
     reason: str
+    file: Path
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,9 @@ class Sweep:
     def judge(self, claim: Claim) -> Judgement:
         """Judge a claim whose experiment is part of the sweep."""
         reason = self.failures(claim.experiment)
+        file = self.experiments[claim.experiment].path
         if reason:
-            return Judgement(claim, None, reason)
+            return Judgement(claim, None, reason, file)
         findings = self.audit(claim)
         table = self.table(claim.experiment)
         families = {
@@ -114,7 +119,7 @@ class Sweep:
             if cell.instance is not None
         }
         verdict = verdicts.judge(claim, table, failures_of(findings), findings, families)
-        return Judgement(claim, verdict, verdict.reason)
+        return Judgement(claim, verdict, verdict.reason, file)
 
     def audit(self, claim: Claim) -> tuple[AuditFinding, ...]:
         """Return what the audits found of a claim's assumptions on the problems it is judged on.
@@ -134,7 +139,12 @@ class Sweep:
     def _audit_one(self, audit: Audit, label: str, cells: Sequence[Cell]) -> AuditFinding:
         evidence = self._evidence(audit, cells[0])
         if not evidence:
-            missing = f"this problem is not among those of {' and '.join(audit.experiments)}"
+            present = [name for name in audit.experiments if name in self.experiments]
+            missing = (
+                f"this problem is not among those of {' and '.join(present)}"
+                if present
+                else f"there is no experiment {' or '.join(audit.experiments)} here"
+            )
             return not_audited(audit, label, missing)
         name = f"{evidence[0].experiment} on {evidence[0].label}"
         reason = self._failed(evidence, name)
@@ -168,11 +178,15 @@ class Sweep:
 
 
 def evidence_for(claims: Iterable[Claim]) -> list[str]:
-    """Return the names of the experiments that judge some claims, those of their audits included."""
+    """Return the names of the experiments that judge some claims, those of their audits included.
+
+    Audits whose experiments are not there have no evidence, which excuses nothing and is reported.
+    """
+    present = experiment_files()
     names: dict[str, None] = {}
     for claim in claims:
         audited = (name for audit in claim.audits for name in get_audit(audit).experiments)
-        names |= dict.fromkeys((claim.experiment, *audited))
+        names |= dict.fromkeys((claim.experiment, *(name for name in audited if name in present)))
     return list(names)
 
 
@@ -218,6 +232,9 @@ def verify(
     backend: str = "loky",
 ) -> Verdict:
     """Judge one claim, running what its experiment and those of its audits still lack.
+
+    Experiment files are those in ``experiments/`` of the current folder, where it has one, else the
+    package's.
 
     Parameters
     ----------

@@ -43,5 +43,5 @@ def draw(results: ComparisonResults) -> Figure | None:
             xlabel="samples / fewest of any sampled method",
             ylabel=f"share of {profile.pairs} problems × accuracies",
         )
-    legend_below(axes, f"bands: 95 % over {profile.problems} problems", columns=2, gap=0.2)
+    legend_below(axes, f"bands: 95 % over {profile.problems} problems", columns=2)
     return figure

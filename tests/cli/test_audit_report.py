@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from theory_check.analysis.audits import AuditFinding, Constant
 from theory_check.analysis.rate_verdict import RateVerdict
@@ -26,7 +27,8 @@ ABSENT = AuditFinding("lower-pl", "garnet", "not audited", "no such problem.")
 def judgement(name: str, *audits: AuditFinding) -> Judgement:
     claim = Claim(name, "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
     rates = (RateVerdict("rate", "bandit", "tight", "", {}, {}, {"problem": "bandit"}),)
-    return Judgement(claim, Verdict(claim, "tight", "fine", rates, audits), "fine")
+    verdict = Verdict(claim, "tight", "fine", rates, audits)
+    return Judgement(claim, verdict, "fine", Path("experiments/planted.toml"))
 
 
 JUDGEMENTS = [judgement("first", PL, SLOW), judgement("second", PL, FAST, ABSENT)]

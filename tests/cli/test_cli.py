@@ -21,6 +21,7 @@ from theory_check.verification import FailedCellsError, verify
 
 HEADER = ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"]
 HEADER += ["interval over"]
+OWN = "Experiments: experiments/ of this folder, not those of theory-check."
 
 Capture = pytest.CaptureFixture[str]
 
@@ -44,7 +45,7 @@ def test_list_shows_what_there_is(laboratory: Laboratory, capsys: Capture) -> No
         "  flatness  [V] measured: It is flat. (here)",
         "tests of the program, 1 claim (1 negative control):",
         "  steepness  [R] identity, negative control: It is not steep. (there)",
-        "experiments:",
+        "experiments of this folder, experiments/:",
         "  flat   Values of flat lines.",
         "  steep  Values of steep lines.",
     ]
@@ -63,7 +64,8 @@ def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture)
     out, err = capsys.readouterr()
     measured = "1.000 [0.900, 1.100] squared, 0.500 [0.450, 0.550] norm"
     over = "2 random starts on one instance; sd 0.25 between starts"
-    lines = out.splitlines()
+    assert out.startswith(f"{OWN}\n\n")
+    lines = out.splitlines()[2:]
     assert [re.split("  +", line) for line in lines] == [
         ["Findings, 1 claim (1 measured):"],
         HEADER,
@@ -279,7 +281,7 @@ def test_a_script_that_fails_takes_nothing_else_with_it(
     assert "figure broken is not drawn, its script failed:" in err
     assert {path.stem for path in Path("results/figures").iterdir()} == {"lines"}
     if command == "reproduce":
-        assert out.startswith("Findings, 1 claim (1 measured):\nclaim ")
+        assert out.startswith(f"{OWN}\n\nFindings, 1 claim (1 measured):\nclaim ")
         assert len(json.loads(Path("results/verdicts.json").read_text())) == 2
 
 
@@ -293,14 +295,15 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert run("reproduce", "--quick") == 0
     out = capsys.readouterr().out
     assert out.startswith(
-        "Small version of the experiments (--quick).\n\nFindings, 1 claim (1 measured):\nclaim "
+        "Small version of the experiments (--quick).\n\n"
+        f"{OWN}\n\nFindings, 1 claim (1 measured):\nclaim "
     )
     records = json.loads(Path("results/quick/verdicts.json").read_text())
     assert [record["status"] for record in records] == ["tight", "violated"]
     assert all(record["small_version"] for record in records)
     lines = Path("results/quick/verdicts.md").read_text().splitlines()
-    assert lines[:2] == ["Small version of the experiments (--quick).", ""]
-    lines = lines[2:]
+    assert lines[:4] == ["Small version of the experiments (--quick).", "", OWN, ""]
+    lines = lines[4:]
     assert lines[:2] == ["### Findings, 1 claim (1 measured)", ""]
     assert lines[2] == f"| {' | '.join(HEADER)} |"
     assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |  |"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from theory_check.claims.rates import PowerRate
 from theory_check.cli import reporting
 from theory_check.verification import Judgement
 
+FILE = Path("experiments/planted.toml")
 CLAIM = Claim("bound", "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
 HEADER = "| claim | status | problem | rate | measured, 95 % interval | predicted | interval over |"
 
@@ -59,7 +61,7 @@ def judgement(
     status: Status = "tight",
 ) -> Judgement:
     rate = RateVerdict("rate", "bandit", status, "", predicted, measured, evidence or {})
-    return Judgement(CLAIM, Verdict(CLAIM, status, "fine", (rate,)), "fine")
+    return Judgement(CLAIM, Verdict(CLAIM, status, "fine", (rate,)), "fine", FILE)
 
 
 def cells(judged: Judgement) -> list[list[str]]:
@@ -149,7 +151,9 @@ def test_a_log_factor_is_reported_beside_the_exponent() -> None:
 
 def test_an_open_statement_says_that_it_fails_nothing() -> None:
     closed = judgement(MEASURED, PREDICTED)
-    statement = Judgement(replace(CLAIM, expected="open", kind="open"), closed.verdict, "fine")
+    statement = Judgement(
+        replace(CLAIM, expected="open", kind="open"), closed.verdict, "fine", FILE
+    )
     for write in (reporting.text_table, reporting.markdown_table):
         assert "bound (open): fine" in write([statement])
         assert reporting.OPEN_MEANING in write([closed, statement])
@@ -189,7 +193,7 @@ def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
         "control": {"expected": "violated"},
     }
     judged = [
-        Judgement(replace(CLAIM, id=name, **change), verdict, "fine")  # type: ignore[arg-type]
+        Judgement(replace(CLAIM, id=name, **change), verdict, "fine", FILE)  # type: ignore[arg-type]
         for name, change in changes.items()
     ]
     lines = reporting.text_table(judged).splitlines()

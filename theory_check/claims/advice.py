@@ -27,7 +27,7 @@ CLAIM = Claim(
             high=1.0,
             allowed_share=0.125,
             x_symbol=r"$\varepsilon$",
-            y_symbol=r"$\frac{1}{T\varepsilon}\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
+            y_symbol=r"$(T\varepsilon)^{-1}\,\sum_{t\leq T}\|\nabla\Phi(\phi_t)\|^2$",
         ),
         # The same number in every row of a problem: a property of the seeds together. A plan that
         # turns out cheaper than half the prediction fails the check, but refutes no promise.

@@ -11,7 +11,7 @@ RATE = InequalityRate(
     high=None,
     allowed_share=0.0,
     x_symbol=r"$J^* - J$",
-    y_symbol=r"$\|\nabla_\lambda J\| \,/\, (C_{\mathrm{lemma}} \sqrt{J^* - J})$",
+    y_symbol=r"$\|\nabla_\lambda J\| \,/\, (C_{\mathrm{lemma}}\,(J^* - J)^{1/2})$",
     where={"resolved": True},
 )
 

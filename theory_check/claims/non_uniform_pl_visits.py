@@ -25,7 +25,7 @@ CLAIM = Claim(
             RATE,
             name="constant of the visits",
             y="ratio",
-            y_symbol=r"$\|\nabla_\lambda J\| \,/\, (C \sqrt{J^* - J})$",
+            y_symbol=r"$\|\nabla_\lambda J\| \,/\, (C\,(J^* - J)^{1/2})$",
         ),
     ),
 )

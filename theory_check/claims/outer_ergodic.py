@@ -15,7 +15,7 @@ RATE = PowerRate(
     rivals=(0.5, 2.0),
     y_units="squared norm",
     x_symbol=r"$1/T$",
-    y_symbol=r"$\frac{1}{T}\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",
+    y_symbol=r"$T^{-1}\,\sum_{t<T}\|\nabla\Phi(\phi_t)\|^2$",
     floor="allowed",
 )
 

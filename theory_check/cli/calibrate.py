@@ -18,6 +18,7 @@ from theory_check.claims import all_claims
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import StoreError
 from theory_check.runs import load_table
+from theory_check.runs.locations import experiment_files
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,9 +47,13 @@ def stored_rates(
     """
     rates: dict[str, tuple[PowerRate, Sequence[RealCurves]]] = {}
     missing: list[str] = []
+    files = experiment_files()
     for claim in all_claims().values():
         judged = [rate for rate in claim.rates if isinstance(rate, PowerRate)]
         if claim.expected == "violated" or not judged:
+            continue
+        if claim.experiment not in files:
+            missing.append(f"{claim.id}: there is no experiment {claim.experiment} here")
             continue
         try:
             table = load_table(claim.experiment, store, quick=quick)

@@ -22,9 +22,8 @@ from theory_check.errors import StoreError, TheoryCheckError
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim
-    from theory_check.cli.figures import FigureScript
     from theory_check.runs import Report
-    from theory_check.verification import Judgement, RunOptions, Sweep
+    from theory_check.verification import Judgement, RunOptions
 
 # The heavy imports of this module are inside the commands: help comes at once, and the number of
 # threads is set before the libraries that read it are loaded.
@@ -212,13 +211,17 @@ def _run(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
+    from theory_check.runs.locations import provenance
     from theory_check.verification import evidence_for, sweep
 
     claims = _claims(options.claims)
     done = sweep(evidence_for(claims), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
-    write = reporting.json_list if options.json else reporting.text_table
-    print(write(judgements, small=options.quick))
+    if options.json:
+        print(reporting.json_list(judgements, small=options.quick))
+    else:
+        whose = provenance("experiments")
+        print(reporting.text_table(judgements, small=options.quick, experiments=whose))
     return _finish(done.report, judgements)
 
 
@@ -239,43 +242,46 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _figures(options: argparse.Namespace) -> int:
     from theory_check.claims import get_claim
+    from theory_check.cli.figures import draw_complete, drawable_scripts
     from theory_check.verification import evidence_for, sweep
 
-    scripts = _scripts()
+    scripts = drawable_scripts(_say)
     experiments = [name for script in scripts for name in script.experiments]
     names = dict.fromkeys(claim for script in scripts for claim in script.claims)
     claims = [get_claim(name) for name in names]
     directory = _output_folder(options, "figures")
     done = sweep([*experiments, *evidence_for(claims)], _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
-    drawn = _draw(scripts, done, judgements, directory)
+    drawn = draw_complete(scripts, done, judgements, directory, _say)
     return _finish(done.report, drawn=drawn)
 
 
 def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
     from theory_check.cli.conclusions import conclude
-    from theory_check.runs.locations import experiment_files
+    from theory_check.cli.figures import draw_complete, drawable_scripts
+    from theory_check.runs.locations import experiment_files, provenance
     from theory_check.verification import sweep
 
-    claims, scripts = _claims([]), _scripts()
+    claims, scripts = _claims([]), drawable_scripts(_say)
     directory = _output_folder(options, "figures")
     done = sweep(experiment_files().values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     conclusions = conclude(done, judgements)
     results = _results(options)
-    table = reporting.markdown_table(judgements, small=options.quick)
+    small, whose = options.quick, provenance("experiments")
+    table = reporting.markdown_table(judgements, small=small, experiments=whose)
     try:
         results.mkdir(parents=True, exist_ok=True)
         for name, content in (
-            ("verdicts.json", reporting.json_list(judgements, small=options.quick) + "\n"),
+            ("verdicts.json", reporting.json_list(judgements, small=small) + "\n"),
             ("verdicts.md", table + reporting.markdown_list(conclusions)),
         ):
             (results / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write the verdicts to {results}: {error}") from error
-    drawn = _draw(scripts, done, judgements, directory)
-    print(reporting.text_table(judgements, small=options.quick))
+    drawn = draw_complete(scripts, done, judgements, directory, _say)
+    print(reporting.text_table(judgements, small=small, experiments=whose))
     print(reporting.text_list(conclusions))
     return _finish(done.report, judgements, drawn=drawn)
 
@@ -299,47 +305,6 @@ def _output_folder(options: argparse.Namespace, name: str) -> Path:
             "pass another folder with --output"
         ) from error
     return directory
-
-
-def _draw(
-    scripts: Sequence[FigureScript],
-    done: Sweep,
-    judgements: Sequence[Judgement],
-    directory: Path,
-) -> bool:
-    """Draw every figure whose results are complete, name the others, and tell whether none failed."""
-    from theory_check.cli.figures import SIGNATURE, Drawing, draw_all, tell
-    from theory_check.cli.reporting import stamp
-
-    verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
-    drawings = []
-    for script in scripts:
-        reasons = [reason for name in script.experiments if (reason := done.failures(name))]
-        if reasons:
-            _say(f"figure {script.name} is not drawn: {reasons[0]}")
-            continue
-        tables = {name: done.table(name) for name in script.experiments}
-        shown = {claim: verdicts[claim] for claim in script.claims}
-        arguments = (shown, tables)
-        drawings.append(Drawing(script.path, SIGNATURE, arguments, stamp(done.options.quick)))
-    return tell(draw_all(drawings, directory, done.options.jobs), _say, "it returned no figure")
-
-
-def _scripts() -> list[FigureScript]:
-    """Return the figure scripts whose experiments are in this checkout; say which are left out."""
-    from theory_check.cli.figures import load_scripts
-    from theory_check.runs.locations import experiment_files
-
-    files, scripts = experiment_files(), []
-    for script in load_scripts():
-        missing = [name for name in script.experiments if name not in files]
-        if missing:
-            _say(
-                f"figure {script.name} is not drawn, without its experiments: {', '.join(missing)}"
-            )
-        else:
-            scripts.append(script)
-    return scripts
 
 
 def _claims(names: Sequence[str]) -> list[Claim]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
 """Lines between which ``--findings`` writes."""
 
-FIGURES = "comparison"
-"""Folder of the figures within ``paper_figures/``."""
+FIGURES = "paper_figures/comparison"
+"""Folder of the figures."""
 
 Say = Callable[[str], None]
 
@@ -146,7 +146,8 @@ def run(
     seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
     sentences = [_scope(complete, how.quick), *findings(results)] if complete else []
     _publish(tables(results, seeds), sentences, directory, how, say)
-    drawn = _draw(results, directory, how, say)
+    files = [experiment.path for experiment in experiments.values()]
+    drawn = _draw(results, directory, files, how, say)
     if options.findings is not None:
         if failed:
             say(f"{options.findings} is left as it was: some cells failed")
@@ -214,10 +215,13 @@ def _publish(
 ) -> None:
     """Print the tables and the findings, and write them."""
     from theory_check.cli.reporting import stamp, text_list
+    from theory_check.runs.comparisons import FOLDER
+    from theory_check.runs.locations import provenance
 
     version = stamp(how.quick)
-    if version:
-        print(f"{version}\n")
+    for line in (version, provenance(FOLDER)):
+        if line:
+            print(f"{line}\n")
     for table in shown:
         print(table.text())
         for suffix, content in (
@@ -237,15 +241,21 @@ def _bullets(sentences: Sequence[str]) -> str:
     return "".join(f"* {sentence}\n" for sentence in sentences)
 
 
-def _draw(results: ComparisonResults, directory: Path, how: RunOptions, say: Say) -> bool:
+def _draw(
+    results: ComparisonResults, directory: Path, files: Sequence[Path], how: RunOptions, say: Say
+) -> bool:
     """Draw every figure whose results are there, name the others, and tell whether none failed."""
-    from theory_check.cli.figures import Drawing, draw_all, tell
-    from theory_check.cli.reporting import stamp
+    from theory_check.cli.figures import Drawing, draw_all, stamp, tell
     from theory_check.runs.locations import directory as find
+    from theory_check.runs.locations import is_shipped, provenance
 
-    paths = sorted((find("paper_figures") / FIGURES).glob("*.py"))
-    version = stamp(how.quick)
-    drawings = [Drawing(path, "draw(results)", (results,), version) for path in paths]
+    paths = sorted(find(FIGURES).glob("*.py"))
+    if not all(map(is_shipped, paths)):
+        say(provenance(FIGURES))
+    drawings = [
+        Drawing(path, "draw(results)", (results,), stamp(path, files, small=how.quick))
+        for path in paths
+    ]
     empty = "nothing that was chosen belongs into it"
     return tell(draw_all(drawings, directory, how.jobs), say, empty)
 

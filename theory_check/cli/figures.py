@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +14,22 @@ from typing import TYPE_CHECKING, Any
 import joblib
 
 from theory_check.claims import get_claim
+from theory_check.cli.reporting import stamp as small_version
 from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
-from theory_check.runs.locations import figure_scripts
+from theory_check.runs.locations import (
+    experiment_files,
+    figure_scripts,
+    is_shipped,
+    provenance,
+    stated_path,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from theory_check.verification import Judgement, Sweep
+
+Say = Callable[[str], None]
 
 DOTS_PER_INCH = 200
 """Resolution of the PNG files."""
@@ -101,6 +112,60 @@ class Drawn:
     failure: str = ""
 
 
+def drawable_scripts(say: Say) -> list[FigureScript]:
+    """Return the scripts whose experiments are there; say which are left out.
+
+    Raises
+    ------
+    InvalidArgumentError
+        When a script has no ``draw`` function.
+    """
+    files, scripts = experiment_files(), []
+    for script in load_scripts():
+        missing = [name for name in script.experiments if name not in files]
+        if missing:
+            say(f"figure {script.name} is not drawn, without its experiments: {', '.join(missing)}")
+        else:
+            scripts.append(script)
+    return scripts
+
+
+def draw_complete(
+    scripts: Sequence[FigureScript],
+    done: Sweep,
+    judgements: Sequence[Judgement],
+    directory: Path,
+    say: Say,
+) -> bool:
+    """Draw every figure whose results are complete, name the others, and tell whether none failed.
+
+    Scripts of the current folder are told from the package's.
+    """
+    if any(not is_shipped(script.path) for script in scripts):
+        say(provenance("paper_figures"))
+    verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
+    drawings = []
+    for script in scripts:
+        reasons = [reason for name in script.experiments if (reason := done.failures(name))]
+        if reasons:
+            say(f"figure {script.name} is not drawn: {reasons[0]}")
+            continue
+        tables = {name: done.table(name) for name in script.experiments}
+        shown = {claim: verdicts[claim] for claim in script.claims}
+        files = [done.experiments[name].path for name in script.experiments]
+        text = stamp(script.path, files, small=done.options.quick)
+        drawings.append(Drawing(script.path, SIGNATURE, (shown, tables), text))
+    return tell(draw_all(drawings, directory, done.options.jobs), say, "it returned no figure")
+
+
+def stamp(script: Path, experiments: Iterable[Path], *, small: bool) -> str:
+    """Return what is written at the foot of a figure: the small version, and what is one's own."""
+    folders = dict.fromkeys(path.parent for path in experiments if not is_shipped(path))
+    own = ([] if is_shipped(script) else [script]) + list(folders)
+    whose = f"Of this folder: {', '.join(map(stated_path, own))}." if own else ""
+    return " ".join(text for text in (small_version(small), whose) if text)
+
+
 def draw_all(drawings: Sequence[Drawing], directory: Path, jobs: int) -> Iterator[Drawn]:
     """Draw figures into ``directory`` in ``jobs`` processes, and yield what became of each, in order.
 
@@ -134,7 +199,7 @@ def _draw_one(drawing: Drawing, directory: Path) -> Drawn:
         if figure is None:
             return Drawn(name)
         figure.text(1, 0, drawing.stamp, ha="right", va="top", fontsize=5.5, color="0.4")
-        files = tuple(save_figure(figure, name, directory))
+        files = tuple(save_figure(figure, name, directory, drawing.stamp))
     except TheoryCheckError:
         raise
     except Exception:
@@ -142,7 +207,7 @@ def _draw_one(drawing: Drawing, directory: Path) -> Drawn:
     return Drawn(name, files)
 
 
-def tell(drawn: Iterator[Drawn], say: Callable[[str], None], empty: str) -> bool:
+def tell(drawn: Iterator[Drawn], say: Say, empty: str) -> bool:
     """Say of every figure what became of it, and return whether no script failed.
 
     ``empty`` is the reason of those that returned no figure.
@@ -159,8 +224,10 @@ def tell(drawn: Iterator[Drawn], say: Callable[[str], None], empty: str) -> bool
     return complete
 
 
-def save_figure(figure: Figure, name: str, directory: Path) -> list[Path]:
+def save_figure(figure: Figure, name: str, directory: Path, stamp: str = "") -> list[Path]:
     """Write a figure into ``directory``, as PDF and PNG, close it and return the files.
+
+    ``stamp`` is kept in their metadata as well.
 
     Raises
     ------
@@ -178,7 +245,9 @@ def save_figure(figure: Figure, name: str, directory: Path) -> list[Path]:
     files = [directory / f"{name}.{suffix}" for suffix in ("pdf", "png")]
     for file in files:
         # Without a creation date the PDF of equal results is equal.
-        metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
+        metadata: dict[str, str | None] = {"CreationDate": None} if file.suffix == ".pdf" else {}
+        if stamp:
+            metadata["Subject" if file.suffix == ".pdf" else "Comment"] = stamp
         try:
             figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches=box, metadata=metadata)
         except OSError as error:

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 def print_components() -> None:
     """Print the name of everything that can be used, each with one line about it."""
     from theory_check.problems.stored import labels, origin
-    from theory_check.runs.locations import experiment_files
+    from theory_check.runs.locations import directory, experiment_files, is_shipped
     from theory_check.runs.registry import discover
     from theory_check.runs.spec import load_experiment
     from theory_check.worst_cases import all_worst_cases
 
     registry = discover()
+    own = directory("experiments")
+    whose = "" if is_shipped(own) else f" of this folder, {own.as_posix()}/"
     sections = {
         "problems": {name: _summary(found) for name, found in registry.families.items()},
         "reward classes": {name: _summary_and_settings(c) for name, c in registry.rewards.items()},
@@ -30,7 +32,7 @@ def print_components() -> None:
         **_claims_by_section(),
         "worst cases": {name: case.quantity for name, case in all_worst_cases().items()},
         "stored problems": {label: _origin(origin(label)) for label in labels()},
-        "experiments": {
+        f"experiments{whose}": {
             name: load_experiment(path, registry).description
             for name, path in experiment_files().items()
         },

@@ -12,6 +12,7 @@ from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_model import EXPONENTS, TERMS
 from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims.base import CONTROLS, KIND_MEANING, PROVENANCE_MEANING, Claim
+from theory_check.runs.locations import is_shipped, stated_path
 from theory_check.verification import Judgement
 
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
@@ -36,10 +37,13 @@ CONSTANTS: Mapping[str, str] = dict(
 )
 
 
-def text_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
+def text_table(
+    judgements: Sequence[Judgement], *, small: bool = False, experiments: str = ""
+) -> str:
     """Return aligned tables for a terminal, one line per problem and number.
 
-    ``small`` says whether the small version of the experiments was run.
+    ``small`` says whether the small version of the experiments was run, ``experiments`` whose files
+    the verdicts rest on.
 
     Findings stand apart from what only tests the program, each counted by kind. Below stand the
     reason of each claim's status and whether it could have come out otherwise, the audits with the
@@ -57,11 +61,20 @@ def text_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
         else []
     )
     return "\n".join(
-        [*_stamped(small), *lines, *reasons, *audited, "", *_filled(_legend(judgements))]
+        [
+            *_filled(_heading(small, experiments)),
+            *lines,
+            *reasons,
+            *audited,
+            "",
+            *_filled(_legend(judgements)),
+        ]
     )
 
 
-def markdown_table(judgements: Sequence[Judgement], *, small: bool = False) -> str:
+def markdown_table(
+    judgements: Sequence[Judgement], *, small: bool = False, experiments: str = ""
+) -> str:
     """Return the same in Markdown."""
     tables = [
         [f"### {title}", "", *piped([HEADER, *_rows(part)]), ""]
@@ -73,7 +86,8 @@ def markdown_table(judgements: Sequence[Judgement], *, small: bool = False) -> s
     dependents = [f"* {line}" for line in _dependents(judgements)]
     audited = ["", *piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
     legend = [f"{line}  " for line in _legend(judgements)]
-    return "\n".join([*_stamped(small), *lines, *reasons, *audited, "", *legend]) + "\n"
+    heading = _heading(small, experiments)
+    return "\n".join([*heading, *lines, *reasons, *audited, "", *legend]) + "\n"
 
 
 def stamp(small: bool) -> str:
@@ -81,8 +95,8 @@ def stamp(small: bool) -> str:
     return SMALL_VERSION if small else ""
 
 
-def _stamped(small: bool) -> list[str]:
-    return [SMALL_VERSION, ""] if small else []
+def _heading(small: bool, experiments: str) -> list[str]:
+    return [line for text in (stamp(small), experiments) if text for line in (text, "")]
 
 
 def text_list(sentences: Sequence[str]) -> str:
@@ -100,6 +114,8 @@ def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
     records = [
         {
             "small_version": small,
+            "experiment_file": stated_path(judgement.file),
+            "experiment_shipped": is_shipped(judgement.file),
             "claim": judgement.claim.id,
             "statement": judgement.claim.statement,
             "source": judgement.claim.source,
@@ -301,7 +317,7 @@ def _value(numbers: Mapping[str, Any]) -> str:
     if not isinstance(value, float):
         return str(value)
     if "low" in numbers and "high" in numbers:
-        return f"{value:.3f} [{numbers['low']:.3f}, {numbers['high']:.3f}]"
+        return f"{value:z.3f} [{numbers['low']:z.3f}, {numbers['high']:z.3f}]"
     return f"{value:g}"
 
 

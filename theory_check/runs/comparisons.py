@@ -11,8 +11,8 @@ from theory_check.runs.registry import Registry
 from theory_check.runs.spec import Cell, Experiment, load_experiment
 from theory_check.solvers.method import Method
 
-FOLDER = "comparisons"
-"""Folder of the files within ``experiments/``."""
+FOLDER = "experiments/comparisons"
+"""Folder of the files."""
 
 AXIS = "method"
 """Axis of the grid that is chosen here and not in the files."""
@@ -35,7 +35,7 @@ def load_comparisons(
     InvalidArgumentError
         When there is no such file, one is not valid or measures something else.
     """
-    folder = directory("experiments") / FOLDER
+    folder = directory(FOLDER)
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise InvalidArgumentError(str(folder), "no experiment file", "add one, such as small.toml")

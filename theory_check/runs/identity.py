@@ -24,7 +24,7 @@ WITHOUT_NUMBERS = (
     "cli",
     "discovery.py",
     "errors.py",
-    "plotting.py",
+    "plotting",
     "runs/__init__.py",
     "runs/backends.py",
     "runs/build.py",

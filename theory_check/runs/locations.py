@@ -1,4 +1,4 @@
-"""Where the experiment files and the figure scripts are."""
+"""Where the experiment files and the figure scripts are, and whose they are."""
 
 from __future__ import annotations
 
@@ -26,6 +26,41 @@ def directory(name: str) -> Path:
     )
 
 
+def is_shipped(path: Path) -> bool:
+    """Return whether a file or folder is the package's own, also where its checkout is worked in."""
+    found = path.resolve()
+    return any(
+        found.is_relative_to((PACKAGE.parent / folder).resolve())
+        for folder in ("experiments", "paper_figures")
+    )
+
+
+def provenance(name: str) -> str:
+    """Return one sentence: whether the files of the folder ``name`` are the package's or one's own.
+
+    Own files that have the name of a shipped one and another content are named.
+    """
+    own, title = directory(name), name.replace("_", " ").capitalize()
+    if is_shipped(own):
+        return f"{title}: those of theory-check."
+    differing = [
+        path.stem
+        for path in sorted(own.iterdir())
+        if path.is_file()
+        and (PACKAGE.parent / name / path.name).is_file()
+        and path.read_bytes() != (PACKAGE.parent / name / path.name).read_bytes()
+    ]
+    changed = f"; not as shipped under the same name: {', '.join(differing)}" if differing else ""
+    return f"{title}: {own.as_posix()}/ of this folder, not those of theory-check{changed}."
+
+
+def stated_path(path: Path) -> str:
+    """Return a path as reports show it: that of a shipped file relative to its checkout."""
+    if is_shipped(path):
+        path = path.resolve().relative_to(PACKAGE.parent.resolve())
+    return path.as_posix()
+
+
 def experiment_files() -> dict[str, Path]:
     """Return the path of every experiment file by its stem."""
     return {path.stem: path for path in sorted(directory("experiments").glob("*.toml"))}
@@ -39,6 +74,14 @@ def experiment_file(name: str | Path) -> Path:
     if str(name) not in files and (Path(name).suffix or len(Path(name).parts) > 1):
         raise InvalidArgumentError(
             "experiment", repr(str(name)), "no such file: pass one, or the name of an experiment"
+        )
+    shipped = PACKAGE.parent / "experiments" / f"{name}.toml"
+    if str(name) not in files and shipped.is_file():
+        raise InvalidArgumentError(
+            "experiment",
+            repr(str(name)),
+            f"{directory('experiments').as_posix()}/ of this folder has none of this name and hides "
+            "those of theory-check: copy the file there, or run from another folder",
         )
     require_choice("experiment", str(name), files)
     return files[str(name)]

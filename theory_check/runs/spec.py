@@ -94,12 +94,15 @@ class Experiment:
         One sentence.
     full, quick
         The cells, and those of ``--quick``.
+    path
+        The file.
     """
 
     name: str
     description: str
     full: tuple[Cell, ...]
     quick: tuple[Cell, ...]
+    path: Path
 
     def cells(self, quick: bool = False) -> tuple[Cell, ...]:
         """Return the cells of the quick or of the full version."""
@@ -177,7 +180,7 @@ def load_experiment(
     path = Path(path)
     registry = registry_module.discover() if registry is None else registry
     try:
-        return _validated(path.stem, _with_axes(_parse(path), axes or {}), registry)
+        return _validated(path, _with_axes(_parse(path), axes or {}), registry)
     except InvalidArgumentError as error:
         argument = f"{path}: {error.argument}"
         raise InvalidArgumentError(argument, error.received, error.remedy) from error
@@ -212,7 +215,7 @@ def _with_axes(content: Table, axes: Mapping[str, list[object]]) -> Table:
     return {**content, "grid": {**grid, **axes}}
 
 
-def _validated(name: str, content: Table, registry: Registry) -> Experiment:
+def _validated(path: Path, content: Table, registry: Registry) -> Experiment:
     file: _File = build(_File, content, "", {})
     require_choice("measurement", file.measurement, registry.measurements)
     problems = {
@@ -228,20 +231,19 @@ def _validated(name: str, content: Table, registry: Registry) -> Experiment:
                 stated = problems[label]
                 for instance, bound in stated.numbered(changes.instances):
                     yield Cell(
-                        name,
+                        path.stem,
                         label,
                         axes,
                         measurement,
                         *bound,
                         seeds=seeds if stated.starts is None else stated.starts,
-                        first_seed=first_seed(name, label, instance),
+                        first_seed=first_seed(path.stem, label, instance),
                         instance=instance,
                         sizes=stated.sizes,
                     )
 
-    return Experiment(
-        name, file.description, full=tuple(cells(_Quick())), quick=tuple(cells(file.quick))
-    )
+    full, quick = tuple(cells(_Quick())), tuple(cells(file.quick))
+    return Experiment(path.stem, file.description, full, quick, path)
 
 
 _Version = tuple[Axes, Measurement]

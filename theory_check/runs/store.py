@@ -153,7 +153,7 @@ class Store:
             }
         )
         buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, write_page_checksum=True)
+        pq.write_table(table, buffer)
         self._write(self.result_path(cell.key), _signed(buffer.getvalue().to_pybytes()))
         # A record that cannot be removed is no longer asked: the result comes first.
         with contextlib.suppress(OSError):

@@ -1,0 +1,121 @@
+"""What single scripts of ``paper_figures/`` show, on planted results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+from theory_check.analysis.audits import AuditFinding, Constant
+from theory_check.analysis.verdict import judge
+from theory_check.claims import get_claim
+from theory_check.cli.figures import SIGNATURE, load_drawing
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "paper_figures"
+
+
+def script(name: str) -> ModuleType:
+    return load_drawing(SCRIPTS / f"{name}.py", SIGNATURE)
+
+
+def assert_apart(figure: Figure) -> None:
+    """Refuse a legend or a title that touches an axis label, or leaves a figure one column wide."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = [axes.xaxis.label, axes.yaxis.label]
+        above = [axes.title, axes._left_title]  # type: ignore[attr-defined]
+        for text in above:
+            assert text.get_window_extent().x1 <= figure.bbox.x1
+        legend = axes.get_legend()
+        for other in [*above, *([] if legend is None else [legend])]:
+            for label in labels:
+                if label.get_text() and (other not in above or other.get_text()):
+                    assert not label.get_window_extent().overlaps(other.get_window_extent())
+
+
+def test_penalty_bias_keeps_legends_and_labels_apart() -> None:
+    sigmas = np.geomspace(1e-3, 0.05, 9)
+    rows = [
+        {"problem": f"problem-{problem}", "seed": seed, "sigma": sigma, "status": "ok"}
+        | dict.fromkeys(("gradient_bias", "value_bias"), (1 + problem + seed / 10) * sigma)
+        for problem in range(6)
+        for seed in range(4)
+        for sigma in sigmas
+    ]
+    verdict = judge(get_claim("penalty-bias"), pd.DataFrame(rows))
+    figure = script("penalty_bias").draw({"penalty-bias": verdict}, {})
+    assert_apart(figure)
+    assert figure.axes[0].get_title(loc="left") == "penalty-bias: tight"
+    pyplot.close(figure)
+
+
+def test_every_audited_problem_is_in_the_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one whose first audit has no constant, such as an error bound that was not reached."""
+
+    def planted(audit: object, rows: pd.DataFrame, problem: str) -> AuditFinding:
+        name = str(getattr(audit, "id", ""))
+        absent = problem == "flat" and name == "error-bound"
+        constants = () if absent else (Constant("mu", 0.1, 0.05, 0.2, 0.05),) * 3
+        status = "undecided" if absent else "not met" if problem == "steep" else "met"
+        return AuditFinding(name, problem, status, "", constants)  # type: ignore[arg-type]
+
+    module = script("audits")
+    monkeypatch.setattr(module, "audit_problem", planted)
+    problems = ("round", "flat", "steep")
+    tables = {
+        name: pd.DataFrame({"problem": [problem]})
+        for name, problem in zip(module.EXPERIMENTS, problems, strict=True)
+    }
+    figure = module.draw({}, tables)
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list(problems)
+    # Six audits: one has no constant, all of one problem are not met.
+    assert figure.axes[0].get_title(loc="left") == "Audits: 11 met, 6 not met, 1 undecided"
+    assert_apart(figure)
+    pyplot.close(figure)
+
+
+def test_violations_of_gradient_domination_are_drawn_above_all_others() -> None:
+    """One held-out iterate of one run breaks the inequality, by a gradient of 0."""
+    claim = get_claim("weak-gradient-domination")
+    rows = pd.DataFrame(
+        [
+            {"problem": problem, "seed": seed, "half": half, "level": level, "iteration": step}
+            | {"initial_scale": scale, "gap": 1.0 / (1 + step), "floor": 0.01, "bound": 2.01}
+            for problem in ("garnet", "bandit")
+            for seed in range(8)
+            for half in ("measured", "held out")
+            for level in ("lower", "upper")
+            for scale in (1.0, 4.0)
+            for step in range(5)
+        ]
+    )
+    broken = (rows["problem"] == "garnet") & (rows["seed"] == 3) & (rows["half"] == "held out")
+    broken &= (rows["level"] == "lower") & (rows["initial_scale"] == 4.0) & (rows["iteration"] == 4)
+    rows.loc[broken, "bound"] = 0.01
+    rows["share_of_bound"] = rows["gap"] / rows["bound"]
+    figure = script("weak_gradient_domination").draw(
+        {claim.id: judge(claim, rows)}, {claim.experiment: rows}
+    )
+    counts = [axes.texts[0].get_text().partition("\n")[2] for axes in figure.axes]
+    none, one = "above: 0 of 80, in 0 of 16 runs", "above: 1 of 80, in 1 of 16 runs"
+    assert counts == [none, none, one, none]
+    (drawn,) = [
+        line
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_markeredgecolor() == "black" and len(line.get_xydata())
+    ]
+    np.testing.assert_allclose(drawn.get_xydata(), [[1e-4, 0.2]])
+    axes = figure.axes[2]
+    others = [line for line in axes.lines if line is not drawn and len(line.get_xydata())]
+    assert drawn.get_zorder() > max(line.get_zorder() for line in others)
+    low, high = axes.get_xlim()
+    assert low < 1e-4 < high
+    assert_apart(figure)
+    pyplot.close(figure)

@@ -1,0 +1,136 @@
+"""Figures of a paper's width, and how their series look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from theory_check.analysis import Verdict
+
+COLUMN_WIDTH = 3.4
+"""Width of one column of a two-column paper, inches."""
+
+PAGE_WIDTH = 7.0
+"""Width of both columns, inches."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+STYLE: dict[Any, Any] = {
+    "font.size": 7.5,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.2,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.4,
+    "pdf.fonttype": 42,
+}
+
+
+@dataclass(frozen=True)
+class SeriesStyle:
+    """How one problem is drawn: colour-blind safe colour and its own marker."""
+
+    colour: tuple[float, float, float]
+    marker: str
+
+
+def column_figure(rows: int, row_height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure one column wide with ``rows`` panels below each other.
+
+    Parameters
+    ----------
+    rows
+        Number of panels.
+    row_height
+        Height of each, legend included, inches.
+    """
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows,
+            1,
+            figsize=(COLUMN_WIDTH, rows * row_height),
+            layout="constrained",
+            squeeze=False,
+        )
+    return figure, list(axes[:, 0])
+
+
+def page_figure(panels: int, columns: int, row_height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure two columns wide with ``panels`` panels, row by row.
+
+    Parameters
+    ----------
+    panels
+        Number of panels.
+    columns
+        Most panels beside each other.
+    row_height
+        Height of each row, inches; the legend below all of them takes its own.
+    """
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(PAGE_WIDTH, rows * row_height + 0.9),
+            layout="constrained",
+            squeeze=False,
+        )
+    for unused in axes.flat[panels:]:
+        unused.set_axis_off()
+    return figure, list(axes.flat[:panels])
+
+
+def entitle(axes: Axes, *verdicts: Verdict) -> None:
+    """Put the claims that a panel shows above it, each with its verdict."""
+    axes.set_title(verdict_lines(*verdicts), loc="left", fontsize=7.5)
+
+
+def verdict_lines(*verdicts: Verdict) -> str:
+    """Return claims with their verdicts, a line each."""
+    return "\n".join(f"{verdict.claim.id}: {verdict.status}" for verdict in verdicts)
+
+
+def problem_styles(problems: Sequence[str]) -> dict[str, SeriesStyle]:
+    """Return a style for each problem, the same for equal lists of problems."""
+    *palette, _, light_blue = sns.color_palette("colorblind", n_colors=10)
+    # Not the palette's yellow, which is hardly seen on white.
+    palette += [(0.1, 0.1, 0.1), light_blue]
+    return {
+        problem: SeriesStyle(palette[index % len(palette)], MARKERS[index % len(MARKERS)])
+        for index, problem in enumerate(problems)
+    }
+
+
+@dataclass(frozen=True)
+class LineStyle(SeriesStyle):
+    """How one of many lines is drawn: no two agree in more than one of colour, marker and dashes."""
+
+    dashes: str
+
+
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """Return a style for each of up to some twenty lines, the same for equal lists of names."""
+    palette = sns.color_palette("colorblind", n_colors=8)
+    markers = "os^DvP*X<>hpd8"
+    dashes = ("-", "--", ":", "-.")
+    return {
+        name: LineStyle(palette[at % 8], markers[at % len(markers)], dashes[at // 8 % 4])
+        for at, name in enumerate(names)
+    }
