@@ -1,0 +1,123 @@
+"""Cells on a Ray cluster, by its own tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from theory_check.errors import InvalidArgumentError
+from theory_check.runs.backends.base import (
+    ClusterLostError,
+    WorkerDiedError,
+    announce,
+    mismatch,
+    one_line,
+    optional_module,
+    silence_at,
+)
+from theory_check.runs.backends.local import ONE_THREAD
+from theory_check.runs.backends.measuring import Outcome
+from theory_check.runs.backends.remote import accepted, origin, packed, traveller
+
+if TYPE_CHECKING:
+    from theory_check.runs.measurements.base import Progress
+    from theory_check.runs.spec import Cell
+
+ADDRESS = "RAY_ADDRESS"
+
+TIMEOUT = 5.0
+"""Seconds within which something must listen at the address: Ray itself tries for minutes."""
+
+
+@contextmanager
+def ray_pool(jobs: int) -> Iterator[RayPool]:
+    """Connect to the cluster at the address in the environment, else start ``jobs`` workers."""
+    ray = optional_module("ray", "ray")
+    address = os.environ.get(ADDRESS, "local")
+    quiet = {"configure_logging": False, "log_to_driver": False}
+    environment = {"env_vars": ONE_THREAD}
+    if address == "local":
+        ray.init(address, num_cpus=jobs, include_dashboard=False, runtime_env=environment, **quiet)
+    else:
+        if address != "auto" and (silence := silence_at(address.removeprefix("ray://"), TIMEOUT)):
+            raise _no_cluster(address, silence)
+        try:
+            ray.init(address, runtime_env=environment, **quiet)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise _no_cluster(address, one_line(error)) from error
+    try:
+        if address != "local":
+            announce("ray", address, int(ray.cluster_resources().get("CPU", 0)))
+        yield RayPool(ray)
+    finally:
+        ray.shutdown()
+
+
+class RayPool:
+    """Hands out one cell per CPU: one that is queued would keep other processes from it."""
+
+    shares_files = False
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._origin = origin()
+        self._task = ray.remote(num_cpus=1)(traveller())
+        self._running: dict[Any, str] = {}
+
+    def room(self) -> int:
+        """Return how many more cells the cluster takes."""
+        with self._lost():
+            workers = int(self._ray.cluster_resources().get("CPU", 0))
+        return max(workers, 1) - len(self._running)
+
+    def submit(self, cell: Cell, progress: Progress) -> None:
+        """Run a cell; its progress stays unknown, for want of common files."""
+        with self._lost():
+            reference = self._task.remote(cell.key, packed(cell), self._origin)
+        self._running[reference] = cell.key
+
+    def finished(self, timeout: float) -> Sequence[Outcome]:
+        """Return what is finished, as :class:`Pool` says."""
+        with self._lost():
+            ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout)
+        return [self._outcome(reference) for reference in ready]
+
+    def _outcome(self, reference: Any) -> Outcome:
+        errors = self._ray.exceptions
+        try:
+            with self._lost():
+                outcome = accepted(self._ray.get(reference))
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+            raise WorkerDiedError(
+                "a cell's workers died several times over, usually for lack of memory; finished "
+                "cells are kept: give the nodes more of it, or fewer CPUs"
+            ) from error
+        except errors.RayTaskError as error:
+            raise mismatch(f"a worker cannot run a cell ({one_line(error.cause)})") from error
+        del self._running[reference]
+        return outcome
+
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
+        errors = self._ray.exceptions
+        theirs = (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayTaskError)
+        try:
+            yield
+        except theirs:
+            raise
+        except (OSError, errors.RayError) as error:
+            raise ClusterLostError(
+                f"the Ray cluster is gone ({one_line(error)}); finished cells "
+                "are kept: once there is one again, the same command continues"
+            ) from error
+
+
+def _no_cluster(address: str, reason: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        ADDRESS,
+        repr(address),
+        f"no cluster answers there ({reason}): start one with `ray start --head`, or unset the "
+        "variable for workers of this machine",
+    )
