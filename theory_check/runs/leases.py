@@ -68,8 +68,7 @@ class Leases:
         self._heart.join()
         for key in list(self._held):
             self.give_back(key)
-        with suppress(OSError):  # somebody else's leases are in it
-            self._folder.rmdir()
+        self._remove_folder()
 
     def taken(self) -> dict[str, int]:
         """Return the number of the latest lease of every key that has one."""
@@ -122,6 +121,7 @@ class Leases:
         for each in range(1, latest + 1):
             with suppress(OSError):
                 self._path(key, each).unlink(missing_ok=True)
+        self._remove_folder()
 
     def holder(self, key: str, latest: int) -> str:
         """Return in words who has a lease."""
@@ -130,12 +130,17 @@ class Leases:
         except (OSError, ValueError):
             return "another process"
 
+    def _remove_folder(self) -> None:
+        with suppress(OSError):  # somebody else's leases are in it
+            self._folder.rmdir()
+
     def _path(self, key: str, number: int) -> Path:
         return self._folder / f"{key}.{number}"
 
     def _create(self, path: Path) -> None:
         while True:
-            self._folder.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                self._folder.mkdir()
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             except FileNotFoundError:

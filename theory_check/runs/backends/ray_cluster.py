@@ -64,6 +64,7 @@ class RayPool:
         self._ray = ray
         self._origin = origin()
         self._task = ray.remote(num_cpus=1)(traveller())
+        self._head = ray.get_runtime_context().gcs_address
         self._running: dict[Any, str] = {}
 
     def room(self) -> int:
@@ -82,6 +83,9 @@ class RayPool:
         """Return what is finished, as :class:`Pool` says."""
         with self._lost():
             ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout)
+            # Ray ends this process, after a minute, where it misses its head.
+            if not ready and (silence := silence_at(self._head, TIMEOUT)):
+                raise ConnectionError(silence)
         return [self._outcome(reference) for reference in ready]
 
     def _outcome(self, reference: Any) -> Outcome:
@@ -118,6 +122,6 @@ def _no_cluster(address: str, reason: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         ADDRESS,
         repr(address),
-        f"no cluster answers there ({reason}): start one with `ray start --head`, or unset the "
-        "variable for workers of this machine",
+        f"no cluster answers there ({reason}): start one with `ray start --head`, give this "
+        "process its token (`ray get-auth-token`), or unset the variable for workers of this machine",
     )

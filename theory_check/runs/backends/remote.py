@@ -117,7 +117,9 @@ def _differences(wanted: Mapping[str, Json], found: Mapping[str, Json], whose: s
 
 def _short(value: Json) -> str:
     # The first digits of a hash tell two of them apart.
-    return value[:20] if isinstance(value, str) else shortened(value)
+    if isinstance(value, str):
+        return value[:20] if len(value) == 64 else value
+    return shortened(value)
 
 
 def _refused(key: str, reason: str) -> Outcome:
