@@ -39,7 +39,7 @@ exit codes:
   1    a claim that should hold is violated, a negative control is not, or advice fails its check;
        what is found of an open statement fails nothing
   2    bad input: an argument, an experiment file or the store; nothing was run
-  3    a cell failed, so that some results are missing (takes precedence over 1)
+  3    a cell failed, or the workers did, so that some results are missing (takes precedence over 1)
   70   a defect of theory-check, whose traceback is printed
   130  interrupted; finished cells are kept
   141  the reader of the output left before its end

@@ -202,6 +202,7 @@ class _State:
     def settled(self, cell: Cell) -> bool:
         """Return whether another process ran a cell, and count it."""
         key = cell.key
+        self.store.refresh()
         if self.store.has(key):
             self.reused.append(cell)
             return True

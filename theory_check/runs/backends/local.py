@@ -35,6 +35,9 @@ ONE_THREAD = dict.fromkeys(
     "1",
 )
 
+IDLE = 300.0
+"""Seconds after which a worker without work ends; a new one needs some to load torch."""
+
 PARENT_INTERVAL = 0.5
 """Seconds between two looks of a worker at whether its parent is alive."""
 
@@ -110,7 +113,11 @@ def worker_processes(jobs: int) -> Iterator[Executor]:
     with workspace():  # whose record of this process tells a later one whose semaphores are left
         # Nothing is memory mapped, as joblib would: cells are small, and files would be left.
         executor = get_reusable_executor(
-            max_workers=jobs, env=ONE_THREAD, initializer=_end_with, initargs=(os.getpid(),)
+            max_workers=jobs,
+            timeout=IDLE,
+            env=ONE_THREAD,
+            initializer=_end_with,
+            initargs=(os.getpid(),),
         )
         try:
             yield executor

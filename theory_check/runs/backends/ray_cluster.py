@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,7 @@ def ray_pool(jobs: int) -> Iterator[RayPool]:
     address = os.environ.get(ADDRESS, "local")
     quiet = {"configure_logging": False, "log_to_driver": False}
     environment = {"env_vars": ONE_THREAD}
+    before = signal.getsignal(signal.SIGTERM)
     if address == "local":
         ray.init(address, num_cpus=jobs, include_dashboard=False, runtime_env=environment, **quiet)
     else:
@@ -47,6 +50,8 @@ def ray_pool(jobs: int) -> Iterator[RayPool]:
             ray.init(address, runtime_env=environment, **quiet)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise _no_cluster(address, one_line(error)) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray's own handler leaves with another exit code
     try:
         if address != "local":
             announce("ray", address, int(ray.cluster_resources().get("CPU", 0)))
