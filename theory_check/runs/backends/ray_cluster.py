@@ -37,7 +37,7 @@ TIMEOUT = 5.0
 def ray_pool(jobs: int) -> Iterator[RayPool]:
     """Connect to the cluster at the address in the environment, else start ``jobs`` workers."""
     ray = optional_module("ray", "ray")
-    address = os.environ.get(ADDRESS, "local")
+    address = os.environ.get(ADDRESS) or "local"
     quiet = {"configure_logging": False, "log_to_driver": False}
     environment = {"env_vars": ONE_THREAD}
     before = signal.getsignal(signal.SIGTERM)
@@ -50,12 +50,12 @@ def ray_pool(jobs: int) -> Iterator[RayPool]:
             ray.init(address, runtime_env=environment, **quiet)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise _no_cluster(address, one_line(error)) from error
-    if threading.current_thread() is threading.main_thread():
+    if before is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray's own handler leaves with another exit code
     try:
         if address != "local":
             announce("ray", address, int(ray.cluster_resources().get("CPU", 0)))
-        yield RayPool(ray)
+        yield RayPool(ray, address)
     finally:
         ray.shutdown()
 
@@ -65,11 +65,13 @@ class RayPool:
 
     shares_files = False
 
-    def __init__(self, ray: Any) -> None:
+    def __init__(self, ray: Any, address: str) -> None:
         self._ray = ray
         self._origin = origin()
         self._task = ray.remote(num_cpus=1)(traveller())
-        self._head = ray.get_runtime_context().gcs_address
+        # A client of Ray's own proxy may not reach the head itself.
+        proxy = address.removeprefix("ray://") if address.startswith("ray://") else ""
+        self._head = proxy or ray.get_runtime_context().gcs_address
         self._running: dict[Any, str] = {}
 
     def room(self) -> int:
