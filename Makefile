@@ -8,7 +8,7 @@ STORE ?= results
 export OMP_NUM_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
 
-.PHONY: reproduce compare quick test lint benchmark calibrate clean
+.PHONY: reproduce compare quick test test-ray lint benchmark calibrate clean
 
 reproduce: $(VENV)/ready
 	$(BIN)/theory-check reproduce --store $(STORE) --jobs $(JOBS)
@@ -21,6 +21,13 @@ quick: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Apart from the tests, which run those of Dask: what Ray brings is large.
+test-ray: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt --editable '.[dev,ray]'
+	$(BIN)/python -c 'import ray, sys; print("Ray", ray.__version__, "on Python", sys.version.split()[0])'
+	$(BIN)/python -m pytest tests/runs/test_ray.py -v
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

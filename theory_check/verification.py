@@ -45,7 +45,7 @@ class RunOptions:
     retry_failed
         Whether cells whose failure is recorded are run again.
     backend
-        Joblib backend, see :func:`theory_check.runs.backends.parallel_backend`.
+        Where they run, see :func:`theory_check.runs.backends.open_pool`.
     """
 
     store: str | Path = "results"

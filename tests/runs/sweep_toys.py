@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Values(Measurement):
     """Evaluate the line, with noise, and leave a line in ``journal``.
 
     While the file ``fail_if`` exists every cell fails; while the file ``gate`` does not exist
-    lines steeper than 1 are not finished.
+    lines steeper than 1 are not finished, and leave a file ``gate.PROCESS``.
     """
 
     kind: ClassVar[str] = "values"
@@ -77,6 +78,7 @@ class Values(Measurement):
         with open(self.journal, "a", encoding="utf-8") as journal:
             journal.write(f"{problem.slope} {self.method}\n")
         while self.gate and problem.slope > 1 and not Path(self.gate).exists():
+            Path(f"{self.gate}.{os.getpid()}").touch()
             time.sleep(0.01)
         if self.fail_if and Path(self.fail_if).exists():
             raise RuntimeError("the file is there")

@@ -69,3 +69,7 @@ def test_progress_is_written_at_a_limited_rate(
         cell(done, 4)
         seen.append(float((tmp_path / "a").read_text()))
     assert seen == [0.25, 0.25, 0.25, 1.0]
+
+
+def test_progress_whose_folder_is_gone_costs_nothing(tmp_path: Path) -> None:
+    FileProgress(tmp_path / "on another machine" / "a")(1, 2)

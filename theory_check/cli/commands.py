@@ -38,7 +38,7 @@ exit codes:
   1    a claim that should hold is violated, a negative control is not, or advice fails its check;
        what is found of an open statement fails nothing
   2    bad input: an argument, an experiment file or the store; nothing was run
-  3    a cell failed, so that some results are missing (takes precedence over 1)
+  3    a cell failed, or the workers did, so that some results are missing (takes precedence over 1)
   70   a defect of theory-check, whose traceback is printed
   130  interrupted; finished cells are kept
   141  the reader of the output left before its end
@@ -183,13 +183,14 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive,
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
-        help="worker processes, about 0.5 GiB each (%(default)s: the cores of this machine)",
+        help="worker processes of this machine, about 0.5 GiB each (%(default)s: its cores); a "
+        "cluster at an address has its own, and this does not apply to it",
     )
     parser.add_argument(
         "--backend",
         default="loky",
-        help="joblib backend: loky (default), dask or ray; the last two use the cluster at "
-        "DASK_SCHEDULER_ADDRESS or RAY_ADDRESS",
+        help="loky (default): processes of this machine; dask or ray: the cluster at "
+        "DASK_SCHEDULER_ADDRESS or RAY_ADDRESS, without one --jobs workers of this machine",
     )
     parser.add_argument("--quick", action="store_true", help="the small version of experiments")
     parser.add_argument(

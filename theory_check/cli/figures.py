@@ -11,11 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import joblib
-
 from theory_check.claims import get_claim
 from theory_check.cli.reporting import stamp as small_version
 from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
+from theory_check.runs.backends import worker_processes
 from theory_check.runs.locations import (
     experiment_files,
     figure_scripts,
@@ -177,9 +176,11 @@ def draw_all(drawings: Sequence[Drawing], directory: Path, jobs: int) -> Iterato
         When a file cannot be written.
     """
     workers = max(1, min(jobs, len(drawings)))
-    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
-        parallel = joblib.Parallel(return_as="generator", batch_size=1, max_nbytes=None)
-        yield from parallel(joblib.delayed(_draw_one)(each, directory) for each in drawings)
+    if workers == 1:
+        yield from (_draw_one(each, directory) for each in drawings)
+        return
+    with worker_processes(workers) as executor:
+        yield from executor.map(_draw_one, drawings, [directory] * len(drawings))
 
 
 def _files_only() -> None:

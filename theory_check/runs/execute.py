@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import time
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-from theory_check.errors import TheoryCheckError, require_choice, require_positive_integer
-from theory_check.runs.backends import BACKENDS, parallel_backend
-from theory_check.runs.progress import no_progress, progress_bar
+from theory_check.errors import require_choice, require_positive_integer
+from theory_check.runs.backends import BACKENDS, open_pool
+from theory_check.runs.leases import Leases
+from theory_check.runs.progress import ProgressBar, no_progress, progress_bar
 from theory_check.runs.store import Store, UnstorableError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from theory_check.runs.measurements.base import Progress
+    from theory_check.runs.backends import Pool
+    from theory_check.runs.backends.measuring import Outcome
     from theory_check.runs.spec import Cell
 
-
-class WorkerDiedError(TheoryCheckError):
-    """A worker process was killed from outside, usually for lack of memory."""
+POLL = 0.5
+"""Seconds between two looks at cells that other processes run."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +58,9 @@ class Report:
     executed
         Cells that were run now and gave a result.
     reused
-        Cells that had a result.
+        Cells that had a result, or got it from another process in the meantime.
     failed
-        Cells that raised an error, now or earlier.
+        Cells that raised an error, now, earlier or in another process.
     """
 
     executed: tuple[Cell, ...]
@@ -80,17 +75,6 @@ class Report:
         )
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What a worker sends back: a table, or an error with its traceback."""
-
-    position: int
-    seconds: float
-    frame: pd.DataFrame | None = None
-    message: str = ""
-    traceback: str = ""
-
-
 def execute(
     cells: Iterable[Cell],
     store: Store,
@@ -99,7 +83,10 @@ def execute(
     backend: str = "loky",
     retry_failed: bool = False,
 ) -> Report:
-    """Run every cell that has no result in ``store``.
+    """Run every cell that has no result in ``store`` and that no other process runs.
+
+    Cells that another process runs on the same store, here or on another machine, are waited for,
+    after all others; a cell of a process that is gone is run here.
 
     Parameters
     ----------
@@ -108,112 +95,155 @@ def execute(
     store
         Where results are looked up and written, each as soon as it is there.
     jobs
-        Worker processes; with 1, cells run in this process. The numbers do not depend on it.
+        Worker processes; with 1, cells run in this process. The numbers do not depend on it. A
+        cluster at an address has as many workers as it has.
     backend
-        As in :func:`theory_check.runs.backends.parallel_backend`.
+        As in :func:`theory_check.runs.backends.open_pool`.
     retry_failed
         Whether to run cells again whose failure is recorded.
 
     Raises
     ------
+    InvalidArgumentError
+        For a backend that is not installed, or an address at which there is no cluster; before
+        any work.
     StoreError
         When the store cannot be written; before any work.
     WorkerDiedError
-        When a worker was killed; results that were finished are kept.
+        When a worker was killed, the cluster is gone (``ClusterLostError``), or a worker of it has
+        other source or versions than this process (``WorkerMismatchError``); results that were
+        finished are kept.
     """
     require_positive_integer("jobs", jobs)
     require_choice("backend", backend, BACKENDS)
     unique = {cell.key: cell for cell in cells}
-    reused: list[Cell] = []
-    waiting: list[Cell] = []
-    failed: list[Failure] = []
-    executed: list[Cell] = []
+    state = _State(store, Leases(store))
+    latest = state.leases.taken()
     for key, cell in unique.items():
-        message = store.read_error(key)
+        recorded = store.read_error(key)
         if store.has(key):
-            reused.append(cell)
-        elif message is None or retry_failed:
-            waiting.append(cell)
+            state.reused.append(cell)
+            if key in latest:
+                state.leases.forget(key, latest[key])
+        elif recorded is None or retry_failed:
+            state.waiting[key] = cell
+            state.known_failures[key] = store.error_time(key)
         else:
-            failed.append(Failure(cell, message, store.error_path(key)))
-    if waiting:
+            state.fail(cell, recorded)
+    if state.waiting:
         store.prepare()
-        waiting.sort(key=lambda cell: cell.measurement.relative_cost(), reverse=True)
-        for outcome in _outcomes(waiting, min(jobs, len(waiting)), backend):
-            cell = waiting[outcome.position]
-            message, traceback_text = outcome.message, outcome.traceback
-            if outcome.frame is not None:
-                try:
-                    store.write(cell, outcome.frame, outcome.seconds)
-                except UnstorableError as error:
-                    message, traceback_text = str(error), ""
-                else:
-                    executed.append(cell)
-                    continue
-            store.write_error(cell, message, traceback_text)
-            failed.append(Failure(cell, message, store.error_path(cell.key)))
-    return Report(tuple(executed), tuple(reused), tuple(failed))
+        state.sort()
+        jobs = min(jobs, len(state.waiting))
+        with (
+            progress_bar(len(state.waiting)) as bar,
+            open_pool(backend, jobs) as pool,
+            state.leases,
+        ):
+            state.work(pool, bar)
+    return Report(tuple(state.executed), tuple(state.reused), tuple(state.failed))
 
 
-def _outcomes(cells: Sequence[Cell], jobs: int, backend: str) -> Iterator[_Outcome]:
-    """Yield the outcome of every cell as soon as it is there."""
-    with parallel_backend(backend, jobs), progress_bar(len(cells)) as bar:
-        # Nothing is memory mapped: cells are small, and a killed run would leave the files.
-        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, max_nbytes=None)
-        tasks = (
-            joblib.delayed(_run_cell)(position, cell, bar.of_cell(cell.key) or no_progress)
-            for position, cell in enumerate(cells)
+@dataclass
+class _State:
+    """What is known of the cells: each is in exactly one of the collections."""
+
+    store: Store
+    leases: Leases
+    waiting: dict[str, Cell] = field(default_factory=dict)
+    running: dict[str, Cell] = field(default_factory=dict)
+    executed: list[Cell] = field(default_factory=list)
+    reused: list[Cell] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    # When the failure was recorded that this process knows of and is to try again.
+    known_failures: dict[str, int | None] = field(default_factory=dict)
+    told: bool = False
+
+    def sort(self) -> None:
+        """Put the longest cells first."""
+        order = sorted(
+            self.waiting.items(),
+            key=lambda item: item[1].measurement.relative_cost(),
+            reverse=True,
         )
-        try:
-            for outcome in parallel(tasks):
-                bar.finish(cells[outcome.position].key)
-                yield outcome
-        except TerminatedWorkerError as error:
-            raise WorkerDiedError(
-                "a worker process was killed, usually for lack of memory; finished cells are "
-                "kept: run the same command again with fewer --jobs"
-            ) from error
+        self.waiting = dict(order)
 
+    def work(self, pool: Pool, bar: ProgressBar) -> None:
+        """Run what no other process runs, and wait for the rest."""
+        while self.waiting or self.running:
+            self.hand_out(pool, bar)
+            if self.running:
+                for outcome in pool.finished(POLL):
+                    self.take_in(outcome)
+                    bar.finish(outcome.key)
+            elif self.waiting:
+                self.say_what_is_waited_for()
+                time.sleep(POLL)
 
-def _run_cell(position: int, cell: Cell, progress: Progress) -> _Outcome:
-    """Measure one cell, in a worker; an error is an outcome."""
-    start = time.perf_counter()
-    try:
-        with _one_thread():
-            seeds = cell.replicates
-            problem = cell.build_problem(**cell.parameters)
-            frame = cell.measurement.measure(problem, seeds, progress)
-            _check(frame, seeds)
-    except Exception as error:
-        return _Outcome(
-            position,
-            time.perf_counter() - start,
-            message=f"{type(error).__name__}: {error}".splitlines()[0],
-            traceback=traceback.format_exc(),
+    def hand_out(self, pool: Pool, bar: ProgressBar) -> None:
+        """Give the pool what it has room for, of the cells whose lease can be had."""
+        room = pool.room() if self.waiting else 0
+        latest = self.leases.taken() if room > 0 else {}
+        for key, cell in list(self.waiting.items()):
+            if room <= 0:
+                return
+            if not self.leases.take(key, latest.get(key)):
+                continue
+            del self.waiting[key]
+            # Another process may have run it between the first look and the lease.
+            if self.settled(cell):
+                self.leases.give_back(key)
+                bar.finish(key)
+                continue
+            progress = bar.of_cell(key) if pool.shares_files else None
+            self.running[key] = cell
+            pool.submit(cell, progress or no_progress)
+            room -= 1
+
+    def settled(self, cell: Cell) -> bool:
+        """Return whether another process ran a cell, and count it."""
+        key = cell.key
+        self.store.refresh()
+        if self.store.has(key):
+            self.reused.append(cell)
+            return True
+        if self.store.error_time(key) != self.known_failures[key]:
+            message = self.store.read_error(key)
+            if message is not None:
+                self.fail(cell, message)
+                return True
+        return False
+
+    def take_in(self, outcome: Outcome) -> None:
+        """Store what a worker sent, and let others have the cell only then."""
+        cell = self.running.pop(outcome.key)
+        message, traceback = outcome.message, outcome.traceback
+        if outcome.frame is not None:
+            try:
+                self.store.write(cell, outcome.frame, outcome.seconds)
+            except UnstorableError as error:
+                message, traceback = str(error), ""
+            else:
+                self.executed.append(cell)
+                self.leases.give_back(cell.key)
+                return
+        self.store.write_error(cell, message, traceback)
+        self.fail(cell, message)
+        self.leases.give_back(cell.key)
+
+    def fail(self, cell: Cell, message: str) -> None:
+        """Count a cell as failed."""
+        self.failed.append(Failure(cell, message, self.store.error_path(cell.key)))
+
+    def say_what_is_waited_for(self) -> None:
+        """Say once that only cells of other processes are left."""
+        latest = self.leases.taken()
+        holders = sorted(
+            {self.leases.holder(key, latest[key]) for key in latest.keys() & self.waiting.keys()}
         )
-    return _Outcome(position, time.perf_counter() - start, frame)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread in torch: sums over several depend on their number in the last digit."""
-    import torch  # here, so that the process that only hands out cells need not hold it
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _check(frame: pd.DataFrame, seeds: range) -> None:
-    """Refuse a table that does not account for every seed."""
-    if not len(frame.columns) or frame.columns[0] != "seed":
-        raise ValueError(f"the first column must be 'seed'; got {list(frame.columns)}")
-    for column in ("problem", "instance"):
-        if column in frame.columns:
-            raise ValueError(f"the column {column!r} is reserved for the problem of the experiment")
-    if set(frame["seed"]) != set(seeds):
-        found = sorted(set(frame["seed"].tolist()))
-        raise ValueError(f"rows for seeds {found}; expected {list(seeds)}")
+        if holders and not self.told:
+            self.told = True
+            print(
+                f"theory-check: waiting for {len(self.waiting)} cells that are run by "
+                f"{', '.join(holders)}",
+                file=sys.stderr,
+            )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
+
+from theory_check.runs.leftovers import OWNER, workspace
 
 DELAY = 1.0
 """Seconds before the bar is shown."""
@@ -34,7 +35,8 @@ class FileProgress:
         now = time.monotonic()
         if now - self.last >= INTERVAL:
             self.last = now
-            self.path.write_text(repr(done / total), encoding="ascii")
+            with suppress(OSError):  # the folder is gone: a bar is not worth a cell
+                self.path.write_text(repr(done / total), encoding="ascii")
 
 
 def no_progress(done: int, total: int) -> None:
@@ -63,7 +65,7 @@ class ProgressBar:
         """Return how many cells are done, with the parts of those that are running."""
         if self.directory is None:
             return float(self.finished)
-        parts = sum(_fraction(path) for path in self.directory.iterdir())
+        parts = sum(_fraction(path) for path in self.directory.iterdir() if path.name != OWNER)
         return min(self.finished + parts, float(self.total))
 
 
@@ -73,8 +75,8 @@ def progress_bar(total: int) -> Iterator[ProgressBar]:
     if not sys.stderr.isatty():
         yield ProgressBar(total)
         return
-    with tempfile.TemporaryDirectory(prefix="theory-check-") as directory:
-        state = ProgressBar(total, Path(directory))
+    with workspace() as directory:
+        state = ProgressBar(total, directory)
         stopped = threading.Event()
         watcher = threading.Thread(target=_watch, args=(state, stopped), daemon=True)
         watcher.start()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from theory_check.errors import StoreError, TheoryCheckError, shortened
 from theory_check.runs.identity import source_fingerprint, specification, version_of
+from theory_check.runs.processes import alive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ class Store:
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
 
     def result_path(self, key: str) -> Path:
         """Return where the result of a cell is stored."""
@@ -120,6 +121,11 @@ class Store:
     def has(self, key: str) -> bool:
         """Return whether the result of a cell is there, and intact."""
         return self.read(key) is not None
+
+    def refresh(self) -> None:
+        """Let a network file system ask for what other machines wrote: opening a folder does."""
+        with contextlib.suppress(OSError):
+            os.close(os.open(self.path, os.O_RDONLY))
 
     def write(self, cell: Cell, frame: pd.DataFrame, seconds: float) -> None:
         """Store the result of a cell that took ``seconds``, and forget its earlier failure.
@@ -180,6 +186,13 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return "the record of this failure cannot be read"
 
+    def error_time(self, key: str) -> int | None:
+        """Return when the record of a failure was written, or None where there is none."""
+        try:
+            return self.error_path(key).stat().st_mtime_ns
+        except OSError:
+            return None
+
     def _write(self, path: Path, content: bytes) -> None:
         """Write ``content`` so that ``path`` is complete or absent, even after a power cut."""
         partial = self._partial(path.name)
@@ -197,7 +210,7 @@ class Store:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
 
     def _partial(self, name: str) -> Path:
         return self.path / f".{name}.{platform.node()}.{os.getpid()}.partial"
@@ -206,7 +219,7 @@ class Store:
         """Remove what killed processes of this machine left; others may still be writing."""
         for path in self.path.glob(f".*.{platform.node()}.*.partial"):
             process = path.name.split(".")[-2]
-            if process.isdigit() and not _alive(int(process)):
+            if process.isdigit() and not alive(int(process)):
                 path.unlink(missing_ok=True)
 
     def _set_aside(self, path: Path, reason: str) -> None:
@@ -215,14 +228,15 @@ class Store:
         except FileNotFoundError:
             return  # another process set it aside at the same time
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
         print(
             f"theory-check: warning: {path} cannot be read ({reason}); "
             f"set aside as {path.name}.corrupt, its cell counts as not run",
             file=sys.stderr,
         )
 
-    def _unwritable(self, error: OSError) -> StoreError:
+    def unwritable(self, error: OSError) -> StoreError:
+        """Return the error that says so."""
         return StoreError(
             f"store: cannot write to {self.path} ({error.strerror}); "
             "pass a directory that can be written, with --store or store="
@@ -247,13 +261,3 @@ def _is_as_written(content: bytes) -> bool:
 
 def _with_digest(content: bytes, digest: bytes) -> bytes:
     return _DIGEST.sub(lambda found: found[0][: -len(digest)] + digest, content, count=1)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

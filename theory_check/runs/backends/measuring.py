@@ -1,0 +1,75 @@
+"""One cell measured, in whatever process; an error is an outcome."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from theory_check.runs.measurements.base import Progress
+    from theory_check.runs.spec import Cell
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker sends back: a table, or an error with its traceback.
+
+    ``refusal`` says why a worker of a cluster did not start, ``""`` where it did.
+    """
+
+    key: str
+    seconds: float = 0.0
+    frame: pd.DataFrame | None = None
+    message: str = ""
+    traceback: str = ""
+    refusal: str = ""
+
+
+def measure(key: str, cell: Cell, progress: Progress) -> Outcome:
+    """Measure one cell."""
+    start = time.perf_counter()
+    try:
+        with _one_thread():
+            seeds = cell.replicates
+            problem = cell.build_problem(**cell.parameters)
+            frame = cell.measurement.measure(problem, seeds, progress)
+            _check(frame, seeds)
+    except Exception as error:
+        return Outcome(
+            key,
+            time.perf_counter() - start,
+            message=f"{type(error).__name__}: {error}".splitlines()[0],
+            traceback=traceback.format_exc(),
+        )
+    return Outcome(key, time.perf_counter() - start, frame)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Use one thread in torch: sums over several depend on their number in the last digit."""
+    import torch  # here, so that the process that only hands out cells need not hold it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _check(frame: pd.DataFrame, seeds: range) -> None:
+    """Refuse a table that does not account for every seed."""
+    if not len(frame.columns) or frame.columns[0] != "seed":
+        raise ValueError(f"the first column must be 'seed'; got {list(frame.columns)}")
+    for column in ("problem", "instance"):
+        if column in frame.columns:
+            raise ValueError(f"the column {column!r} is reserved for the problem of the experiment")
+    if set(frame["seed"]) != set(seeds):
+        found = sorted(set(frame["seed"].tolist()))
+        raise ValueError(f"rows for seeds {found}; expected {list(seeds)}")
