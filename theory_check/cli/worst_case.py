@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theory_check.cli.advise import parse_setting
-from theory_check.errors import InvalidArgumentError, StoreError
+from theory_check.errors import (
+    InvalidArgumentError,
+    StoreError,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from theory_check.worst_cases.base import Evaluation
@@ -133,7 +137,7 @@ def _new_file(store: Path, label: str) -> Path:
     if file.exists() or label in labels():
         raise InvalidArgumentError(
             "--label",
-            repr(label),
+            shortened(label),
             f"{file} exists; pass another label"
             if file.exists()
             else "the package brings an instance of that name; pass another label",

@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_positive,
+    shortened,
+)
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import FeatureSet, feature_table, normalised
 from theory_check.problems.problem import Objective, Problem
@@ -85,7 +89,7 @@ def gymnasium(
     if not isinstance(id, str) or ":" in id:
         raise InvalidArgumentError(
             "id",
-            repr(id),
+            shortened(id),
             "pass the name alone: a module before a colon would be imported, so import it yourself, "
             "where you trust it, and name the environment that it registers",
         )
@@ -94,11 +98,11 @@ def gymnasium(
         environment = library.make(id, **kwargs).unwrapped
     except library.error.Error as error:
         raise InvalidArgumentError(
-            "id", repr(id), f"name an environment that gymnasium can make ({error})"
+            "id", shortened(id), f"name an environment that gymnasium can make ({error})"
         ) from error
     except (TypeError, ValueError, KeyError) as error:
         raise InvalidArgumentError(
-            "kwargs", repr(kwargs), f"pass arguments that {id} takes ({error})"
+            "kwargs", shortened(kwargs), f"pass arguments that {id} takes ({error})"
         ) from error
     dynamics = _dynamics(id, environment)
     again = _dynamics(id, library.make(id, **kwargs).unwrapped)

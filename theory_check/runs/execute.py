@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from theory_check.errors import TheoryCheckError, require_choice, require_positive_integer
+from theory_check.errors import (
+    TheoryCheckError,
+    require_choice,
+    require_flag,
+    require_instance,
+    require_positive_integer,
+)
 from theory_check.runs.backends import BACKENDS, parallel_backend
 from theory_check.runs.progress import no_progress, progress_bar
-from theory_check.runs.store import Store, UnstorableError
+from theory_check.runs.store import Store, UnstorableError, require_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +129,9 @@ def execute(
     """
     require_positive_integer("jobs", jobs)
     require_choice("backend", backend, BACKENDS)
-    unique = {cell.key: cell for cell in cells}
+    require_flag("retry_failed", retry_failed)
+    require_instance("store", store, Store, "pass theory_check.runs.Store(directory)")
+    unique = {cell.key: cell for cell in require_cells(cells)}
     reused: list[Cell] = []
     waiting: list[Cell] = []
     failed: list[Failure] = []
