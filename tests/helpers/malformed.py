@@ -516,7 +516,11 @@ def main() -> None:
             right = call.right.get(parameter, ())
             for title, value in ((k, v) for k, v in MALFORMED.items() if k not in right):
                 made += 1
-                if wrong := outcome(call, parameter, value()):
+                try:
+                    wrong = outcome(call, parameter, value())
+                except OutOfTime:  # while an earlier error was being told
+                    wrong = f"not back after {SECONDS:g} s"
+                if wrong:
                     faults.append((call.name, parameter, title, wrong))
         number[call.name] = made - before
     json.dump({"calls": made, "faults": faults, "number": number}, sys.stdout)

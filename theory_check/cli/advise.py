@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from theory_check.cli import words
 from theory_check.errors import InvalidArgumentError, nearest, shortened
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> bool:
 
     def say(line: str) -> None:
         if not options.json and sys.stderr.isatty():
-            print(f"theory-check: {line}", file=sys.stderr)
+            words.say(line)
 
     with _named_as_options():
         require_advisable(problem)
@@ -205,7 +206,7 @@ def as_text(advice: Advice, check: AdviceCheck | None) -> str:
     ]
     if check is not None:
         lines += ["", *_check_lines(check)]
-    return "\n".join(lines)
+    return words.joined(lines)
 
 
 _HEADER = (

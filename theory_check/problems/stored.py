@@ -37,7 +37,7 @@ INSTANCES = Path(__file__).parent / "instances"
 
 SCALARS = ("horizon", "discount", "kl_weight", "segment_length", "objective")
 _DIGEST = re.compile("[0-9a-f]{64}")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def stored(
@@ -123,9 +123,10 @@ def require_label(argument: str, label: object) -> None:
     """Refuse what cannot be the stem of a file."""
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
         raise InvalidArgumentError(
-            argument, shortened(label), "pass letters, digits, '.', '_' and '-', beginning with one of "
-            "the first two"
-        )  # fmt: skip
+            argument,
+            shortened(label),
+            "pass at most 200 letters, digits, '.', '_' and '-', beginning with one of the first two",
+        )
 
 
 def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:

@@ -266,19 +266,19 @@ def _measurements(file: _File, quick: _Quick, registry: Registry) -> Iterator[_V
     for place, table in (("grid", file.grid), ("quick.grid", quick.grid)):
         _require_axes_once(table, place)
     grid = _flat(file.grid) | _flat(quick.grid)
-    # Where each overridden setting was written, so that an error points there.
-    origins = {f"settings.{key}": f"quick.settings.{key}" for key in _flat(quick.settings)}
-    for axis, values in grid.items():
-        where = f"quick.grid.{axis}" if axis in _flat(quick.grid) else f"grid.{axis}"
-        origins[f"settings.{axis}"] = where
-        _check_axis(axis, values, where, settings, parameters)
-    cells = math.prod(len(values) for values in grid.values())
+    cells = math.prod(len(values) for values in grid.values() if isinstance(values, list))
     if cells > MOST_CELLS:
         raise InvalidArgumentError(
             "grid",
             f"{magnitude(cells)} combinations",
             f"list fewer values: at most {MOST_CELLS} combinations can be run",
         )
+    # Where each overridden setting was written, so that an error points there.
+    origins = {f"settings.{key}": f"quick.settings.{key}" for key in _flat(quick.settings)}
+    for axis, values in grid.items():
+        where = f"quick.grid.{axis}" if axis in _flat(quick.grid) else f"grid.{axis}"
+        origins[f"settings.{axis}"] = where
+        _check_axis(axis, values, where, settings, parameters)
     columns = {axis: _labels(values) for axis, values in grid.items()}
     for picks in itertools.product(*(range(len(values)) for values in grid.values())):
         chosen = settings
@@ -301,7 +301,9 @@ def _require_axes_once(table: Table, where: str) -> None:
                 if axis == other or other.startswith(f"{axis}."):
                     raise InvalidArgumentError(
                         f"{where}.{axis}",
-                        f"a value that would replace that of {where}.{other}",
+                        "a value that is written twice, dotted and as a table"
+                        if axis == other
+                        else f"values that would replace those of {where}.{other}",
                         "set it in one of the two places",
                     )
             seen.append(axis)
