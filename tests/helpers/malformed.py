@@ -36,8 +36,11 @@ from theory_check.claims.audits import get_audit
 from theory_check.errors import SampleBudgetExhausted, TheoryCheckError
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.runs import Store, execute, load_experiment, load_table
+from theory_check.runs.registry import discover
 from theory_check.solvers.schedules import SCHEDULES, ScheduleConstants, get_schedule
 from theory_check.verification import RunOptions, sweep
+
+REGISTRY = discover()
 
 SECONDS = 5.0
 """A call that takes longer has looked at its argument too late."""
@@ -227,7 +230,7 @@ def _solver_settings(cls: type) -> dict[str, Any]:
 
 def _calls() -> Iterator[Call]:
     for name, family in problems.families().items():
-        if name != "gymnasium":
+        if name != "gymnasium":  # an optional library, and slow
             yield Call(f"problems.{name}", family, FAMILIES.get(name, {}))
     bandit = problems.bandit(**BANDIT)
     record = {each.name: getattr(bandit, each.name) for each in dataclasses.fields(bandit)}
@@ -443,6 +446,44 @@ def _store_calls() -> Iterator[Call]:
     yield Call("verify", theory_check.verify, judged)
 
 
+LITERALS = {
+    "text": '"text"',
+    "escapes": '"a\\u001b[2J\\nb"',
+    "negative": "-1",
+    "zero": "0",
+    "half": "0.5",
+    "nan": "nan",
+    "inf": "inf",
+    "1e308": "1e308",
+    "1e-320": "1e-320",
+    "2**62": str(2**62),
+    "2**64": str(2**64),
+    "400 digits": "9" * 400,
+    "5000 digits": "9" * 5000,
+    "true": "true",
+    "date": "2020-01-01",
+    "time": "12:00:00",
+    "empty list": "[]",
+    "list": "[1, 2]",
+    "mixed list": '[1, "a", {}]',
+    "deep list": "[" * 1000 + "]" * 1000,
+    "table": "{ a = 1 }",
+    "named table": '{ name = "penalty-bilevel" }',
+    "empty table": "{}",
+    "nothing": "",
+}
+"""Values as they stand in a TOML file."""
+
+
+def _file_with(line: int, literal: str) -> Any:
+    """Read the experiment file with another value in one line."""
+    lines = EXPERIMENT.splitlines()
+    lines[line] = f"{lines[line].partition(' =')[0]} = {literal}"
+    file = Path("changed.toml")
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return [cell.key for cell in load_experiment(file, REGISTRY).full]
+
+
 def _prepared_store(path: Any) -> None:
     Store(path).prepare()
 
@@ -451,11 +492,11 @@ def _late(number: int, frame: object) -> None:
     raise OutOfTime
 
 
-def outcome(call: Call, parameter: str, value: Any) -> str:
+def outcome(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
     """Return "" for a refusal of the package's own or a sensible value, else what is wrong."""
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        result = call.function(**{**call.arguments, parameter: value})
+        result = function(**arguments)
         sensible = _sensible(result)
     except SampleBudgetExhausted:
         return ""
@@ -517,12 +558,19 @@ def main() -> None:
             for title, value in ((k, v) for k, v in MALFORMED.items() if k not in right):
                 made += 1
                 try:
-                    wrong = outcome(call, parameter, value())
+                    arguments = {**call.arguments, parameter: value()}
+                    wrong = outcome(call.function, arguments)
                 except OutOfTime:  # while an earlier error was being told
                     wrong = f"not back after {SECONDS:g} s"
                 if wrong:
                     faults.append((call.name, parameter, title, wrong))
         number[call.name] = made - before
+    if not names:
+        for line in [n for n, text in enumerate(EXPERIMENT.splitlines()) if "=" in text]:
+            for title, literal in LITERALS.items():
+                made += 1
+                if wrong := outcome(_file_with, {"line": line, "literal": literal}):
+                    faults.append(("experiment file", EXPERIMENT.splitlines()[line], title, wrong))
     json.dump({"calls": made, "faults": faults, "number": number}, sys.stdout)
 
 

@@ -215,7 +215,7 @@ def fit_power_law(
     if not is_integer(correction) or correction not in (0, 1, 2):
         raise InvalidArgumentError("correction", shortened(correction), "pass 0, 1 or 2")
     abscissa, curves = checked_curves(x, y, MINIMUM_POINTS + correction)
-    require_table("resamples", resamples, resamples * len(curves))
+    require_table("resamples", resamples, int(resamples) * len(curves))
     if curves.shape[0] < 2 and not deterministic:
         raise InvalidArgumentError(
             "y",

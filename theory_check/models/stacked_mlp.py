@@ -39,7 +39,7 @@ def require_network(width: Any, depth: Any, activation: Any, weight_scale: objec
     # Of its hidden layers alone: what a problem adds is looked at where it is bound.
     if depth > DEEPEST:
         raise InvalidArgumentError("depth", depth, f"pass at most {DEEPEST} hidden layers")
-    require_table("width", width, width * (1 + width * (depth - 1)))
+    require_table("width", width, int(width) * (1 + int(width) * (int(depth) - 1)))
 
 
 def require_output_scale(output_scale: object) -> None:

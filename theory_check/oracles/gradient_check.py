@@ -96,7 +96,7 @@ def check_hypergradient(
     require_seed("seed", seed)
     oracle = ExactOracle(problem)
     dimension = oracle.reward_model.parameters
-    require_table("count", count, count * dimension)
+    require_table("count", count, int(count) * dimension)
     if points is None:
         generator = torch.Generator().manual_seed(seed % 2**63)
         given = scale * torch.randn(count, dimension, generator=generator, dtype=torch.float64)

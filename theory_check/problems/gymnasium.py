@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory_check.errors import (
     InvalidArgumentError,
-    require_positive,
+    require_scale,
     shortened,
 )
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import FeatureSet, feature_table, normalised
-from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
 from theory_check.problems.tabular import tabular
 from theory_check.problems.transition_table import TabularDynamics, read_table
 
@@ -85,7 +85,8 @@ def gymnasium(
     (``desc`` of FrozenLake, ``shape`` of CliffWalking), else, and where there is one more state, an
     indicator of the state. States that no run can reach keep the rows of the table.
     """
-    require_positive("reward_scale", reward_scale)
+    require_scale("reward_scale", reward_scale)
+    require_horizon(horizon, discount, segment_length)
     if not isinstance(id, str) or ":" in id:
         raise InvalidArgumentError(
             "id",

@@ -159,7 +159,7 @@ def quadratic(
         raise InvalidArgumentError("rank", rank, f"pass less than lower = {lower}")
     # The largest table is a batch of errors: of every component, constant and along each of y.
     argument = "lower" if lower >= upper else "upper"
-    require_table(argument, max(lower, upper), (int(upper) + lower) * (1 + lower))
+    require_table(argument, max(lower, upper), (int(upper) + int(lower)) * (1 + int(lower)))
     require_noise(noise)
     require_seed("seed", seed)
     generator = np.random.default_rng([seed, upper, lower, rank])
