@@ -125,7 +125,7 @@ def require_label(argument: str, label: object) -> None:
         raise InvalidArgumentError(
             argument,
             shortened(label),
-            "pass at most 200 letters, digits, '.', '_' and '-', beginning with one of the first two",
+            "pass letters, digits, '.', '_' and '-', at most 200, beginning with one of the first two",
         )
 
 

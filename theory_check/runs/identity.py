@@ -24,7 +24,6 @@ WITHOUT_NUMBERS = (
     "cli",
     "discovery.py",
     "errors.py",
-    "files.py",
     "plotting.py",
     "runs/__init__.py",
     "runs/backends.py",
