@@ -211,6 +211,14 @@ def require_non_negative(argument: str, value: object) -> None:
         )
 
 
+def require_target(argument: str, value: object) -> None:
+    """Refuse what is no accuracy, a squared norm below 1 that is a float to all powers of schedules."""
+    if not is_setting(value) or not 1 / LARGEST_SCALE <= value < 1:
+        raise InvalidArgumentError(
+            argument, shortened(value), "pass a target for the squared norm between 0 and 1"
+        )
+
+
 def require_share(argument: str, value: object) -> None:
     """Refuse anything that is not a number of at least 0 and below 1."""
     if not is_setting(value) or not 0 <= value < 1:

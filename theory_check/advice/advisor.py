@@ -11,12 +11,12 @@ from theory_check.advice.plan import SchedulePlan, plan_schedule
 from theory_check.advice.rehearsal import REHEARSAL_SEEDS, Rehearsal, rehearse
 from theory_check.errors import (
     InvalidArgumentError,
-    is_number,
     require_callable,
     require_choice,
     require_positive_integer,
     require_scale,
     require_sequence,
+    require_target,
     shortened,
 )
 from theory_check.oracles.estimates.counts import SampleCounts
@@ -183,11 +183,7 @@ def validate_request(
     epsilon: object, initial_scale: object, schedules: object, inner_steps: object
 ) -> None:
     """Refuse settings of :func:`advise` that make no sense."""
-    require_scale("epsilon", epsilon)
-    if not is_number(epsilon) or not epsilon < 1:
-        raise InvalidArgumentError(
-            "epsilon", shortened(epsilon), "pass a target for the squared norm between 0 and 1"
-        )
+    require_target("epsilon", epsilon)
     require_scale("initial_scale", initial_scale)
     for argument, values in (("schedules", schedules), ("inner_steps", inner_steps)):
         given = require_sequence(argument, values)

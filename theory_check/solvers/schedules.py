@@ -14,11 +14,10 @@ from typing import Any, Literal
 
 from theory_check.bilevel import Coupling
 from theory_check.errors import (
-    InvalidArgumentError,
     require_choice,
     require_instance,
     require_positive,
-    require_scale,
+    require_target,
 )
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
@@ -110,11 +109,7 @@ class Schedule:
         InvalidArgumentError
             If ``epsilon`` is not in (0, 1).
         """
-        require_scale("epsilon", epsilon)
-        if epsilon >= 1:
-            raise InvalidArgumentError(
-                "epsilon", epsilon, "pass a target for the squared norm between 0 and 1"
-            )
+        require_target("epsilon", epsilon)
         remedy = "pass ScheduleConstants(...)"
         require_instance("constants", constants, ScheduleConstants, remedy)
         batch = epsilon**self.batch
