@@ -13,8 +13,16 @@ from theory_check.claims import get_claim
 from theory_check.claims.audits import get_audit
 from theory_check.claims.audits.base import Audit
 from theory_check.claims.base import Claim
-from theory_check.errors import TheoryCheckError
+from theory_check.errors import (
+    TheoryCheckError,
+    listed,
+    require_choice,
+    require_flag,
+    require_instance,
+    require_positive_integer,
+)
 from theory_check.runs import Experiment, Report, Store, execute, load_experiment, load_table
+from theory_check.runs.backends import BACKENDS
 from theory_check.runs.identity import plain
 from theory_check.runs.locations import experiment_file, experiment_files
 from theory_check.runs.tables import load_cells
@@ -53,6 +61,14 @@ class RunOptions:
     quick: bool = False
     retry_failed: bool = False
     backend: str = "loky"
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be run with, before experiments are read."""
+        Store(self.store)
+        require_positive_integer("jobs", self.jobs)
+        require_flag("quick", self.quick)
+        require_flag("retry_failed", self.retry_failed)
+        require_choice("backend", self.backend, BACKENDS)
 
 
 @dataclass(frozen=True)
@@ -207,9 +223,12 @@ def sweep(experiments: Iterable[str | Path], options: RunOptions) -> Sweep:
     StoreError
         When the store cannot be written; before any work.
     """
+    require_instance("options", options, RunOptions, "pass RunOptions(...)")
+    remedy = "pass a list of names or paths of experiment files"
+    given = listed("experiments", experiments, remedy)
     loaded = {
         experiment.name: experiment
-        for experiment in (load_experiment(experiment_file(name)) for name in experiments)
+        for experiment in (load_experiment(experiment_file(name)) for name in given)
     }
     cells = [cell for each in loaded.values() for cell in each.cells(options.quick)]
     report = execute(

@@ -124,7 +124,7 @@ def test_constants_are_not_undercut() -> None:
 def test_the_lower_level_is_strongly_convex_at_the_largest_accuracy(kappa: float) -> None:
     """The search ends at most 10 % above the bound that is used, and never below it."""
     largest = optimize.brentq(
-        lambda log: 0.5 if _refused(kappa, 10**log) else -0.5, -12, -3, xtol=1e-6
+        lambda log: 0.5 if _refused(kappa, 10**log) else -0.5, -8, -3, xtol=1e-6
     )
     epsilon = 10 ** (largest - 1e-5)
     problem = zero_chain(kappa=kappa, epsilon=epsilon, gap=1.0)
@@ -146,7 +146,7 @@ def test_the_lower_level_is_strongly_convex_at_the_largest_accuracy(kappa: float
 
 def _refused(kappa: float, epsilon: float) -> bool:
     try:
-        zero_chain(kappa=kappa, epsilon=epsilon, gap=1e6)
+        zero_chain(kappa=kappa, epsilon=epsilon, gap=1.0)
     except InvalidArgumentError as error:
         return error.argument == "epsilon"
     return False

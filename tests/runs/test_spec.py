@@ -136,17 +136,17 @@ def test_a_mistake_names_the_file_the_key_and_the_remedy(
 
 
 def test_a_problem_beyond_enumeration_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
-    """4000 contexts with 2 actions, one step: 8000 trajectories, and 4096 are allowed."""
+    """2500 contexts with 2 actions, one step: 5000 trajectories, and 4096 are allowed."""
     text = (
         'measurement = "penalty-bias"\ndescription = "Large."\nseeds = 1\n'
         '[problems.large]\nfamily = "bandit"\ncontexts = {}\nactions = 2\nfeatures = 2\n'
         "[settings]\nsigmas = [0.1, 0.05, 0.02, 0.01]\n"
     )
     file = tmp_path / "large.toml"
-    file.write_text(text.format(4000))
+    file.write_text(text.format(2500))
     with pytest.raises(InvalidArgumentError) as caught:
         load_experiment(file)
-    start = f"{file}: problems.large: received a problem of 8000 trajectories; use a shorter"
+    start = f"{file}: problems.large: received a problem of 5000 trajectories; use a shorter"
     assert str(caught.value).startswith(start)
     assert "at most 4096" in str(caught.value)
     file.write_text(text.format(2048))  # exactly as many as are allowed

@@ -11,10 +11,13 @@ from theory_check.advice.plan import SchedulePlan, plan_schedule
 from theory_check.advice.rehearsal import REHEARSAL_SEEDS, Rehearsal, rehearse
 from theory_check.errors import (
     InvalidArgumentError,
-    is_number,
+    require_callable,
     require_choice,
-    require_positive,
     require_positive_integer,
+    require_scale,
+    require_sequence,
+    require_target,
+    shortened,
 )
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.estimates.sample_costs import sample_costs
@@ -112,6 +115,7 @@ def advise(
     Model and optimum: ``docs/theory.md`` section 8.
     """
     require_advisable(problem)
+    require_callable("report", report)
     validate_request(epsilon, initial_scale, schedules, inner_steps)
     chosen = [SCHEDULES[name] for name in dict.fromkeys(schedules)]
     couplings = list(dict.fromkeys(schedule.coupling for schedule in chosen))
@@ -179,15 +183,15 @@ def validate_request(
     epsilon: object, initial_scale: object, schedules: object, inner_steps: object
 ) -> None:
     """Refuse settings of :func:`advise` that make no sense."""
-    if not is_number(epsilon) or not 0 < epsilon < 1:
-        raise InvalidArgumentError(
-            "epsilon", repr(epsilon), "pass a target for the squared norm between 0 and 1"
-        )
-    require_positive("initial_scale", initial_scale)
+    require_target("epsilon", epsilon)
+    require_scale("initial_scale", initial_scale)
     for argument, values in (("schedules", schedules), ("inner_steps", inner_steps)):
-        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise InvalidArgumentError(argument, repr(values), "pass a list of at least one value")
-        for index, value in enumerate(values):
+        given = require_sequence(argument, values)
+        if not given:
+            raise InvalidArgumentError(
+                argument, shortened(values), "pass a list of at least one value"
+            )
+        for index, value in enumerate(given):
             if argument == "schedules":
                 require_choice(f"schedules[{index}]", value, SCHEDULES)
             else:

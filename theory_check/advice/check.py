@@ -13,9 +13,16 @@ from theory_check.advice.advisor import Advice
 from theory_check.advice.constants import START_SEEDS
 from theory_check.advice.history import follow
 from theory_check.advice.model import CHECKED_SEEDS, COST_FACTOR, REQUIRED_SHARE
-from theory_check.errors import InvalidArgumentError, require_seeds
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_callable,
+    require_instance,
+    require_seeds,
+    shortened,
+)
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
+from theory_check.problems.problem import require_problem
 
 LONGER = 2
 """A seed that misses the target at T may go on to this multiple of it, to learn what it costs."""
@@ -97,6 +104,10 @@ def check_advice(
         If the seeds are not distinct non-negative integers, one of them belongs to the pilot, or
         the advice is for another problem.
     """
+    require_instance("advice", advice, Advice, "pass what theory_check.advise returned")
+    require_problem(problem)
+    if progress is not None:
+        require_callable("progress", progress)
     seeds = require_seeds(seeds)
     if shared := sorted(set(seeds) & set(START_SEEDS)):
         raise InvalidArgumentError(
@@ -106,7 +117,9 @@ def check_advice(
         )
     if advice.problem != problem.name:
         raise InvalidArgumentError(
-            "problem", repr(problem.name), f"pass {advice.problem!r}, or ask for advice on this one"
+            "problem",
+            shortened(problem.name),
+            f"pass {advice.problem!r}, or ask for advice on this one",
         )
     plan = advice.best
     tools = instruments_for(problem, seeds)

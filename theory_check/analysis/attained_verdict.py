@@ -7,11 +7,11 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from theory_check.analysis.judged import require_columns, require_judged
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
     Status,
     curves_of,
-    require_columns,
     rows_of,
     target_verdict,
 )
@@ -62,6 +62,7 @@ def judge_attained_rate(rate: AttainedRate, table: pd.DataFrame, problem: str) -
     InvalidArgumentError
         If the table lacks a column or has several rows for one seed and target.
     """
+    require_judged(AttainedRate, rate, table, problem)
     predicted = predicted_attained(rate)
     epsilon, samples = np.empty(0), np.empty((0, 0))
 

@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.optimize import linprog
 
+from theory_check.analysis.judged import require_mapping, require_table_of_rows
 from theory_check.analysis.replicates import mean_interval
 from theory_check.claims.audits.base import (
     Audit,
@@ -19,7 +20,7 @@ from theory_check.claims.audits.base import (
     LevelRule,
     StepRule,
 )
-from theory_check.errors import InvalidArgumentError, nearest
+from theory_check.errors import InvalidArgumentError, nearest, require_instance, require_text
 
 AuditStatus = Literal["met", "not met", "undecided", "not audited"]
 Steps = Mapping[str, float | None]
@@ -110,6 +111,11 @@ def audit_problem(
     InvalidArgumentError
         If the table lacks a column.
     """
+    require_instance("audit", audit, Audit, "pass an audit, such as those of claims.audits")
+    require_table_of_rows("rows", rows)
+    require_text("problem", problem)
+    if steps is not None:
+        require_mapping("steps", steps)
     for column in ("seed", "status", *audit.rule.columns):
         if column not in rows.columns:
             raise InvalidArgumentError(

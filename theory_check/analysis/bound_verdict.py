@@ -17,6 +17,7 @@ from theory_check.analysis.bound_terms import (
     fit_split_exponents,
     single_term_variance,
 )
+from theory_check.analysis.judged import require_judged
 from theory_check.analysis.rate_verdict import RateVerdict, Status, rows_of
 from theory_check.analysis.units import in_both_units
 from theory_check.claims.rates import BoundRate
@@ -76,6 +77,7 @@ def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> Rate
     InvalidArgumentError
         If the table lacks a column or has several rows for one seed and design point.
     """
+    require_judged(BoundRate, rate, table, problem)
     predicted = predicted_bound(rate)
     evidence: dict[str, object] = {"problem": problem, "rate": rate.name, "predicted": predicted}
 

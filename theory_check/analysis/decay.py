@@ -31,7 +31,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from theory_check.analysis.replicates import checked_curves, mean_interval
-from theory_check.errors import InvalidArgumentError
+from theory_check.arrays import as_floats
+from theory_check.errors import InvalidArgumentError, require_non_negative, require_share
 
 MINIMUM_USABLE = 6
 ROUNDING_LEVEL = float(np.sqrt(np.finfo(np.float64).eps))
@@ -236,8 +237,7 @@ def fit_geometric(
         For shapes that disagree, values that are not finite, fewer than 2 replicates, or fewer
         than 6 usable points in a replicate.
     """
-    if not 0 <= burn_in < 1:
-        raise InvalidArgumentError("burn_in", burn_in, "pass a share of at least 0 and below 1")
+    require_share("burn_in", burn_in)
     parts, ranges = _usable_curves(x, y, float(burn_in))
     rates, ratios = [], []
     for abscissa, log_y in parts:
@@ -289,12 +289,15 @@ def compare_decay(x: ArrayLike, y: ArrayLike, *, margin: float = MARGIN) -> Deca
     InvalidArgumentError
         As :func:`fit_geometric`, and for a negative ``margin``.
     """
-    if not 0 <= margin < math.inf:
-        raise InvalidArgumentError("margin", margin, "pass a finite number of at least 0")
+    require_non_negative("margin", margin)
     parts, ranges = _usable_curves(x, y, BURN_IN_SHARES[0])
     statistics = _statistics(parts)
     against = _contradicting(parts, statistics, margin)
-    against -= {index for index in against if _goes_on(np.asarray(y)[index], ranges[index][1])}
+    against -= {
+        index
+        for index in against
+        if _goes_on(np.atleast_2d(as_floats("y", y))[index], ranges[index][1])
+    }
     first = _compare(parts, statistics, float(margin), BURN_IN_SHARES[0])
     if first.decision == "geometric" and not against:
         return first

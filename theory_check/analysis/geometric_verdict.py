@@ -13,6 +13,7 @@ from theory_check.analysis.decay import (
     compare_decay,
     fit_geometric,
 )
+from theory_check.analysis.judged import require_judged
 from theory_check.analysis.rate_verdict import RateVerdict, Status, curves_of
 from theory_check.claims.rates import GeometricRate
 from theory_check.errors import InvalidArgumentError
@@ -44,6 +45,7 @@ def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str)
     InvalidArgumentError
         If the table lacks a column or has several rows for one seed and x.
     """
+    require_judged(GeometricRate, rate, table, problem)
     predicted = {"rho": "< 1"}
 
     def verdict(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from theory_check.analysis.judged import require_judged
 from theory_check.analysis.rate_verdict import RateVerdict, Status, rows_of
 from theory_check.claims.rates import InequalityRate
 
@@ -60,6 +61,7 @@ def judge_inequality_rate(rate: InequalityRate, table: pd.DataFrame, problem: st
     InvalidArgumentError
         If the table lacks a column.
     """
+    require_judged(InequalityRate, rate, table, problem)
     predicted = predicted_share(rate)
 
     def refused(why: str) -> RateVerdict:

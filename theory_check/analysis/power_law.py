@@ -27,7 +27,20 @@ from theory_check.analysis.window import (
     from_point,
     slope_contrast,
 )
-from theory_check.errors import InvalidArgumentError, require_choice, require_positive_integer
+from theory_check.arrays import as_floats
+from theory_check.errors import (
+    LARGEST_SCALE,
+    InvalidArgumentError,
+    is_integer,
+    require_choice,
+    require_finite,
+    require_flag,
+    require_non_negative,
+    require_positive_integer,
+    require_seed,
+    require_table,
+    shortened,
+)
 
 # Dense grids are thinned to about this many points, equally spaced in log x: a linear grid would
 # otherwise put nearly all weight on its last factor of two.
@@ -106,7 +119,11 @@ class PowerLawFit:
 
     def predict(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the fitted curve at ``x``, any shape."""
-        at = np.asarray(x, dtype=np.float64)
+        at = as_floats("x", x)
+        if not ((at >= 1 / LARGEST_SCALE) & (at <= LARGEST_SCALE)).all():
+            raise InvalidArgumentError(
+                "x", f"values from {at.min():g} to {at.max():g}", "pass finite positive values only"
+            )
         curve = self.prefactor * at**self.exponent
         if self.log_power != 0:
             curve = curve * np.abs(np.log(at)) ** self.log_power
@@ -185,9 +202,20 @@ def fit_power_law(
     require_choice("limit", limit, ("zero", "infinity"))
     require_choice("average", average, ("mean", "geometric"))
     require_positive_integer("resamples", resamples)
-    if correction not in (0, 1, 2):
-        raise InvalidArgumentError("correction", repr(correction), "pass 0, 1 or 2")
+    require_seed("seed", seed)
+    for argument, flag in (
+        ("log_factor", log_factor),
+        ("find_floor", find_floor),
+        ("deterministic", deterministic),
+    ):
+        require_flag(argument, flag)
+    if log_power is not None:
+        require_finite("log_power", log_power)
+    require_non_negative("curvature_tolerance", curvature_tolerance)
+    if not is_integer(correction) or correction not in (0, 1, 2):
+        raise InvalidArgumentError("correction", shortened(correction), "pass 0, 1 or 2")
     abscissa, curves = checked_curves(x, y, MINIMUM_POINTS + correction)
+    require_table("resamples", resamples, int(resamples) * len(curves))
     if curves.shape[0] < 2 and not deterministic:
         raise InvalidArgumentError(
             "y",

@@ -11,12 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from theory_check.analysis.decay import ROUNDING_LEVEL, GeometricFit
+from theory_check.analysis.judged import require_columns, require_judged
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.replicates import MINIMUM_BOOTSTRAP_REPLICATES
 from theory_check.analysis.units import in_both_units
 from theory_check.analysis.window import CLEAN, MINIMUM_POINTS
 from theory_check.claims.rates import PowerRate, Rate
-from theory_check.errors import InvalidArgumentError, nearest
+from theory_check.errors import InvalidArgumentError
 
 Status = Literal["tight", "holds", "faster", "violated", "inconclusive", "assumption not met"]
 
@@ -95,17 +96,6 @@ def target_verdict(
     return RateVerdict(
         rate.name, problem, status, reason, predicted, measured, evidence, None, epsilon, values
     )
-
-
-def require_columns(rate: Rate, table: pd.DataFrame) -> None:
-    """Refuse a table without the columns that ``rate`` needs."""
-    for column in ("problem", "seed", rate.x, rate.y, *rate.where):
-        if column not in table.columns:
-            raise InvalidArgumentError(
-                "table",
-                f"no column {column!r}, needed by the rate {rate.name!r}",
-                nearest(column, map(str, table.columns)),
-            )
 
 
 def rows_of(rate: Rate, table: pd.DataFrame, problem: str) -> pd.DataFrame | str:
@@ -211,6 +201,7 @@ def judge_power_rate(rate: PowerRate, table: pd.DataFrame, problem: str) -> Rate
     InvalidArgumentError
         If the table lacks a column or has several rows for one seed and x.
     """
+    require_judged(PowerRate, rate, table, problem)
     predicted = _with_units(rate, {"exponent": float(rate.exponent)})
 
     def verdict(status: Status, reason: str, fit: PowerLawFit | None = None) -> RateVerdict:

@@ -9,11 +9,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from theory_check.analysis.bands import average_band
+from theory_check.analysis.judged import require_columns, require_judged
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
     Status,
     curves_of,
-    require_columns,
     rows_of,
     target_verdict,
 )
@@ -53,6 +53,7 @@ def judge_schedule_rate(rate: ScheduleRate, table: pd.DataFrame, problem: str) -
     InvalidArgumentError
         If the table lacks a column or has several rows for one seed and target.
     """
+    require_judged(ScheduleRate, rate, table, problem)
     predicted = predicted_growth(rate)
     epsilon, ratio = np.empty(0), np.empty((0, 0))
 

@@ -13,12 +13,12 @@ from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_verdict import judge_bound_rate, predicted_bound
 from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.inequality_verdict import judge_inequality_rate, predicted_share
+from theory_check.analysis.judged import require_columns, require_mapping
 from theory_check.analysis.population import judge_on_units
 from theory_check.analysis.rate_verdict import (
     RateVerdict,
     Status,
     judge_power_rate,
-    require_columns,
 )
 from theory_check.analysis.schedule_verdict import judge_schedule_rate, predicted_growth
 from theory_check.claims.base import CONTROLS, Claim
@@ -31,7 +31,7 @@ from theory_check.claims.rates import (
     Rate,
     ScheduleRate,
 )
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, require_instance, require_sequence
 
 __all__ = [
     "RateVerdict",
@@ -198,6 +198,14 @@ def judge(
     InvalidArgumentError
         If the table is empty, lacks a column, or has several rows for one seed and x.
     """
+    require_instance("claim", claim, Claim, "pass a claim, such as theory_check.claims.get_claim()")
+    for argument, given in (("failed_audits", failed_audits), ("families", families)):
+        if given is not None:
+            require_mapping(argument, given)
+    for problem, found in (failed_audits or {}).items():
+        require_mapping(f"failed_audits[{problem!r}]", found)
+    for finding in require_sequence("findings", findings):
+        require_instance("findings", finding, AuditFinding, "pass what audit_problem returns")
     for rate in claim.rates:
         require_columns(rate, table)
     if table.empty:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from theory_check.claims.rates import Rate
-from theory_check.errors import InvalidArgumentError, require_choice
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_choice,
+    shortened,
+)
 
 Provenance = Literal["V", "S", "D", "R"]
 
@@ -93,7 +97,9 @@ class Claim:
         require_choice("kind", self.kind, KIND_MEANING)
         if (self.kind == "open") != (self.expected == "open"):
             raise InvalidArgumentError(
-                "kind", repr(self.kind), f"with expected={self.expected!r}; set both open, or none"
+                "kind",
+                shortened(self.kind),
+                f"with expected={self.expected!r}; set both open, or none",
             )
         if not self.otherwise.strip():
             raise InvalidArgumentError(
@@ -103,7 +109,9 @@ class Claim:
             require_choice("identity_rates", name, [rate.name for rate in self.rates])
             if self.kind == "identity":
                 raise InvalidArgumentError(
-                    "identity_rates", repr(name), "leave it out: the whole claim is an identity"
+                    "identity_rates",
+                    shortened(name),
+                    "leave it out: the whole claim is an identity",
                 )
 
     @property

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_positive,
+    shortened,
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def require_resolving(
     if not rivals or exponent in rivals:
         raise InvalidArgumentError(
             "rivals",
-            repr(rivals),
+            shortened(rivals),
             f"name the exponents other than {exponent:g} that alternatives predict, the nearest first",
         )
     rival = min(rivals, key=lambda other: abs(other - exponent))
@@ -100,7 +104,7 @@ def require_resolving(
     if resolution > allowed:
         raise InvalidArgumentError(
             argument,
-            repr(resolution),
+            shortened(resolution),
             f"pass at most {allowed:g}, a quarter of the gap from {exponent:g} to its nearest rival "
             f"{rival:g}",
         )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from theory_check.cli import words
 from theory_check.errors import InvalidArgumentError, nearest, shortened
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> bool:
 
     def say(line: str) -> None:
         if not options.json and sys.stderr.isatty():
-            print(f"theory-check: {line}", file=sys.stderr)
+            words.say(line)
 
     with _named_as_options():
         require_advisable(problem)
@@ -140,7 +141,7 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
                 for family, function in registry.families.items()
                 if signature(function).return_annotation in (Problem, Problem.__name__)
             ]
-            raise InvalidArgumentError("--problem", repr(name), nearest(name, advisable))
+            raise InvalidArgumentError("--problem", shortened(name), nearest(name, advisable))
         known = function_parameters(registry.families[name])
         missing = [key for key in known if known[key].default is REQUIRED and key not in given]
         if missing and known.keys() >= given.keys():
@@ -153,12 +154,16 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
         return function(**parameters)
     if settings:
         raise InvalidArgumentError(
-            "--set", repr(settings[0]), "leave it out: an experiment file says all of its problem"
+            "--set",
+            shortened(settings[0]),
+            "leave it out: an experiment file says all of its problem",
         )
     stem, _, label = name.rpartition("/")
     cells = {cell.label: cell for cell in load_experiment(experiment_file(stem), registry).full}
     if label not in cells:
-        raise InvalidArgumentError("--problem", repr(name), f"in {stem}: {nearest(label, cells)}")
+        raise InvalidArgumentError(
+            "--problem", shortened(name), f"in {stem}: {nearest(label, cells)}"
+        )
     return cells[label].build_problem(**cells[label].parameters)
 
 
@@ -201,7 +206,7 @@ def as_text(advice: Advice, check: AdviceCheck | None) -> str:
     ]
     if check is not None:
         lines += ["", *_check_lines(check)]
-    return "\n".join(lines)
+    return words.joined(lines)
 
 
 _HEADER = (
@@ -285,7 +290,9 @@ def parse_setting(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key.isidentifier():
-        raise InvalidArgumentError("--set", repr(text), "write KEY=VALUE, as in --set states=3")
+        raise InvalidArgumentError(
+            "--set", shortened(text), "write KEY=VALUE, as in --set states=3"
+        )
     try:
         table = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError) as error:

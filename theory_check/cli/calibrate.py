@@ -16,7 +16,7 @@ import pandas as pd
 from theory_check.analysis.residual_calibration import RealCurves, real_curves, residual_shares
 from theory_check.claims import all_claims
 from theory_check.claims.rates import PowerRate
-from theory_check.errors import StoreError
+from theory_check.errors import StoreError, visible
 from theory_check.runs import load_table
 from theory_check.runs.locations import experiment_files
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rates, missing = stored_rates(options.store, quick=options.quick)
     for reason in missing:
-        print(f"left out, {reason}", file=sys.stderr)
+        print(visible(f"left out, {reason}"), file=sys.stderr)
     found = residual_shares(rates, studies=options.studies, seed=options.seed)
     with pd.option_context("display.width", 180, "display.max_columns", 20):
         print(found.round(3).to_string(index=False))

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from theory_check.cli import advise, compare, listing, worst_case
 from theory_check.cli.words import Parser, positive
-from theory_check.errors import StoreError, TheoryCheckError
+from theory_check.cli.words import say as _say
+from theory_check.errors import StoreError, TheoryCheckError, visible
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim
@@ -87,7 +88,7 @@ def _code_of_command(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except Exception:
-        traceback.print_exc()
+        print(visible(traceback.format_exc(), kept="\n"), end="", file=sys.stderr)
         _say("this is a defect of theory-check; finished cells are kept")
         return DEFECT
     return code
@@ -348,7 +349,3 @@ def _code_of(error: TheoryCheckError) -> int:
     from theory_check.runs import WorkerDiedError
 
     return CELL_FAILED if isinstance(error, WorkerDiedError) else BAD_INPUT
-
-
-def _say(line: str) -> None:
-    print(f"theory-check: {line}", file=sys.stderr)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory_check.errors import InvalidArgumentError, StoreError
+from theory_check.errors import InvalidArgumentError, StoreError, visible
+from theory_check.files import read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,7 +239,7 @@ def _publish(
 
 
 def _bullets(sentences: Sequence[str]) -> str:
-    return "".join(f"* {sentence}\n" for sentence in sentences)
+    return "".join(f"* {visible(sentence)}\n" for sentence in sentences)
 
 
 def _draw(
@@ -269,7 +270,7 @@ def _split_at_markers(file: Path) -> tuple[str, str]:
         When the file cannot be read, or does not have each marker once, in order.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_file(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidArgumentError(
             "--findings", f"{file}, which cannot be read ({error})", "pass a text file"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from theory_check.analysis.comparison import Interval
 from theory_check.analysis.comparison.wording import UNKNOWN_TEXT, number
 from theory_check.cli.reporting import aligned, piped
+from theory_check.cli.words import joined
 
 WIDE = 10
 """Columns beyond which LaTeX sets a table in its smallest size; it then needs a landscape page."""
@@ -101,12 +102,12 @@ class DisplayTable:
 
     def text(self) -> str:
         """Return it for a terminal."""
-        return "\n".join([self.caption, "", *aligned(self._texts()), "", *self.notes, ""])
+        return joined([self.caption, "", *aligned(self._texts()), "", *self.notes, ""])
 
     def markdown(self) -> str:
         """Return it in Markdown."""
         notes = [f"* {note}" for note in self.notes]
-        return "\n".join([self.caption, "", *piped(self._texts()), "", *notes]) + "\n"
+        return joined([self.caption, "", *piped(self._texts()), "", *notes]) + "\n"
 
     def csv(self) -> str:
         """Return it as CSV: a number, the ends of its interval and its remark in their columns."""
@@ -132,7 +133,7 @@ class DisplayTable:
         """Return it for LaTeX with the packages booktabs and longtable."""
         header, *rows = (" & ".join(map(escaped, row)) + r" \\" for row in self._texts())
         size = r"\tiny" if len(self.header) > WIDE else r"\scriptsize"
-        return "\n".join(
+        return joined(
             [
                 "% needs the packages booktabs and longtable",
                 rf"\begingroup{size}",

@@ -219,7 +219,9 @@ def tell(drawn: Iterator[Drawn], say: Say, empty: str) -> bool:
             say(f"wrote {file}")
         if each.failure:
             complete = False
-            say(f"figure {each.name} is not drawn, its script failed:\n{each.failure}")
+            say(f"figure {each.name} is not drawn, its script failed:")
+            for line in each.failure.splitlines():
+                say(f"  {line}")
         elif not each.files:
             say(f"figure {each.name} is not drawn: {empty}")
     return complete

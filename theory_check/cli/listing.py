@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from theory_check.errors import visible
+
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim
     from theory_check.solvers.method import Method
@@ -40,10 +42,10 @@ def print_components() -> None:
     for title, entries in sections.items():
         if not entries:
             continue
-        print(f"{title}:")
+        print(visible(f"{title}:"))
         width = max(map(len, entries), default=0)
         for name in sorted(entries):
-            print(f"  {name.ljust(width)}  {entries[name]}")
+            print(visible(f"  {name.ljust(width)}  {entries[name]}"))
 
 
 def _claims_by_section() -> dict[str, dict[str, str]]:

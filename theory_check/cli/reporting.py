@@ -12,6 +12,8 @@ from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_model import EXPONENTS, TERMS
 from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims.base import CONTROLS, KIND_MEANING, PROVENANCE_MEANING, Claim
+from theory_check.cli.words import joined
+from theory_check.errors import visible
 from theory_check.runs.locations import is_shipped, stated_path
 from theory_check.verification import Judgement
 
@@ -87,7 +89,7 @@ def markdown_table(
     audited = ["", *piped([AUDIT_HEADER, *audits]), "", *dependents] if audits else []
     legend = [f"{line}  " for line in _legend(judgements)]
     heading = _heading(small, experiments)
-    return "\n".join([*heading, *lines, *reasons, *audited, "", *legend]) + "\n"
+    return joined([*heading, *lines, *reasons, *audited, "", *legend]) + "\n"
 
 
 def stamp(small: bool) -> str:
@@ -106,7 +108,7 @@ def text_list(sentences: Sequence[str]) -> str:
 
 def markdown_list(sentences: Sequence[str]) -> str:
     """Return the same in Markdown."""
-    return "\n" + "".join(f"* {line}\n" for line in sentences)
+    return "\n" + "".join(f"* {visible(line)}\n" for line in sentences)
 
 
 def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
@@ -159,11 +161,14 @@ def counted(claims: Sequence[Claim]) -> str:
 
 
 def _filled(sentences: Iterable[str]) -> list[str]:
-    return [textwrap.fill(line, REASON_WIDTH, subsequent_indent="  ") for line in sentences]
+    return [
+        textwrap.fill(visible(line), REASON_WIDTH, subsequent_indent="  ") for line in sentences
+    ]
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return rows as lines of columns of equal width."""
+    rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -175,7 +180,7 @@ def piped(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return rows, a header first, as lines of a Markdown table."""
     header, *others = rows
     return [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+        "| " + " | ".join(visible(cell).replace("|", "\\|") for cell in row) + " |"
         for row in (header, ("---",) * len(header), *others)
     ]
 

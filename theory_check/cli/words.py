@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
-from theory_check.errors import suggestion
+from theory_check.errors import suggestion, visible
 
 _INVALID = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Return lines as a text for the terminal or a report, none of them broken or steering a terminal."""
+    return "\n".join(visible(line) for line in lines)
+
+
+def say(line: str) -> None:
+    """Print a line about what happens to standard error."""
+    print(visible(f"theory-check: {line}"), file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,7 +34,7 @@ class Parser(argparse.ArgumentParser):
             hint = suggestion(found[1], known)
             choices = f"invalid choice: {found[1]!r} ({hint}choose from {', '.join(known)})"
             message = message[: found.start()] + choices + message[found.end() :]
-        super().error(message)
+        super().error(visible(message, kept="\n"))
 
 
 def positive(text: str) -> int:

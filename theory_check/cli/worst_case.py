@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from theory_check.cli import words
 from theory_check.cli.advise import parse_setting
-from theory_check.errors import InvalidArgumentError, StoreError
+from theory_check.errors import (
+    InvalidArgumentError,
+    StoreError,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from theory_check.worst_cases.base import Evaluation
@@ -86,7 +92,7 @@ def run(options: argparse.Namespace) -> bool:
 
     def say(line: str) -> None:
         if not options.json and sys.stderr.isatty():
-            print(f"theory-check: {line}", file=sys.stderr)
+            words.say(line)
 
     with _named_as_options():
         worst = find_worst(
@@ -130,12 +136,12 @@ def _new_file(store: Path, label: str) -> Path:
 
     require_label("--label", label)
     file = store / "worst-cases" / f"{label}.json"
-    if file.exists() or label in labels():
+    if os.path.lexists(file) or label in labels():
         raise InvalidArgumentError(
             "--label",
-            repr(label),
+            shortened(label),
             f"{file} exists; pass another label"
-            if file.exists()
+            if os.path.lexists(file)
             else "the package brings an instance of that name; pass another label",
         )
     try:
@@ -196,7 +202,7 @@ def as_text(worst: Worst, file: Path | None) -> str:
     ]  # fmt: skip
     if file is not None:
         lines.append(f"kept as {file}")
-    return "\n".join(lines)
+    return words.joined(lines)
 
 
 def _summary(worst: Worst) -> dict[str, dict[str, Any]]:

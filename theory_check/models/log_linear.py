@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from theory_check.errors import require_table
 from theory_check.models.base import ModelInputs, PolicyClass
 from theory_check.models.network_policy import NetworkPolicy
 from theory_check.models.stacked_mlp import StackedMLP, require_output_scale
@@ -42,7 +43,9 @@ class LogLinear(PolicyClass):
     def bind(self, inputs: ModelInputs) -> NetworkPolicy:
         """Return the model of this class on a problem's steps, states and actions."""
         reference = inputs.log_reference
-        steps = torch.eye(reference.shape[0]).to(inputs.observations)
+        horizon = reference.shape[0]
+        require_table("horizon", horizon, horizon**2 * inputs.observations.numel())
+        steps = torch.eye(horizon).to(inputs.observations)
         rows = torch.kron(steps, inputs.observations)
         network = StackedMLP(rows, (), reference.shape[-1], biased=False)
         return NetworkPolicy(network, reference, weight_scale=1.0, output_scale=self.output_scale)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.errors import require_table
 from theory_check.models.activations import ActivationName
 from theory_check.models.base import ModelInputs, PolicyClass
 from theory_check.models.network_policy import NetworkPolicy
@@ -73,6 +74,7 @@ def _observation_and_step(
     """Return one row per step and state: its observation, then an indicator of the step."""
     if steps == 1:
         return observations
+    states, seen = observations.shape
+    require_table("horizon", steps, steps * states * (seen + steps))
     indicator = torch.eye(steps, dtype=observations.dtype, device=observations.device)
-    states = observations.shape[0]
     return torch.cat([observations.repeat(steps, 1), indicator.repeat_interleave(states, 0)], dim=1)

@@ -18,28 +18,33 @@ from torch import Tensor
 
 from theory_check.errors import (
     InvalidArgumentError,
-    is_number,
     require_choice,
-    require_positive,
+    require_non_negative,
     require_positive_integer,
+    require_scale,
+    require_table,
 )
 from theory_check.models.activations import ACTIVATIONS, ActivationName
 
+DEEPEST = 1000
+"""Hidden layers of a network."""
 
-def require_network(width: object, depth: object, activation: Any, weight_scale: object) -> None:
+
+def require_network(width: Any, depth: Any, activation: Any, weight_scale: object) -> None:
     """Refuse the settings of a network without hidden units or without a scale."""
     require_positive_integer("width", width)
     require_positive_integer("depth", depth)
     require_choice("activation", activation, get_args(ActivationName))
-    require_positive("weight_scale", weight_scale)
+    require_scale("weight_scale", weight_scale)
+    # Of its hidden layers alone: what a problem adds is looked at where it is bound.
+    if depth > DEEPEST:
+        raise InvalidArgumentError("depth", depth, f"pass at most {DEEPEST} hidden layers")
+    require_table("width", width, int(width) * (1 + int(width) * (int(depth) - 1)))
 
 
 def require_output_scale(output_scale: object) -> None:
     """Refuse anything that is not a finite number of at least 0."""
-    if not is_number(output_scale) or not 0 <= output_scale < float("inf"):
-        raise InvalidArgumentError(
-            "output_scale", repr(output_scale), "pass a finite number of at least 0"
-        )
+    require_non_negative("output_scale", output_scale)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,11 @@ class StackedMLP:
     activation: ActivationName = "tanh"
     biased: bool = True
     _last: _Pass | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse more parameters, or more numbers behind a layer, than are ever useful."""
+        widest = max((*self.hidden, self.outputs))
+        require_table("width", widest, self.parameters + self.inputs.shape[0] * widest)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

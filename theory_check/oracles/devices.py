@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import torch
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, is_integer, shortened
 
 
 def require_device(argument: str, device: object) -> None:
-    """Refuse what torch cannot place a tensor on."""
-    try:
-        torch.empty(0, device=device)  # type: ignore[call-overload]
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise InvalidArgumentError(
-            argument,
-            f"{str(device)!r} ({str(error).splitlines()[0]})",
-            "pass a device of this machine, such as 'cpu' or 'cuda:0'",
-        ) from error
+    """Refuse what torch cannot place a tensor with values on."""
+    reason = f"a {type(device).__name__}"
+    if isinstance(device, str | torch.device) or is_integer(device):
+        try:
+            if not torch.empty(0, device=device).is_meta:
+                return
+            reason = "holds no values"
+        except Exception as error:  # torch has many kinds of it, and its own backends raise others
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise InvalidArgumentError(
+        argument,
+        f"{shortened(device)} ({reason})",
+        "pass a device of this machine, such as 'cpu' or 'cuda:0'",
+    )

@@ -7,18 +7,23 @@ sampled (``docs/theory.md`` sections 2 and 3).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.arrays import as_numbers
-from theory_check.errors import CertificationError, InvalidArgumentError, require_positive
+from theory_check.errors import (
+    CertificationError,
+    InvalidArgumentError,
+    require_instance,
+    require_positive_integer,
+    require_scale,
+    shortened,
+)
 from theory_check.models import RewardModel
 from theory_check.oracles.comparisons import DiscountedComparisons, comparisons_of
 from theory_check.oracles.comparisons.pairs import PairLoss
@@ -26,6 +31,7 @@ from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BU
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.devices import require_device
+from theory_check.oracles.points import Parameters, as_rows, require_rows
 from theory_check.oracles.rounding import RESOLUTION, GradientParts, certify, rounding_error
 from theory_check.oracles.solutions.penalised import (
     SMALLEST_SIGMA,
@@ -38,9 +44,7 @@ from theory_check.oracles.solutions.penalised_level import (
     PenalisedLowerLevel,
 )
 from theory_check.problems import Problem
-
-Parameters: TypeAlias = Float[Tensor, "*lead d"] | np.ndarray | Sequence[Any]
-"""Finite reward parameters of shape (..., d): float64, or nested sequences of numbers."""
+from theory_check.problems.problem import require_problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,12 @@ class ExactOracle:
         enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
         device: torch.device | str = "cpu",
     ) -> None:
+        require_problem(problem)
+        require_positive_integer("enumeration_budget", enumeration_budget)
         require_device("device", device)
+        if reward_model is not None:
+            remedy = "pass a reward class bound to the problem, such as problem.reward_model"
+            require_instance("reward_model", reward_model, RewardModel, remedy)
         self.problem = problem
         self.searches_own_class = reward_model is None
         self.reward_model: RewardModel = (
@@ -165,7 +174,7 @@ class ExactOracle:
         >>> phi = torch.zeros(3, dtype=torch.float64, requires_grad=True)  # doctest: +SKIP
         >>> ExactOracle(problem).as_function()(phi).backward()  # doctest: +SKIP
         """
-        return partial(_Hyperobjective.apply, self)
+        return self._differentiable
 
     def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*policy"]:
         """Return ``log pi*`` of the lower level at ``phi``.
@@ -227,6 +236,8 @@ class ExactOracle:
         log_policy: Float[Tensor, "replicate h s a"],
     ) -> UpperEvaluation:
         """Return ``G`` and its partial derivatives for reward and policy tables."""
+        require_rows("reward", reward, self.control.policy_shape[1:])
+        require_rows("log_policy", log_policy, self.control.policy_shape)
         space = self.space
         law = self.comparisons.probabilities(log_policy)
         class_law = space.sum_by_class(law)
@@ -246,6 +257,9 @@ class ExactOracle:
         sigma: float,
     ) -> Float[Tensor, "replicate d"]:
         """Return ``∂_phi G(lambda') + (∂_phi J(lambda*) - ∂_phi J(lambda')) / sigma``."""
+        require_rows("phi", phi, (self.reward_model.parameters,))
+        require_rows("penalised_log_policy", penalised_log_policy, self.control.policy_shape)
+        require_scale("sigma", sigma)
         reward = self.reward_model.table(phi)
         optimal = self.control.optimal_log_policy(reward)
         difference = self.control.visit_difference(optimal, penalised_log_policy)
@@ -256,7 +270,8 @@ class ExactOracle:
         self, reward: Float[Tensor, "replicate s a"], sigma: float
     ) -> PenalisedSolution:
         """Minimise the penalised lower level; the solution says which replicates are certified."""
-        require_positive("sigma", sigma)
+        require_rows("reward", reward, self.control.policy_shape[1:])
+        require_scale("sigma", sigma)
         if sigma < SMALLEST_SIGMA:
             raise InvalidArgumentError(
                 "sigma",
@@ -270,6 +285,8 @@ class ExactOracle:
         self, reward: Float[Tensor, "replicate s a"], sigma: float
     ) -> PenalisedLowerLevel:
         """Return ``sigma G + (J* - J)`` for given rewards."""
+        require_rows("reward", reward, self.control.policy_shape[1:])
+        require_scale("sigma", sigma)
         settings = (self.control, self.pair_loss, reward)
         optimal = self.control.optimal_log_policy(reward)
         if isinstance(self.comparisons, DiscountedComparisons):
@@ -312,24 +329,14 @@ class ExactOracle:
             )
         return solution
 
+    def _differentiable(self, phi: Tensor) -> Tensor:
+        if not isinstance(phi, Tensor):
+            raise InvalidArgumentError("phi", shortened(phi), "pass a float64 tensor")
+        return _Hyperobjective.apply(self, phi)  # type: ignore[no-any-return, no-untyped-call]
+
     def _flatten(self, phi: Parameters) -> tuple[Tensor, tuple[int, ...]]:
         """Return ``phi`` as rows on the device of the tables, and its leading dimensions."""
-        values = phi.detach() if _is_dense(phi) else _from_array(phi).to(self.true_reward.device)
-        dimension = self.reward_model.parameters
-        if values.ndim < 1 or values.shape[-1] != dimension or values.numel() == 0:
-            raise InvalidArgumentError(
-                "phi",
-                f"shape {tuple(values.shape)}",
-                f"pass shape (..., {dimension}), at least one point",
-            )
-        if values.dtype != torch.float64:
-            raise InvalidArgumentError("phi", f"dtype {values.dtype}", "pass float64 numbers")
-        if not bool(torch.isfinite(values).all()):
-            bad = values[~torch.isfinite(values)][0].item()
-            raise InvalidArgumentError(
-                "phi", f"{bad} among its entries", "pass finite numbers only"
-            )
-        return values.reshape(-1, dimension), tuple(values.shape[:-1])
+        return as_rows(phi, self.reward_model.parameters, self.true_reward.device)
 
 
 class _Hyperobjective(torch.autograd.Function):
@@ -346,15 +353,3 @@ class _Hyperobjective(torch.autograd.Function):
     def backward(context: Any, outer: Tensor) -> tuple[None, Tensor]:
         (phi,) = context.saved_tensors
         return None, outer[..., None] * context.oracle.hypergradient(phi)
-
-
-def _is_dense(phi: Parameters) -> TypeGuard[Tensor]:
-    return isinstance(phi, Tensor) and phi.layout == torch.strided and not phi.is_meta
-
-
-def _from_array(values: object) -> Tensor:
-    """Return a tensor of an array's own type; integers of a plain sequence become float64."""
-    array = as_numbers("phi", values, "pass a rectangular array of float64 numbers")
-    if array.dtype.kind in "iu" and not isinstance(values, np.ndarray):
-        array = array.astype(np.float64)
-    return torch.from_numpy(np.ascontiguousarray(array)).reshape(array.shape)

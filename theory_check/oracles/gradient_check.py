@@ -13,11 +13,14 @@ from torch import Tensor
 from theory_check.arrays import as_floats
 from theory_check.errors import (
     InvalidArgumentError,
-    require_positive,
+    require_callable,
     require_positive_integer,
+    require_scale,
     require_seed,
+    require_table,
 )
-from theory_check.oracles.exact import ExactOracle, Parameters
+from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.points import Parameters
 from theory_check.problems import Problem
 
 
@@ -87,13 +90,13 @@ def check_hypergradient(
     InvalidArgumentError
         For an estimate of another shape or with entries that are not finite.
     """
-    if not callable(estimate):
-        raise InvalidArgumentError("estimate", type(estimate).__name__, "pass a function of phi")
+    require_callable("estimate", estimate)
     require_positive_integer("count", count)
-    require_positive("scale", scale)
+    require_scale("scale", scale)
     require_seed("seed", seed)
     oracle = ExactOracle(problem)
     dimension = oracle.reward_model.parameters
+    require_table("count", count, int(count) * dimension)
     if points is None:
         generator = torch.Generator().manual_seed(seed % 2**63)
         given = scale * torch.randn(count, dimension, generator=generator, dtype=torch.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import require_positive_integer, require_seeds
 from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
@@ -15,6 +15,7 @@ from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.oracles.estimates.table_estimates import TableEstimates
 from theory_check.problems import Problem
+from theory_check.problems.problem import require_problem
 
 
 class SampledOracle(RLHFOracle):
@@ -49,15 +50,17 @@ class SampledOracle(RLHFOracle):
         sample_budget: int | None = None,
         **options: Any,
     ) -> None:
+        require_problem(problem)
+        replicates = require_seeds(seeds)
+        if sample_budget is not None:
+            require_positive_integer("sample_budget", sample_budget)
         super().__init__(problem, **options)
-        if len(seeds) == 0 or len(set(seeds)) != len(seeds):
-            raise InvalidArgumentError("seeds", list(seeds), "pass distinct seeds, at least one")
         self._source = SampleSource(
             self.comparisons,
             problem.true_reward.to(self.control.initial.device),
             problem.objective == "excess_risk",
             sample_costs(problem),
-            seeds,
+            replicates,
             sample_budget,
         )
         self.estimates = self._sampled_estimates()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from theory_check.errors import require_positive_integer, require_seed
-from theory_check.problems.garnet import random_rewards
+from theory_check.problems.garnet import random_rewards, require_drawn
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import aliased, random_observations, require_aliases
 from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.sizes import require_tables
 from theory_check.problems.tabular import tabular
 
 
@@ -55,6 +56,14 @@ def bandit(
     require_positive_integer("actions", actions)
     require_seed("seed", seed)
     require_aliases(aliases, contexts)
+    require_drawn(features, observations, reward_scale)
+    require_tables(
+        ("contexts", contexts),
+        ("actions", actions),
+        horizon=1,
+        features=features,
+        observations=observations,
+    )
     generator = np.random.default_rng([seed, contexts, actions])
     table, reward = random_rewards(generator, contexts, actions, features, reward_scale)
     seen = random_observations(contexts, observations, aliases, seed)

@@ -11,18 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory_check.errors import (
     InvalidArgumentError,
-    require_positive,
+    require_finite,
     require_positive_integer,
+    require_scale,
 )
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import (
     FeatureSet,
     feature_table,
     normalised,
-    require_finite,
     require_probability,
 )
-from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.sizes import require_tables
 from theory_check.problems.tabular import tabular
 
 
@@ -80,7 +81,9 @@ def chain(
     require_probability("slip", slip)
     require_finite("end_reward", end_reward)
     require_finite("return_reward", return_reward)
-    require_positive("reward_scale", reward_scale)
+    require_scale("reward_scale", reward_scale)
+    require_horizon(horizon, discount, segment_length)
+    require_tables(("length", length), ("actions", 2), horizon=horizon)
     effect = np.zeros((length, 2, length))
     effect[np.arange(length), 0, np.minimum(np.arange(length) + 1, length - 1)] = 1.0
     effect[:, 1, 0] = 1.0

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from theory_check.errors import (
     InvalidArgumentError,
-    require_positive,
     require_positive_integer,
+    require_scale,
     require_seed,
 )
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import aliased, random_observations, require_aliases
-from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.sizes import require_tables
 from theory_check.problems.tabular import tabular
 
 
@@ -87,6 +88,15 @@ def garnet(
         raise InvalidArgumentError(
             "branching", successors, f"pass an integer between 1 and states = {states}"
         )
+    require_horizon(horizon, discount, segment_length)
+    require_drawn(features, observations, reward_scale)
+    require_tables(
+        ("states", states),
+        ("actions", actions),
+        horizon=horizon,
+        features=features,
+        observations=observations,
+    )
     generator = np.random.default_rng([seed, states, actions, successors])
     kernel = np.zeros((states, actions, states))
     for state in range(states):
@@ -117,6 +127,14 @@ def garnet(
     )
 
 
+def require_drawn(features: object, observations: object, reward_scale: object) -> None:
+    """Refuse what random rewards and observations cannot be drawn with."""
+    for argument, value in (("features", features), ("observations", observations)):
+        if value is not None:
+            require_positive_integer(argument, value)
+    require_scale("reward_scale", reward_scale)
+
+
 def random_rewards(
     generator: np.random.Generator,
     states: int,
@@ -131,10 +149,8 @@ def random_rewards(
     features, true_reward
         Shapes (states, actions, features), or None for the tabular class, and (states, actions).
     """
-    require_positive("reward_scale", reward_scale)
     if features is None:
         return None, reward_scale * generator.standard_normal((states, actions))
-    require_positive_integer("features", features)
     table = generator.standard_normal((states, actions, features))
     direction = generator.standard_normal(features) / np.sqrt(features)
     return table, reward_scale * table @ direction

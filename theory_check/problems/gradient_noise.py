@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, is_number
+from theory_check.errors import require_non_negative
 
 Batch = Float[Tensor, "replicate *errors"]
 
@@ -114,5 +114,4 @@ class GaussianNoise:
 
 def require_noise(noise: object) -> None:
     """Refuse a noise level that is not finite and at least 0."""
-    if not is_number(noise) or not 0 <= noise < float("inf"):
-        raise InvalidArgumentError("noise", repr(noise), "pass a finite number of at least 0")
+    require_non_negative("noise", noise)

@@ -12,16 +12,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory_check.errors import InvalidArgumentError, nearest, require_positive
+from theory_check.errors import (
+    InvalidArgumentError,
+    nearest,
+    require_finite,
+    require_scale,
+    shortened,
+)
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import (
     FeatureSet,
     feature_table,
     normalised,
-    require_finite,
     require_probability,
 )
-from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.sizes import require_tables
 from theory_check.problems.tabular import tabular
 
 WALL, FREE, START, GOAL, PIT = "#.SGH"
@@ -121,12 +127,14 @@ def gridworld(
         ("step_cost", step_cost),
     ):
         require_finite(argument, value)
-    require_positive("reward_scale", reward_scale)
+    require_scale("reward_scale", reward_scale)
+    require_horizon(horizon, discount, segment_length)
     cells = [(i, j) for i, row in enumerate(rows) for j, mark in enumerate(row) if mark != WALL]
+    require_tables(("map", len(cells)), ("actions", len(MOVES)), horizon=horizon)
     marks = np.array([rows[i][j] for i, j in cells])
     ends = (marks == GOAL) | (marks == PIT)
     kernel = _kernel(cells, ends, slip)
-    on_entry = goal_reward * (marks == GOAL) + pit_reward * (marks == PIT)
+    on_entry = float(goal_reward) * (marks == GOAL) + float(pit_reward) * (marks == PIT)
     reward = np.where(ends[:, None], 0.0, kernel @ on_entry - step_cost)
     observations = normalised(cells)
     starts = marks == START
@@ -178,14 +186,14 @@ def _parsed(map: str | Sequence[str]) -> list[str]:
         and not set(map) <= set(WALL + FREE + START + GOAL + PIT)
     ):
         raise InvalidArgumentError(
-            "map", repr(map), f"pass rows of characters, or a preset: {nearest(map, PRESETS)}"
+            "map", shortened(map), f"pass rows of characters, or a preset: {nearest(map, PRESETS)}"
         )
     given = map.strip().splitlines() if isinstance(map, str) else map
     if not isinstance(given, Sequence) or not all(isinstance(row, str) for row in given):
-        raise InvalidArgumentError("map", repr(map), "pass a list of rows of characters")
+        raise InvalidArgumentError("map", shortened(map), "pass a list of rows of characters")
     rows = [row.strip() for row in given]
     if not rows or not rows[0]:
-        raise InvalidArgumentError("map", repr(map), "pass at least one row of characters")
+        raise InvalidArgumentError("map", shortened(map), "pass at least one row of characters")
     for number, row in enumerate(rows):
         if len(row) != len(rows[0]):
             raise InvalidArgumentError(

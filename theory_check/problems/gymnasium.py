@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_scale,
+    shortened,
+)
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import FeatureSet, feature_table, normalised
-from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
 from theory_check.problems.tabular import tabular
 from theory_check.problems.transition_table import TabularDynamics, read_table
 
@@ -81,11 +85,12 @@ def gymnasium(
     (``desc`` of FrozenLake, ``shape`` of CliffWalking), else, and where there is one more state, an
     indicator of the state. States that no run can reach keep the rows of the table.
     """
-    require_positive("reward_scale", reward_scale)
+    require_scale("reward_scale", reward_scale)
+    require_horizon(horizon, discount, segment_length)
     if not isinstance(id, str) or ":" in id:
         raise InvalidArgumentError(
             "id",
-            repr(id),
+            shortened(id),
             "pass the name alone: a module before a colon would be imported, so import it yourself, "
             "where you trust it, and name the environment that it registers",
         )
@@ -94,11 +99,11 @@ def gymnasium(
         environment = library.make(id, **kwargs).unwrapped
     except library.error.Error as error:
         raise InvalidArgumentError(
-            "id", repr(id), f"name an environment that gymnasium can make ({error})"
+            "id", shortened(id), f"name an environment that gymnasium can make ({error})"
         ) from error
     except (TypeError, ValueError, KeyError) as error:
         raise InvalidArgumentError(
-            "kwargs", repr(kwargs), f"pass arguments that {id} takes ({error})"
+            "kwargs", shortened(kwargs), f"pass arguments that {id} takes ({error})"
         ) from error
     dynamics = _dynamics(id, environment)
     again = _dynamics(id, library.make(id, **kwargs).unwrapped)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, is_number
+from theory_check.errors import InvalidArgumentError, require_non_negative
 
 MisspecifiedFor = Literal["features", "observations"]
 
@@ -97,10 +97,7 @@ def misspecified(
     InvalidArgumentError
         If the size is not a number of at least 0, or the class contains every reward.
     """
-    if not is_number(size) or not 0 <= size < float("inf"):
-        raise InvalidArgumentError(
-            "misspecification", repr(size), "pass a finite number of at least 0"
-        )
+    require_non_negative("misspecification", size)
     if size == 0:
         return reward
     actions = reward.shape[1]

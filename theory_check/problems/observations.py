@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Literal, get_args
 
 import numpy as np
@@ -10,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory_check.errors import (
     InvalidArgumentError,
-    is_number,
+    is_integer,
+    is_setting,
     require_choice,
-    require_positive_integer,
+    shortened,
 )
 
 FeatureSet = Literal["indicator", "observations"]
@@ -41,7 +41,6 @@ def random_observations(
     """
     if dimension is None:
         return aliased(np.eye(states)[:, : states - aliases], aliases) if aliases else None
-    require_positive_integer("observations", dimension)
     generator = np.random.default_rng([seed, *b"observations"])
     return aliased(generator.standard_normal((states, dimension)), aliases)
 
@@ -53,11 +52,10 @@ def aliased(values: NDArray[np.float64], aliases: int) -> NDArray[np.float64]:
 
 def require_aliases(aliases: object, states: int) -> None:
     """Refuse a number of aliases that is not an integer from 0 to half the number of states."""
-    whole = isinstance(aliases, numbers.Integral) and not isinstance(aliases, bool)
-    if not whole or aliases not in range(states // 2 + 1):
+    if not is_integer(aliases) or not 0 <= aliases <= states // 2:
         raise InvalidArgumentError(
             "aliases",
-            repr(aliases),
+            shortened(aliases),
             f"pass an integer from 0 to {states // 2}, half the number of states",
         )
 
@@ -105,11 +103,5 @@ def feature_table(
 
 def require_probability(argument: str, value: object) -> None:
     """Refuse anything that is not a number in [0, 1]."""
-    if not is_number(value) or not 0 <= value <= 1:
-        raise InvalidArgumentError(argument, repr(value), "pass a number in [0, 1]")
-
-
-def require_finite(argument: str, value: object) -> None:
-    """Refuse anything that is not a finite number."""
-    if not is_number(value) or not -float("inf") < value < float("inf"):
-        raise InvalidArgumentError(argument, repr(value), "pass a finite number")
+    if not is_setting(value) or not 0 <= value <= 1:
+        raise InvalidArgumentError(argument, shortened(value), "pass a number in [0, 1]")

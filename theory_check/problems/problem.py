@@ -12,12 +12,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import (
+    LARGEST_SCALE,
     InvalidArgumentError,
     UndeclaredTruthError,
-    is_number,
+    is_setting,
     require_choice,
-    require_positive,
+    require_instance,
     require_positive_integer,
+    require_scale,
+    require_text,
+    shortened,
 )
 from theory_check.models import (
     Linear,
@@ -32,6 +36,8 @@ from theory_check.models import (
 )
 
 Objective = Literal["cross_entropy", "excess_risk"]
+
+ARRAYS = ("transitions", "initial", "features", "observations", "true_reward", "reference_policy")
 
 _NORMALISATION_TOLERANCE = 1e-8
 _REALISABILITY_TOLERANCE = 1e-10
@@ -93,16 +99,10 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Refuse what is not a problem, before any work."""
+        _check_types(self)
         _check_scalars(self)
         _check_shapes(self)
-        for argument in (
-            "transitions",
-            "initial",
-            "features",
-            "observations",
-            "true_reward",
-            "reference_policy",
-        ):
+        for argument in ARRAYS:
             _check_finite(argument, getattr(self, argument))
         _check_stochastic("transitions", self.transitions)
         _check_stochastic("initial", self.initial)
@@ -237,16 +237,22 @@ class Problem:
         return solution[:-1], residual
 
 
+def require_problem(problem: object) -> None:
+    """Refuse what is no preference-learning problem, such as a closed-form control."""
+    remedy = "pass a preference-learning problem, such as theory_check.problems.bandit(...)"
+    require_instance("problem", problem, Problem, remedy)
+
+
 def require_horizon(horizon: object, discount: object, segment_length: object) -> None:
     """Refuse a horizon, discount and segment length that do not go together."""
     require_positive_integer("segment_length", segment_length)
-    if not is_number(discount) or not 0 < discount <= 1:
-        raise InvalidArgumentError("discount", repr(discount), "pass a number in (0, 1]")
+    if not is_setting(discount) or not 0 < discount <= 1:
+        raise InvalidArgumentError("discount", shortened(discount), "pass a number in (0, 1]")
     if horizon is None:
         if discount == 1:
             raise InvalidArgumentError(
                 "discount",
-                repr(discount),
+                shortened(discount),
                 "pass a discount below 1, or a horizon: without either, returns do not converge",
             )
         return
@@ -259,9 +265,26 @@ def require_horizon(horizon: object, discount: object, segment_length: object) -
         )
 
 
+def _check_types(problem: Problem) -> None:
+    """Refuse other tensors than numbers of their own in float64, and classes that are none."""
+    for argument in ARRAYS:
+        values = getattr(problem, argument)
+        dense = isinstance(values, Tensor) and values.layout == torch.strided
+        if not dense or values.is_meta or values.dtype != torch.float64:
+            raise InvalidArgumentError(
+                argument,
+                values.dtype if dense else type(values).__name__,
+                "pass a dense float64 tensor, or arrays to theory_check.problems.tabular",
+            )
+    require_text("name", problem.name)
+    for argument, kind in (("reward_class", RewardClass), ("policy_class", PolicyClass)):
+        remedy = "pass an object, such as theory_check.models.Linear() or Tabular()"
+        require_instance(argument, getattr(problem, argument), kind, remedy)
+
+
 def _check_scalars(problem: Problem) -> None:
     require_horizon(problem.horizon, problem.discount, problem.segment_length)
-    require_positive("kl_weight", problem.kl_weight)
+    require_scale("kl_weight", problem.kl_weight)
     require_choice("objective", problem.objective, get_args(Objective))
 
 
@@ -300,11 +323,14 @@ def _check_shapes(problem: Problem) -> None:
 
 
 def _check_finite(argument: str, values: Tensor) -> None:
-    bad = (~torch.isfinite(values)).nonzero()
+    # What is NaN is not at most anything.
+    bad = (~(values.abs() <= LARGEST_SCALE)).nonzero()
     if len(bad):
         where = tuple(bad[0].tolist())
         raise InvalidArgumentError(
-            argument, f"{values[where].item()} at index {where}", "pass finite numbers only"
+            argument,
+            f"{values[where].item()} at index {where}",
+            f"pass finite numbers only, of at most {LARGEST_SCALE:g} in size",
         )
 
 
@@ -328,10 +354,10 @@ def _check_stochastic(argument: str, values: Tensor) -> None:
 
 def _class_of(argument: str, given: Any, kind: type, known: Mapping[str, type]) -> Any:
     """Return a class of rewards or policies, that of a name with its own defaults."""
-    if isinstance(given, kind):
+    if isinstance(given, kind) and not isinstance(given, type):
         return given
     if isinstance(given, str):
         require_choice(argument, given, known)
         return known[given]()
     remedy = f"pass an object, or one of the names {', '.join(known)}"
-    raise InvalidArgumentError(argument, repr(given)[:100], remedy)
+    raise InvalidArgumentError(argument, shortened(given), remedy)

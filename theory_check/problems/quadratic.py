@@ -16,7 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, require_positive_integer, require_seed
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_positive_integer,
+    require_seed,
+    require_table,
+)
 from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.gradient_noise import require_noise
 
@@ -152,6 +157,9 @@ def quadratic(
         require_positive_integer(argument, value)
     if rank >= lower:
         raise InvalidArgumentError("rank", rank, f"pass less than lower = {lower}")
+    # The largest table is a batch of errors: of every component, constant and along each of y.
+    argument = "lower" if lower >= upper else "upper"
+    require_table(argument, max(lower, upper), (int(upper) + int(lower)) * (1 + int(lower)))
     require_noise(noise)
     require_seed("seed", seed)
     generator = np.random.default_rng([seed, upper, lower, rank])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.errors import InvalidArgumentError, require_positive_integer, require_scale
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import FeatureSet, feature_table, normalised
-from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.sizes import require_tables
 from theory_check.problems.tabular import tabular
 
 ADVANCE, STAY, DRIFT = 0.3, 0.6, 0.1
@@ -69,7 +70,9 @@ def riverswim(
     require_positive_integer("states", states)
     if states < 3:
         raise InvalidArgumentError("states", states, "pass at least 3: runs start in the middle")
-    require_positive("reward_scale", reward_scale)
+    require_scale("reward_scale", reward_scale)
+    require_horizon(horizon, discount, segment_length)
+    require_tables(("states", states), ("actions", 2), horizon=horizon)
     last = states - 1
     kernel = np.zeros((states, 2, states))
     for state in range(states):

@@ -19,17 +19,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, is_number, nearest, require_choice
+from theory_check.arrays import as_numbers
+from theory_check.errors import (
+    InvalidArgumentError,
+    is_number,
+    nearest,
+    require_choice,
+    shortened,
+)
+from theory_check.files import as_path, read_file
 from theory_check.models import Linear, Tabular
-from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.problem import ARRAYS, Objective, Problem, require_horizon
 
 FORMAT = "theory-check problem 1"
 INSTANCES = Path(__file__).parent / "instances"
 """The files that the package brings; their stems are the labels."""
 
-ARRAYS = ("transitions", "initial", "features", "observations", "true_reward", "reference_policy")
 SCALARS = ("horizon", "discount", "kl_weight", "segment_length", "objective")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DIGEST = re.compile("[0-9a-f]{64}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def stored(
@@ -67,9 +75,12 @@ def stored(
     path = _path(file)
     content = _content(path)
     found = hashlib.sha256(content).hexdigest()
+    require_digest(sha256)
     if sha256 is not None and sha256 != found:
         raise InvalidArgumentError(
-            "sha256", repr(sha256), f"{path} has {found}; restore the file, or leave sha256 out"
+            "sha256",
+            shortened(sha256),
+            f"{path} has {found}; restore the file, or leave sha256 out",
         )
     problem = _problem(content, path)
     return replace(
@@ -87,6 +98,16 @@ def pinned(
     return {"file": os.fspath(file), "sha256": held, **others}
 
 
+def require_digest(sha256: object) -> None:
+    """Refuse what is neither None nor 64 hexadecimal digits."""
+    if sha256 is not None and (not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256)):
+        raise InvalidArgumentError(
+            "sha256",
+            shortened(sha256),
+            "pass the 64 hexadecimal digits of a content, or leave it out",
+        )
+
+
 def labels() -> tuple[str, ...]:
     """Return the labels of the problems that the package brings."""
     return tuple(sorted(path.stem for path in INSTANCES.glob("*.json")))
@@ -102,9 +123,10 @@ def require_label(argument: str, label: object) -> None:
     """Refuse what cannot be the stem of a file."""
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
         raise InvalidArgumentError(
-            argument, repr(label), "pass letters, digits, '.', '_' and '-', beginning with one of "
-            "the first two"
-        )  # fmt: skip
+            argument,
+            shortened(label),
+            "pass letters, digits, '.', '_' and '-', at most 200, beginning with one of the first two",
+        )
 
 
 def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
@@ -133,17 +155,17 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
 
 
 def _path(file: str | os.PathLike[str]) -> Path:
-    if not isinstance(file, str | os.PathLike):
-        raise InvalidArgumentError("file", repr(file), "pass the path of a JSON file, or a label")
-    path = Path(file)
+    path = as_path("file", file, "pass the path of a JSON file, or a label")
     packaged = INSTANCES / f"{os.fspath(file)}.json"
     is_label = path.name == os.fspath(file) and path.suffix != ".json"
-    return packaged if is_label and not path.is_file() and packaged.is_file() else path
+    # Those of os.path do not raise where a name is too long for a file.
+    found = os.path.isfile(path) or not os.path.isfile(packaged)
+    return path if found or not is_label else packaged
 
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise InvalidArgumentError(
             "file",
@@ -182,7 +204,7 @@ def _problem(content: bytes, path: Path) -> Problem:
 def _record(content: bytes, path: Path) -> dict[str, Any]:
     try:
         record = json.loads(content)
-    except ValueError as error:  # undecodable text is one as well
+    except (ValueError, RecursionError) as error:  # undecodable text is one as well
         _refuse(path, f"is no JSON ({error})")
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         _refuse(path, f'has no "format": "{FORMAT}"')
@@ -209,16 +231,13 @@ def _refuse(path: Path, reason: str) -> NoReturn:
 
 def _tensor(argument: str, values: object) -> Tensor:
     remedy = "pass a rectangular array of numbers"
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InvalidArgumentError(argument, f"ragged ({error})", remedy) from error
-    if not isinstance(values, list) or array.dtype.kind not in "iuf":
-        raise InvalidArgumentError(argument, f"of type {array.dtype}", remedy)
+    if not isinstance(values, list):
+        raise InvalidArgumentError(argument, f"of type {type(values).__name__}", remedy)
+    array = as_numbers(argument, values, remedy, truth_values=False)
     return torch.from_numpy(array.astype(np.float64))
 
 
 def _number(argument: str, value: object) -> float:
     if not is_number(value):
-        raise InvalidArgumentError(argument, repr(value), "pass a number")
+        raise InvalidArgumentError(argument, shortened(value), "pass a number")
     return float(value)

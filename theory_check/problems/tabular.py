@@ -12,11 +12,13 @@ from theory_check.arrays import as_floats
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
-    require_positive,
+    require_non_negative,
+    require_scale,
     require_seed,
 )
 from theory_check.problems.misspecification import MisspecifiedFor, misspecified
 from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.sizes import require_tables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -101,7 +103,8 @@ def tabular(
     ... )
     """
     require_horizon(horizon, discount, segment_length)
-    require_positive("kl_weight", kl_weight)
+    require_scale("kl_weight", kl_weight)
+    require_non_negative("misspecification", misspecification)
     require_choice("misspecified_for", misspecified_for, get_args(MisspecifiedFor))
     require_seed("misspecification_seed", misspecification_seed)
     kernel = _as_law("transitions", transitions)
@@ -112,14 +115,19 @@ def tabular(
             "pass an array of shape (states, actions, states)",
         )
     states, actions = kernel.shape[:2]
-    if features is None:
+    table = None if features is None else _as_tensor("features", features)
+    seen = None if observations is None else _as_tensor("observations", observations)
+    require_tables(
+        ("transitions", states),
+        ("transitions", actions),
+        horizon=horizon,
+        features=None if table is None else table.shape[-1:].numel(),
+        observations=None if seen is None else seen.shape[-1:].numel(),
+    )
+    if table is None:
         table = torch.eye(states * actions, dtype=torch.float64).reshape(states, actions, -1)
-    else:
-        table = _as_tensor("features", features)
-    if observations is None:
+    if seen is None:
         seen = torch.eye(states, dtype=torch.float64)
-    else:
-        seen = _as_tensor("observations", observations)
     problem = Problem(
         transitions=kernel,
         initial=_as_law("initial", initial),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory_check.arrays import as_floats
-from theory_check.errors import is_number
+from theory_check.errors import is_integer, is_number
 
 Outcome = tuple[float, int, float, bool]
 # Environments hold the four in whatever number types they like.
@@ -112,8 +111,7 @@ def _require_outcome(outcome: Any, states: int, where: str) -> None:
         raise ValueError(f"{where} is not (probability, next state, reward, ends)") from None
     if not is_number(probability) or not 0 <= probability <= 1:
         raise ValueError(f"{where} has a probability that is not in [0, 1]")
-    whole = isinstance(target, numbers.Integral) and not isinstance(target, bool)
-    if not whole or not 0 <= target < states:
+    if not is_integer(target) or not 0 <= target < states:
         raise ValueError(f"{where} leads to a state that is not among 0 .. {states - 1}")
     if not is_number(earned) or not math.isfinite(earned):
         raise ValueError(f"{where} has a reward that is not a finite number")

@@ -27,7 +27,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, is_number, require_positive
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_scale,
+    require_table,
+    shortened,
+)
 from theory_check.kernels import zero_chain as kernel
 from theory_check.problems.bernoulli_noise import BernoulliNoise
 from theory_check.problems.closed_form import ClosedFormProblem
@@ -343,16 +348,23 @@ def zero_chain(
         every run; the theorem, which speaks about means, takes 4.
     """
     require_noise(noise)
-    for argument, value in (("epsilon", epsilon), ("gap", gap)):
-        require_positive(argument, value)
+    for argument, value in (
+        ("epsilon", epsilon),
+        ("gap", gap),
+        ("kappa", kappa),
+        ("margin", margin),
+    ):
+        require_scale(argument, value)
     for argument, value in (("kappa", kappa), ("margin", margin)):
-        if not is_number(value) or not 1 <= value < math.inf:
-            raise InvalidArgumentError(argument, repr(value), "pass a finite number of at least 1")
+        if value < 1:
+            raise InvalidArgumentError(
+                argument, shortened(value), "pass a finite number of at least 1"
+            )
     length = _length(kappa, epsilon, margin)
     if least_curvature(kappa, length) < 1 / (2 * kappa):
         raise InvalidArgumentError(
             "epsilon",
-            repr(epsilon),
+            shortened(epsilon),
             "pass a smaller accuracy: here the lower level need not be strongly convex "
             "(docs/theory.md section 6.5)",
         )
@@ -360,8 +372,11 @@ def zero_chain(
     links = math.floor(gap / (GAP_BOUND * SCALE * length**2) * (1 + 1e-9))
     if links < 1:
         raise InvalidArgumentError(
-            "gap", repr(gap), f"pass at least {GAP_BOUND * SCALE * length**2:.3g}, for one link"
+            "gap",
+            shortened(gap),
+            f"pass at least {GAP_BOUND * SCALE * length**2:.3g}, for one link",
         )
+    require_table("epsilon", epsilon, links)
     return ZeroChainProblem(
         name="zero-chain",
         upper_parameters=links,

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverState, Surrogate
-from theory_check.errors import require_positive_integer
+from theory_check.errors import require_positive_integer, require_table
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.recording.accuracy import RunningMeans
 from theory_check.recording.columns import COLUMNS
@@ -47,6 +47,9 @@ def recording_grid(iterations: int, points_per_decade: int = 10) -> frozenset[in
     require_positive_integer("iterations", iterations)
     require_positive_integer("points_per_decade", points_per_decade)
     points = 1 + int(np.ceil(points_per_decade * np.log10(iterations)))
+    if points > 10 * iterations:  # nearer to each other than 1 everywhere
+        return frozenset(range(1, iterations + 1))
+    require_table("points_per_decade", points_per_decade, points)
     return frozenset(np.geomspace(1, iterations, max(points, 2)).round().astype(int).tolist())
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from beartype.door import is_bearable
 
-from theory_check.errors import InvalidArgumentError, nearest, shortened
+from theory_check.errors import InvalidArgumentError, is_number, nearest, shortened
 
 REQUIRED = object()
 """Stands for the default of a parameter that has none."""
@@ -161,6 +161,8 @@ def coerce(value: object, hint: Any, where: str, components: Mapping[str, type])
     if isinstance(value, bool) and hint in (int, float):
         raise _refusal(value, hint, where)
     if isinstance(value, int) and hint is float:
+        if not is_number(value):  # beyond the range of floats
+            raise _refusal(value, hint, where)
         return float(value)
     if isinstance(value, list | tuple | range) and get_origin(hint) in _SEQUENCES:
         value = _coerce_elements(value, hint, where, components)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from theory_check.errors import InvalidArgumentError, nearest
+from theory_check.errors import (
+    InvalidArgumentError,
+    nearest,
+    shortened,
+)
 from theory_check.runs.locations import directory
 from theory_check.runs.measurements.comparison import Comparison
 from theory_check.runs.registry import Registry
@@ -56,7 +60,7 @@ def settings_of(cell: Cell) -> Comparison:
     if not isinstance(cell.measurement, Comparison):
         raise InvalidArgumentError(
             f"{FOLDER}/{cell.experiment}.toml: measurement",
-            repr(cell.measurement.kind),
+            shortened(cell.measurement.kind),
             f"only {Comparison.kind!r} is compared; move the file to another folder",
         )
     return cell.measurement
@@ -85,7 +89,9 @@ def chosen_methods(names: Sequence[str], known: Mapping[str, Method]) -> list[st
     wanted: set[str] = set()
     for name in names:
         if name not in known and name not in families:
-            raise InvalidArgumentError("--solvers", repr(name), nearest(name, {*known, *families}))
+            raise InvalidArgumentError(
+                "--solvers", shortened(name), nearest(name, {*known, *families})
+            )
         wanted.update([name] if name in known else families[name])
     return [name for name in known if name in wanted]
 
@@ -116,7 +122,7 @@ def chosen_cells(
     for name in names:
         if not any(_stands_for(name, label) for label in full):
             known = {*full, *(label.partition("-")[0] for label in full)}
-            raise InvalidArgumentError("--problems", repr(name), nearest(name, known))
+            raise InvalidArgumentError("--problems", shortened(name), nearest(name, known))
         if not any(_stands_for(name, cell.label) for cell in cells):
             raise InvalidArgumentError(
                 "--problems", f"{name!r}, which has no small version", "leave out --quick"

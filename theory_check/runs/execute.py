@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theory_check.errors import require_choice, require_positive_integer
+from theory_check.errors import (
+    require_choice,
+    require_flag,
+    require_instance,
+    require_positive_integer,
+)
 from theory_check.runs.backends import BACKENDS, open_pool
 from theory_check.runs.leases import Leases
 from theory_check.runs.progress import ProgressBar, no_progress, progress_bar
-from theory_check.runs.store import Store, UnstorableError
+from theory_check.runs.store import Store, UnstorableError, require_cells
 
 if TYPE_CHECKING:
     from theory_check.runs.backends import Pool
@@ -116,7 +121,9 @@ def execute(
     """
     require_positive_integer("jobs", jobs)
     require_choice("backend", backend, BACKENDS)
-    unique = {cell.key: cell for cell in cells}
+    require_flag("retry_failed", retry_failed)
+    require_instance("store", store, Store, "pass theory_check.runs.Store(directory)")
+    unique = {cell.key: cell for cell in require_cells(cells)}
     state = _State(store, Leases(store))
     latest = state.leases.taken()
     for key, cell in unique.items():

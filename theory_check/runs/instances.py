@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from theory_check.errors import InvalidArgumentError, require_positive_integer
+from theory_check.errors import (
+    InvalidArgumentError,
+    shortened,
+)
 from theory_check.runs.build import function_parameters, join, located
 from theory_check.runs.problem_table import CLASS_KEYS, bound_problem
 from theory_check.runs.registry import Registry
+from theory_check.runs.streams import require_replicates
 
 Bound = tuple[str, Mapping[str, Any], Callable[..., Any]]
 
@@ -72,21 +76,22 @@ def stated_problem(table: Mapping[str, object], where: str, registry: Registry) 
                 raise InvalidArgumentError(
                     key, "nothing", f"set {INSTANCES} and {STARTS}, or neither for a fixed problem"
                 )
-            require_positive_integer(key, given[key])
+            # An instance is built when the file is read; its starts have the seeds of a block.
+            require_replicates(key, given[key])
         if given[INSTANCES] == 1:
             raise InvalidArgumentError(
                 INSTANCES, 1, "pass at least 2, or leave it out for a fixed problem"
             )
         if SEED in rest:
             raise InvalidArgumentError(
-                SEED, repr(rest[SEED]), "leave it out: every instance has a seed of its own"
+                SEED, shortened(rest[SEED]), "leave it out: every instance has a seed of its own"
             )
     family = str(rest.get("family"))
     # An unknown family is refused below, with the nearest name.
     if family in registry.families and SEED not in function_parameters(registry.families[family]):
         raise InvalidArgumentError(
             join(where, INSTANCES),
-            repr(given[INSTANCES]),
+            shortened(given[INSTANCES]),
             f"leave it out: family {family!r} draws nothing at random",
         )
     number, starts = (int(str(given[key])) for key in (INSTANCES, STARTS))

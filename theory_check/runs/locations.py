@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from theory_check.errors import InvalidArgumentError, require_choice
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_choice,
+    shortened,
+)
+from theory_check.files import as_path
 from theory_check.runs.identity import PACKAGE
 
 
@@ -68,12 +74,16 @@ def experiment_files() -> dict[str, Path]:
 
 def experiment_file(name: str | Path) -> Path:
     """Return the file that ``name`` stands for: a path, or the stem of one in ``experiments/``."""
-    if Path(name).suffix == ".toml" or Path(name).is_file():
-        return Path(name)
+    path = as_path("experiment", name, "pass the path of a TOML file, or the name of an experiment")
+    # That of os.path does not raise where a name is too long for a file.
+    if path.suffix == ".toml" or os.path.isfile(path):
+        return path
     files = experiment_files()
-    if str(name) not in files and (Path(name).suffix or len(Path(name).parts) > 1):
+    if str(name) not in files and (path.suffix or len(path.parts) > 1):
         raise InvalidArgumentError(
-            "experiment", repr(str(name)), "no such file: pass one, or the name of an experiment"
+            "experiment",
+            shortened(str(name)),
+            "no such file: pass one, or the name of an experiment",
         )
     shipped = PACKAGE.parent / "experiments" / f"{name}.toml"
     if str(name) not in files and shipped.is_file():

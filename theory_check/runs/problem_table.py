@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from theory_check.errors import InvalidArgumentError, nearest, require_choice
+from theory_check.errors import (
+    InvalidArgumentError,
+    nearest,
+    require_choice,
+    shortened,
+)
 from theory_check.runs.build import bind, coerce, function_parameters, join, located, takes_any_key
 from theory_check.runs.registry import Registry
 
@@ -59,7 +64,7 @@ def bound_problem(
         if not isinstance(family, str):
             raise InvalidArgumentError(
                 "family",
-                "nothing" if family is None else repr(family),
+                "nothing" if family is None else shortened(family),
                 f"name one; {nearest('', registry.families)}",
             )
         require_choice("family", family, registry.families)
@@ -117,7 +122,7 @@ def _bound_class(key: str, table: object, where: str, registry: Registry) -> Any
     }[key]
     if not isinstance(table, Mapping):
         raise InvalidArgumentError(
-            where, repr(table), f"pass a table with the name of a class; {nearest('', known)}"
+            where, shortened(table), f"pass a table with the name of a class; {nearest('', known)}"
         )
     return coerce(table, hint, where, known)
 
@@ -128,13 +133,14 @@ def _check_size(problem: Any, where: str) -> None:
     from theory_check.oracles.comparisons.trajectories import (
         DEFAULT_ENUMERATION_BUDGET,
         count_trajectories,
+        counted,
     )
 
     number = count_trajectories(problem)
     if number > DEFAULT_ENUMERATION_BUDGET:
         raise InvalidArgumentError(
             where,
-            f"a problem of {number} trajectories",
+            f"a problem of {counted(number)} trajectories",
             f"use a shorter horizon or segments, or fewer states, actions or successors: at most "
             f"{DEFAULT_ENUMERATION_BUDGET} trajectories can be enumerated",
         )

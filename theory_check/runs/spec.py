@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,17 +14,24 @@ from typing import Any
 
 from theory_check.errors import (
     InvalidArgumentError,
+    magnitude,
     nearest,
     require_choice,
-    require_positive_integer,
+    require_flag,
+    require_instance,
+    shortened,
 )
+from theory_check.files import as_path, read_file
 from theory_check.runs import registry as registry_module
 from theory_check.runs.build import build, field_parameters
 from theory_check.runs.identity import cell_key
 from theory_check.runs.instances import stated_problem
 from theory_check.runs.measurements.base import Measurement
 from theory_check.runs.registry import Registry
-from theory_check.runs.streams import SEEDS_PER_BLOCK, first_seed
+from theory_check.runs.streams import first_seed, require_replicates
+
+MOST_CELLS = 10**5
+"""Combinations of a grid."""
 
 Axes = tuple[tuple[str, Any], ...]
 Table = dict[str, object]
@@ -106,6 +114,7 @@ class Experiment:
 
     def cells(self, quick: bool = False) -> tuple[Cell, ...]:
         """Return the cells of the quick or of the full version."""
+        require_flag("quick", quick)
         return self.quick if quick else self.full
 
 
@@ -121,7 +130,7 @@ class _Quick:
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
-            _require_seeds(self.seeds)
+            require_replicates("seeds", self.seeds)
         if self.instances is not None and self.instances < 2:
             raise InvalidArgumentError("instances", self.instances, "pass an integer of at least 2")
 
@@ -139,19 +148,11 @@ class _File:
     quick: _Quick = field(default_factory=_Quick)
 
     def __post_init__(self) -> None:
-        _require_seeds(self.seeds)
+        require_replicates("seeds", self.seeds)
         if not self.problems:
             raise InvalidArgumentError("problems", "an empty table", "add [problems.LABEL]")
         for label in self.quick.problems or ():
             require_choice("quick.problems", label, self.problems)
-
-
-def _require_seeds(number: int) -> None:
-    require_positive_integer("seeds", number)
-    if number > SEEDS_PER_BLOCK:
-        raise InvalidArgumentError(
-            "seeds", number, f"pass at most {SEEDS_PER_BLOCK}: as many as a block of seeds has"
-        )
 
 
 def load_experiment(
@@ -177,25 +178,33 @@ def load_experiment(
         message names the file, the dotted key and, for a name that is not known, the nearest that
         is.
     """
-    path = Path(path)
-    registry = registry_module.discover() if registry is None else registry
+    file = as_path("path", path, "pass the path of a TOML file")
+    if registry is None:
+        registry = registry_module.discover()
+    require_instance("registry", registry, Registry, "pass theory_check.runs.registry.discover()")
+    if axes is not None:
+        require_instance("axes", axes, Mapping, "pass a mapping from an axis to its values")
     try:
-        return _validated(path, _with_axes(_parse(path), axes or {}), registry)
+        return _validated(file, _with_axes(_parse(file), axes or {}), registry)
+    except RecursionError as error:
+        raise InvalidArgumentError(
+            str(file), "values nested too deep", "nest lists and tables less"
+        ) from error
     except InvalidArgumentError as error:
-        argument = f"{path}: {error.argument}"
+        argument = f"{file}: {error.argument}"
         raise InvalidArgumentError(argument, error.received, error.remedy) from error
 
 
 def _parse(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path).decode("utf-8"))
     except OSError as error:
         raise InvalidArgumentError(
-            "experiment file", error.strerror, "pass the path of a readable TOML file"
+            "experiment file", error.strerror or "no file", "pass the path of a readable TOML file"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or an integer of thousands of digits
         raise InvalidArgumentError(
-            "experiment file", "text that is not TOML", f"correct it: {error}"
+            "experiment file", "text that is not TOML", f"correct it: {shortened(str(error), 200)}"
         ) from error
 
 
@@ -210,7 +219,9 @@ def _with_axes(content: Table, axes: Mapping[str, list[object]]) -> Table:
         for axis in axes:
             if isinstance(table, dict) and axis in table:
                 raise InvalidArgumentError(
-                    f"{where}.{axis}", repr(table[axis]), "leave it out: it is chosen by the caller"
+                    f"{where}.{axis}",
+                    shortened(table[axis]),
+                    "leave it out: it is chosen by the caller",
                 )
     return {**content, "grid": {**grid, **axes}}
 
@@ -254,7 +265,16 @@ def _measurements(file: _File, quick: _Quick, registry: Registry) -> Iterator[_V
     cls = registry.measurements[file.measurement]
     parameters = field_parameters(cls)
     settings = _merged(file.settings, quick.settings)
+    for place, table in (("grid", file.grid), ("quick.grid", quick.grid)):
+        _require_axes_once(table, place)
     grid = _flat(file.grid) | _flat(quick.grid)
+    cells = math.prod(len(values) for values in grid.values() if isinstance(values, list))
+    if cells > MOST_CELLS:
+        raise InvalidArgumentError(
+            "grid",
+            f"{magnitude(cells)} combinations",
+            f"list fewer values: at most {MOST_CELLS} combinations can be run",
+        )
     # Where each overridden setting was written, so that an error points there.
     origins = {f"settings.{key}": f"quick.settings.{key}" for key in _flat(quick.settings)}
     for axis, values in grid.items():
@@ -274,13 +294,30 @@ def _measurements(file: _File, quick: _Quick, registry: Registry) -> Iterator[_V
         yield axes, measurement
 
 
+def _require_axes_once(table: Table, where: str) -> None:
+    """Refuse an axis that is written twice, dotted and as a table, or that a later one replaces."""
+    seen: list[str] = []
+    for key, value in table.items():
+        for axis in _flat({key: value}):
+            for other in seen:
+                if axis == other or other.startswith(f"{axis}."):
+                    raise InvalidArgumentError(
+                        f"{where}.{axis}",
+                        "a value that is written twice, dotted and as a table"
+                        if axis == other
+                        else f"values that would replace those of {where}.{other}",
+                        "set it in one of the two places",
+                    )
+            seen.append(axis)
+
+
 def _check_axis(
     axis: str, values: object, where: str, settings: Table, parameters: Mapping[str, object]
 ) -> None:
     if axis.split(".")[0] not in parameters:
         raise InvalidArgumentError(where, "an unknown key", nearest(axis, parameters))
     if not isinstance(values, list) or not values:
-        raise InvalidArgumentError(where, repr(values), "pass a list of at least one value")
+        raise InvalidArgumentError(where, shortened(values), "pass a list of at least one value")
     repeated = [value for position, value in enumerate(values) if value in values[:position]]
     if repeated:
         raise InvalidArgumentError(where, f"{repeated[0]!r} twice", "list every value once")

@@ -9,13 +9,24 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from theory_check.errors import StoreError, TheoryCheckError, shortened
+from theory_check.errors import (
+    InvalidArgumentError,
+    StoreError,
+    TheoryCheckError,
+    listed,
+    require_instance,
+    require_non_negative,
+    shortened,
+    visible,
+)
+from theory_check.files import as_path, read_file
 from theory_check.runs.identity import source_fingerprint, specification, version_of
 from theory_check.runs.processes import alive
 
@@ -28,6 +39,7 @@ METADATA_KEY = b"theory_check"
 DIGEST_KEY = b"theory_check_digest"
 # Stands in the file where its digest will: checksums of pages do not cover the rest of a file.
 BLANK = b"0" * 64
+_KEY = re.compile(r"[\w.-]{1,200}", re.ASCII)
 _DIGEST = re.compile(DIGEST_KEY + rb".{0,4}?([0-9a-f]{64})", re.DOTALL)
 DISTRIBUTIONS = ("theory-check", "torch", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
@@ -56,9 +68,10 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
-            raise StoreError(f"store: received {shortened(path)}; pass the path of a directory")
-        self.path = Path(path)
+        try:
+            self.path = as_path("store", path, "pass the path of a directory")
+        except InvalidArgumentError as error:
+            raise StoreError(str(error)) from error
 
     def prepare(self) -> None:
         """Create the directory and make sure that it can be written.
@@ -79,10 +92,12 @@ class Store:
 
     def result_path(self, key: str) -> Path:
         """Return where the result of a cell is stored."""
+        _require_key(key)
         return self.path / f"{key}.parquet"
 
     def error_path(self, key: str) -> Path:
         """Return where the failure of a cell is recorded."""
+        _require_key(key)
         return self.path / f"{key}.error.json"
 
     def read(self, key: str) -> pa.Table | None:
@@ -101,20 +116,20 @@ class Store:
                         f"store: {path} is not a file; move it away and run the same command again"
                     )
                 return None
-            content = path.read_bytes()
+            content = read_file(path)
         except (OSError, MemoryError) as error:
             raise StoreError(
                 f"store: cannot read {path} ({error}); the file is left as it is: make it "
                 "readable and run the same command again"
             ) from error
         if not _is_as_written(content):
-            self._set_aside(path, "it is not as it was written")
+            self._set_aside(path, content, "it is not as it was written")
             return None
         # Whatever was written is a table with its metadata.
         table = pq.ParquetFile(pa.BufferReader(content)).read()
         recorded = json.loads(table.schema.metadata[METADATA_KEY])["key"]
         if recorded != key:
-            self._set_aside(path, f"it holds the result of {recorded}")
+            self._set_aside(path, content, f"it holds the result of {recorded}")
             return None
         return table
 
@@ -137,9 +152,11 @@ class Store:
         StoreError
             If the file cannot be written.
         """
+        require_cell("cell", cell)
+        require_non_negative("seconds", seconds)
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False)
-        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        except (pa.ArrowException, AttributeError, OverflowError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UnstorableError(f"its table cannot be stored ({reason})") from error
         metadata = {
@@ -167,23 +184,28 @@ class Store:
 
     def write_error(self, cell: Cell, message: str, traceback: str) -> None:
         """Record that a cell failed."""
+        require_cell("cell", cell)
+        for argument, text in (("message", message), ("traceback", traceback)):
+            require_instance(argument, text, str, "pass text")
         record = {
             "cell": str(cell),
             "error": message,
             "traceback": traceback,
             "specification": specification(cell),
         }
-        text = json.dumps(record, indent=2)
-        self._write(self.error_path(cell.key), text.encode())
+        path = self.error_path(cell.key)
+        # A folder in its place counts as a record already, and must not end the other cells.
+        if not os.path.isdir(path):
+            self._write(path, json.dumps(record, indent=2).encode())
 
     def read_error(self, key: str) -> str | None:
         """Return the message of a recorded failure, or None."""
         try:
-            record = json.loads(self.error_path(key).read_text(encoding="utf-8"))
+            record = json.loads(read_file(self.error_path(key)))
             return str(record["error"])
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return "the record of this failure cannot be read"
 
     def error_time(self, key: str) -> int | None:
@@ -222,16 +244,23 @@ class Store:
             if process.isdigit() and not alive(int(process)):
                 path.unlink(missing_ok=True)
 
-    def _set_aside(self, path: Path, reason: str) -> None:
+    def _set_aside(self, path: Path, content: bytes, reason: str) -> None:
+        aside = path.with_name(f"{path.name}.corrupt")
         try:
-            path.replace(path.with_name(f"{path.name}.corrupt"))
+            path.replace(aside)
+            # Another process may have set it aside before, and written a good result in its place.
+            if read_file(aside) != content:
+                aside.replace(path)
+                return
         except FileNotFoundError:
             return  # another process set it aside at the same time
         except OSError as error:
             raise self.unwritable(error) from error
         print(
-            f"theory-check: warning: {path} cannot be read ({reason}); "
-            f"set aside as {path.name}.corrupt, its cell counts as not run",
+            visible(
+                f"theory-check: warning: {path} cannot be read ({reason}); "
+                f"set aside as {path.name}.corrupt, its cell counts as not run"
+            ),
             file=sys.stderr,
         )
 
@@ -241,6 +270,27 @@ class Store:
             f"store: cannot write to {self.path} ({error.strerror}); "
             "pass a directory that can be written, with --store or store="
         )
+
+
+def _require_key(key: object) -> None:
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise InvalidArgumentError("key", shortened(key), "pass the key of a cell")
+
+
+def require_cells(cells: Iterable[Cell]) -> list[Cell]:
+    """Return cells as a list, or refuse what is none."""
+    given = listed("cells", cells, "pass the cells of what load_experiment returns")
+    for cell in given:
+        require_cell("cells", cell)
+    return given
+
+
+def require_cell(argument: str, cell: object) -> None:
+    """Refuse what is no cell of an experiment."""
+    # Here, since cells are made of all that can be measured, and a reader of results needs none of it.
+    from theory_check.runs.spec import Cell
+
+    require_instance(argument, cell, Cell, "pass a cell of what load_experiment returns")
 
 
 def _signed(content: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, is_integer, require_positive_integer
 
 SEEDS_PER_BLOCK = 10_000
 """Most replicates of a cell; a seed less its block's first is the number of the replicate."""
@@ -18,6 +18,15 @@ RESERVED = range(10_000_000)
 
 FIRST_TUNING_SEED = 1000
 """Tuning seeds count from here; reported ones are elsewhere, so that no seed does both."""
+
+
+def require_replicates(argument: str, number: object) -> None:
+    """Refuse what is no number of replicates that a block of seeds has."""
+    require_positive_integer(argument, number)
+    if not is_integer(number) or number > SEEDS_PER_BLOCK:
+        raise InvalidArgumentError(
+            argument, number, f"pass at most {SEEDS_PER_BLOCK}: as many as a block of seeds has"
+        )
 
 
 def require_apart(seeds: Sequence[int], tuning: range) -> None:

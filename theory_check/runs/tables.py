@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory_check.errors import StoreError
+from theory_check.errors import StoreError, require_flag
 from theory_check.runs.locations import experiment_file
 from theory_check.runs.spec import Experiment, load_experiment
 from theory_check.runs.store import Store
@@ -46,6 +46,7 @@ def load_table(
     StoreError
         When a cell has no result.
     """
+    require_flag("quick", quick)
     if not isinstance(experiment, Experiment):
         experiment = load_experiment(experiment_file(experiment))
     return load_cells(experiment.cells(quick), store, quick=quick)

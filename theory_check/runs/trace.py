@@ -15,8 +15,11 @@ from theory_check.bilevel import BilevelOracle, Solver, SolverState
 from theory_check.errors import (
     InvalidArgumentError,
     SampleBudgetExhausted,
-    require_positive,
+    require_callable,
+    require_flag,
+    require_instance,
     require_positive_integer,
+    require_scale,
     require_seeds,
 )
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
@@ -131,9 +134,16 @@ def run(
             f"the class {solver.__name__}",
             f"pass an object, as in {solver.__name__}(...)",
         )
+    require_instance(
+        "solver", solver, Solver, "pass a solver, such as those of theory_check.solvers"
+    )
     replicate_seeds = require_seeds(seeds)
     require_positive_integer("iterations", iterations)
-    require_positive("initial_scale", initial_scale)
+    require_positive_integer("enumeration_budget", enumeration_budget)
+    require_scale("initial_scale", initial_scale)
+    require_flag("ergodic", ergodic)
+    if progress is not None:
+        require_callable("progress", progress)
     grid = recording_grid(iterations, points_per_decade)
     if sample_budget is not None:
         require_positive_integer("sample_budget", sample_budget)

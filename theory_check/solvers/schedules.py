@@ -13,7 +13,12 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from theory_check.bilevel import Coupling
-from theory_check.errors import InvalidArgumentError, require_choice, require_positive
+from theory_check.errors import (
+    require_choice,
+    require_instance,
+    require_positive,
+    require_target,
+)
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 # A product that is an integer up to rounding stays that integer: 2 / 0.1 is 20 steps, not 21.
@@ -104,10 +109,9 @@ class Schedule:
         InvalidArgumentError
             If ``epsilon`` is not in (0, 1).
         """
-        if not 0 < epsilon < 1:
-            raise InvalidArgumentError(
-                "epsilon", epsilon, "pass a target for the squared norm between 0 and 1"
-            )
+        require_target("epsilon", epsilon)
+        remedy = "pass ScheduleConstants(...)"
+        require_instance("constants", constants, ScheduleConstants, remedy)
         batch = epsilon**self.batch
         solver = PenaltyBilevel(
             sigma=constants.sigma * epsilon**self.sigma,

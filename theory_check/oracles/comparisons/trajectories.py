@@ -16,11 +16,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.errors import EnumerationBudgetError
+from theory_check.errors import EnumerationBudgetError, require_positive_integer
 from theory_check.oracles.control.reachability import reachable_states
 from theory_check.problems import Problem
 
 DEFAULT_ENUMERATION_BUDGET = 4096
+
+COUNTED = 10**30
+"""From here on trajectories are not counted further."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +215,8 @@ class TrajectorySpace:
 def count_trajectories(problem: Problem) -> int:
     """Return the number of trajectories with positive probability; of segments when discounted.
 
-    Counted by dynamic programming, so that the answer is cheap where enumeration would not be.
+    Counted by dynamic programming, so that the answer is cheap where enumeration would not be, and no
+    further than :data:`COUNTED`: a long horizon would have a number of thousands of digits.
     """
     starts, length = _starts_and_length(problem)
     leads_to = (problem.transitions > 0).numpy()
@@ -222,6 +226,9 @@ def count_trajectories(problem: Problem) -> int:
     paths[starts] = 1
     for _ in range(length - 1):
         paths = paths @ ways
+        # Every step has a successor, so that the number never falls.
+        if paths.sum() >= COUNTED:
+            return COUNTED
     return int(paths.sum()) * problem.actions
 
 
@@ -315,7 +322,13 @@ def _enumerate(problem: Problem, budget: int, device: torch.device | str) -> Tra
     )
 
 
+def counted(number: int) -> str:
+    """Return a number of trajectories in words."""
+    return "more than 10^30" if number >= COUNTED else str(number)
+
+
 def _refuse_beyond(problem: Problem, budget: int) -> None:
+    require_positive_integer("enumeration_budget", budget)
     number = count_trajectories(problem)
     if number <= budget:
         return
@@ -324,9 +337,9 @@ def _refuse_beyond(problem: Problem, budget: int) -> None:
     )
     raise EnumerationBudgetError(
         "enumeration_budget",
-        f"{budget}, but {problem.name} has {number} {kind} with positive probability",
+        f"{budget}, but {problem.name} has {counted(number)} {kind} with positive probability",
         f"shorten {shorten}, use fewer states, actions or successors, or raise "
-        f"enumeration_budget to at least {number} (memory and time grow with its square)",
+        f"enumeration_budget to at least {counted(number)} (memory and time grow with its square)",
     )
 
 

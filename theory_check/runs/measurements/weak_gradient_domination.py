@@ -12,7 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.bilevel import Solver
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_positive,
+    require_positive_integer,
+    shortened,
+)
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
@@ -80,7 +85,7 @@ class WeakGradientDomination(Measurement):
             )
         if problem.objective != "excess_risk":
             raise InvalidArgumentError(
-                "objective", repr(problem.objective), "pass 'excess_risk', whose infimum is 0"
+                "objective", shortened(problem.objective), "pass 'excess_risk', whose infimum is 0"
             )
 
         def recorder_of(instruments: Instruments, oracle: ObservedOracle) -> _GapRecorder:
