@@ -17,7 +17,7 @@ FILES = sorted((Path(__file__).parents[1] / "experiments").rglob("*.toml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_loads(path: Path) -> None:
     # Comparisons do not name the methods: all of them take part.
-    compared = path.parent.name == FOLDER
+    compared = path.parent.name == Path(FOLDER).name
     experiment = load_experiment(path, axes={AXIS: list(methods())} if compared else None)
     assert experiment.description
     full, quick = (experiment.cells(quick=quick) for quick in (False, True))

@@ -82,7 +82,11 @@ def test_objective_and_kl_weight_can_be_changed(kept: Path) -> None:
 
 
 def test_a_file_of_another_content_is_refused_where_the_hash_is_given(kept: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"^sha256: received 'ab'; .*restore the file"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^sha256: received 'abab.*; .*restore the file"
+    ):
+        stored(kept, sha256="ab" * 32)
+    with pytest.raises(InvalidArgumentError, match=r"^sha256: received 'ab'; .*64 hexadecimal"):
         stored(kept, sha256="ab")
 
 
@@ -140,9 +144,9 @@ def top(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (put("discount", True), "whose discount is True"),
         (put("objective", "regret"), "whose objective is 'regret'"),
         (put("initial", [0.5, 0.4, 0.2]), "whose initial is a row that sums to 1.1"),
-        (put("initial", ["0.5", "0.25", "0.25"]), "whose initial is of type <U4"),
-        (put("initial", [[1.0], [1.0, 2.0]]), "whose initial is ragged"),
-        (put("initial", 1.0), "whose initial is of type float64"),
+        (put("initial", ["0.5", "0.25", "0.25"]), "whose initial is list (of type <U4)"),
+        (put("initial", [[1.0], [1.0, 2.0]]), "whose initial is list (setting an array element"),
+        (put("initial", 1.0), "whose initial is of type float;"),
         (put("true_reward", [[0.0, math.nan], [0, 0], [0, 0]]), "whose true_reward is nan"),
     ],
 )

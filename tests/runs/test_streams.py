@@ -36,7 +36,7 @@ def shipped() -> list[Cell]:
 
 def _cells() -> Iterator[Cell]:
     for path in FILES:
-        compared = path.parent.name == FOLDER
+        compared = path.parent.name == Path(FOLDER).name
         experiment = load_experiment(path, axes={AXIS: list(methods())} if compared else None)
         for quick in (False, True):
             yield from experiment.cells(quick)

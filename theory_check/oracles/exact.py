@@ -20,6 +20,7 @@ from theory_check.errors import (
     CertificationError,
     InvalidArgumentError,
     require_instance,
+    require_non_negative,
     require_positive_integer,
     require_scale,
     shortened,
@@ -284,9 +285,11 @@ class ExactOracle:
     def penalised_level(
         self, reward: Float[Tensor, "replicate s a"], sigma: float
     ) -> PenalisedLowerLevel:
-        """Return ``sigma G + (J* - J)`` for given rewards."""
+        """Return ``sigma G + (J* - J)`` for given rewards; with sigma 0 the lower level itself."""
         require_rows("reward", reward, self.control.policy_shape[1:])
-        require_scale("sigma", sigma)
+        require_non_negative("sigma", sigma)
+        if sigma > 0:
+            require_scale("sigma", sigma)
         settings = (self.control, self.pair_loss, reward)
         optimal = self.control.optimal_log_policy(reward)
         if isinstance(self.comparisons, DiscountedComparisons):

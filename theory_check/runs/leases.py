@@ -71,13 +71,24 @@ class Leases:
         self._remove_folder()
 
     def taken(self) -> dict[str, int]:
-        """Return the number of the latest lease of every key that has one."""
+        """Return the number of the latest lease of every key that has one.
+
+        Raises
+        ------
+        StoreError
+            When the system does not let the leases be seen.
+        """
         latest: dict[str, int] = {}
-        with suppress(FileNotFoundError, NotADirectoryError):
-            for name in os.listdir(self._folder):
-                key, _, number = name.partition(".")
-                if number.isdigit():
-                    latest[key] = max(latest.get(key, 0), int(number))
+        try:
+            names = os.listdir(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return latest
+        except OSError as error:
+            raise self._store.unwritable(error) from error
+        for name in names:
+            key, _, number = name.partition(".")
+            if number.isdigit():
+                latest[key] = max(latest.get(key, 0), int(number))
         return latest
 
     def take(self, key: str, latest: int | None) -> bool:

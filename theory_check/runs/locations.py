@@ -86,7 +86,7 @@ def experiment_file(name: str | Path) -> Path:
             "no such file: pass one, or the name of an experiment",
         )
     shipped = PACKAGE.parent / "experiments" / f"{name}.toml"
-    if str(name) not in files and shipped.is_file():
+    if str(name) not in files and os.path.isfile(shipped):
         raise InvalidArgumentError(
             "experiment",
             repr(str(name)),
