@@ -27,6 +27,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "discovery": frozenset(),
     "arrays": frozenset(),
     "files": frozenset(),
+    "catalogue": frozenset(),
     "bilevel": frozenset(),
     "kernels": frozenset(),
     "models": frozenset(),
@@ -43,6 +44,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "advice",
             "arrays",
             "bilevel",
+            "catalogue",
             "claims",
             "files",
             "kernels",
@@ -54,13 +56,14 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
-    "verification": frozenset({"runs", "analysis", "claims"}),
+    "verification": frozenset({"runs", "analysis", "catalogue", "claims"}),
     "cli": frozenset(
         [
             "advice",
             "analysis",
             "arrays",
             "bilevel",
+            "catalogue",
             "claims",
             "files",
             "kernels",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from theory_check.analysis import verdict as verdicts
 from theory_check.analysis.audits import AuditFinding, audit_problem, failures_of, not_audited
-from theory_check.claims import get_claim
-from theory_check.claims.audits import get_audit
+from theory_check.catalogue import Catalogue, installed
 from theory_check.claims.audits.base import Audit
 from theory_check.claims.base import Claim
 from theory_check.errors import (
@@ -54,6 +53,8 @@ class RunOptions:
         Whether cells whose failure is recorded are run again.
     backend
         Where they run, see :func:`theory_check.runs.backends.open_pool`.
+    catalogue
+        What there is.
     """
 
     store: str | Path = "results"
@@ -61,6 +62,7 @@ class RunOptions:
     quick: bool = False
     retry_failed: bool = False
     backend: str = "loky"
+    catalogue: Catalogue = field(default_factory=installed)
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be run with, before experiments are read."""
@@ -69,6 +71,7 @@ class RunOptions:
         require_flag("quick", self.quick)
         require_flag("retry_failed", self.retry_failed)
         require_choice("backend", self.backend, BACKENDS)
+        require_instance("catalogue", self.catalogue, Catalogue, "pass Catalogue.installed()")
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ class Sweep:
         for cell in self.experiments[claim.experiment].cells(self.options.quick):
             problems.setdefault(cell.label, []).append(cell)
         return tuple(
-            self._audit_one(get_audit(name), label, cells)
+            self._audit_one(self.options.catalogue.audit(name), label, cells)
             for label, cells in problems.items()
             for name in claim.audits
         )
@@ -193,15 +196,15 @@ class Sweep:
         return []
 
 
-def evidence_for(claims: Iterable[Claim]) -> list[str]:
+def evidence_for(claims: Iterable[Claim], catalogue: Catalogue) -> list[str]:
     """Return the names of the experiments that judge some claims, those of their audits included.
 
     Audits whose experiments are not there have no evidence, which excuses nothing and is reported.
     """
-    present = experiment_files()
+    present = experiment_files(catalogue)
     names: dict[str, None] = {}
     for claim in claims:
-        audited = (name for audit in claim.audits for name in get_audit(audit).experiments)
+        audited = (name for audit in claim.audits for name in catalogue.audit(audit).experiments)
         names |= dict.fromkeys((claim.experiment, *(name for name in audited if name in present)))
     return list(names)
 
@@ -228,7 +231,10 @@ def sweep(experiments: Iterable[str | Path], options: RunOptions) -> Sweep:
     given = listed("experiments", experiments, remedy)
     loaded = {
         experiment.name: experiment
-        for experiment in (load_experiment(experiment_file(name)) for name in given)
+        for experiment in (
+            load_experiment(experiment_file(name, options.catalogue), options.catalogue)
+            for name in given
+        )
     }
     cells = [cell for each in loaded.values() for cell in each.cells(options.quick)]
     report = execute(
@@ -249,6 +255,7 @@ def verify(
     quick: bool = False,
     retry_failed: bool = False,
     backend: str = "loky",
+    catalogue: Catalogue | None = None,
 ) -> Verdict:
     """Judge one claim, running what its experiment and those of its audits still lack.
 
@@ -261,6 +268,9 @@ def verify(
         Id of the claim, as listed by ``theory-check list``.
     store, jobs, quick, retry_failed, backend
         As in :class:`RunOptions`.
+    catalogue
+        What there is, such as ``Catalogue.installed().with_folder("my_study")``; all that is installed
+        when absent.
 
     Returns
     -------
@@ -276,9 +286,10 @@ def verify(
     FailedCellsError
         When a cell failed, now or earlier; ``retry_failed=True`` runs such cells again.
     """
-    claim = get_claim(claim_name)
-    options = RunOptions(store, jobs, quick, retry_failed, backend)
-    judgement = sweep(evidence_for([claim]), options).judge(claim)
+    catalogue = installed() if catalogue is None else catalogue
+    options = RunOptions(store, jobs, quick, retry_failed, backend, catalogue)
+    claim = catalogue.claim(claim_name)
+    judgement = sweep(evidence_for([claim], catalogue), options).judge(claim)
     if judgement.verdict is None:
         raise FailedCellsError(f"{claim.id} cannot be judged: {judgement.reason}")
     return judgement.verdict

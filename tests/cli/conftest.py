@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from theory_check import claims, worst_cases
+from theory_check import catalogue, verification
 from theory_check.analysis import verdict
+from theory_check.catalogue import Catalogue
 from theory_check.claims.base import Claim
-from theory_check.runs import registry
 
 # The toys of the sweeps are shared with the tests of the command line.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs"))
@@ -47,13 +47,12 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
             expected="violated",
         ),
     }
-    find: Callable[[], Mapping[str, Claim]] = lambda: known  # noqa: E731
-    monkeypatch.setattr(claims, "all_claims", find)
-    monkeypatch.setattr(worst_cases, "all_worst_cases", dict)
     # By its path: the package attribute of this name is the family.
     stored = importlib.import_module("theory_check.problems.stored")
     monkeypatch.setattr(stored, "labels", list)
     monkeypatch.setattr(verdict, "judge", made.judge)
-    monkeypatch.setattr(registry, "discover", lambda: sweep_toys.REGISTRY)
+    toys = Catalogue.of(**sweep_toys.CATALOGUE.given, claims=known)
+    for user in (catalogue, verification):
+        monkeypatch.setattr(user, "installed", lambda: toys)
     monkeypatch.chdir(tmp_path)
     return made

@@ -14,6 +14,7 @@ import theory_check as tc
 from theory_check.advice import Advice, AdviceCheck, advisor, check
 from theory_check.advice.model import MeasuredConstants, TransientSum
 from theory_check.advice.plan import after_rehearsal, plan_schedule
+from theory_check.catalogue import Catalogue
 from theory_check.cli import main
 from theory_check.cli.advise import find_problem
 from theory_check.oracles.estimates.counts import SampleCounts
@@ -174,7 +175,7 @@ def test_the_check_decides_the_exit_code(
 
 def test_a_problem_of_an_experiment_is_that_of_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    problem = find_problem("advice/garnet-sharp", [])
+    problem = find_problem("advice/garnet-sharp", [], Catalogue.shipped())
     expected = tc.problems.garnet(states=3, actions=2, horizon=2, features=4, kl_weight=0.5, seed=6)
     for attribute in ("transitions", "features", "true_reward"):
         assert torch.equal(

@@ -13,7 +13,6 @@ from laboratory import FIGURE, Laboratory
 from test_interruption import PATIENCE, start
 
 from theory_check.analysis import verdict
-from theory_check.claims import get_claim
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import locations
@@ -385,4 +384,3 @@ def test_verify_is_also_a_function(laboratory: Laboratory) -> None:
     laboratory.failing.touch()
     with pytest.raises(FailedCellsError, match="steepness cannot be judged: 1 of 1 cells"):
         verify("steepness", store=laboratory.folder / "store")
-    assert get_claim("flatness").experiment == "flat"

@@ -11,10 +11,11 @@ import pytest
 
 from theory_check.analysis.conclusions import Conclusion
 from theory_check.analysis.verdict import Verdict
+from theory_check.catalogue import Catalogue
 from theory_check.claims import get_claim
 from theory_check.cli import conclusions
 from theory_check.errors import InvalidArgumentError
-from theory_check.verification import Judgement, Sweep
+from theory_check.verification import Judgement, RunOptions, Sweep
 
 FILE = Path("experiments/planted.toml")
 Tables = Mapping[str, pd.DataFrame]
@@ -23,8 +24,11 @@ Tables = Mapping[str, pd.DataFrame]
 class Tabled:
     """A sweep whose tables say which experiment they are of."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Sequence[Conclusion]) -> None:
         self.asked: list[str] = []
+        found = {conclusion.id: conclusion for conclusion in known}
+        catalogue = Catalogue.of(conclusions=found, claims=Catalogue.shipped().claims)
+        self.options = RunOptions(catalogue=catalogue)
 
     def table(self, name: str) -> pd.DataFrame:
         self.asked.append(name)
@@ -52,22 +56,14 @@ def break_down(verdicts: Mapping[str, Verdict], tables: Tables) -> list[str]:
     raise ZeroDivisionError
 
 
-def concluded(
-    monkeypatch: pytest.MonkeyPatch, judgements: Sequence[Judgement], *known: Conclusion
-) -> tuple[list[str], list[str]]:
-    monkeypatch.setattr(
-        conclusions, "all_conclusions", lambda: {conclusion.id: conclusion for conclusion in known}
-    )
-    done = Tabled()
+def concluded(judgements: Sequence[Judgement], *known: Conclusion) -> tuple[list[str], list[str]]:
+    done = Tabled(known)
     return conclusions.conclude(cast(Sweep, cast(Any, done)), judgements), done.asked
 
 
-def test_a_conclusion_reads_the_verdicts_and_tables_of_its_claims(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_conclusion_reads_the_verdicts_and_tables_of_its_claims() -> None:
     judgements = [judgement("schedule-2"), judgement("schedule-3"), judgement("inner-linear")]
     found, asked = concluded(
-        monkeypatch,
         judgements,
         Conclusion("both", ("schedule-2", "schedule-3"), sentences),
         Conclusion("tables", ("schedule-3",), experiments),
@@ -81,17 +77,14 @@ def test_a_conclusion_reads_the_verdicts_and_tables_of_its_claims(
 
 
 @pytest.mark.parametrize("judgements", [[], ["schedule-3"]], ids=["absent", "not judged"])
-def test_without_all_of_its_claims_nothing_is_concluded(
-    monkeypatch: pytest.MonkeyPatch, judgements: list[str]
-) -> None:
+def test_without_all_of_its_claims_nothing_is_concluded(judgements: list[str]) -> None:
     given = [judgement("schedule-2"), *(judgement(name, judged=False) for name in judgements)]
     known = Conclusion("both", ("schedule-2", "schedule-3"), sentences)
-    assert concluded(monkeypatch, given, known) == ([], [])
+    assert concluded(given, known) == ([], [])
 
 
-def test_a_refusal_is_named_and_the_others_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_named_and_the_others_are_drawn() -> None:
     found, _ = concluded(
-        monkeypatch,
         [judgement("schedule-2")],
         Conclusion("refused", ("schedule-2",), refuse),
         Conclusion("drawn", ("schedule-2",), sentences),
@@ -102,7 +95,7 @@ def test_a_refusal_is_named_and_the_others_are_drawn(monkeypatch: pytest.MonkeyP
     ]
 
 
-def test_a_defect_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_is_not_swallowed() -> None:
     known = Conclusion("broken", ("schedule-2",), break_down)
     with pytest.raises(ZeroDivisionError):
-        concluded(monkeypatch, [judgement("schedule-2")], known)
+        concluded([judgement("schedule-2")], known)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from laboratory import EXPERIMENT, FIGURE, Laboratory
 
-from theory_check import claims
+from theory_check import catalogue, verification
+from theory_check.catalogue import Catalogue
 from theory_check.cli import main
 from theory_check.cli.calibrate import stored_rates
 from theory_check.errors import InvalidArgumentError
@@ -108,9 +109,14 @@ def test_a_figure_script_of_the_folder_is_named(
 
 def audited(monkeypatch: pytest.MonkeyPatch, laboratory: Laboratory) -> list[tuple[str, str]]:
     """Let the first claim rest on audits without experiments; returns what the judge is told."""
-    known = dict(claims.all_claims())
-    known["flatness"] = replace(known["flatness"], audits=("lower-pl",))
-    monkeypatch.setattr(claims, "all_claims", lambda: known)
+    toys = catalogue.installed()
+    flat = replace(toys.claims["flatness"], audits=("lower-pl",))
+    changed = Catalogue.of(
+        **toys.given | {"claims": {**toys.claims, "flatness": flat}},
+        audits=Catalogue.shipped().audits,
+    )
+    for user in (catalogue, verification):
+        monkeypatch.setattr(user, "installed", lambda: changed)
     judge, told = laboratory.judge, []
 
     def listen(claim, table, failed, findings, families):  # type: ignore[no-untyped-def]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from theory_check import worst_cases
+from theory_check import catalogue
+from theory_check.catalogue import Catalogue
 from theory_check.cli import main
 from theory_check.problems import Problem, stored
 from theory_check.problems.stored import origin
@@ -40,7 +41,7 @@ WORDS = ["worst-case", "toy", "--family", "bandit", "--budget", "40", "--restart
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"toy": TOY, "refuted": dataclasses.replace(TOY, id="refuted", confirm=refuting)}
-    monkeypatch.setattr(worst_cases, "all_worst_cases", lambda: found)
+    monkeypatch.setattr(catalogue, "installed", lambda: Catalogue.of(worst_cases=found))
 
 
 def refuting(problem: Problem) -> Evaluation:
@@ -134,13 +135,10 @@ def test_a_store_that_cannot_be_written_is_found_out_before_any_work(
     assert "pass another folder with --store" in capsys.readouterr().err
 
 
-def test_routes_that_never_agree_end_with_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_routes_that_never_agree_end_with_an_error(capsys: Capture) -> None:
     def other(problem: Problem) -> Evaluation:
         return Evaluation(reward_spread(problem).value + 1, kept=True)
 
     wrong = {"toy": dataclasses.replace(TOY, confirm=other)}
-    monkeypatch.setattr(worst_cases, "all_worst_cases", lambda: wrong)
-    assert main(WORDS) == 2
+    assert main(WORDS, Catalogue.of(worst_cases=wrong)) == 2
     assert "the second route disagrees" in capsys.readouterr().err

@@ -31,16 +31,16 @@ import theory_check
 from theory_check import analysis, models, problems, solvers
 from theory_check.analysis.power_law import fit_power_law
 from theory_check.bilevel import UpperGradients  # noqa: F401 - loads the room
+from theory_check.catalogue import Catalogue
 from theory_check.claims import get_claim
 from theory_check.claims.audits import get_audit
 from theory_check.errors import SampleBudgetExhausted, TheoryCheckError
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.runs import Store, execute, load_experiment, load_table
-from theory_check.runs.registry import discover
 from theory_check.solvers.schedules import SCHEDULES, ScheduleConstants, get_schedule
 from theory_check.verification import RunOptions, sweep
 
-REGISTRY = discover()
+CATALOGUE = Catalogue.installed()
 
 SECONDS = 5.0
 """A call that takes longer has looked at its argument too late."""
@@ -481,7 +481,7 @@ def _file_with(line: int, literal: str) -> Any:
     lines[line] = f"{lines[line].partition(' =')[0]} = {literal}"
     file = Path("changed.toml")
     file.write_text("\n".join(lines), encoding="utf-8")
-    return [cell.key for cell in load_experiment(file, REGISTRY).full]
+    return [cell.key for cell in load_experiment(file, CATALOGUE).full]
 
 
 def _prepared_store(path: Any) -> None:

@@ -10,9 +10,9 @@ import torch
 from helpers.model_cases import inputs, parameters_of
 
 from theory_check import models
+from theory_check.catalogue import Catalogue
 from theory_check.models import policy_classes, reward_classes
 from theory_check.runs.problem_table import bound_problem
-from theory_check.runs.registry import discover
 
 # The example of CONTRIBUTING.md.
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
@@ -47,7 +47,7 @@ def test_the_example_of_the_guide_is_a_class() -> None:
         "actions": 2,
         "reward": {"name": "state", "scale": 2},
     }
-    _, parameters, function = bound_problem(table, "problems.p", discover())
+    _, parameters, function = bound_problem(table, "problems.p", Catalogue.shipped())
     model = function(**parameters).reward_model
     assert model.parameters == 3
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sweep_toys import REGISTRY
+from sweep_toys import CATALOGUE
 
 from theory_check.runs import Experiment, Store, load_experiment
 
@@ -74,7 +74,7 @@ def load(tmp_path: Path) -> Load:
     def loaded(content: str) -> Experiment:
         path = tmp_path / "lines.toml"
         path.write_text(content)
-        return load_experiment(path, REGISTRY)
+        return load_experiment(path, CATALOGUE)
 
     return loaded
 

@@ -5,8 +5,6 @@ import sys
 import sweep_toys
 
 from theory_check.cli import main
-from theory_check.runs import registry
 
 if __name__ == "__main__":
-    registry.discover = lambda: sweep_toys.REGISTRY
-    sys.exit(main())
+    sys.exit(main(catalogue=sweep_toys.CATALOGUE))

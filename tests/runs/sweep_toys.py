@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError, require_positive
 from theory_check.runs.measurements.base import Measurement, Progress
-from theory_check.runs.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Careless(Measurement):
         return pd.DataFrame({"seed": np.asarray(seeds)[:-1]})
 
 
-REGISTRY = Registry(
+CATALOGUE = Catalogue.of(
     measurements={"values": Values, "careless": Careless},
     families={"line": line},
     solvers={"gradient": Gradient, "newton": Newton},

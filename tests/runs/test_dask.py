@@ -18,7 +18,7 @@ from dask_processes import ROOT, DaskProcesses, wait_until
 
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
-from theory_check.runs import Experiment, Store, execute, load_table, registry
+from theory_check.runs import Experiment, Store, execute, load_table
 from theory_check.runs.backends import dask_cluster
 from theory_check.runs.backends.base import ClusterLostError, WorkerMismatchError
 
@@ -202,7 +202,6 @@ def test_the_command_says_so_with_exit_code_2(
 ) -> None:
     load(text())
     monkeypatch.setenv(ADDRESS, "nonsense")
-    monkeypatch.setattr(registry, "discover", lambda: sweep_toys.REGISTRY)
     words = ["run", str(tmp_path / "lines.toml"), "--store", str(store.path), "--backend", "dask"]
-    assert main(words) == 2
+    assert main(words, sweep_toys.CATALOGUE) == 2
     assert f"error: {ADDRESS}: received 'nonsense'; " in capsys.readouterr().err

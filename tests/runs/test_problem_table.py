@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sweep_toys import line
 
+from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
 from theory_check.problems import families
@@ -18,7 +19,6 @@ from theory_check.runs import Cell, load_experiment
 from theory_check.runs.build import function_parameters
 from theory_check.runs.identity import plain
 from theory_check.runs.problem_table import CLASS_KEYS, bound_problem
-from theory_check.runs.registry import Registry, discover
 
 FILE = """\
 measurement = "penalty-bias"
@@ -140,7 +140,7 @@ def test_a_mistake_names_the_dotted_key(read: Read, classes: str, message: str) 
 def test_a_closed_form_problem_has_no_classes(key: str) -> None:
     table = {"family": "quartic", key: {"name": "mlp"}}
     with pytest.raises(InvalidArgumentError, match=f"^problems.q.{key}: received a class; leave"):
-        bound_problem(table, "problems.q", discover())
+        bound_problem(table, "problems.q", installed())
 
 
 def test_no_family_uses_the_keys_of_classes() -> None:
@@ -156,8 +156,8 @@ def test_a_family_that_passes_keys_on_gets_unknown_ones() -> None:
     def spread(*, slope: float = 1.0, **kwargs: Any) -> object:
         return line(slope=slope, limit=None, **kwargs)
 
-    registry = Registry(measurements={}, families={"spread": spread, "line": line}, solvers={})
-    bound = bound_problem({"family": "spread", "slope": 2, "offset": 3}, "problems.p", registry)
+    catalogue = Catalogue.of(families={"spread": spread, "line": line})
+    bound = bound_problem({"family": "spread", "slope": 2, "offset": 3}, "problems.p", catalogue)
     assert bound == ("spread", {"slope": 2.0, "offset": 3}, spread)
     with pytest.raises(InvalidArgumentError, match=r"^problems.p.slop: received an unknown key"):
-        bound_problem({"family": "line", "slope": 2, "slop": 3}, "problems.p", registry)
+        bound_problem({"family": "line", "slope": 2, "slop": 3}, "problems.p", catalogue)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sweep_toys import REGISTRY, Gradient, Newton
+from sweep_toys import CATALOGUE, Gradient, Newton
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import Experiment, load_experiment
@@ -155,7 +155,7 @@ def test_a_problem_beyond_enumeration_is_refused_when_the_file_is_read(tmp_path:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match=r"absent.toml: experiment file: .*No such"):
-        load_experiment(tmp_path / "absent.toml", REGISTRY)
+        load_experiment(tmp_path / "absent.toml", CATALOGUE)
 
 
 def test_the_key_does_not_depend_on_spelled_out_defaults(load: Load, text: Text) -> None:

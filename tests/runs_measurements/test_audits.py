@@ -12,6 +12,7 @@ from helpers.generators import random_problem
 
 from theory_check import verification
 from theory_check.analysis import Verdict
+from theory_check.catalogue import Catalogue
 from theory_check.claims import get_claim
 from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError
@@ -372,4 +373,4 @@ def test_the_rows_of_a_problem_are_loaded_once(
 def test_the_evidence_of_claims_includes_that_of_their_audits() -> None:
     claims = [get_claim("penalty-bias"), get_claim("control-quartic")]
     audits = ["audits", "audits-discounted", "control-audits"]
-    assert evidence_for(claims) == ["penalty-bias", *audits, "control-quartic"]
+    assert evidence_for(claims, Catalogue.shipped()) == ["penalty-bias", *audits, "control-quartic"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from theory_check.advice.advisor import Advice
     from theory_check.advice.check import AdviceCheck
     from theory_check.advice.plan import SchedulePlan
+    from theory_check.catalogue import Catalogue
 
 
 EPILOG = """\
@@ -92,7 +93,7 @@ def run(options: argparse.Namespace) -> bool:
 
     with _named_as_options():
         validate_request(options.epsilon, options.initial_scale, ADVISED, INNER_STEPS)
-    problem = find_problem(options.problem, options.set)
+    problem = find_problem(options.problem, options.set, options.catalogue)
 
     def say(line: str) -> None:
         if not options.json and sys.stderr.isatty():
@@ -116,7 +117,7 @@ def _named_as_options() -> Iterator[None]:
         raise InvalidArgumentError(option, error.received, error.remedy) from error
 
 
-def find_problem(name: str, settings: Sequence[str]) -> Any:
+def find_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> Any:
     """Return the problem that ``--problem`` and ``--set`` stand for.
 
     Raises
@@ -129,20 +130,18 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
     from theory_check.runs.build import REQUIRED, function_parameters
     from theory_check.runs.locations import experiment_file
     from theory_check.runs.problem_table import bound_problem
-    from theory_check.runs.registry import discover
     from theory_check.runs.spec import load_experiment
 
-    registry = discover()
     if "/" not in name:
         given = dict(parse_setting(text) for text in settings)
-        if name not in registry.families:
+        if name not in catalogue.families:
             advisable = [
                 family
-                for family, function in registry.families.items()
+                for family, function in catalogue.families.items()
                 if signature(function).return_annotation in (Problem, Problem.__name__)
             ]
             raise InvalidArgumentError("--problem", shortened(name), nearest(name, advisable))
-        known = function_parameters(registry.families[name])
+        known = function_parameters(catalogue.families[name])
         missing = [key for key in known if known[key].default is REQUIRED and key not in given]
         if missing and known.keys() >= given.keys():
             raise InvalidArgumentError(
@@ -150,7 +149,7 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
                 f"no {', '.join(missing)}",
                 f"add {' '.join(f'--set {key}=VALUE' for key in missing)}",
             )
-        _, parameters, function = bound_problem({"family": name, **given}, "--set", registry)
+        _, parameters, function = bound_problem({"family": name, **given}, "--set", catalogue)
         return function(**parameters)
     if settings:
         raise InvalidArgumentError(
@@ -159,7 +158,10 @@ def find_problem(name: str, settings: Sequence[str]) -> Any:
             "leave it out: an experiment file says all of its problem",
         )
     stem, _, label = name.rpartition("/")
-    cells = {cell.label: cell for cell in load_experiment(experiment_file(stem), registry).full}
+    cells = {
+        cell.label: cell
+        for cell in load_experiment(experiment_file(stem, catalogue), catalogue).full
+    }
     if label not in cells:
         raise InvalidArgumentError(
             "--problem", shortened(name), f"in {stem}: {nearest(label, cells)}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from theory_check.analysis.residual_calibration import RealCurves, real_curves, residual_shares
-from theory_check.claims import all_claims
+from theory_check.catalogue import installed
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import StoreError, visible
 from theory_check.runs import load_table
@@ -48,7 +48,7 @@ def stored_rates(
     rates: dict[str, tuple[PowerRate, Sequence[RealCurves]]] = {}
     missing: list[str] = []
     files = experiment_files()
-    for claim in all_claims().values():
+    for claim in installed().claims.values():
         judged = [rate for rate in claim.rates if isinstance(rate, PowerRate)]
         if claim.expected == "violated" or not judged:
             continue

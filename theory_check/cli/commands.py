@@ -22,6 +22,7 @@ from theory_check.cli.words import say as _say
 from theory_check.errors import StoreError, TheoryCheckError, visible
 
 if TYPE_CHECKING:
+    from theory_check.catalogue import Catalogue
     from theory_check.claims.base import Claim
     from theory_check.runs import Report
     from theory_check.verification import Judgement, RunOptions
@@ -50,13 +51,15 @@ killed one is resumed by giving it again.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = None) -> int:
     """Run the command line and return the exit code.
 
     Parameters
     ----------
     arguments
         The words after ``theory-check``; those of this process when absent.
+    catalogue
+        What there is beside the study; all that is installed when absent.
     """
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter gets another one, and the command goes on.
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[variable] = "1"
     try:
         with _ended_by_sigterm():
-            code = _code_of_command(options)
+            code = _code_of_command(options, catalogue)
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
@@ -76,8 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _code_of_command(options: argparse.Namespace) -> int:
+def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -> int:
     try:
+        options.catalogue = _catalogue(options, catalogue)
         code: int = options.command(options)
     except TheoryCheckError as error:
         _say(f"error: {' '.join(str(error).split())}")
@@ -92,6 +96,19 @@ def _code_of_command(options: argparse.Namespace) -> int:
         _say("this is a defect of theory-check; finished cells are kept")
         return DEFECT
     return code
+
+
+def _catalogue(options: argparse.Namespace, given: Catalogue | None) -> Catalogue:
+    """Return what there is, with the study that is named or that the command is run in."""
+    from theory_check.catalogue import installed, study_of
+
+    catalogue = installed() if given is None else given
+    folder = options.study or study_of()
+    found = catalogue if folder is None else catalogue.with_folder(folder)
+    if folder is not None:
+        for failure in found.failures():
+            _say(f"left out, it cannot be imported: {failure}")
+    return found
 
 
 @contextmanager
@@ -127,6 +144,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Does a convergence rate hold, and which term of the bound is responsible?",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--study",
+        metavar="DIR",
+        type=Path,
+        help="folder whose components stand beside the package's (that of the nearest study.toml)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -200,7 +223,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    listing.print_components()
+    listing.print_components(options.catalogue)
     return SUCCESS
 
 
@@ -216,8 +239,8 @@ def _verify(options: argparse.Namespace) -> int:
     from theory_check.runs.locations import provenance
     from theory_check.verification import evidence_for, sweep
 
-    claims = _claims(options.claims)
-    done = sweep(evidence_for(claims), _run_options(options))
+    claims = _claims(options.claims, options.catalogue)
+    done = sweep(evidence_for(claims, options.catalogue), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     if options.json:
         print(reporting.json_list(judgements, small=options.quick))
@@ -243,16 +266,16 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _figures(options: argparse.Namespace) -> int:
-    from theory_check.claims import get_claim
     from theory_check.cli.figures import draw_complete, drawable_scripts
     from theory_check.verification import evidence_for, sweep
 
-    scripts = drawable_scripts(_say)
+    catalogue: Catalogue = options.catalogue
+    scripts = drawable_scripts(catalogue, _say)
     experiments = [name for script in scripts for name in script.experiments]
     names = dict.fromkeys(claim for script in scripts for claim in script.claims)
-    claims = [get_claim(name) for name in names]
+    claims = [catalogue.claim(name) for name in names]
     directory = _output_folder(options, "figures")
-    done = sweep([*experiments, *evidence_for(claims)], _run_options(options))
+    done = sweep([*experiments, *evidence_for(claims, catalogue)], _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     drawn = draw_complete(scripts, done, judgements, directory, _say)
     return _finish(done.report, drawn=drawn)
@@ -265,9 +288,10 @@ def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.runs.locations import experiment_files, provenance
     from theory_check.verification import sweep
 
-    claims, scripts = _claims([]), drawable_scripts(_say)
+    claims = _claims([], options.catalogue)
+    scripts = drawable_scripts(options.catalogue, _say)
     directory = _output_folder(options, "figures")
-    done = sweep(experiment_files().values(), _run_options(options))
+    done = sweep(experiment_files(options.catalogue).values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     conclusions = conclude(done, judgements)
     results = _results(options)
@@ -309,15 +333,14 @@ def _output_folder(options: argparse.Namespace, name: str) -> Path:
     return directory
 
 
-def _claims(names: Sequence[str]) -> list[Claim]:
-    """Return the named claims, or all whose experiment is in this checkout; say which are not."""
-    from theory_check.claims import all_claims, get_claim
+def _claims(names: Sequence[str], catalogue: Catalogue) -> list[Claim]:
+    """Return the named claims, or all whose experiment is there; say which are not."""
     from theory_check.runs.locations import experiment_files
 
     if names:
-        return [get_claim(name) for name in dict.fromkeys(names)]
-    files = experiment_files()
-    claims = list(all_claims().values())
+        return [catalogue.claim(name) for name in dict.fromkeys(names)]
+    files = experiment_files(catalogue)
+    claims = list(catalogue.claims.values())
     left_out = [claim.id for claim in claims if claim.experiment not in files]
     if left_out:
         _say(f"without their experiments, not judged: {', '.join(left_out)}")
@@ -328,7 +351,12 @@ def _run_options(options: argparse.Namespace) -> RunOptions:
     from theory_check.verification import RunOptions
 
     return RunOptions(
-        options.store, options.jobs, options.quick, options.retry_failed, options.backend
+        options.store,
+        options.jobs,
+        options.quick,
+        options.retry_failed,
+        options.backend,
+        options.catalogue,
     )
 
 

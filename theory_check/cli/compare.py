@@ -117,11 +117,10 @@ def run(
         load_comparisons,
         settings_of,
     )
-    from theory_check.solvers import methods
 
-    known = methods()
+    known = how.catalogue.methods
     chosen = chosen_methods(options.solvers, known)
-    experiments = load_comparisons(chosen)
+    experiments = load_comparisons(chosen, how.catalogue)
     cells = chosen_cells(experiments.values(), options.problems, how.quick)
     _refuse_shared_labels(cells)
     if options.findings is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from theory_check.analysis.conclusions import all_conclusions
-from theory_check.claims import get_claim
 from theory_check.errors import InvalidArgumentError
 from theory_check.verification import Judgement, Sweep
 
@@ -14,10 +12,13 @@ def conclude(done: Sweep, judgements: Sequence[Judgement]) -> list[str]:
     """Return the sentences of every conclusion whose claims are all judged."""
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
     sentences = []
-    for name, conclusion in all_conclusions().items():
+    for name, conclusion in done.options.catalogue.conclusions.items():
         if not verdicts.keys() >= set(conclusion.claims):
             continue
-        tables = {claim: done.table(get_claim(claim).experiment) for claim in conclusion.claims}
+        tables = {
+            claim: done.table(done.options.catalogue.claim(claim).experiment)
+            for claim in conclusion.claims
+        }
         try:
             sentences += conclusion.compose(verdicts, tables)
         except InvalidArgumentError as refusal:

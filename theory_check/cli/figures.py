@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from theory_check.claims import get_claim
 from theory_check.cli.reporting import stamp as small_version
 from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
 from theory_check.runs.backends import worker_processes
@@ -26,6 +25,7 @@ from theory_check.runs.locations import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from theory_check.catalogue import Catalogue
     from theory_check.verification import Judgement, Sweep
 
 Say = Callable[[str], None]
@@ -52,6 +52,7 @@ class FigureScript:
 
     path: Path
     module: ModuleType
+    catalogue: Catalogue
 
     @property
     def name(self) -> str:
@@ -66,7 +67,7 @@ class FigureScript:
     @property
     def experiments(self) -> tuple[str, ...]:
         """Names of the experiments whose tables are shown."""
-        of_claims = (get_claim(claim).experiment for claim in self.claims)
+        of_claims = (self.catalogue.claim(claim).experiment for claim in self.claims)
         return tuple(dict.fromkeys((*of_claims, *getattr(self.module, "EXPERIMENTS", ()))))
 
 
@@ -111,7 +112,7 @@ class Drawn:
     failure: str = ""
 
 
-def drawable_scripts(say: Say) -> list[FigureScript]:
+def drawable_scripts(catalogue: Catalogue, say: Say) -> list[FigureScript]:
     """Return the scripts whose experiments are there; say which are left out.
 
     Raises
@@ -119,8 +120,8 @@ def drawable_scripts(say: Say) -> list[FigureScript]:
     InvalidArgumentError
         When a script has no ``draw`` function.
     """
-    files, scripts = experiment_files(), []
-    for script in load_scripts():
+    files, scripts = experiment_files(catalogue), []
+    for script in load_scripts(catalogue):
         missing = [name for name in script.experiments if name not in files]
         if missing:
             say(f"figure {script.name} is not drawn, without its experiments: {', '.join(missing)}")
@@ -261,8 +262,8 @@ def save_figure(figure: Figure, name: str, directory: Path, stamp: str = "") -> 
     return files
 
 
-def load_scripts() -> Sequence[FigureScript]:
-    """Import every script of ``paper_figures/``.
+def load_scripts(catalogue: Catalogue) -> Sequence[FigureScript]:
+    """Import every script of ``paper_figures/``, and of the studies.
 
     Raises
     ------
@@ -270,7 +271,10 @@ def load_scripts() -> Sequence[FigureScript]:
         When a script has no ``draw`` function.
     """
     _files_only()
-    return [FigureScript(path, load_drawing(path, SIGNATURE)) for path in figure_scripts()]
+    return [
+        FigureScript(path, load_drawing(path, SIGNATURE), catalogue)
+        for path in figure_scripts(catalogue)
+    ]
 
 
 def load_drawing(path: Path, signature: str) -> ModuleType:

@@ -9,34 +9,34 @@ from typing import TYPE_CHECKING, Any
 from theory_check.errors import visible
 
 if TYPE_CHECKING:
+    from theory_check.catalogue import Catalogue
     from theory_check.claims.base import Claim
     from theory_check.solvers.method import Method
 
 
-def print_components() -> None:
+def print_components(catalogue: Catalogue) -> None:
     """Print the name of everything that can be used, each with one line about it."""
     from theory_check.problems.stored import labels, origin
     from theory_check.runs.locations import directory, experiment_files, is_shipped
-    from theory_check.runs.registry import discover
     from theory_check.runs.spec import load_experiment
-    from theory_check.worst_cases import all_worst_cases
 
-    registry = discover()
     own = directory("experiments")
     whose = "" if is_shipped(own) else f" of this folder, {own.as_posix()}/"
     sections = {
-        "problems": {name: _summary(found) for name, found in registry.families.items()},
-        "reward classes": {name: _summary_and_settings(c) for name, c in registry.rewards.items()},
-        "policy classes": {name: _summary_and_settings(c) for name, c in registry.policies.items()},
-        "solvers": {name: _summary(found) for name, found in registry.solvers.items()},
-        "methods": {name: _stated(found) for name, found in registry.methods.items()},
-        "measurements": {name: _summary(found) for name, found in registry.measurements.items()},
-        **_claims_by_section(),
-        "worst cases": {name: case.quantity for name, case in all_worst_cases().items()},
+        "problems": {name: _summary(found) for name, found in catalogue.families.items()},
+        "reward classes": {name: _summary_and_settings(c) for name, c in catalogue.rewards.items()},
+        "policy classes": {
+            name: _summary_and_settings(c) for name, c in catalogue.policies.items()
+        },
+        "solvers": {name: _summary(found) for name, found in catalogue.solvers.items()},
+        "methods": {name: _stated(found) for name, found in catalogue.methods.items()},
+        "measurements": {name: _summary(found) for name, found in catalogue.measurements.items()},
+        **_claims_by_section(catalogue),
+        "worst cases": {name: case.quantity for name, case in catalogue.worst_cases.items()},
         "stored problems": {label: _origin(origin(label)) for label in labels()},
         f"experiments{whose}": {
-            name: load_experiment(path, registry).description
-            for name, path in experiment_files().items()
+            name: load_experiment(path, catalogue).description
+            for name, path in experiment_files(catalogue).items()
         },
     }
     for title, entries in sections.items():
@@ -48,13 +48,12 @@ def print_components() -> None:
             print(visible(f"  {name.ljust(width)}  {entries[name]}"))
 
 
-def _claims_by_section() -> dict[str, dict[str, str]]:
+def _claims_by_section(catalogue: Catalogue) -> dict[str, dict[str, str]]:
     """Return the claims that are findings and those that test the program, under counted titles."""
-    from theory_check.claims import all_claims
     from theory_check.cli.reporting import counted
 
     parts: dict[str, dict[str, Claim]] = {"claims": {}, "tests of the program": {}}
-    for name, claim in all_claims().items():
+    for name, claim in catalogue.claims.items():
         parts["claims" if claim.finding else "tests of the program"][name] = claim
     return {
         f"{title}, {counted(list(part.values()))}": {

@@ -16,6 +16,7 @@ from theory_check.cli.advise import parse_setting
 from theory_check.errors import (
     InvalidArgumentError,
     StoreError,
+    require_choice,
     shortened,
 )
 
@@ -83,10 +84,11 @@ def run(options: argparse.Namespace) -> bool:
     """Search, print and keep; return whether the claim's prediction holds on what was found."""
     # Here, so that help comes at once.
     from theory_check.problems.stored import as_record
-    from theory_check.worst_cases import get_worst_case
     from theory_check.worst_cases.search import find_worst
 
-    case = get_worst_case(options.claim)
+    known = options.catalogue.worst_cases
+    require_choice("claim", options.claim, known)
+    case = known[options.claim]
     space = find_space(options.family, dict(parse_setting(text) for text in options.set))
     file = None if options.label is None else _new_file(options.store, options.label)
 

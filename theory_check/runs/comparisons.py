@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from theory_check.catalogue import Catalogue
 from theory_check.errors import (
     InvalidArgumentError,
     nearest,
@@ -11,7 +12,6 @@ from theory_check.errors import (
 )
 from theory_check.runs.locations import directory
 from theory_check.runs.measurements.comparison import Comparison
-from theory_check.runs.registry import Registry
 from theory_check.runs.spec import Cell, Experiment, load_experiment
 from theory_check.solvers.method import Method
 
@@ -23,7 +23,7 @@ AXIS = "method"
 
 
 def load_comparisons(
-    chosen: Sequence[str], registry: Registry | None = None
+    chosen: Sequence[str], catalogue: Catalogue | None = None
 ) -> dict[str, Experiment]:
     """Return every comparison by the stem of its file, for the chosen methods.
 
@@ -31,7 +31,7 @@ def load_comparisons(
     ----------
     chosen
         Ids of methods.
-    registry
+    catalogue
         As in :func:`~theory_check.runs.load_experiment`.
 
     Raises
@@ -43,7 +43,7 @@ def load_comparisons(
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise InvalidArgumentError(str(folder), "no experiment file", "add one, such as small.toml")
-    loaded = {path.stem: load_experiment(path, registry, {AXIS: list(chosen)}) for path in paths}
+    loaded = {path.stem: load_experiment(path, catalogue, {AXIS: list(chosen)}) for path in paths}
     for experiment in loaded.values():
         settings_of(experiment.full[0])
     return loaded

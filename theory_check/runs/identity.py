@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 WITHOUT_NUMBERS = (
     "__init__.py",
     "analysis",
+    "catalogue",
     "claims",
     "cli",
     "discovery.py",
@@ -30,6 +31,7 @@ WITHOUT_NUMBERS = (
     "runs/build.py",
     "runs/comparisons.py",
     "runs/execute.py",
+    "runs/experiment_text.py",
     "runs/identity.py",
     "runs/instances.py",
     "runs/leases.py",
@@ -38,7 +40,6 @@ WITHOUT_NUMBERS = (
     "runs/problem_table.py",
     "runs/processes.py",
     "runs/progress.py",
-    "runs/registry.py",
     "runs/spec.py",
     "runs/store.py",
     "runs/tables.py",

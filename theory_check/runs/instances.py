@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from theory_check.catalogue import Catalogue
 from theory_check.errors import (
     InvalidArgumentError,
     shortened,
 )
 from theory_check.runs.build import function_parameters, join, located
 from theory_check.runs.problem_table import CLASS_KEYS, bound_problem
-from theory_check.runs.registry import Registry
 from theory_check.runs.streams import require_replicates
 
 Bound = tuple[str, Mapping[str, Any], Callable[..., Any]]
@@ -47,7 +47,7 @@ class StatedProblem:
             yield from enumerate(self.instances[:most])
 
 
-def stated_problem(table: Mapping[str, object], where: str, registry: Registry) -> StatedProblem:
+def stated_problem(table: Mapping[str, object], where: str, catalogue: Catalogue) -> StatedProblem:
     """Return the problem of a table, every instance of it built once.
 
     Parameters
@@ -57,7 +57,7 @@ def stated_problem(table: Mapping[str, object], where: str, registry: Registry) 
         stands for the family with ``seed = 0 .. instances - 1``.
     where
         Dotted key of the table, for errors.
-    registry
+    catalogue
         The families and classes that are known.
 
     Raises
@@ -68,7 +68,7 @@ def stated_problem(table: Mapping[str, object], where: str, registry: Registry) 
     """
     given = {key: table[key] for key in (INSTANCES, STARTS) if key in table}
     if not given:
-        return StatedProblem((bound_problem(table, where, registry),))
+        return StatedProblem((bound_problem(table, where, catalogue),))
     rest = {key: value for key, value in table.items() if key not in given}
     with located(where):
         for key in (INSTANCES, STARTS):
@@ -88,7 +88,7 @@ def stated_problem(table: Mapping[str, object], where: str, registry: Registry) 
             )
     family = str(rest.get("family"))
     # An unknown family is refused below, with the nearest name.
-    if family in registry.families and SEED not in function_parameters(registry.families[family]):
+    if family in catalogue.families and SEED not in function_parameters(catalogue.families[family]):
         raise InvalidArgumentError(
             join(where, INSTANCES),
             shortened(given[INSTANCES]),
@@ -96,7 +96,7 @@ def stated_problem(table: Mapping[str, object], where: str, registry: Registry) 
         )
     number, starts = (int(str(given[key])) for key in (INSTANCES, STARTS))
     bound = tuple(
-        bound_problem({**rest, SEED: instance}, where, registry) for instance in range(number)
+        bound_problem({**rest, SEED: instance}, where, catalogue) for instance in range(number)
     )
     sizes = ", ".join(
         f"{key.replace('_', ' ')} {value}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from theory_check.catalogue import MARK, Catalogue, refuse_twins
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
@@ -17,12 +18,14 @@ from theory_check.runs.identity import PACKAGE
 def directory(name: str) -> Path:
     """Return ``name`` under the current directory, else under the checkout of the package.
 
+    In a study the package's is meant: the study's own is beside it.
+
     Raises
     ------
     InvalidArgumentError
         When neither has such a directory.
     """
-    for parent in (Path(), PACKAGE.parent):
+    for parent in (PACKAGE.parent,) if Path(MARK).is_file() else (Path(), PACKAGE.parent):
         if (parent / name).is_dir():
             return parent / name
     raise InvalidArgumentError(
@@ -67,18 +70,30 @@ def stated_path(path: Path) -> str:
     return path.as_posix()
 
 
-def experiment_files() -> dict[str, Path]:
-    """Return the path of every experiment file by its stem."""
-    return {path.stem: path for path in sorted(directory("experiments").glob("*.toml"))}
+def experiment_files(catalogue: Catalogue | None = None) -> dict[str, Path]:
+    """Return the path of every experiment file by its stem, those of the studies included.
+
+    Raises
+    ------
+    DuplicateNameError
+        If a study has one of the name of another.
+    """
+    found = {path.stem: path for path in sorted(directory("experiments").glob("*.toml"))}
+    for root in () if catalogue is None else catalogue.studies:
+        for path in sorted(root.experiments.glob("*.toml")):
+            if path.stem in found:
+                refuse_twins("experiments", path.stem, found[path.stem], path)
+            found[path.stem] = path
+    return found
 
 
-def experiment_file(name: str | Path) -> Path:
-    """Return the file that ``name`` stands for: a path, or the stem of one in ``experiments/``."""
+def experiment_file(name: str | Path, catalogue: Catalogue | None = None) -> Path:
+    """Return the file that ``name`` stands for: a path, or the stem of an experiment file."""
     path = as_path("experiment", name, "pass the path of a TOML file, or the name of an experiment")
     # That of os.path does not raise where a name is too long for a file.
     if path.suffix == ".toml" or os.path.isfile(path):
         return path
-    files = experiment_files()
+    files = experiment_files(catalogue)
     if str(name) not in files and (path.suffix or len(path.parts) > 1):
         raise InvalidArgumentError(
             "experiment",
@@ -97,7 +112,8 @@ def experiment_file(name: str | Path) -> Path:
     return files[str(name)]
 
 
-def figure_scripts() -> list[Path]:
-    """Return the scripts of ``paper_figures/``, one per figure."""
-    scripts = directory("paper_figures").glob("*.py")
-    return sorted(path for path in scripts if not path.stem.startswith("_"))
+def figure_scripts(catalogue: Catalogue | None = None) -> list[Path]:
+    """Return the scripts of ``paper_figures/``, one per figure, and those of the studies."""
+    folders = [directory("paper_figures")]
+    folders += [] if catalogue is None else [root.figures for root in catalogue.studies]
+    return [path for folder in folders for path in sorted(folder.glob("[!_]*.py"))]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from theory_check.catalogue import Catalogue
 from theory_check.errors import (
     InvalidArgumentError,
     nearest,
@@ -14,7 +15,6 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.runs.build import bind, coerce, function_parameters, join, located, takes_any_key
-from theory_check.runs.registry import Registry
 
 CLASS_KEYS = ("reward", "policy")
 """Keys of a problem's table that name its classes; a family's own parameters go by other names."""
@@ -38,7 +38,7 @@ class BuiltWithClasses:
 
 
 def bound_problem(
-    table: Mapping[str, object], where: str, registry: Registry
+    table: Mapping[str, object], where: str, catalogue: Catalogue
 ) -> tuple[str, dict[str, Any], Callable[..., Any]]:
     """Return family, parameters and function of a problem, having built it once.
 
@@ -49,7 +49,7 @@ def bound_problem(
         a table with ``name``. A class equal to the family's own is no parameter.
     where
         Dotted key of the table, for errors.
-    registry
+    catalogue
         The families and classes that are known.
 
     Raises
@@ -65,21 +65,21 @@ def bound_problem(
             raise InvalidArgumentError(
                 "family",
                 "nothing" if family is None else shortened(family),
-                f"name one; {nearest('', registry.families)}",
+                f"name one; {nearest('', catalogue.families)}",
             )
-        require_choice("family", family, registry.families)
-    function = registry.families[family]
+        require_choice("family", family, catalogue.families)
+    function = catalogue.families[family]
     given = {key: value for key, value in table.items() if key not in ("family", *CLASS_KEYS)}
     known = function_parameters(function)
     # What a family passes on, such as the arguments of an environment, is checked by its receiver.
     passed_on = {key: given[key] for key in given if key not in known and takes_any_key(function)}
     bound = {key: given[key] for key in given if key not in passed_on}
-    parameters = bind(bound, known, where, registry.solvers) | passed_on
+    parameters = bind(bound, known, where, catalogue.solvers) | passed_on
     with located(where):
         parameters = _pinned(function, parameters)
         problem = function(**parameters)
     classes = {
-        key: _bound_class(key, table[key], join(where, key), registry)
+        key: _bound_class(key, table[key], join(where, key), catalogue)
         for key in CLASS_KEYS
         if key in table
     }
@@ -112,13 +112,13 @@ def _pinned(function: Callable[..., Any], parameters: dict[str, Any]) -> dict[st
     return parameters if pin is None else pin(**parameters)
 
 
-def _bound_class(key: str, table: object, where: str, registry: Registry) -> Any:
+def _bound_class(key: str, table: object, where: str, catalogue: Catalogue) -> Any:
     """Return the reward or policy class that a table stands for."""
     from theory_check.models import PolicyClass, RewardClass
 
     hint, known = {
-        "reward": (RewardClass, registry.rewards),
-        "policy": (PolicyClass, registry.policies),
+        "reward": (RewardClass, catalogue.rewards),
+        "policy": (PolicyClass, catalogue.policies),
     }[key]
     if not isinstance(table, Mapping):
         raise InvalidArgumentError(

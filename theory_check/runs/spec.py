@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from theory_check.catalogue import Catalogue, Root, installed
 from theory_check.errors import (
     InvalidArgumentError,
     magnitude,
@@ -21,20 +21,18 @@ from theory_check.errors import (
     require_instance,
     shortened,
 )
-from theory_check.files import as_path, read_file
-from theory_check.runs import registry as registry_module
+from theory_check.files import as_path
 from theory_check.runs.build import build, field_parameters
+from theory_check.runs.experiment_text import Table, parsed, with_axes
 from theory_check.runs.identity import cell_key
 from theory_check.runs.instances import stated_problem
 from theory_check.runs.measurements.base import Measurement
-from theory_check.runs.registry import Registry
 from theory_check.runs.streams import first_seed, require_replicates
 
 MOST_CELLS = 10**5
 """Combinations of a grid."""
 
 Axes = tuple[tuple[str, Any], ...]
-Table = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,8 @@ class Cell:
     instance, sizes
         Number of the instance and what the file says of its family, where the label stands for a
         family.
+    studies
+        The roots, beside the package, that its components may come from.
     """
 
     experiment: str
@@ -73,6 +73,11 @@ class Cell:
     first_seed: int = 0
     instance: int | None = None
     sizes: str = ""
+    studies: tuple[Root, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel behind the studies, whose modules cannot be imported before they have arrived."""
+        return _arrived, (self.studies, type(self), dict(self.__dict__))
 
     @property
     def replicates(self) -> range:
@@ -88,6 +93,12 @@ class Cell:
         axes = "".join(f" {name}={value}" for name, value in self.axes)
         instance = "" if self.instance is None else f" instance={self.instance}"
         return f"{self.experiment}/{self.label}{instance}{axes}"
+
+
+def _arrived(studies: tuple[Root, ...], kind: type[Cell], state: dict[str, Any]) -> Cell:
+    cell = object.__new__(kind)
+    cell.__dict__.update(state)
+    return cell
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ class _File:
 
 def load_experiment(
     path: str | Path,
-    registry: Registry | None = None,
+    catalogue: Catalogue | None = None,
     axes: Mapping[str, list[object]] | None = None,
 ) -> Experiment:
     """Read and validate an experiment file.
@@ -166,8 +177,8 @@ def load_experiment(
     ----------
     path
         The TOML file; its format is described in ``docs/architecture.md``.
-    registry
-        The components it may name; all of the package when absent.
+    catalogue
+        The components it may name; all that is installed when absent.
     axes
         Axes of the grid beside those of the file, in both versions.
 
@@ -179,13 +190,12 @@ def load_experiment(
         is.
     """
     file = as_path("path", path, "pass the path of a TOML file")
-    if registry is None:
-        registry = registry_module.discover()
-    require_instance("registry", registry, Registry, "pass theory_check.runs.registry.discover()")
+    catalogue = installed() if catalogue is None else catalogue
+    require_instance("catalogue", catalogue, Catalogue, "pass Catalogue.shipped(), or leave it out")
     if axes is not None:
         require_instance("axes", axes, Mapping, "pass a mapping from an axis to its values")
     try:
-        return _validated(file, _with_axes(_parse(file), axes or {}), registry)
+        return _validated(file, with_axes(parsed(file), axes or {}), catalogue)
     except RecursionError as error:
         raise InvalidArgumentError(
             str(file), "values nested too deep", "nest lists and tables less"
@@ -195,49 +205,18 @@ def load_experiment(
         raise InvalidArgumentError(argument, error.received, error.remedy) from error
 
 
-def _parse(path: Path) -> Table:
-    try:
-        return tomllib.loads(read_file(path).decode("utf-8"))
-    except OSError as error:
-        raise InvalidArgumentError(
-            "experiment file", error.strerror or "no file", "pass the path of a readable TOML file"
-        ) from error
-    except ValueError as error:  # no TOML, no UTF-8, or an integer of thousands of digits
-        raise InvalidArgumentError(
-            "experiment file", "text that is not TOML", f"correct it: {shortened(str(error), 200)}"
-        ) from error
-
-
-def _with_axes(content: Table, axes: Mapping[str, list[object]]) -> Table:
-    """Return the file with further axes of its grid, refused where it sets them itself."""
-    grid = content.get("grid", {})
-    if not axes or not isinstance(grid, dict):
-        return content
-    quick = content.get("quick", {})
-    quick_grid = quick.get("grid", {}) if isinstance(quick, dict) else {}
-    for where, table in (("grid", grid), ("quick.grid", quick_grid)):
-        for axis in axes:
-            if isinstance(table, dict) and axis in table:
-                raise InvalidArgumentError(
-                    f"{where}.{axis}",
-                    shortened(table[axis]),
-                    "leave it out: it is chosen by the caller",
-                )
-    return {**content, "grid": {**grid, **axes}}
-
-
-def _validated(path: Path, content: Table, registry: Registry) -> Experiment:
+def _validated(path: Path, content: Table, catalogue: Catalogue) -> Experiment:
     file: _File = build(_File, content, "", {})
-    require_choice("measurement", file.measurement, registry.measurements)
+    require_choice("measurement", file.measurement, catalogue.measurements)
     problems = {
-        label: stated_problem(table, f"problems.{label}", registry)
+        label: stated_problem(table, f"problems.{label}", catalogue)
         for label, table in file.problems.items()
     }
 
     def cells(changes: _Quick) -> Iterator[Cell]:
         seeds = file.seeds if changes.seeds is None else changes.seeds
         labels = tuple(problems) if changes.problems is None else changes.problems
-        for axes, measurement in _measurements(file, changes, registry):
+        for axes, measurement in _measurements(file, changes, catalogue):
             for label in labels:
                 stated = problems[label]
                 for instance, bound in stated.numbered(changes.instances):
@@ -249,6 +228,7 @@ def _validated(path: Path, content: Table, registry: Registry) -> Experiment:
                         *bound,
                         seeds=seeds if stated.starts is None else stated.starts,
                         first_seed=first_seed(path.stem, label, instance),
+                        studies=catalogue.studies,
                         instance=instance,
                         sizes=stated.sizes,
                     )
@@ -260,9 +240,9 @@ def _validated(path: Path, content: Table, registry: Registry) -> Experiment:
 _Version = tuple[Axes, Measurement]
 
 
-def _measurements(file: _File, quick: _Quick, registry: Registry) -> Iterator[_Version]:
+def _measurements(file: _File, quick: _Quick, catalogue: Catalogue) -> Iterator[_Version]:
     """Yield the measurement of every combination of the grid, with its columns."""
-    cls = registry.measurements[file.measurement]
+    cls = catalogue.measurements[file.measurement]
     parameters = field_parameters(cls)
     settings = _merged(file.settings, quick.settings)
     for place, table in (("grid", file.grid), ("quick.grid", quick.grid)):
@@ -287,7 +267,7 @@ def _measurements(file: _File, quick: _Quick, registry: Registry) -> Iterator[_V
         for (axis, values), pick in zip(grid.items(), picks, strict=True):
             chosen = _with(chosen, axis.split("."), values[pick])
         try:
-            measurement = build(cls, chosen, "settings", registry.solvers)
+            measurement = build(cls, chosen, "settings", catalogue.solvers)
         except InvalidArgumentError as error:
             raise _at_origin(error, origins) from error
         axes = tuple((axis, columns[axis][pick]) for axis, pick in zip(grid, picks, strict=True))

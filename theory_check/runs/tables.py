@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory_check.catalogue import installed
 from theory_check.errors import StoreError, require_flag
 from theory_check.runs.locations import experiment_file
 from theory_check.runs.spec import Experiment, load_experiment
@@ -48,7 +49,7 @@ def load_table(
     """
     require_flag("quick", quick)
     if not isinstance(experiment, Experiment):
-        experiment = load_experiment(experiment_file(experiment))
+        experiment = load_experiment(experiment_file(experiment, installed()), installed())
     return load_cells(experiment.cells(quick), store, quick=quick)
 
 

@@ -1,0 +1,265 @@
+"""What exists: the package's components, those of a study beside them, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import theory_check
+from theory_check.catalogue import KINDS, MARK, Catalogue, Root, study_of
+from theory_check.cli import main
+from theory_check.errors import DuplicateNameError, InvalidArgumentError
+from theory_check.runs import Store, execute, load_experiment
+from theory_check.verification import verify
+
+PROBLEM = '''\
+"""A slope."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Return values that decay like a power."""
+
+    power: float
+
+
+def slope(power: float = 1.0) -> Slope:
+    """Return a slope."""
+    return Slope(power)
+'''
+
+MEASUREMENT = '''\
+"""Values along a slope, with a little noise."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from theory_check.runs.measurements.base import Measurement
+
+from ..problems.slope import Slope
+
+
+@dataclass(frozen=True)
+class Slopes(Measurement):
+    """Values of a slope."""
+
+    kind: ClassVar[str] = "slopes"
+    points: int = 12
+
+    def measure(self, problem: Slope, seeds, progress):
+        rows = []
+        for seed in seeds:
+            noise = np.random.default_rng(seed).normal(0, 0.01, self.points)
+            x = 2.0 ** np.arange(self.points)
+            rows += [(seed, *row) for row in zip(x, x**-problem.power * np.exp(noise))]
+        return pd.DataFrame(rows, columns=["seed", "x", "y"])
+'''
+
+CLAIM = '''\
+"""A slope decays like 1/x."""
+
+from theory_check.claims.base import Claim
+from theory_check.claims.rates import PowerRate
+
+CLAIM = Claim(
+    id="slope-decay",
+    statement="The slope decays like 1/x.",
+    source="this study",
+    provenance="D",
+    kind="measured",
+    otherwise="Yes: another power.",
+    assumptions=(),
+    rates=(
+        PowerRate(
+            name="decay",
+            x="x",
+            y="y",
+            exponent=-1,
+            reciprocal=False,
+            limit="infinity",
+            better="smaller",
+            resolution=0.05,
+            rivals=(-0.5, -2.0),
+            y_units="value",
+            x_symbol="$x$",
+            y_symbol="$y$",
+        ),
+    ),
+    experiment="slope-decay",
+)
+'''
+
+EXPERIMENT = """\
+measurement = "slopes"
+description = "Values of a slope."
+seeds = 8
+[problems.steep]
+family = "slope"
+power = 1.0
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    for name, text in (
+        (MARK, ""),
+        ("problems/slope.py", PROBLEM),
+        ("measurements/slopes.py", MEASUREMENT),
+        ("claims/slope_decay.py", CLAIM),
+        ("experiments/slope-decay.toml", EXPERIMENT),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_the_package_brings_something_of_every_kind() -> None:
+    shipped = Catalogue.shipped()
+    assert shipped.failures() == ()
+    for kind in KINDS:
+        assert len(getattr(shipped, kind)) > 0, kind
+    assert shipped.families["garnet"] is theory_check.problems.garnet
+    assert shipped.solvers["penalty-bilevel"] is theory_check.solvers.PenaltyBilevel
+    assert shipped.claims["penalty-bias"].experiment in shipped.experiments
+
+
+def test_a_study_stands_beside_what_is_shipped(study: Path) -> None:
+    found = Catalogue.shipped().with_folder(study)
+    assert {"slope", "garnet"} <= found.families.keys()
+    assert {"slopes", "penalty-bias"} <= found.measurements.keys()
+    assert {"slope-decay", "penalty-bias"} <= found.claims.keys()
+    assert found.experiments["slope-decay"] == study / "experiments" / "slope-decay.toml"
+    assert found.failures() == ()
+    # Another catalogue of this process does not see it.
+    assert "slope" not in Catalogue.shipped().families
+    assert found.with_folder(study) == found
+
+
+def test_a_study_is_run_and_judged_by_the_command_line(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["verify", "slope-decay", "--json", "--jobs", "1", "--store", "store"]
+    assert main(["--study", "mine", *words]) == 0
+    (judged,) = json.loads(capsys.readouterr().out)
+    assert (judged["claim"], judged["status"]) == ("slope-decay", "tight")
+    # Inside the study it need not be named, and the package's experiments are there as well.
+    monkeypatch.chdir(study / "claims")
+    assert main([*words[:-1], str(tmp_path / "store")]) == 0
+    assert "1 reused" in capsys.readouterr().err
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert "slope-decay" in listed
+    assert "penalty-bias-neural" in listed
+    # Nowhere else it is known.
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert "claim: received 'slope-decay'" in capsys.readouterr().err
+
+
+def test_python_takes_a_catalogue(study: Path, tmp_path: Path) -> None:
+    found = Catalogue.shipped().with_folder(study)
+    verdict = verify("slope-decay", store=tmp_path / "store", catalogue=found)
+    assert verdict.status == "tight"
+    wrong = study / "claims" / "slope_decay.py"
+    wrong.write_text(CLAIM.replace("exponent=-1", "exponent=-2").replace("-2.0)", "-1.0)"))
+    program = (
+        "import sys; from theory_check.catalogue import Catalogue; "
+        "from theory_check.verification import verify; "
+        "found = Catalogue.shipped().with_folder(sys.argv[1]); "
+        "print(verify('slope-decay', store=sys.argv[2], catalogue=found).status)"
+    )
+    words = [sys.executable, "-c", program, str(study), str(tmp_path / "store")]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "violated\n"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_workers_import_a_study_by_its_path(study: Path, tmp_path: Path, jobs: int) -> None:
+    path = study / "experiments" / "slope-decay.toml"
+    path.write_text(EXPERIMENT + '[problems.flat]\nfamily = "slope"\npower = 0.5\n')
+    found = Catalogue.shipped().with_folder(study)
+    cells = load_experiment(path, found).full
+    report = execute(cells, Store(tmp_path / "store"), jobs=jobs)
+    assert (len(report.executed), len(report.failed)) == (2, 0)
+    # A process that has never heard of the study loads a cell all the same.
+    program = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).family)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps(cells[0]),
+        capture_output=True,
+        check=True,
+    )
+    assert loaded.stdout == b"slope\n"
+
+
+def test_a_file_that_cannot_be_imported_is_a_failure_of_its_own(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "problems" / "broken.py").write_text("import no_such_module_at_all\n")
+    found = Catalogue.shipped().with_folder(study)
+    (failure,) = found.failures()
+    assert failure.path == study / "problems" / "broken.py"
+    assert "No module named 'no_such_module_at_all'" in failure.traceback
+    assert "slope" in found.families
+    monkeypatch.chdir(tmp_path)
+    words = ["verify", "slope-decay", "--jobs", "1", "--store", "store"]
+    assert main(["--study", "mine", *words]) == 0
+    assert "broken.py: ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_two_components_of_one_name_are_refused_with_both_files(study: Path) -> None:
+    (study / "problems" / "garnet.py").write_text(PROBLEM.replace("slope", "garnet"))
+    with pytest.raises(DuplicateNameError) as caught:
+        _ = Catalogue.shipped().with_folder(study).families
+    for part in ("problems/garnet.py", "mine/problems/garnet.py", "'garnet'"):
+        assert part in str(caught.value).replace("\\", "/")
+    (study / "experiments" / "penalty-bias.toml").write_text(EXPERIMENT)
+    with pytest.raises(DuplicateNameError, match=r"penalty-bias.toml and .*penalty-bias.toml"):
+        _ = Catalogue.shipped().with_folder(study).experiments
+
+
+def test_a_catalogue_of_given_components_has_no_others() -> None:
+    made = Catalogue.of(families={"line": len})
+    assert dict(made.families) == {"line": len}
+    assert dict(made.claims) == {}
+    assert pickle.loads(pickle.dumps(made)).families == made.families
+    with pytest.raises(InvalidArgumentError, match=r"^catalogue: received 'famlies'; did you mean"):
+        Catalogue.of(famlies={})
+
+
+def test_what_is_no_study_is_refused(tmp_path: Path, study: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^study: received '.*none'; pass a folder"):
+        Root.of_folder(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidArgumentError, match=r"^study: .*holds no study.toml; .*problems/"):
+        Root.of_folder(tmp_path / "empty")
+    assert study_of(study / "problems") == study
+    assert study_of(tmp_path / "empty") is None
+
+
+def test_an_installed_package_offers_components(
+    tmp_path: Path, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "offered"
+    package.parent.mkdir()
+    study.rename(package)
+    (package / "__init__.py").touch()
+    information = tmp_path / "site" / "offered-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: offered\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[theory_check.components]\nall = offered\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    found = Catalogue.installed()
+    assert found.families["slope"].__module__ == "offered.problems.slope"
+    assert "slope-decay" in found.experiments

@@ -1,0 +1,120 @@
+"""The kinds of components: in which room each is found, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from theory_check.catalogue.roots import Root
+
+Members = Callable[[ModuleType], Mapping[Any, Any]]
+
+
+@dataclass(frozen=True)
+class ModuleKind:
+    """Components that modules define.
+
+    Attributes
+    ----------
+    room
+        Where their modules are.
+    members
+        What a module defines, by name.
+    """
+
+    room: str
+    members: Members
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """Components that are files, by stem.
+
+    Attributes
+    ----------
+    files
+        Those of a root.
+    """
+
+    files: Callable[[Root], Iterator[Path]]
+
+
+def _function_of_the_file(module: ModuleType) -> Mapping[str, Any]:
+    name = module.__name__.rpartition(".")[2]
+    function = getattr(module, name, None)
+    return {name: function} if callable(function) else {}
+
+
+def _own_classes(module: ModuleType) -> Iterator[Any]:
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield value
+
+
+def _solvers(module: ModuleType) -> Mapping[str, Any]:
+    named = {found.name: found for found in _own_classes(module) if hasattr(found, "name")}
+    return {name: found for name, found in named.items() if dataclasses.is_dataclass(found)}
+
+
+def _subclasses(base: str, key: str) -> Members:
+    """Return how to find the subclasses of ``base``, by their attribute ``key``."""
+
+    def members(module: ModuleType) -> Mapping[Any, Any]:
+        wanted = _named(base)
+        return {
+            getattr(found, key): found
+            for found in _own_classes(module)
+            if issubclass(found, wanted) and found is not wanted and hasattr(found, key)
+        }
+
+    return members
+
+
+def _instances(kind: str) -> Members:
+    """Return how to find the instances of ``kind``, by their ``id``."""
+
+    def members(module: ModuleType) -> Mapping[str, Any]:
+        wanted = _named(kind)
+        return {value.id: value for value in vars(module).values() if isinstance(value, wanted)}
+
+    return members
+
+
+def _named(path: str) -> Any:
+    """Return a class of the package by its dotted name.
+
+    By name, as entry points do it: this room is below those whose components it finds.
+    """
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(f"theory_check.{module}"), name)
+
+
+KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
+    {
+        "families": ModuleKind("problems", _function_of_the_file),
+        "rewards": ModuleKind("models", _subclasses("models.base.RewardClass", "name")),
+        "policies": ModuleKind("models", _subclasses("models.base.PolicyClass", "name")),
+        "solvers": ModuleKind("solvers", _solvers),
+        "methods": ModuleKind("solvers", _instances("solvers.method.Method")),
+        "measurements": ModuleKind(
+            "measurements", _subclasses("runs.measurements.base.Measurement", "kind")
+        ),
+        "claims": ModuleKind("claims", _instances("claims.base.Claim")),
+        "audits": ModuleKind("claims", _instances("claims.audits.base.Audit")),
+        "conclusions": ModuleKind("claims", _instances("analysis.conclusions.base.Conclusion")),
+        "instruments": ModuleKind(
+            "instruments", _subclasses("oracles.instruments.Instruments", "problem_type")
+        ),
+        "worst_cases": ModuleKind("worst cases", _instances("worst_cases.base.WorstCase")),
+        "experiments": FileKind(lambda root: root.experiments.glob("*.toml")),
+        "comparisons": FileKind(lambda root: (root.experiments / "comparisons").glob("*.toml")),
+        "figures": FileKind(lambda root: root.figures.glob("[!_]*.py")),
+        "comparison_figures": FileKind(lambda root: (root.figures / "comparison").glob("[!_]*.py")),
+    }
+)
+"""By the name of the property of a catalogue."""

@@ -1,0 +1,150 @@
+"""Folders in which components are looked for: the package, studies, other distributions."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from theory_check.errors import DuplicateNameError, InvalidArgumentError, shortened
+
+PACKAGE = Path(__file__).resolve().parent.parent
+ENTRY_POINTS = "theory_check.components"
+MARK = "study.toml"
+"""The file that makes a folder a study for every command that is run inside it."""
+
+STUDY = "_study_"
+"""What the names of the packages of studies begin with."""
+
+STUDY_ROOMS = ("problems", "models", "solvers", "measurements", "claims", "experiments", "figures")
+_SHIPPED_ROOMS = MappingProxyType(
+    {
+        "problems": ("problems",),
+        "models": ("models",),
+        "solvers": ("solvers",),
+        "measurements": ("runs/measurements",),
+        "claims": ("claims", "claims/audits", "analysis/conclusions"),
+        "instruments": ("oracles",),
+        "worst cases": ("worst_cases/quantities",),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder of rooms.
+
+    Attributes
+    ----------
+    folder
+        The folder.
+    package
+        Dotted name under which its modules are imported.
+    rooms
+        Folders of modules by room, relative to ``folder``.
+    experiments, figures
+        Folders of experiment files and of figure scripts.
+    """
+
+    folder: Path
+    package: str
+    rooms: Mapping[str, tuple[str, ...]]
+    experiments: Path
+    figures: Path
+
+    @classmethod
+    def shipped(cls) -> Root:
+        """Return the package itself, whose experiments and figures lie beside it in a checkout."""
+        beside = PACKAGE.parent
+        outside = beside if (beside / "experiments" / "penalty-bias.toml").is_file() else PACKAGE
+        return cls(
+            PACKAGE,
+            "theory_check",
+            _SHIPPED_ROOMS,
+            outside / "experiments",
+            outside / "paper_figures",
+        )
+
+    @classmethod
+    def of_folder(cls, folder: str | Path) -> Root:
+        """Return a study.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For what is no folder, or holds nothing that a study may hold.
+        """
+        path = Path(folder).resolve()
+        if not path.is_dir():
+            raise InvalidArgumentError("study", shortened(str(folder)), "pass a folder that exists")
+        if not (path / MARK).is_file() and not any((path / room).is_dir() for room in STUDY_ROOMS):
+            raise InvalidArgumentError(
+                "study",
+                f"{shortened(str(folder))}, which holds no {MARK}",
+                f"pass a folder with {MARK} or any of {', '.join(f'{r}/' for r in STUDY_ROOMS)}",
+            )
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+        rooms = {room: (room,) for room in STUDY_ROOMS[:5]}
+        return cls(path, f"{STUDY}{digest}", rooms, path / "experiments", path / "figures")
+
+    @classmethod
+    def of_package(cls, name: str) -> Root:
+        """Return the folder of an installed package that offers components.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If there is no such package.
+        """
+        found = importlib.util.find_spec(name)
+        if found is None or not found.submodule_search_locations:
+            raise InvalidArgumentError(
+                ENTRY_POINTS, repr(name), "name a package with the rooms of a study"
+            )
+        path = Path(next(iter(found.submodule_search_locations))).resolve()
+        rooms = {room: (room,) for room in STUDY_ROOMS[:5]}
+        return cls(path, name, rooms, path / "experiments", path / "figures")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in another process, where what follows may be of this root's modules."""
+        self.__dict__.update(state)
+        self.make_importable()
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether this is the package's own."""
+        return self.folder == PACKAGE
+
+    def module_names(self, room: str) -> Iterator[tuple[str, Path]]:
+        """Yield dotted names and files of the modules in a room, in alphabetical order."""
+        self.make_importable()
+        for relative in self.rooms.get(room, ()):
+            for path in sorted((self.folder / relative).glob("*.py")):
+                if path.stem != "__init__":
+                    parts = (self.package, *Path(relative).parts, path.stem)
+                    yield ".".join(parts), path
+
+    def make_importable(self) -> None:
+        """Enter the package of a study, whose folder is nowhere on the path of imports."""
+        if self.package.startswith(STUDY) and self.package not in sys.modules:
+            package = ModuleType(self.package, f"The study in {self.folder}.")
+            package.__path__ = [str(self.folder)]
+            sys.modules[self.package] = package
+
+
+def study_of(folder: str | Path = ".") -> Path | None:
+    """Return ``folder`` or the nearest folder above it that is marked as a study."""
+    path = Path(folder).resolve()
+    return next((each for each in (path, *path.parents) if (each / MARK).is_file()), None)
+
+
+def refuse_twins(kind: str, name: object, first: Path | str, second: Path) -> None:
+    """Refuse two components of one name, and say where both are."""
+    raise DuplicateNameError(
+        f"{kind}: {first} and {second} both define {name!r}; give one of them another name"
+    )
