@@ -11,7 +11,7 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.files import as_path
-from theory_check.runs.identity import PACKAGE
+from theory_check.runs.reach import PACKAGE
 
 
 def directory(name: str) -> Path:
