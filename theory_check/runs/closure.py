@@ -39,8 +39,9 @@ class Closure:
     Parameters
     ----------
     roots
-        Folder of a package, or file of a module, by the first part of its dotted name. What belongs to
-        none of them is somebody else's, identified by its version.
+        Folder of a package, or file of a module, by the first part of its dotted name; file of a module
+        that lies elsewhere than its package, by all of it. What belongs to none of them is somebody
+        else's, identified by its version.
     beside
         Folders whose modules belong as well, since they lie beside a script.
     """
@@ -162,6 +163,8 @@ class Closure:
 
     def _find(self, module: str) -> _Place | None:
         top, _, inside = module.partition(".")
+        if module in self._roots:
+            top, inside = module, ""
         known = [str(self._roots[top])] if top in self._roots else []
         for base in known or [os.path.join(folder, top) for folder in self._beside]:
             found = _located(base, inside)

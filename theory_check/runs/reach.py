@@ -59,7 +59,7 @@ def sources_of(
     measurement = _modules_of((cell.measurement, looked_up))
     for component in looked_up:
         measurement |= _definers(component)
-    roots: dict[str, Path] = {}
+    roots = {"theory_check": PACKAGE}
     beside: list[Path] = []
     for module in sorted(problem | measurement):
         _add_root(module, roots, beside)
@@ -170,22 +170,21 @@ def _is_imported(module: ModuleType, name: str) -> bool:
 def _add_root(module: str, roots: dict[str, Path], beside: list[Path]) -> None:
     """Add where the package of a loaded module is, or the module itself with what lies beside it."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    top = module.partition(".")[0]
-    if file is None or top in roots:
+    if file is None:
         return
+    top, *inside = module.split(".")
     path = Path(file).resolve()
-    parts = module.count(".")
     if path.name == "__init__.py":
-        path, parts = path.parent, parts + 1
-    if parts:
-        folder = roots[top] = path if parts == 1 and path.is_dir() else path.parents[parts - 1]
-    else:
-        folder = path.parent
-        roots[top] = path
-    # A study, or a script, can import what lies beside it; among installed packages all would.
-    is_alone = top.startswith(STUDY) or not parts
-    if is_alone and folder.name not in ("site-packages", "dist-packages"):
-        beside.append(folder)
+        path = path.parent
+    if top not in roots:
+        folder = roots[top] = path.parents[len(inside) - 1] if inside else path
+        # A study, or a script, can import what lies beside it; among installed packages all would.
+        if top.startswith(STUDY):
+            beside.append(folder)
+        elif not inside and path.parent.name not in ("site-packages", "dist-packages"):
+            beside.append(path.parent)
+    elif inside and not path.is_relative_to(roots[top]):
+        roots[module] = Path(file)
 
 
 def _by_name(files: Mapping[str, Reached], roots: Mapping[str, Path]) -> dict[str, str]:
@@ -193,7 +192,7 @@ def _by_name(files: Mapping[str, Reached], roots: Mapping[str, Path]) -> dict[st
     for module, reached in files.items():
         top = module.partition(".")[0]
         root = roots.get(top)
-        if root is None or root.is_file():
+        if root is None or root.is_file() or module in roots.keys() - {top}:
             name = f"{module.replace('.', '/')}.py"
         else:
             place = os.path.relpath(reached.path, root).replace(os.sep, "/")
