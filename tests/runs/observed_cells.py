@@ -22,8 +22,18 @@ from theory_check.runs.reach import PACKAGE
 from theory_check.runs.registry import discover
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-LONG = frozenset({"advice", "bound-terms", "attained", "comparison", "lower-bound"})
-"""Kinds whose small cells take long; the last three are made by hand."""
+LONG = frozenset(
+    {
+        "advice",
+        "bound-terms",
+        "inner-error",
+        "inner-sublinear",
+        "attained",
+        "comparison",
+        "lower-bound",
+    }
+)
+"""Kinds whose small cells take long while they are watched; the last three are made by hand."""
 
 
 def by_hand() -> Iterator[Cell]:
