@@ -41,7 +41,7 @@ def test_a_worker_that_agrees_gives_the_bits_of_its_sender(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["source", "theory-check", "torch", "numpy", "scipy", "numba", "OMP_NUM_THREADS"]
+    "name", ["theory-check", "torch", "numpy", "scipy", "numba", "OMP_NUM_THREADS"]
 )
 def test_a_worker_that_differs_says_in_what_and_runs_nothing(cell: Cell, name: str) -> None:
     here = origin()
@@ -62,10 +62,31 @@ def test_a_worker_of_several_threads_per_library_is_refused(
 
 
 def test_a_worker_with_another_version_of_a_familys_library_is_refused(cell: Cell) -> None:
-    _, stated = cloudpickle.loads(packed(cell))
-    content = cloudpickle.dumps((cell, {**stated, "library": "gymnasium 0"}))
+    _, stated, sources = cloudpickle.loads(packed(cell))
+    content = cloudpickle.dumps((cell, {**stated, "library": "gymnasium 0"}, sources))
     outcome = measure_remotely(cell.key, content, origin())
     assert outcome.refusal.endswith("library is None there and gymnasium 0 for the cell")
+
+
+def test_a_worker_with_other_source_is_refused_and_the_file_is_named(cell: Cell) -> None:
+    _, stated, sources = cloudpickle.loads(packed(cell))
+    # What the sender computed before travels with the cell, and says nothing about the worker.
+    cell.__dict__["sources"] = {**sources, "errors.py": "another"}
+    content = cloudpickle.dumps((cell, stated, cell.sources))
+    outcome = measure_remotely(cell.key, content, origin())
+    assert outcome.frame is None
+    assert outcome.refusal.endswith("differs: the source of errors.py is not the sender's")
+
+
+def test_a_worker_does_not_compare_what_travels_as_code(cell: Cell) -> None:
+    import sweep_toys
+
+    assert "sweep_toys.py" in cloudpickle.loads(packed(cell))[2]
+    cloudpickle.register_pickle_by_value(sweep_toys)
+    try:
+        assert "sweep_toys.py" not in cloudpickle.loads(packed(cell))[2]
+    finally:
+        cloudpickle.unregister_pickle_by_value(sweep_toys)
 
 
 def test_a_worker_without_a_component_is_refused(cell: Cell) -> None:

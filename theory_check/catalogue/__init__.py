@@ -7,12 +7,13 @@ point group ``theory_check.components`` is a third kind. A component is found by
 
 from theory_check.catalogue.catalogue import Catalogue, FailedImport, installed
 from theory_check.catalogue.kinds import KINDS
-from theory_check.catalogue.roots import MARK, PACKAGE, Root, refuse_twins, study_of
+from theory_check.catalogue.roots import MARK, PACKAGE, STUDY, Root, refuse_twins, study_of
 
 __all__ = [
     "KINDS",
     "MARK",
     "PACKAGE",
+    "STUDY",
     "Catalogue",
     "FailedImport",
     "Root",

@@ -1,7 +1,7 @@
 """Reward and policy classes: parameters to tables, and gradients pulled back.
 
-``theory_check.models.MLPReward`` is the class of ``mlp_reward.py``; a new file with a class needs
-no edit here.
+``theory_check.models.MLPReward`` is the class of ``mlp_reward.py``; a new file with a class is
+found by being here, and passed on below.
 """
 
 import sys
@@ -15,11 +15,17 @@ from theory_check.models.base import (
     RewardModel,
 )
 from theory_check.models.linear_reward import Linear, LinearReward
+from theory_check.models.log_linear import LogLinear
+from theory_check.models.mlp_policy import MLPPolicy
+from theory_check.models.mlp_reward import MLPReward
 from theory_check.models.tabular_softmax import Tabular, TabularSoftmax
 
 __all__ = [
     "Linear",
     "LinearReward",
+    "LogLinear",
+    "MLPPolicy",
+    "MLPReward",
     "ModelInputs",
     "PolicyClass",
     "PolicyModel",
@@ -42,8 +48,3 @@ def policy_classes() -> dict[str, type[PolicyClass]]:
     """Return every policy class by its name in experiment files."""
     found = classes(sys.modules[__name__], PolicyClass, "name")  # type: ignore[type-abstract]
     return {name: found[name] for name in sorted(found)}
-
-
-globals().update(
-    {found.__name__: found for found in (*reward_classes().values(), *policy_classes().values())}
-)

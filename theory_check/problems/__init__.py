@@ -1,6 +1,7 @@
 """Problem families: one file each, holding a function of the file's name.
 
-``theory_check.problems.garnet(...)`` is the function of ``garnet.py``; a new file needs no edit here.
+``theory_check.problems.garnet(...)`` is the function of ``garnet.py``; a new file is
+found by being here, and passed on below.
 """
 
 import sys
@@ -8,9 +9,42 @@ from collections.abc import Callable
 from typing import Any
 
 from theory_check.discovery import modules
-from theory_check.problems.problem import Objective, Problem
 
-__all__ = ["Objective", "Problem", "families", "instance_for"]
+# A family's function takes the place of the submodule of the same name.
+from theory_check.problems.bandit import bandit
+from theory_check.problems.chain import chain
+from theory_check.problems.garnet import garnet
+from theory_check.problems.gridworld import gridworld
+from theory_check.problems.gymnasium import gymnasium
+from theory_check.problems.plateau import plateau
+from theory_check.problems.problem import Objective, Problem
+from theory_check.problems.quadratic import quadratic
+from theory_check.problems.quartic import quartic
+from theory_check.problems.riverswim import riverswim
+from theory_check.problems.stored import stored
+from theory_check.problems.tabular import tabular
+from theory_check.problems.valley import valley
+from theory_check.problems.zero_chain import zero_chain
+
+__all__ = [
+    "Objective",
+    "Problem",
+    "bandit",
+    "chain",
+    "families",
+    "garnet",
+    "gridworld",
+    "gymnasium",
+    "instance_for",
+    "plateau",
+    "quadratic",
+    "quartic",
+    "riverswim",
+    "stored",
+    "tabular",
+    "valley",
+    "zero_chain",
+]
 
 
 def families() -> dict[str, Callable[..., Problem]]:
@@ -31,7 +65,3 @@ def instance_for(problem: Any, target: float) -> Any:
     """
     member = getattr(problem, "instance_for", None)
     return problem if member is None else member(target)
-
-
-# A family's function takes the place of the submodule of the same name.
-globals().update(families())

@@ -1,4 +1,4 @@
-"""What identifies a cell: its specification, the source that computes it, and the version."""
+"""What identifies a cell: its specification, the source files that compute it, and the version."""
 
 from __future__ import annotations
 
@@ -9,44 +9,10 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from theory_check.runs.spec import Cell
-
-PACKAGE = Path(__file__).resolve().parent.parent
-
-WITHOUT_NUMBERS = (
-    "__init__.py",
-    "analysis",
-    "catalogue",
-    "claims",
-    "cli",
-    "discovery.py",
-    "errors.py",
-    "plotting",
-    "runs/__init__.py",
-    "runs/backends",
-    "runs/build.py",
-    "runs/comparisons.py",
-    "runs/execute.py",
-    "runs/experiment_text.py",
-    "runs/identity.py",
-    "runs/instances.py",
-    "runs/leases.py",
-    "runs/leftovers.py",
-    "runs/locations.py",
-    "runs/problem_table.py",
-    "runs/processes.py",
-    "runs/progress.py",
-    "runs/spec.py",
-    "runs/store.py",
-    "runs/tables.py",
-    "verification.py",
-    "worst_cases",
-)
-"""What cannot change the numbers of a cell. All other source can, so a new file does."""
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -96,24 +62,27 @@ def _library_of(cell: Cell) -> dict[str, Json]:
     return {} if library is None else {"library": f"{library} {version_of(library)}"}
 
 
-def numerical_sources(package: Path = PACKAGE) -> list[Path]:
-    """Return the source files under ``package`` that can change the numbers of a cell."""
-    excluded = {package / name for name in WITHOUT_NUMBERS}
-    return [
-        path for path in sorted(package.rglob("*.py")) if excluded.isdisjoint((path, *path.parents))
-    ]
+def changed_sources(recorded: Mapping[str, str], cell: Cell) -> list[str]:
+    """Return the source files that differ between a stored result and a cell as it would be computed.
+
+    Parameters
+    ----------
+    recorded
+        What the metadata of the result has as ``"sources"``.
+    cell
+        The cell.
+
+    Returns
+    -------
+    list of str
+        Names such as ``solvers/parl.py``, files that only one of the two reaches among them.
+    """
+    return differing(recorded, cell.sources)
 
 
-@lru_cache
-def source_fingerprint(package: Path = PACKAGE) -> str:
-    """Return the SHA-256 of :func:`numerical_sources`, names and contents."""
-    digest = hashlib.sha256()
-    for path in numerical_sources(package):
-        source = path.read_bytes()
-        # Lengths keep the boundary between two files from being moved unnoticed.
-        header = f"{path.relative_to(package).as_posix()}\0{len(source)}\0"
-        digest.update(header.encode() + source)
-    return digest.hexdigest()
+def differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    """Return the keys at which two mappings differ, in alphabetical order."""
+    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
 
 
 @lru_cache
@@ -129,7 +98,7 @@ def cell_key(cell: Cell) -> str:
     """Return the name under which the result of ``cell`` is stored: 64 hexadecimal digits."""
     identity = {
         "cell": specification(cell),
-        "source": source_fingerprint(),
+        "sources": cell.sources,
         "version": version_of("theory-check"),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))

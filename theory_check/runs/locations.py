@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from theory_check.catalogue import MARK, Catalogue, refuse_twins
+from theory_check.catalogue import MARK, PACKAGE, Catalogue, refuse_twins
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
     shortened,
 )
 from theory_check.files import as_path
-from theory_check.runs.identity import PACKAGE
 
 
 def directory(name: str) -> Path:

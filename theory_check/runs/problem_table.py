@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from theory_check.catalogue import Catalogue
@@ -15,26 +14,10 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.runs.build import bind, coerce, function_parameters, join, located, takes_any_key
+from theory_check.runs.built_with_classes import BuiltWithClasses
 
 CLASS_KEYS = ("reward", "policy")
 """Keys of a problem's table that name its classes; a family's own parameters go by other names."""
-
-
-@dataclass(frozen=True)
-class BuiltWithClasses:
-    """A family's function that also takes the ``reward`` and ``policy`` class of the problem.
-
-    Parameters
-    ----------
-    family
-        Function that builds a ``Problem``.
-    """
-
-    family: Callable[..., Any]
-
-    def __call__(self, *, reward: Any = None, policy: Any = None, **arguments: Any) -> Any:
-        """Build the problem; a class that is None is the family's own."""
-        return self.family(**arguments).with_classes(reward=reward, policy=policy)
 
 
 def bound_problem(

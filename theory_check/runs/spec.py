@@ -27,6 +27,7 @@ from theory_check.runs.experiment_text import Table, parsed, with_axes
 from theory_check.runs.identity import cell_key
 from theory_check.runs.instances import stated_problem
 from theory_check.runs.measurements.base import Measurement
+from theory_check.runs.reach import sources_of
 from theory_check.runs.streams import first_seed, require_replicates
 
 MOST_CELLS = 10**5
@@ -83,6 +84,11 @@ class Cell:
     def replicates(self) -> range:
         """The seeds."""
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Digests of the source files that compute it, as they are when it is first asked for."""
+        return sources_of(self)
 
     @cached_property
     def key(self) -> str:

@@ -27,7 +27,7 @@ from theory_check.errors import (
     visible,
 )
 from theory_check.files import as_path, read_file
-from theory_check.runs.identity import source_fingerprint, specification, version_of
+from theory_check.runs.identity import specification, version_of
 from theory_check.runs.processes import alive
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class UnstorableError(TheoryCheckError):
 class Store:
     """A directory of results.
 
-    ``KEY.parquet`` is the result of a cell, with its specification, versions and wall time in
-    the metadata of the schema, and a digest of the whole file; ``KEY.error.json`` records that it
+    ``KEY.parquet`` is the result of a cell, with its specification, source files, versions and wall
+    time in the metadata of the schema, and a digest of the whole file; ``KEY.error.json`` records that it
     failed. A result that cannot be read, or is not as it was written, is renamed to
     ``KEY.parquet.corrupt`` and counts as absent.
 
@@ -163,7 +163,7 @@ class Store:
             "key": cell.key,
             "cell": specification(cell),
             "experiment": cell.experiment,
-            "source": source_fingerprint(),
+            "sources": cell.sources,
             "python": platform.python_version(),
             "versions": {name: version_of(name) for name in DISTRIBUTIONS},
             "seconds": round(seconds, 3),

@@ -21,8 +21,9 @@ import cloudpickle
 from theory_check.errors import shortened
 from theory_check.runs.backends.base import mismatch
 from theory_check.runs.backends.measuring import Outcome, measure
-from theory_check.runs.identity import Json, source_fingerprint, specification, version_of
+from theory_check.runs.identity import Json, differing, specification, version_of
 from theory_check.runs.progress import no_progress
+from theory_check.runs.reach import sources_of
 
 if TYPE_CHECKING:
     from theory_check.runs.spec import Cell
@@ -40,27 +41,29 @@ _ONE_CELL_AT_A_TIME = threading.Lock()
 def origin() -> dict[str, Json]:
     """Return what a worker must have in common with this process."""
     versions = {name: version_of(name) for name in COMPUTING}
-    return {"source": source_fingerprint(), **versions, **dict.fromkeys(THREADS, "1")}
+    return {**versions, **dict.fromkeys(THREADS, "1")}
 
 
 def packed(cell: Cell) -> bytes:
     """Return a cell as bytes that :func:`measure_remotely` loads once it is known to fit."""
-    content: bytes = cloudpickle.dumps((cell, specification(cell)))
+    content: bytes = cloudpickle.dumps((cell, specification(cell), _compared_sources(cell)))
     return content
 
 
 def measure_remotely(key: str, cell: bytes, wanted: Mapping[str, Json]) -> Outcome:
     """Measure a cell on a worker that has all that is wanted of it, or say what it has not."""
-    differing = _differences(wanted, _here(), "this process")
-    if differing:
-        return _refused(key, differing)
+    reason = _differences(wanted, _here(), "this process")
+    if reason:
+        return _refused(key, reason)
     try:
-        loaded, stated = pickle.loads(cell)
-        differing = _differences(stated, specification(loaded), "the cell")
+        loaded, stated, sources = pickle.loads(cell)
+        reason = _differences(stated, specification(loaded), "the cell") or _differing_sources(
+            sources, _compared_sources(loaded)
+        )
     except Exception as error:
-        differing = f"it cannot load the cell ({type(error).__name__}: {error})"
-    if differing:
-        return _refused(key, differing)
+        reason = f"it cannot load the cell ({type(error).__name__}: {error})"
+    if reason:
+        return _refused(key, reason)
     with _ONE_CELL_AT_A_TIME:
         return measure(key, loaded, no_progress)
 
@@ -113,6 +116,20 @@ def _differences(wanted: Mapping[str, Json], found: Mapping[str, Json], whose: s
         for name, value in wanted.items()
         if found.get(name) != value
     )
+
+
+def _compared_sources(cell: Cell) -> dict[str, str]:
+    """Return the digests of the source files of a cell that a worker reads from its own disk.
+
+    Not what was computed before and travels with the cell, nor what travels as code.
+    """
+    return sources_of(cell, without=["__main__", *cloudpickle.list_registry_pickle_by_value()])
+
+
+def _differing_sources(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+    names = differing(wanted, found)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"the source of {', '.join(names[:3])}{more} is not the sender's" if names else ""
 
 
 def _short(value: Json) -> str:

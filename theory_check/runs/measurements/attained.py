@@ -203,6 +203,10 @@ class Attained(Measurement):
                 longest = max(HEADROOM * arrived * target / self.targets[done + 1], ALWAYS_ALLOWED)
         return pd.concat(frames, ignore_index=True)
 
+    def looks_up(self) -> Sequence[object]:
+        """Return the method."""
+        return (methods()[self.method],)
+
     def relative_cost(self) -> float:
         """Return the iterations of a search, which grow with the accuracy."""
         return 100 / min(self.targets)

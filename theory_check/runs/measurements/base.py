@@ -79,6 +79,13 @@ class Measurement(ABC):
         """Return the steps it takes; audits hold them against measured curvatures."""
         return StepSizes()
 
+    def looks_up(self) -> Sequence[object]:
+        """Return the components it finds by a name in its settings, such as the method of an id.
+
+        Their source identifies a cell as that of the components in its settings does.
+        """
+        return ()
+
     def relative_cost(self) -> float:
         """Return how long this measurement takes relative to others; longest run first."""
         return 1.0

@@ -143,6 +143,10 @@ class Comparison(Measurement):
             table[column] = value
         return table[["seed", *(name for name in table.columns if name != "seed")]]
 
+    def looks_up(self) -> Sequence[object]:
+        """Return the method."""
+        return (methods()[self.method],)
+
     def relative_cost(self) -> float:
         """Return the number of iterations."""
         return float(self.iterations * len(self.targets))

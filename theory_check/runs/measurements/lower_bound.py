@@ -130,6 +130,10 @@ class LowerBound(Measurement):
         table["first_ratio"] = table["first_samples"] / table["bound"]
         return table
 
+    def looks_up(self) -> Sequence[object]:
+        """Return the method."""
+        return (self._method,)
+
     def relative_cost(self) -> float:
         """Return the number of iterations."""
         return float(self.iterations * len(self.epsilons))

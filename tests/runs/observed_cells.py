@@ -1,0 +1,101 @@
+"""Runs small cells of this package and prints, as JSON, whose code each ran and whose it is said to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from theory_check import problems
+from theory_check.catalogue import installed
+from theory_check.runs import Cell, load_experiment
+from theory_check.runs.backends.measuring import measure
+from theory_check.runs.measurements.attained import Attained
+from theory_check.runs.measurements.comparison import Comparison
+from theory_check.runs.measurements.lower_bound import LowerBound
+from theory_check.runs.progress import no_progress
+from theory_check.runs.reach import PACKAGE
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+LONG = frozenset(
+    {
+        "advice",
+        "bound-terms",
+        "inner-error",
+        "inner-sublinear",
+        "attained",
+        "comparison",
+        "lower-bound",
+    }
+)
+"""Kinds whose small cells take long while they are watched; the last three are made by hand."""
+
+
+def by_hand() -> Iterator[Cell]:
+    """Yield cells of measurements that look a method up, of another method each."""
+    attained = Attained("penalty-shared", (0.5,), runs=1, evaluations=2)
+    yield Cell("by", "hand", (), attained, "plateau", {}, problems.plateau, 2)
+    compared = {"targets": (0.9,), "tuning_target": 0.9, "tuning_seeds": 1, "iterations": 2}
+    sizes = {"contexts": 2, "actions": 2}
+    for method, build, given in (
+        ("hpgd", problems.bandit, sizes),
+        ("parl", problems.quadratic, {}),
+    ):
+        compare = Comparison(method, **compared)  # type: ignore[arg-type]
+        yield Cell("by", "hand", (), compare, build.__name__, given, build, 2)
+    bound = LowerBound("reference", (1.1e-7,), trials=1, tuning_seeds=1, iterations=4)
+    yield Cell("by", "hand", (), bound, "zero_chain", {}, problems.zero_chain, 2, 10**8)
+
+
+def small() -> Iterator[Cell]:
+    """Yield the first small cell of every other kind."""
+    registry = installed()
+    seen = set(LONG)
+    for path in sorted(EXPERIMENTS.glob("*.toml")):
+        for cell in load_experiment(path, registry).quick:
+            kind = cell.measurement.kind
+            if kind not in seen:
+                seen.add(kind)
+                yield replace(cell, seeds=min(cell.seeds, 2))
+
+
+def run(cell: Cell) -> tuple[set[str], str]:
+    """Return the files of the package whose functions ran, and what went wrong."""
+    ran: set[str] = set()
+    key = (
+        cell.key
+    )  # Before watching: it is no part of the work, and imports what is left to import.
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_name != "<module>":
+            ran.add(frame.f_code.co_filename)
+
+    sys.setprofile(note)
+    try:
+        outcome = measure(key, cell, no_progress)
+    finally:
+        sys.setprofile(None)
+    inside = f"{PACKAGE}{os.sep}"
+    files = {os.path.relpath(file, PACKAGE) for file in ran if file.startswith(inside)}
+    return {file.replace(os.sep, "/") for file in files}, outcome.message
+
+
+if __name__ == "__main__":
+    results = []
+    for cell in (*by_hand(), *small()):
+        ran, message = run(cell)
+        results.append(
+            {
+                "kind": cell.measurement.kind,
+                "cell": str(cell),
+                "ran": sorted(ran),
+                "reached": sorted(cell.sources),
+                "message": message,
+            }
+        )
+        print(json.dumps(results[-1]), flush=True)
