@@ -8,6 +8,7 @@ so that reading results does not load the numerical rooms.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from theory_check.oracles.gradient_check import check_hypergradient
     from theory_check.runs.trace import run
     from theory_check.verification import verify
+
+    __version__: str
 
 __all__ = [
     "ExactOracle",
@@ -44,6 +47,8 @@ _OBJECTS = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
+    if name == "__version__":
+        return importlib.metadata.version("theory-check")
     if name in _OBJECTS:
         return getattr(importlib.import_module(_OBJECTS[name]), name)
     if name in __all__:

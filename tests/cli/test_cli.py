@@ -371,7 +371,7 @@ def test_outside_a_checkout_the_files_of_the_package_are_used(
     assert run("run", "flat") == 0
     monkeypatch.setattr(locations, "PACKAGE", tmp_path / "nowhere" / "theory_check")
     assert run("run", "flat") == 2
-    assert "run from a checkout of theory-check" in capsys.readouterr().err
+    assert "install theory-check again" in capsys.readouterr().err
 
 
 def test_verify_is_also_a_function(laboratory: Laboratory) -> None:

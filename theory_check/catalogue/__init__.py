@@ -7,7 +7,7 @@ point group ``theory_check.components`` is a third kind. A component is found by
 
 from theory_check.catalogue.catalogue import Catalogue, FailedImport, installed
 from theory_check.catalogue.kinds import KINDS
-from theory_check.catalogue.roots import MARK, PACKAGE, STUDY, Root, refuse_twins, study_of
+from theory_check.catalogue.roots import MARK, PACKAGE, STUDY, Root, home, refuse_twins, study_of
 
 __all__ = [
     "KINDS",
@@ -17,6 +17,7 @@ __all__ = [
     "Catalogue",
     "FailedImport",
     "Root",
+    "home",
     "installed",
     "refuse_twins",
     "study_of",

@@ -59,16 +59,9 @@ class Root:
 
     @classmethod
     def shipped(cls) -> Root:
-        """Return the package itself, whose experiments and figures lie beside it in a checkout."""
-        beside = PACKAGE.parent
-        outside = beside if (beside / "experiments" / "penalty-bias.toml").is_file() else PACKAGE
-        return cls(
-            PACKAGE,
-            "theory_check",
-            _SHIPPED_ROOMS,
-            outside / "experiments",
-            outside / "paper_figures",
-        )
+        """Return the package itself."""
+        folders = home() / "experiments", home() / "paper_figures"
+        return cls(PACKAGE, "theory_check", _SHIPPED_ROOMS, *folders)
 
     @classmethod
     def of_folder(cls, folder: str | Path) -> Root:
@@ -148,3 +141,11 @@ def refuse_twins(kind: str, name: object, first: Path | str, second: Path) -> No
     raise DuplicateNameError(
         f"{kind}: {first} and {second} both define {name!r}; give one of them another name"
     )
+
+
+def home() -> Path:
+    """Return the folder whose ``experiments/`` and ``paper_figures/`` are the package's own.
+
+    A wheel has them inside the package, a checkout beside it.
+    """
+    return PACKAGE if (PACKAGE / "experiments").is_dir() else PACKAGE.parent

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from theory_check import __version__
 from theory_check.cli import advise, compare, listing, worst_case
 from theory_check.cli.words import Parser, positive
 from theory_check.cli.words import say as _say
@@ -151,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder whose components stand beside the package's (that of the nearest study.toml)",
     )
+    parser.add_argument("--version", action="version", version=f"theory-check {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(

@@ -103,8 +103,8 @@ def run(
     Raises
     ------
     InvalidArgumentError
-        For unknown methods or problems, an experiment file that is not valid, or a file for the
-        findings without its lines; before any work.
+        For unknown methods or problems, an experiment file that is not valid, figure scripts that are
+        nowhere, or a file for the findings without its lines; before any work.
     StoreError
         When something cannot be read or written.
     """
@@ -117,12 +117,14 @@ def run(
         load_comparisons,
         settings_of,
     )
+    from theory_check.runs.locations import directory as find
 
     known = how.catalogue.methods
     chosen = chosen_methods(options.solvers, known)
     experiments = load_comparisons(chosen, how.catalogue)
     cells = chosen_cells(experiments.values(), options.problems, how.quick)
     _refuse_shared_labels(cells)
+    scripts = sorted(find(FIGURES).glob("*.py"))
     if options.findings is not None:
         _split_at_markers(options.findings)
     directory = output()
@@ -147,7 +149,7 @@ def run(
     sentences = [_scope(complete, how.quick), *findings(results)] if complete else []
     _publish(tables(results, seeds), sentences, directory, how, say)
     files = [experiment.path for experiment in experiments.values()]
-    drawn = _draw(results, directory, files, how, say)
+    drawn = _draw(scripts, results, directory, files, how, say)
     if options.findings is not None:
         if failed:
             say(f"{options.findings} is left as it was: some cells failed")
@@ -242,19 +244,22 @@ def _bullets(sentences: Sequence[str]) -> str:
 
 
 def _draw(
-    results: ComparisonResults, directory: Path, files: Sequence[Path], how: RunOptions, say: Say
+    scripts: Sequence[Path],
+    results: ComparisonResults,
+    directory: Path,
+    files: Sequence[Path],
+    how: RunOptions,
+    say: Say,
 ) -> bool:
     """Draw every figure whose results are there, name the others, and tell whether none failed."""
     from theory_check.cli.figures import Drawing, draw_all, stamp, tell
-    from theory_check.runs.locations import directory as find
     from theory_check.runs.locations import is_shipped, provenance
 
-    paths = sorted(find(FIGURES).glob("*.py"))
-    if not all(map(is_shipped, paths)):
+    if not all(map(is_shipped, scripts)):
         say(provenance(FIGURES))
     drawings = [
         Drawing(path, "draw(results)", (results,), stamp(path, files, small=how.quick))
-        for path in paths
+        for path in scripts
     ]
     empty = "nothing that was chosen belongs into it"
     return tell(draw_all(drawings, directory, how.jobs), say, empty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from theory_check.catalogue import MARK, PACKAGE, Catalogue, refuse_twins
+from theory_check.catalogue import MARK, Catalogue, home, refuse_twins
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
@@ -15,7 +15,7 @@ from theory_check.files import as_path
 
 
 def directory(name: str) -> Path:
-    """Return ``name`` under the current directory, else under the checkout of the package.
+    """Return ``name`` under the current directory, else that of the package.
 
     In a study the package's is meant: the study's own is beside it.
 
@@ -24,13 +24,13 @@ def directory(name: str) -> Path:
     InvalidArgumentError
         When neither has such a directory.
     """
-    for parent in (PACKAGE.parent,) if Path(MARK).is_file() else (Path(), PACKAGE.parent):
+    for parent in (home(),) if Path(MARK).is_file() else (Path(), home()):
         if (parent / name).is_dir():
             return parent / name
     raise InvalidArgumentError(
         f"{name}/",
         f"no such directory in {Path.cwd()}",
-        f"run from a checkout of theory-check, or from a directory that holds {name}/",
+        f"install theory-check again, which brings it, or run from a directory that holds {name}/",
     )
 
 
@@ -38,7 +38,7 @@ def is_shipped(path: Path) -> bool:
     """Return whether a file or folder is the package's own, also where its checkout is worked in."""
     found = path.resolve()
     return any(
-        found.is_relative_to((PACKAGE.parent / folder).resolve())
+        found.is_relative_to((home() / folder).resolve())
         for folder in ("experiments", "paper_figures")
     )
 
@@ -55,17 +55,17 @@ def provenance(name: str) -> str:
         path.stem
         for path in sorted(own.iterdir())
         if path.is_file()
-        and (PACKAGE.parent / name / path.name).is_file()
-        and path.read_bytes() != (PACKAGE.parent / name / path.name).read_bytes()
+        and (home() / name / path.name).is_file()
+        and path.read_bytes() != (home() / name / path.name).read_bytes()
     ]
     changed = f"; not as shipped under the same name: {', '.join(differing)}" if differing else ""
     return f"{title}: {own.as_posix()}/ of this folder, not those of theory-check{changed}."
 
 
 def stated_path(path: Path) -> str:
-    """Return a path as reports show it: that of a shipped file relative to its checkout."""
+    """Return a path as reports show it: that of a shipped file from :func:`home` on."""
     if is_shipped(path):
-        path = path.resolve().relative_to(PACKAGE.parent.resolve())
+        path = path.resolve().relative_to(home().resolve())
     return path.as_posix()
 
 
@@ -99,7 +99,7 @@ def experiment_file(name: str | Path, catalogue: Catalogue | None = None) -> Pat
             shortened(str(name)),
             "no such file: pass one, or the name of an experiment",
         )
-    shipped = PACKAGE.parent / "experiments" / f"{name}.toml"
+    shipped = home() / "experiments" / f"{name}.toml"
     if str(name) not in files and os.path.isfile(shipped):
         raise InvalidArgumentError(
             "experiment",

@@ -1,0 +1,149 @@
+"""The package as somebody installs it: a wheel, an environment without the checkout, an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import theory_check
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+FOLDERS = ("theory_check", "experiments", "paper_figures")
+GENERATED = ("__pycache__", "output")
+
+WHERE = """\
+import theory_check
+from theory_check.catalogue import Catalogue, Root
+shipped = Root.shipped()
+print(theory_check.__file__, shipped.experiments, shipped.figures, sep="\\n")
+print(theory_check.__version__, len(Catalogue.shipped().experiments))
+"""
+
+
+def pip(*words: str | Path) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: what a build leaves behind would be part of the next one."""
+    source = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        shutil.copy(ROOT / name, source)
+    for name in FOLDERS:
+        ignored = shutil.ignore_patterns(*GENERATED)
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    built = tmp_path_factory.mktemp("wheel")
+    # With the setuptools of this environment, so that nothing is downloaded.
+    pip("wheel", source, "--no-deps", "--no-build-isolation", "--wheel-dir", built)
+    (path,) = built.iterdir()
+    return path
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An environment with the wheel in it, and an empty folder to work in."""
+
+    environment: Path
+    folder: Path
+
+    def __call__(self, *words: str, program: str = "theory-check") -> str:
+        """Run a program of the environment and return what it printed."""
+        hidden = ("PYTHONPATH", "PYTHONHOME")
+        variables = {name: value for name, value in os.environ.items() if name not in hidden}
+        done = subprocess.run(
+            [self.environment / "bin" / program, *words],
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The wheel beside the dependencies of this environment, without the editable checkout.
+
+    A path that a ``.pth`` file names is searched, but its own ``.pth`` files are not read: that of the
+    editable installation has no effect.
+    """
+    environment = tmp_path_factory.mktemp("environment")
+    venv.create(environment, with_pip=False)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    dependencies = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    (packages / "dependencies.pth").write_text("\n".join(sorted(dependencies)) + "\n")
+    pip("--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    return Installation(environment, tmp_path_factory.mktemp("empty"))
+
+
+def expected_files() -> Iterator[str]:
+    """Yield where the wheel has each file of the checkout that belongs into it."""
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            inside = path.relative_to(ROOT)
+            if path.suffix in (".py", ".toml", ".json", ".typed") and not set(
+                inside.parts
+            ).intersection(GENERATED):
+                prefix = "" if folder == "theory_check" else "theory_check/"
+                yield prefix + inside.as_posix()
+
+
+def test_the_wheel_holds_every_module_experiment_and_figure_script(wheel: Path) -> None:
+    held = zipfile.ZipFile(wheel).namelist()
+    files = [name for name in held if ".dist-info/" not in name]
+    assert sorted(files) == sorted(expected_files())
+    for name in (
+        "theory_check/py.typed",
+        "theory_check/experiments/comparisons/small.toml",
+        "theory_check/paper_figures/comparison/comparison_profile.py",
+        "theory_check/problems/instances/random-garnet.json",
+    ):
+        assert name in files
+
+
+def test_an_installed_package_works_from_an_empty_folder(installed: Installation) -> None:
+    where = installed("-c", WHERE, program="python").splitlines()
+    packages = Path(where[0]).parents[1]
+    assert packages.is_relative_to(installed.environment)
+    inside = [packages / "theory_check" / name for name in ("experiments", "paper_figures")]
+    assert [Path(line) for line in where[1:3]] == inside
+    count = len(list((ROOT / "experiments").glob("*.toml")))
+    assert where[3] == f"{theory_check.__version__} {count}"
+
+    assert installed("--version") == f"theory-check {theory_check.__version__}\n"
+    listed = installed("list")
+    assert re.search(r"^experiments:\n", listed, re.M)  # not "of this folder"
+    assert re.search(r"^  penalty-bias +Distance of the penalised", listed, re.M)
+    assert not any(installed.folder.iterdir())
+
+    quick = ("--quick", "--jobs", "1")
+    verdicts = installed("verify", "non-uniform-pl", *quick)
+    assert "Experiments: those of theory-check." in verdicts
+    assert re.search(r"^non-uniform-pl .* HOLDS$", verdicts, re.M)
+    assert installed("run", "control-quartic", *quick) == ""
+
+    chosen = ("--solvers", "exact,hpgd", "--problems", "bandit-realisable-excess")
+    compared = installed("compare", *chosen, *quick)
+    assert "Experiments/comparisons: those of theory-check." in compared
+    drawn = {path.name for path in (installed.folder / "results/quick/comparison").iterdir()}
+    assert {"samples.csv", "findings.md", "comparison_profile.pdf"} <= drawn
