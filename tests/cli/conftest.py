@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from theory_check import claims, worst_cases
+from theory_check import claims
 from theory_check.analysis import verdict
+from theory_check.catalogue import Catalogue, Root
 from theory_check.claims.base import Claim
-from theory_check.runs import registry
+from theory_check.cli import listing
+from theory_check.runs import locations, registry
 
 # The toys of the sweeps are shared with the tests of the command line.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs"))
@@ -49,10 +50,18 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     }
     find: Callable[[], Mapping[str, Claim]] = lambda: known  # noqa: E731
     monkeypatch.setattr(claims, "all_claims", find)
-    monkeypatch.setattr(worst_cases, "all_worst_cases", dict)
-    # By its path: the package attribute of this name is the family.
-    stored = importlib.import_module("theory_check.problems.stored")
-    monkeypatch.setattr(stored, "labels", list)
+    toys = Path(sweep_toys.__file__).read_text(encoding="utf-8")
+    for room, module in (("problems", "line"), ("solvers", "toys"), ("measurements", "toys")):
+        (tmp_path / "toys" / room).mkdir(parents=True)
+        (tmp_path / "toys" / room / f"{module}.py").write_text(toys, encoding="utf-8")
+    rooms = {room: (room,) for room in ("problems", "solvers", "measurements")}
+
+    def shown() -> Catalogue:
+        beside = locations.home()
+        folders = beside / "experiments", beside / "paper_figures"
+        return Catalogue((Root(tmp_path / "toys", "toys", rooms, *folders),))
+
+    monkeypatch.setattr(listing, "shown", shown)
     monkeypatch.setattr(verdict, "judge", made.judge)
     monkeypatch.setattr(registry, "discover", lambda: sweep_toys.REGISTRY)
     monkeypatch.chdir(tmp_path)
