@@ -113,6 +113,26 @@ def test_a_file_that_has_to_be_imported_and_cannot_be_is_named(study: Path) -> N
     assert found.failures == {(study / "solvers" / "mine.py").as_posix(): reason}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "class A(B): pass\nclass B(A): name = 'a'",
+        "METHOD = described.Method(id='mine', title='mine', solver=Mine, rate='none')",
+        "METHOD = described.Method(id='mine', title='mine', solver=Mine, rate=Mine.absent)",
+        "METHOD = described.Method(id=[1][2], title='mine')",
+        "METHOD = unknown(id='mine')",
+        "METHOD = described.Method(*described, id='mine')",
+    ],
+)
+def test_a_file_that_makes_no_sense_does_not_hide_the_others(study: Path, line: str) -> None:
+    (study / "solvers" / "good.py").write_text(SOLVER.replace("NAME", '"mine"'))
+    odd = SOLVER.partition("METHOD =")[0].replace("NAME", '"odd"').replace("Mine", "Odd") + line
+    (study / "solvers" / "odd.py").write_text(odd.replace("Mine", "Odd"))
+    found = listing(read(study))
+    assert found.sections["methods"]["mine"] == "my own: exact, no stated rate"
+    assert list(found.failures) == [(study / "solvers" / "odd.py").as_posix()]
+
+
 def test_values_are_read_where_they_are_written_out(tmp_path: Path) -> None:
     (tmp_path / "values.py").write_text(VALUES)
     package = Path(command.__file__).parents[1]

@@ -33,6 +33,9 @@ MEASUREMENT = "theory_check.runs.measurements.base.Measurement"
 METHOD = "theory_check.solvers.method.Method"
 WORST_CASE = "theory_check.worst_cases.base.WorstCase"
 
+UNREADABLE = (Unread, AttributeError, RecursionError, TypeError)
+"""What reading a file may raise that does something unforeseen: it is imported, and shows what it is."""
+
 Found: TypeAlias = Iterator[tuple[str, str]]
 """Names and what is said of each."""
 
@@ -95,7 +98,7 @@ def listing(catalogue: Catalogue) -> Listing:
         try:
             modules = _modules(reader, catalogue.roots, section.room, found.failures)
             entries = _entries(section, modules)
-        except Unread:
+        except UNREADABLE:
             found.imported.append(section.title)
             members = section.imported(catalogue)
             entries = {name: section.line(member) for name, member in members.items()}

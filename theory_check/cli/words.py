@@ -48,9 +48,9 @@ class Version(argparse.Action):
         option_string: str | None = None,
     ) -> NoReturn:
         """Print the version and leave."""
-        import theory_check
+        from importlib.metadata import version
 
-        print(f"{parser.prog} {theory_check.__version__}")
+        print(f"{parser.prog} {version('theory-check')}")
         parser.exit()
 
 
