@@ -41,7 +41,7 @@ calibrate: $(VENV)/ready
 	$(BIN)/python -m theory_check.analysis.verdict_calibration
 	$(BIN)/python -m theory_check.cli.calibrate --store $(STORE)
 
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)

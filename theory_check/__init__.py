@@ -8,7 +8,6 @@ so that reading results does not load the numerical rooms.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +47,9 @@ _OBJECTS = {
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
     if name == "__version__":
-        return importlib.metadata.version("theory-check")
+        from importlib.metadata import version
+
+        return version("theory-check")
     if name in _OBJECTS:
         return getattr(importlib.import_module(_OBJECTS[name]), name)
     if name in __all__:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,9 +46,6 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
             expected="violated",
         ),
     }
-    # By its path: the package attribute of this name is the family.
-    stored = importlib.import_module("theory_check.problems.stored")
-    monkeypatch.setattr(stored, "labels", list)
     monkeypatch.setattr(verdict, "judge", made.judge)
     toys = Catalogue.of(**sweep_toys.CATALOGUE.given, claims=known)
     for user in (catalogue, verification):

@@ -15,7 +15,6 @@ from test_interruption import PATIENCE, start
 from theory_check.analysis import verdict
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
-from theory_check.runs import locations
 from theory_check.verification import FailedCellsError, verify
 
 HEADER = ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"]
@@ -367,9 +366,11 @@ def test_outside_a_checkout_the_files_of_the_package_are_used(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr(locations, "PACKAGE", tmp_path / "theory_check")
+    monkeypatch.setattr("theory_check.catalogue.roots.PACKAGE", tmp_path / "theory_check")
     assert run("run", "flat") == 0
-    monkeypatch.setattr(locations, "PACKAGE", tmp_path / "nowhere" / "theory_check")
+    monkeypatch.setattr(
+        "theory_check.catalogue.roots.PACKAGE", tmp_path / "nowhere" / "theory_check"
+    )
     assert run("run", "flat") == 2
     assert "install theory-check again" in capsys.readouterr().err
 

@@ -21,7 +21,6 @@ from theory_check.cli.display_table import DisplayTable, Quantity, escaped
 from theory_check.cli.figures import load_drawing, save_figure
 from theory_check.errors import InvalidArgumentError
 from theory_check.problems import Problem
-from theory_check.runs import locations
 from theory_check.runs.comparisons import chosen_methods, load_comparisons
 from theory_check.runs.measurements.base import Progress
 from theory_check.runs.measurements.comparison import Comparison
@@ -155,7 +154,9 @@ def test_without_its_figure_scripts_nothing_is_computed(
     journal: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "paper_figures").rename(tmp_path / "elsewhere")
-    monkeypatch.setattr(locations, "PACKAGE", tmp_path / "nowhere" / "theory_check")
+    monkeypatch.setattr(
+        "theory_check.catalogue.roots.PACKAGE", tmp_path / "nowhere" / "theory_check"
+    )
     assert run("--solvers", "hpgd", "--problems", "garnet") == 2
     assert "paper_figures/comparison/: received no such directory" in capsys.readouterr().err
     assert journal == []

@@ -32,7 +32,7 @@ def package(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The laboratory as what is shipped, and an empty folder beside it to work in; returns that."""
     work = laboratory.folder / "work"
     work.mkdir()
-    monkeypatch.setattr(locations, "PACKAGE", laboratory.folder / "theory_check")
+    monkeypatch.setattr("theory_check.catalogue.roots.PACKAGE", laboratory.folder / "theory_check")
     monkeypatch.chdir(work)
     return work
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from theory_check import solvers
+from theory_check.catalogue import Catalogue, Root
 from theory_check.cli.commands import main
 from theory_check.solvers import methods, solver_classes
 
@@ -69,10 +70,11 @@ def enrolled(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("enrolled")
-def test_it_is_found_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_found_and_listed(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "heavy-ball" in solver_classes()
     assert methods()["heavy-ball"].title == "heavy ball"
-    assert main(["list"]) == 0
+    root = Root(room.parent, "example", {"solvers": (room.name,)}, room, room)
+    assert main(["list"], Catalogue((Root.shipped(), root))) == 0
     assert re.findall(r"^  heavy-ball +(.*)", capsys.readouterr().out, re.M) == [
         "Hypergradient descent with momentum, ``x <- x - eta m`` and ``m <- 0.8 m + 0.2 estimate``.",
         "heavy ball: samples, no stated rate",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from theory_check.errors import DuplicateNameError, InvalidArgumentError, shortened
@@ -22,17 +22,22 @@ STUDY = "_study_"
 """What the names of the packages of studies begin with."""
 
 STUDY_ROOMS = ("problems", "models", "solvers", "measurements", "claims", "experiments", "figures")
-_SHIPPED_ROOMS = MappingProxyType(
-    {
-        "problems": ("problems",),
-        "models": ("models",),
-        "solvers": ("solvers",),
-        "measurements": ("runs/measurements",),
-        "claims": ("claims", "claims/audits", "analysis/conclusions"),
-        "instruments": ("oracles",),
-        "worst cases": ("worst_cases/quantities",),
-    }
-)
+_SHIPPED_ROOMS: Mapping[str, tuple[str, ...]] = {
+    "problems": ("problems",),
+    "models": ("models",),
+    "solvers": ("solvers",),
+    "measurements": ("runs/measurements",),
+    "claims": ("claims",),
+    "audits": ("claims/audits",),
+    "conclusions": ("analysis/conclusions",),
+    "instruments": ("oracles",),
+    "worst cases": ("worst_cases/quantities",),
+}
+_STUDY_ROOMS: Mapping[str, tuple[str, ...]] = {
+    **{room: (room,) for room in STUDY_ROOMS[:5]},
+    "audits": ("claims",),
+    "conclusions": ("claims",),
+}
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,7 @@ class Root:
                 f"pass a folder with {MARK} or any of {', '.join(f'{r}/' for r in STUDY_ROOMS)}",
             )
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-        rooms = {room: (room,) for room in STUDY_ROOMS[:5]}
-        return cls(path, f"{STUDY}{digest}", rooms, path / "experiments", path / "figures")
+        return cls(path, f"{STUDY}{digest}", _STUDY_ROOMS, path / "experiments", path / "figures")
 
     @classmethod
     def of_package(cls, name: str) -> Root:
@@ -100,8 +104,7 @@ class Root:
                 ENTRY_POINTS, repr(name), "name a package with the rooms of a study"
             )
         path = Path(next(iter(found.submodule_search_locations))).resolve()
-        rooms = {room: (room,) for room in STUDY_ROOMS[:5]}
-        return cls(path, name, rooms, path / "experiments", path / "figures")
+        return cls(path, name, _STUDY_ROOMS, path / "experiments", path / "figures")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in another process, where what follows may be of this root's modules."""
@@ -111,7 +114,7 @@ class Root:
     @property
     def is_shipped(self) -> bool:
         """Whether this is the package's own."""
-        return self.folder == PACKAGE
+        return self.package == "theory_check"
 
     def module_names(self, room: str) -> Iterator[tuple[str, Path]]:
         """Yield dotted names and files of the modules in a room, in alphabetical order."""

@@ -16,9 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from theory_check import __version__
-from theory_check.cli import advise, compare, listing, worst_case
-from theory_check.cli.words import Parser, positive
+from theory_check.cli import advise, compare, worst_case
+from theory_check.cli.words import Parser, Version, positive
 from theory_check.cli.words import say as _say
 from theory_check.errors import StoreError, TheoryCheckError, visible
 
@@ -152,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder whose components stand beside the package's (that of the nearest study.toml)",
     )
-    parser.add_argument("--version", action="version", version=f"theory-check {__version__}")
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
@@ -225,6 +224,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from theory_check.cli import listing
+
     listing.print_components(options.catalogue)
     return SUCCESS
 

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+from theory_check.catalogue import MARK, Catalogue, home
+from theory_check.claims.base import Claim
+from theory_check.cli.claim_words import counted, kind_of
+from theory_check.cli.static_listing import listing
 from theory_check.errors import visible
+from theory_check.files import read_file
 
-if TYPE_CHECKING:
-    from theory_check.catalogue import Catalogue
-    from theory_check.claims.base import Claim
-    from theory_check.solvers.method import Method
+# Nothing here loads torch, which takes longer than all of the rest: components are read, not imported.
+
+UNREAD = "files that cannot be read"
 
 
 def print_components(catalogue: Catalogue) -> None:
     """Print the name of everything that can be used, each with one line about it."""
-    from theory_check.problems.stored import labels, origin
-    from theory_check.runs.locations import directory, experiment_files, is_shipped
-    from theory_check.runs.spec import load_experiment
-
-    own = directory("experiments")
-    whose = "" if is_shipped(own) else f" of this folder, {own.as_posix()}/"
+    found = listing(catalogue)
+    worst_cases = found.sections.pop("worst cases")
     sections = {
-        "problems": {name: _summary(found) for name, found in catalogue.families.items()},
-        "reward classes": {name: _summary_and_settings(c) for name, c in catalogue.rewards.items()},
-        "policy classes": {
-            name: _summary_and_settings(c) for name, c in catalogue.policies.items()
-        },
-        "solvers": {name: _summary(found) for name, found in catalogue.solvers.items()},
-        "methods": {name: _stated(found) for name, found in catalogue.methods.items()},
-        "measurements": {name: _summary(found) for name, found in catalogue.measurements.items()},
+        **found.sections,
         **_claims_by_section(catalogue),
-        "worst cases": {name: case.quantity for name, case in catalogue.worst_cases.items()},
-        "stored problems": {label: _origin(origin(label)) for label in labels()},
-        f"experiments{whose}": {
-            name: load_experiment(path, catalogue).description
-            for name, path in experiment_files(catalogue).items()
-        },
+        "worst cases": worst_cases,
+        "stored problems": dict(_stored_problems(catalogue, found.failures)),
+        **_experiments_by_section(catalogue, found.failures),
+        UNREAD: found.failures,
     }
     for title, entries in sections.items():
         if not entries:
@@ -50,8 +43,6 @@ def print_components(catalogue: Catalogue) -> None:
 
 def _claims_by_section(catalogue: Catalogue) -> dict[str, dict[str, str]]:
     """Return the claims that are findings and those that test the program, under counted titles."""
-    from theory_check.cli.reporting import counted
-
     parts: dict[str, dict[str, Claim]] = {"claims": {}, "tests of the program": {}}
     for name, claim in catalogue.claims.items():
         parts["claims" if claim.finding else "tests of the program"][name] = claim
@@ -64,9 +55,18 @@ def _claims_by_section(catalogue: Catalogue) -> dict[str, dict[str, str]]:
 
 
 def _describe(claim: Claim) -> str:
-    from theory_check.cli.reporting import kind_of
-
     return f"[{claim.provenance}] {kind_of(claim)}: {claim.statement} ({claim.source})"
+
+
+def _stored_problems(catalogue: Catalogue, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield labels and origins of the problems in files that a catalogue's rooms bring."""
+    for root in catalogue.roots:
+        for room in root.rooms.get("problems", ()):
+            for path in sorted((root.folder / room / "instances").glob("*.json")):
+                try:
+                    yield path.stem, _origin(json.loads(read_file(path))["origin"])
+                except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                    failures[path.as_posix()] = _reason(error)
 
 
 def _origin(found: Mapping[str, Any]) -> str:
@@ -75,28 +75,40 @@ def _origin(found: Mapping[str, Any]) -> str:
     return f"{found['value']:.4g} {found['unit']}: {found['quantity']}, family {found['family']}"
 
 
-def _stated(method: Method) -> str:
-    """Return title, information and stated rate of a method that ``compare`` compares."""
-    rate = method.rate
-    stated = (
-        "no stated rate"
-        if rate is None
-        else f"epsilon^-{rate.exponent:g} {rate.cost} [{rate.provenance}] ({rate.source})"
-    )
-    return f"{method.title}: {method.solver.information}, {stated}"  # type: ignore[attr-defined]
+def _experiments_by_section(
+    catalogue: Catalogue, failures: dict[str, str]
+) -> dict[str, dict[str, str]]:
+    """Return the experiments of every root; a folder of that name here hides those of the package.
+
+    Not in a study, whose experiments stand beside them.
+    """
+    first, here = home() / "experiments", Path("experiments")
+    hidden = here.is_dir() and here.resolve() != first.resolve() and not Path(MARK).is_file()
+    folders = {
+        f"experiments of this folder, {here}/" if hidden else "experiments": here
+        if hidden
+        else first,
+        **{
+            f"experiments of {root.folder.as_posix()}/": root.experiments
+            for root in catalogue.studies
+        },
+    }
+    return {title: dict(_experiments(folder, failures)) for title, folder in folders.items()}
 
 
-def _summary(component: object) -> str:
-    text = (getattr(component, "__doc__", None) or "").strip()
-    return text.splitlines()[0] if text else ""
+def _experiments(folder: Path, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield names and descriptions; whether the rest of a file is valid, ``run`` says."""
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            yield path.stem, _description(path)
+        except (OSError, ValueError, RecursionError) as error:
+            failures[path.as_posix()] = _reason(error)
 
 
-def _summary_and_settings(component: type) -> str:
-    """Return the summary of a component and its settings with their defaults, as in a file."""
-    from theory_check.runs.build import REQUIRED, field_parameters
+def _description(path: Path) -> str:
+    found = tomllib.loads(read_file(path).decode("utf-8")).get("description", "")
+    return found if isinstance(found, str) else ""
 
-    settings = [
-        name if parameter.default is REQUIRED else f"{name} = {json.dumps(parameter.default)}"
-        for name, parameter in field_parameters(component).items()
-    ]
-    return " ".join([_summary(component), *([f"({', '.join(settings)})"] if settings else [])])
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

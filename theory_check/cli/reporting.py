@@ -11,7 +11,8 @@ from typing import Any
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_model import EXPONENTS, TERMS
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.claims.base import CONTROLS, KIND_MEANING, PROVENANCE_MEANING, Claim
+from theory_check.claims.base import KIND_MEANING, PROVENANCE_MEANING, Claim
+from theory_check.cli.claim_words import counted, kind_of
 from theory_check.cli.words import joined
 from theory_check.errors import visible
 from theory_check.runs.locations import is_shipped, stated_path
@@ -136,28 +137,12 @@ def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
     return json.dumps([finite_numbers(record) for record in records], indent=2, allow_nan=False)
 
 
-def kind_of(claim: Claim) -> str:
-    """Return the kind of a claim in words, and that it is a negative control where it is one."""
-    return claim.kind + (", negative control" if claim.expected in CONTROLS else "")
-
-
 def _sections(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgement]]]:
     """Yield the findings and the tests of the program, each with a title that counts them."""
     for name, finding in ((FINDINGS, True), (TESTS, False)):
         part = [judgement for judgement in judgements if judgement.claim.finding is finding]
         if part:
             yield f"{name}, {counted([judgement.claim for judgement in part])}", part
-
-
-def counted(claims: Sequence[Claim]) -> str:
-    """Return how many claims there are of each kind, in the order of the kinds' meanings."""
-    kinds = ["negative control" if claim.expected in CONTROLS else claim.kind for claim in claims]
-    numbers = [
-        f"{kinds.count(kind)} {kind}"
-        for kind in (*KIND_MEANING, "negative control")
-        if kind in kinds
-    ]
-    return f"{len(claims)} claim{'' if len(claims) == 1 else 's'} ({', '.join(numbers)})"
 
 
 def _filled(sentences: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from theory_check.errors import suggestion, visible
 
@@ -35,6 +35,23 @@ class Parser(argparse.ArgumentParser):
             choices = f"invalid choice: {found[1]!r} ({hint}choose from {', '.join(known)})"
             message = message[: found.start()] + choices + message[found.end() :]
         super().error(visible(message, kept="\n"))
+
+
+class Version(argparse.Action):
+    """The word ``--version``, which looks the version up only where it is asked for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        """Print the version and leave."""
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('theory-check')}")
+        parser.exit()
 
 
 def positive(text: str) -> int:
