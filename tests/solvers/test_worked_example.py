@@ -89,7 +89,8 @@ def test_it_is_compared(
     folder.mkdir(parents=True)
     (folder / "tiny.toml").write_text(EXPERIMENT, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "--solvers", "heavy-ball,exact", "--jobs", "1"]) == 0
+    known = Catalogue((Root.shipped(),), {"methods": methods()})
+    assert main(["compare", "--solvers", "heavy-ball,exact", "--jobs", "1"], known) == 0
     assert "heavy ball" in capsys.readouterr().out
     with (tmp_path / "results" / "comparison" / "samples.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
