@@ -11,6 +11,7 @@ from theory_check.analysis import Verdict
 from theory_check.plotting import (
     STYLE,
     column_figure,
+    draw_level,
     draw_power_rate,
     entitle,
     label_sparsely,
@@ -51,18 +52,7 @@ def _draw_ratios(axes: Axes, table: DataFrame) -> None:
             markevery=4,
             label=str(problem),
         )
-    axes.axhline(1.0, color="0.35", linestyle=":", linewidth=1.3)
-    axes.annotate(
-        "theory: tends to 1",
-        (0.99, 1.0),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -2),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=6.5,
-        color="0.25",
-    )
+    draw_level(axes, 1.0, "theory: tends to 1")
     axes.set_ylim(0.1, 5)
     label_sparsely(axes.yaxis)
     axes.set(xlabel="$K$", ylabel=r"gap $\times\, A\, \alpha K / (N (A-1))$")

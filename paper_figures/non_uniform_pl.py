@@ -10,6 +10,7 @@ from theory_check.analysis import Verdict
 from theory_check.plotting import (
     STYLE,
     column_figure,
+    draw_level,
     entitle,
     general,
     legend_below,
@@ -47,17 +48,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     label=f"{problem}: {general(ratio.min(), 3)}, {general(ratio.median(), 3)} "
                     f"({left_out})",
                 )
-            axes.axhline(1.0, color="0.2", linestyle=":", linewidth=1.4)
-            axes.annotate(
-                "theory: at least 1",
-                (0.99, 1.0),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, -2),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                fontsize=6.5,
-            )
+            draw_level(axes, 1.0, "theory: at least 1")
             axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol, ylim=(0.1, 2 * LARGEST))
             title = f"{rate.name}: smallest, median ratio (unresolved rows);"
             title += f"\nratios above {general(LARGEST, 1)} are drawn there"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.errors import InvalidArgumentError, is_number
+from theory_check.errors import InvalidArgumentError, is_number, one_line
 
 REMEDY = "pass a rectangular array of real numbers"
 
@@ -45,7 +45,7 @@ def as_numbers(
         plain = _plain(values, truth_values)
         given = np.array(plain)
     except Exception as error:  # of whatever converts itself to an array
-        raise refusal(" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise refusal(one_line(error) or type(error).__name__) from error
     if given.dtype.kind == "O":
         if not all(is_number(value) for value in given.flat):
             odd = next(value for value in given.flat if not is_number(value))

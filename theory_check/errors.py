@@ -82,6 +82,11 @@ class StoreError(TheoryCheckError):
     """The result store cannot be read or written."""
 
 
+def one_line(error: BaseException | str) -> str:
+    """Return the text of an error that came from elsewhere, at most 200 letters on one line."""
+    return " ".join(str(error).split())[:200]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a remedy that points at the known name nearest to ``name``."""
     choices = sorted(known)

@@ -36,16 +36,7 @@ def _gradient(problem: Problem, phi: list[mpf]) -> list[mpf]:
     true = [[mpf(entry) for entry in row] for row in problem.true_reward.tolist()]
 
     value = _optimal_values(kernel, log_reference, reward, gamma, beta)
-    log_policy = []
-    for s in states:
-        scaled = [
-            log_reference[s][a]
-            + (reward[s][a] + gamma * sum(kernel[s][a][t] * value[t] for t in states)) / beta
-            for a in actions
-        ]
-        top = max(scaled)
-        total = top + mpmath.log(sum(mpmath.exp(entry - top) for entry in scaled))
-        log_policy.append([entry - total for entry in scaled])
+    log_policy = _soft_greedy(kernel, log_reference, reward, gamma, beta, value)
     policy = [[mpmath.exp(entry) for entry in row] for row in log_policy]
     moves = mpmath.matrix(
         [[sum(policy[s][a] * kernel[s][a][t] for a in actions) for t in states] for s in states]
@@ -113,21 +104,29 @@ def _law(row: list[float]) -> list[mpf]:
     return [mpf(entry) / total for entry in row]
 
 
+def _soft_greedy(kernel, log_reference, reward, gamma, beta, value):  # type: ignore[no-untyped-def]
+    """Return the logarithms of the policy that is soft-greedy for state values."""
+    logs = []
+    for s, moves in enumerate(kernel):
+        ahead = [sum(p * v for p, v in zip(row, value, strict=True)) for row in moves]
+        scaled = [
+            log_reference[s][a] + (reward[s][a] + gamma * ahead[a]) / beta
+            for a in range(len(moves))
+        ]
+        top = max(scaled)
+        total = top + mpmath.log(sum(mpmath.exp(entry - top) for entry in scaled))
+        logs.append([entry - total for entry in scaled])
+    return logs
+
+
 def _optimal_values(kernel, log_reference, reward, gamma, beta):  # type: ignore[no-untyped-def]
     """Return the fixed point of the soft Bellman equations, by Newton's method on values."""
     states, actions = range(len(kernel)), range(len(kernel[0]))
     value = [mpf(0) for _ in states]
     for _ in range(200):
         policy, expected = [], []
-        for s in states:
-            scaled = [
-                log_reference[s][a]
-                + (reward[s][a] + gamma * sum(kernel[s][a][t] * value[t] for t in states)) / beta
-                for a in actions
-            ]
-            top = max(scaled)
-            total = top + mpmath.log(sum(mpmath.exp(entry - top) for entry in scaled))
-            logs = [entry - total for entry in scaled]
+        greedy = _soft_greedy(kernel, log_reference, reward, gamma, beta, value)
+        for s, logs in enumerate(greedy):
             policy.append([mpmath.exp(entry) for entry in logs])
             expected.append(
                 sum(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -165,22 +165,13 @@ class Catalogue:
         require_choice("audit", name, self.audits)
         return self.audits[name]
 
-    def failures(self) -> tuple[FailedImport, ...]:
-        """Return the component files that cannot be imported; all are tried."""
-        for root in self.roots:
+    def failures(self, roots: Iterable[Root] | None = None) -> tuple[FailedImport, ...]:
+        """Return the component files that cannot be imported; all of ``roots`` are tried, or of all."""
+        for root in self.roots if roots is None else roots:
             for room in root.rooms:
                 for _ in self._modules(root, room):
                     pass
         return tuple(self._failed[path] for path in sorted(self._failed))
-
-    def root_of(self, path: Path) -> Root | None:
-        """Return the root whose experiments or figures a file is among; None for a file elsewhere."""
-        found = path.resolve()
-        for root in self.roots:
-            folders = (root.experiments.resolve(), root.figures.resolve())
-            if any(found.is_relative_to(folder) for folder in folders):
-                return root
-        return None
 
     def _components(self, name: str) -> Mapping[Any, Any]:
         """Return the components of one kind, found at the first call."""

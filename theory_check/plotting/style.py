@@ -107,6 +107,22 @@ def verdict_lines(*verdicts: Verdict) -> str:
     return "\n".join(f"{verdict.claim.id}: {verdict.status}" for verdict in verdicts)
 
 
+def draw_level(axes: Axes, level: float, label: str) -> None:
+    """Draw a horizontal line of the theory, dotted, its label below the right end."""
+    axes.axhline(level, color="0.35", linestyle=":", linewidth=1.3)
+    axes.annotate(
+        label,
+        (0.99, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -2),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=6.5,
+        color="0.25",
+    )
+
+
 def problem_styles(problems: Sequence[str]) -> dict[str, SeriesStyle]:
     """Return a style for each problem, the same for equal lists of problems."""
     *palette, _, light_blue = sns.color_palette("colorblind", n_colors=10)

@@ -13,7 +13,7 @@ from theory_check.analysis import RateVerdict, Verdict
 from theory_check.analysis.bands import Band, average_band, median_band
 from theory_check.claims.rates import AttainedRate, ScheduleRate
 from theory_check.plotting.numbers import general, interval, label_sparsely
-from theory_check.plotting.style import STYLE, problem_styles
+from theory_check.plotting.style import STYLE, draw_level, problem_styles
 
 
 def draw_schedule_rate(
@@ -62,18 +62,7 @@ def _draw_largest_allowed(axes: Axes, multiple: float) -> None:
     label = f"theory: at most {general(multiple)}"
     if label in [text.get_text() for text in axes.texts]:
         return
-    axes.axhline(multiple, color="0.35", linestyle=":", linewidth=1.2)
-    axes.annotate(
-        label,
-        (0.99, multiple),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -2),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=6.5,
-        color="0.25",
-    )
+    draw_level(axes, multiple, label)
 
 
 def draw_attained_rate(

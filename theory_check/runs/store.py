@@ -21,6 +21,7 @@ from theory_check.errors import (
     StoreError,
     TheoryCheckError,
     listed,
+    one_line,
     require_instance,
     require_non_negative,
     shortened,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = b"theory_check"
 DIGEST_KEY = b"theory_check_digest"
-# Stands in the file where its digest will: checksums of pages do not cover the rest of a file.
+# Stands in the file where its digest will.
 BLANK = b"0" * 64
 _KEY = re.compile(r"[\w.-]{1,200}", re.ASCII)
 _DIGEST = re.compile(DIGEST_KEY + rb".{0,4}?([0-9a-f]{64})", re.DOTALL)
@@ -157,7 +158,7 @@ class Store:
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False)
         except (pa.ArrowException, AttributeError, OverflowError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise UnstorableError(f"its table cannot be stored ({reason})") from error
         metadata = {
             "key": cell.key,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from theory_check.errors import InvalidArgumentError, TheoryCheckError
+from theory_check.errors import InvalidArgumentError, TheoryCheckError, one_line
 
 if TYPE_CHECKING:
     from theory_check.runs.backends.measuring import Outcome
@@ -70,11 +70,6 @@ def silence_at(address: str, timeout: float) -> str:
     except (OSError, ValueError, OverflowError) as error:
         return one_line(error)
     return ""
-
-
-def one_line(error: BaseException | str) -> str:
-    """Return the text of an error that came from elsewhere, at most 200 letters on one line."""
-    return " ".join(str(error).split())[:200]
 
 
 def announce(backend: str, address: str, workers: int) -> None:

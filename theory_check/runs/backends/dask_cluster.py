@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, one_line
 from theory_check.runs.backends.base import (
     ClusterLostError,
     WorkerDiedError,
     announce,
     mismatch,
-    one_line,
     optional_module,
     silence_at,
 )
