@@ -178,6 +178,21 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_taken_over_at_once(
     assert two[0].take("a", 1)
 
 
+def test_a_lease_whose_holder_was_killed_before_it_signed_expires_after_a_beat(
+    store: Store, two: tuple[Leases, Leases]
+) -> None:
+    """Nobody can tell whose it is, and a living holder would have signed by then."""
+    first, second = two  # with beats of 0.02 and 10 seconds
+    lease = store.path / "leases" / "a.1"
+    lease.parent.mkdir()
+    lease.touch()
+    assert not first.take("a", 1)
+    assert not second.take("a", 1)
+    time.sleep(0.1)
+    assert not second.take("a", 1)
+    assert first.take("a", 1)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"machine": 1}'])
 def test_an_unreadable_signature_is_nobody_s_end(text: str) -> None:
     assert not ended(text)

@@ -3,6 +3,7 @@
 A lease is a file that one process can create. Its holder touches it while it lives; a lease that
 nobody touches for long has expired, and so has one of a process of this machine that is gone. An
 expired lease is never replaced: the next number is created beside it, which again one process can.
+One that was created and not signed, because its holder was killed in between, expires after a beat.
 How long a lease was left alone is measured on the clock of who waits, so that the clocks of two
 machines need not agree. Should a holder that was only suspended go on, a cell is run twice, with
 the same numbers.
@@ -179,7 +180,7 @@ class Leases:
         if before != state:
             self._seen[path] = state, now
             return False
-        return now - since > self._patience
+        return now - since > (self._patience if record else self._beat)
 
     def _keep_alive(self) -> None:
         while not self._stopped.wait(self._beat):
