@@ -16,11 +16,11 @@ from helpers.generators import random_problem
 
 import theory_check as tc
 from theory_check.analysis import fit_power_law
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.solutions.penalised import minimise_penalised
 from theory_check.problems import Problem, plateau, quadratic, quartic, valley
-from theory_check.solvers import methods
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 PROBLEMS = {
@@ -70,7 +70,7 @@ OBJECTS: dict[str, tuple[Callable[[], Any], Use]] = {
     },
     **{
         f"method {name}": (lambda it=it: it, lambda it: len(it.grid))
-        for name, it in methods().items()
+        for name, it in installed().methods.items()
     },  # type: ignore[misc]
     "fit": (lambda: fit_power_law(X, np.ones((3, 1)) / X), lambda it: it.predict(X)),
 }

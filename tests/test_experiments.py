@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from theory_check.catalogue import installed
 from theory_check.claims import all_claims
 from theory_check.runs import load_experiment
 from theory_check.runs.comparisons import AXIS, FOLDER
-from theory_check.solvers import methods
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").rglob("*.toml"))
 
@@ -18,7 +18,7 @@ FILES = sorted((Path(__file__).parents[1] / "experiments").rglob("*.toml"))
 def test_it_loads(path: Path) -> None:
     # Comparisons do not name the methods: all of them take part.
     compared = path.parent.name == Path(FOLDER).name
-    experiment = load_experiment(path, axes={AXIS: list(methods())} if compared else None)
+    experiment = load_experiment(path, axes={AXIS: list(installed().methods)} if compared else None)
     assert experiment.description
     full, quick = (experiment.cells(quick=quick) for quick in (False, True))
     assert 0 < len(quick) <= len(full)

@@ -23,7 +23,7 @@ from theory_check.errors import (
 from theory_check.runs import Experiment, Report, Store, execute, load_experiment, load_table
 from theory_check.runs.backends import BACKENDS
 from theory_check.runs.identity import plain
-from theory_check.runs.locations import experiment_file, experiment_files
+from theory_check.runs.locations import experiment_file
 from theory_check.runs.tables import load_cells
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def evidence_for(claims: Iterable[Claim], catalogue: Catalogue) -> list[str]:
 
     Audits whose experiments are not there have no evidence, which excuses nothing and is reported.
     """
-    present = experiment_files(catalogue)
+    present = catalogue.experiments
     names: dict[str, None] = {}
     for claim in claims:
         audited = (name for audit in claim.audits for name in catalogue.audit(audit).experiments)
@@ -258,9 +258,6 @@ def verify(
     catalogue: Catalogue | None = None,
 ) -> Verdict:
     """Judge one claim, running what its experiment and those of its audits still lack.
-
-    Experiment files are those in ``experiments/`` of the current folder, where it has one, else the
-    package's.
 
     Parameters
     ----------

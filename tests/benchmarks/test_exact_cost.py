@@ -4,8 +4,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from theory_check.catalogue import installed
 from theory_check.oracles.exact import ExactOracle
-from theory_check.problems import families
 
 
 def points(number: int, parameters: int) -> torch.Tensor:
@@ -16,7 +16,7 @@ def points(number: int, parameters: int) -> torch.Tensor:
 @pytest.mark.parametrize("horizon", [1, 2, 3, 4])
 @pytest.mark.parametrize("quantity", ["hypergradient", "penalised_gradient"])
 def test_exact_quantity(benchmark: BenchmarkFixture, horizon: int, quantity: str) -> None:
-    problem = families()["garnet"](states=3, actions=2, horizon=horizon, features=4)
+    problem = installed().families["garnet"](states=3, actions=2, horizon=horizon, features=4)
     exact = ExactOracle(problem)
     benchmark.group = f"exact {quantity}, garnet 3x2, 16 points"
     phi = points(16, 4)
@@ -36,7 +36,7 @@ def test_discounted_hypergradient(
 ) -> None:
     if benchmark.disabled and states * batch > 500:
         pytest.skip("covers no code that the smaller cases do not; seconds a call")
-    problem = families()["garnet"](
+    problem = installed().families["garnet"](
         states=states,
         actions=5,
         horizon=None,

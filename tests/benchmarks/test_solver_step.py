@@ -9,9 +9,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from theory_check.bilevel import Coupling
+from theory_check.catalogue import installed
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.starts import initial_upper
-from theory_check.problems import Problem, families
+from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 PROBLEMS = {
@@ -43,7 +44,7 @@ PROBLEMS = {
 
 def build(label: str) -> Problem:
     arguments = dict(PROBLEMS[label])
-    return families()[arguments.pop("family")](**arguments)
+    return installed().families[arguments.pop("family")](**arguments)
 
 
 def time_step(

@@ -8,7 +8,7 @@ import pytest
 
 from theory_check import catalogue, verification
 from theory_check.analysis import verdict
-from theory_check.catalogue import Catalogue
+from theory_check.catalogue import Catalogue, Root
 from theory_check.claims.base import Claim
 
 # The toys of the sweeps are shared with the tests of the command line.
@@ -47,8 +47,10 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
         ),
     }
     monkeypatch.setattr(verdict, "judge", made.judge)
-    toys = Catalogue.of(**sweep_toys.CATALOGUE.given, claims=known)
+    root = Root(tmp_path, "theory_check", {}, tmp_path / "experiments", tmp_path / "paper_figures")
+    given = {**sweep_toys.CATALOGUE.given, "claims": known}
     for user in (catalogue, verification):
-        monkeypatch.setattr(user, "installed", lambda: toys)
+        # Anew at each call, since tests add files.
+        monkeypatch.setattr(user, "installed", lambda: Catalogue((root,), given))
     monkeypatch.chdir(tmp_path)
     return made

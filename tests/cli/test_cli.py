@@ -19,7 +19,7 @@ from theory_check.verification import FailedCellsError, verify
 
 HEADER = ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"]
 HEADER += ["interval over"]
-OWN = "Experiments: experiments/ of this folder, not those of theory-check."
+OWN = "Experiments: those of theory-check."
 
 Capture = pytest.CaptureFixture[str]
 
@@ -43,7 +43,7 @@ def test_list_shows_what_there_is(laboratory: Laboratory, capsys: Capture) -> No
         "  flatness  [V] measured: It is flat. (here)",
         "tests of the program, 1 claim (1 negative control):",
         "  steepness  [R] identity, negative control: It is not steep. (there)",
-        "experiments of this folder, experiments/:",
+        "experiments:",
         "  flat   Values of flat lines.",
         "  steep  Values of steep lines.",
     ]
@@ -361,18 +361,13 @@ def test_a_checkout_with_some_experiments_judges_and_draws_what_it_can(
     assert "experiment: received 'steep'" in capsys.readouterr().err
 
 
-def test_outside_a_checkout_the_files_of_the_package_are_used(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+def test_experiments_are_found_by_name_from_any_folder(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr("theory_check.catalogue.roots.PACKAGE", tmp_path / "theory_check")
     assert run("run", "flat") == 0
-    monkeypatch.setattr(
-        "theory_check.catalogue.roots.PACKAGE", tmp_path / "nowhere" / "theory_check"
-    )
-    assert run("run", "flat") == 2
-    assert "install theory-check again" in capsys.readouterr().err
+    assert laboratory.executions() == 1
 
 
 def test_verify_is_also_a_function(laboratory: Laboratory) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.catalogues import with_files_of
 from helpers.comparison_tables import TARGETS, method, planted
 from matplotlib import pyplot
 
 from theory_check.analysis.comparison import Interval, compare
+from theory_check.catalogue import installed
 from theory_check.cli.commands import main
 from theory_check.cli.compare import BEGIN, END
 from theory_check.cli.display_table import DisplayTable, Quantity, escaped
@@ -25,7 +27,6 @@ from theory_check.runs.comparisons import chosen_methods, load_comparisons
 from theory_check.runs.measurements.base import Progress
 from theory_check.runs.measurements.comparison import Comparison
 from theory_check.runs.spec import load_experiment
-from theory_check.solvers import methods
 
 Capture = pytest.CaptureFixture[str]
 
@@ -109,19 +110,20 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def measure(
         self: Comparison, problem: Problem, seeds: Sequence[int], progress: Progress
     ) -> pd.DataFrame:
-        measured.append(f"{problem.name} {self.method}")
+        name = self.method.id
+        measured.append(f"{problem.name} {name}")
         if Path("failing").exists():
             raise RuntimeError("the file is there")
-        level, exponent = PLANTED.get(self.method, (1000.0, 1.0))
+        level, exponent = PLANTED.get(name, (1000.0, 1.0))
         table = planted(
-            self.method,
+            name,
             level=level,
             exponent=exponent,
             noise=0.0,
             seeds=len(seeds),
             targets=self.targets,
-            exact=self.method == "exact",
-            failures={0.01: len(seeds)} if self.method == "offline" else None,
+            exact=name == "exact",
+            failures={0.01: len(seeds)} if name == "offline" else None,
         )
         # Cells draw from blocks of seeds of their own.
         table["seed"] = np.array(seeds)[table["seed"]]
@@ -133,7 +135,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(*words: str) -> int:
-    return main(["compare", *words, "--jobs", "1"])
+    return main(["compare", *words, "--jobs", "1"], with_files_of(Path()))
 
 
 def test_a_second_run_executes_nothing(journal: list[str], capsys: Capture) -> None:
@@ -150,17 +152,26 @@ def test_a_second_run_executes_nothing(journal: list[str], capsys: Capture) -> N
     assert len(journal) == 3
 
 
-def test_without_its_figure_scripts_nothing_is_computed(
-    journal: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+def test_the_comparisons_and_figures_of_a_study_stand_beside_the_package_s(
+    journal: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
-    (tmp_path / "paper_figures").rename(tmp_path / "elsewhere")
-    monkeypatch.setattr(
-        "theory_check.catalogue.roots.PACKAGE", tmp_path / "nowhere" / "theory_check"
+    study = tmp_path / "study"
+    (study / "experiments" / "comparisons").mkdir(parents=True)
+    own = SMALL.replace("problems.garnet", "problems.own").replace('["garnet"]', '["own"]')
+    (study / "experiments" / "comparisons" / "mine.toml").write_text(
+        own.replace("problems.bandit-realisable-excess", "problems.other")
     )
-    assert run("--solvers", "hpgd", "--problems", "garnet") == 2
-    assert "paper_figures/comparison/: received no such directory" in capsys.readouterr().err
-    assert journal == []
-    assert not Path("results").exists()
+    (study / "figures" / "comparison").mkdir(parents=True)
+    (study / "figures" / "comparison" / "mine.py").write_text(
+        FIGURE.replace("None if results.shift.empty else ", "")
+    )
+    words = ["compare", "--solvers", "hpgd", "--problems", "own", "garnet", "--jobs", "1"]
+    assert main(["--study", str(study), *words], with_files_of(tmp_path)) == 0
+    assert len(journal) == 2
+    samples = pd.read_csv("results/comparison/samples.csv")
+    assert set(samples["problem"]) == {"own", "garnet"}
+    assert Path("results/comparison/mine.png").is_file()
+    assert f"and those of {study}" in capsys.readouterr().out
 
 
 def test_only_what_is_chosen_is_run_and_shown(journal: list[str], capsys: Capture) -> None:
@@ -306,7 +317,7 @@ def test_one_label_in_two_files_is_refused(journal: list[str], capsys: Capture) 
 
 
 def test_solvers_and_methods_are_told_apart() -> None:
-    known = methods()
+    known = dict(sorted(installed().methods.items()))
     assert chosen_methods(["penalty"], known) == ["penalty"]
     assert chosen_methods(["penalty-bilevel"], known) == ["penalty", "penalty-shared"]
     assert chosen_methods(["pbrl"], known) == ["pbrl-bellman", "pbrl-value"]
@@ -327,8 +338,8 @@ def test_another_measurement_is_refused(journal: list[str], tmp_path: Path) -> N
         load_experiment("experiments/comparisons/small.toml")
     for path in (tmp_path / "experiments" / "comparisons").iterdir():
         path.unlink()
-    with pytest.raises(InvalidArgumentError, match="no experiment file"):
-        load_comparisons(["hpgd"])
+    with pytest.raises(InvalidArgumentError, match="a catalogue without any"):
+        load_comparisons(["hpgd"], with_files_of(tmp_path))
 
 
 TABLE = DisplayTable(

@@ -71,8 +71,8 @@ def test_the_table_after_a_kill_is_that_of_an_undisturbed_run(tmp_path: Path) ->
         (tmp_path / "experiments" / f"{name}.toml").write_text(header + text + PROBLEMS)
 
     def command(store: Path) -> list[str]:
-        program = [sys.executable, "-m", "theory_check.cli", "reproduce"]
-        return [*program, "--jobs", "2", "--store", str(store)]
+        program = [sys.executable, str(Path(__file__).with_name("program_of_this_folder.py"))]
+        return [*program, "reproduce", "--jobs", "2", "--store", str(store)]
 
     check_resumption(command, tmp_path, enough=3)
     for file in ("verdicts.md", "verdicts.json"):

@@ -154,7 +154,7 @@ def test_two_of_one_name_are_refused(study: Path) -> None:
 
 
 def test_what_is_no_python_and_no_experiment_is_named(
-    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (study / "solvers" / "broken.py").write_text("def (")
     (study / "solvers" / "mine.py").write_text(SOLVER.replace("NAME", '"mine"'))
@@ -163,11 +163,10 @@ def test_what_is_no_python_and_no_experiment_is_named(
     (study / "experiments").mkdir()
     (study / "experiments" / "good.toml").write_text('description = "It is."')
     (study / "experiments" / "bad.toml").write_text("description = ")
-    monkeypatch.chdir(study)
     command.print_components(read(study))
     listed = capsys.readouterr().out
     assert "\n  mine " in listed
-    assert "experiments of this folder, experiments/:\n  good  It is.\n" in listed
+    assert f"experiments of {study.as_posix()}/:\n  good  It is.\n" in listed
     _, unread = listed.split("files that cannot be read:\n")
     places = [line.split()[0].rpartition("/")[2] for line in unread.splitlines()]
     assert set(places) == {"broken.py", "odd.json", "bad.toml"}

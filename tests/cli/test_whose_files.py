@@ -1,23 +1,20 @@
-"""Files of the current folder win over the package's, and every result says whose it rests on."""
+"""Files of a study stand beside the package's, and every result says whose it rests on."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.catalogues import with_files_of
 from laboratory import EXPERIMENT, FIGURE, Laboratory
 
 from theory_check import catalogue, verification
 from theory_check.catalogue import Catalogue
 from theory_check.cli import main
 from theory_check.cli.calibrate import stored_rates
-from theory_check.errors import InvalidArgumentError
-from theory_check.runs import locations
-from theory_check.runs.comparisons import load_comparisons
 from theory_check.verification import verify
 
 Capture = pytest.CaptureFixture[str]
@@ -50,71 +47,68 @@ def test_shipped_files_are_called_shipped(
     assert run("reproduce") == 0
     out, err = capsys.readouterr()
     assert out.startswith("Experiments: those of theory-check.\n\n")
-    assert "of this folder" not in out + err
+    assert "and those of" not in out + err
     first, _ = json.loads(Path("results/verdicts.json").read_text())
     assert first["experiment_file"] == "experiments/flat.toml"
     assert first["experiment_shipped"] is True
     assert Path("results/verdicts.md").read_text().startswith("Experiments: those of theory-check.")
-    assert b"Of this folder" not in Path("results/figures/lines.png").read_bytes()
+    assert b"Not of theory-check" not in Path("results/figures/lines.png").read_bytes()
     assert main(["list"]) == 0
     assert "\nexperiments:\n" in capsys.readouterr().out
 
 
-def test_files_of_the_folder_are_named_and_so_is_what_they_change(
+def test_a_study_is_named_and_so_is_what_is_its_own(
     laboratory: Laboratory, package: Path, capsys: Capture
 ) -> None:
-    shutil.copytree(laboratory.folder / "experiments", "experiments")
-    changed = Path("experiments/flat.toml")
-    changed.write_text(changed.read_text().replace("slope = 0.5", "slope = 0.25"))
+    """Its experiments and figures stand beside those of the package."""
+    Path("study.toml").touch()
+    Path("experiments").mkdir()
     Path("experiments/mine.toml").write_text(
         EXPERIMENT.format(name="mine", slope=1.0, journal=laboratory.journal, failing="none")
     )
-    whose = (
-        "Experiments: experiments/ of this folder, not those of theory-check; "
-        "not as shipped under the same name: flat.\n"
-    )
+    Path("figures").mkdir()
+    Path("figures/own.py").write_text(FIGURE.replace('("steep",)', '("mine", "steep")'))
+    whose = f"Experiments: those of theory-check, and those of {package}."
     assert run("reproduce") == 0
-    out, err = capsys.readouterr()
-    assert " ".join(out.split()).startswith(whose.strip())
+    assert "3 cells" in capsys.readouterr().err
     assert Path("results/verdicts.md").read_text().startswith(whose)
     records = json.loads(Path("results/verdicts.json").read_text())
-    assert [record["experiment_file"] for record in records] == [
-        "experiments/flat.toml",
-        "experiments/steep.toml",
-    ]
-    assert not any(record["experiment_shipped"] for record in records)
-    # The script is shipped, what it draws is not.
-    assert "Paper figures" not in err
+    assert all(record["experiment_shipped"] for record in records)
     for suffix in ("png", "pdf"):
-        content = Path(f"results/figures/lines.{suffix}").read_bytes()
-        assert b"Of this folder: experiments." in content
-    assert run("verify", "flatness", "--json") == 0
-    (record,) = json.loads(capsys.readouterr().out)
-    assert record["experiment_shipped"] is False
+        content = Path(f"results/figures/own.{suffix}").read_bytes()
+        assert b"Not of theory-check: " in content
+        assert b"Not of theory-check" not in Path(f"results/figures/lines.{suffix}").read_bytes()
 
 
-def test_a_figure_script_of_the_folder_is_named(
+def test_files_of_a_folder_that_is_no_study_are_not_read(
     laboratory: Laboratory, package: Path, capsys: Capture
 ) -> None:
-    Path("paper_figures").mkdir()
-    Path("paper_figures/lines.py").write_text(FIGURE.replace("axes = ", "axes = axis = "))
-    assert run("figures") == 0
-    assert (
-        "theory-check: Paper figures: paper_figures/ of this folder, not those of theory-check; "
-        "not as shipped under the same name: lines.\n"
-    ) in capsys.readouterr().err
-    content = Path("results/figures/lines.png").read_bytes()
-    assert b"Of this folder: paper_figures/lines.py." in content
+    """A folder that happens to have the name hides nothing, and the remedy is said."""
+    shutil.copytree(laboratory.folder / "experiments", "experiments")
+    changed = Path("experiments/flat.toml")
+    changed.write_text(changed.read_text().replace("slope = 0.5", "slope = 0.25"))
+    changed.with_name("mine.toml").write_text(changed.read_text())
+    assert run("reproduce") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Experiments: those of theory-check.\n")
+    records = json.loads(Path("results/verdicts.json").read_text())
+    assert all(record["experiment_shipped"] for record in records)
+    assert run("run", "mine") == 2
+    err = capsys.readouterr().err
+    assert "experiment: received 'mine'; pass the path experiments/mine.toml, or make" in err
+    assert run("run", "experiments/mine.toml") == 0
 
 
 def audited(monkeypatch: pytest.MonkeyPatch, laboratory: Laboratory) -> list[tuple[str, str]]:
     """Let the first claim rest on audits without experiments; returns what the judge is told."""
     toys = catalogue.installed()
     flat = replace(toys.claims["flatness"], audits=("lower-pl",))
-    changed = Catalogue.of(
-        **toys.given | {"claims": {**toys.claims, "flatness": flat}},
-        audits=Catalogue.shipped().audits,
-    )
+    given = {
+        **toys.given,
+        "claims": {**toys.claims, "flatness": flat},
+        "audits": Catalogue.shipped().audits,
+    }
+    changed = Catalogue(toys.roots, given)
     for user in (catalogue, verification):
         monkeypatch.setattr(user, "installed", lambda: changed)
     judge, told = laboratory.judge, []
@@ -141,43 +135,7 @@ def test_a_claim_whose_audits_have_no_experiment_is_judged_by_every_command(
     assert [status for status, _ in told] == ["not audited"]
 
 
-def test_what_the_folder_hides_is_said_where_it_is_asked_for(
-    laboratory: Laboratory, package: Path, capsys: Capture
-) -> None:
-    Path("experiments").mkdir()
-    shutil.copy(laboratory.folder / "experiments" / "flat.toml", "experiments")
-    assert run("verify") == 0
-    assert "without their experiments, not judged: steepness" in capsys.readouterr().err
-    for words in (["verify", "steepness"], ["run", "steep"]):
-        assert run(*words) == 2
-        err = capsys.readouterr().err
-        assert "experiment: received 'steep'; experiments/ of this folder has none" in err
-        assert "hides those of theory-check" in err
-    assert main(["advise", "--problem", "steep/steep", "--epsilon", "0.1"]) == 2
-    assert "hides those of theory-check" in capsys.readouterr().err
-    assert main(["list"]) == 0
-    listed = capsys.readouterr().out
-    assert re.search(r"^experiments of this folder, experiments/:\n  flat ", listed, re.M)
-
-
-def test_comparisons_of_the_package_are_used_where_the_folder_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "experiments").mkdir()
-    monkeypatch.chdir(tmp_path)
-    loaded = load_comparisons(["penalty"])
-    assert loaded
-    assert all(locations.is_shipped(experiment.path) for experiment in loaded.values())
-    (tmp_path / "experiments" / "comparisons").mkdir()
-    with pytest.raises(InvalidArgumentError, match="no experiment file"):
-        load_comparisons(["penalty"])
-
-
-def test_calibration_leaves_out_claims_without_their_experiment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "experiments").mkdir()
-    monkeypatch.chdir(tmp_path)
-    rates, missing = stored_rates(tmp_path)
+def test_calibration_leaves_out_claims_without_their_experiment(tmp_path: Path) -> None:
+    rates, missing = stored_rates(tmp_path, catalogue=with_files_of(tmp_path))
     assert rates == {}
     assert "penalty-bias: there is no experiment penalty-bias here" in missing

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from theory_check.problems import Problem, families
+from theory_check.catalogue import installed
+from theory_check.problems import Problem
 
 
 def tabular_families() -> list[Any]:
     """Return the families that build a ``Problem``, skipped where their library is absent."""
     return [
         pytest.param(name, marks=pytest.mark.skipif(missing(name), reason="library not installed"))
-        for name, family in families().items()
+        for name, family in installed().families.items()
         if inspect.signature(family).return_annotation == "Problem"
     ]
 
@@ -31,7 +32,9 @@ def missing(name: str) -> bool:
 
 def example(name: str) -> dict[str, Any]:
     """Return the keyword arguments of the first example in a family's docstring."""
-    documented = doctest.DocTestParser().get_examples(inspect.getdoc(families()[name]) or "")
+    documented = doctest.DocTestParser().get_examples(
+        inspect.getdoc(installed().families[name]) or ""
+    )
     if not documented:
         return {}
     statement = ast.parse(documented[0].source).body[0]
@@ -43,4 +46,4 @@ def example(name: str) -> dict[str, Any]:
 
 
 def build(name: str, **changes: Any) -> Problem:
-    return families()[name](**{**example(name), **changes})
+    return installed().families[name](**{**example(name), **changes})

@@ -31,7 +31,7 @@ import theory_check
 from theory_check import analysis, models, problems, solvers
 from theory_check.analysis.power_law import fit_power_law
 from theory_check.bilevel import UpperGradients  # noqa: F401 - loads the room
-from theory_check.catalogue import Catalogue
+from theory_check.catalogue import Catalogue, installed
 from theory_check.claims import get_claim
 from theory_check.claims.audits import get_audit
 from theory_check.errors import SampleBudgetExhausted, TheoryCheckError
@@ -229,7 +229,7 @@ def _solver_settings(cls: type) -> dict[str, Any]:
 
 
 def _calls() -> Iterator[Call]:
-    for name, family in problems.families().items():
+    for name, family in installed().families.items():
         if name != "gymnasium":  # an optional library, and slow
             yield Call(f"problems.{name}", family, FAMILIES.get(name, {}))
     bandit = problems.bandit(**BANDIT)
@@ -240,10 +240,10 @@ def _calls() -> Iterator[Call]:
         yield Call(
             f"{name}().instance_for", getattr(problems, name)().instance_for, {"epsilon": 1e-8}
         )
-    for cls in {*models.reward_classes().values(), *models.policy_classes().values()}:
+    for cls in {*installed().rewards.values(), *installed().policies.values()}:
         yield Call(f"models.{cls.__name__}", cls)
         yield Call(f"with_classes of {cls.__name__}", _bound_with(bandit, cls))
-    for name, solver in solvers.solver_classes().items():
+    for name, solver in installed().solvers.items():
         yield Call(f"solvers.{name}", solver, _solver_settings(solver))
     yield Call("ScheduleConstants", ScheduleConstants, CONSTANTS)
     configured = {"epsilon": 0.1, "constants": ScheduleConstants(**CONSTANTS)}
@@ -334,7 +334,7 @@ def _run_calls(bandit: Any) -> Iterator[Call]:
         settings,
     )
     for name in ("garnet", "tabular", "chain"):
-        family, arguments = problems.families()[name], FAMILIES.get(name, {"length": 2})
+        family, arguments = installed().families[name], FAMILIES.get(name, {"length": 2})
         yield Call(f"exact on {name}", _then(family, _exact), arguments)
     advised = {"problem": bandit, "epsilon": 0.05, "schedules": ["total-2"], "inner_steps": [2]}
     right = {

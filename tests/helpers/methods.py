@@ -10,20 +10,22 @@ import torch
 from torch import Tensor
 
 from theory_check.bilevel import AdjointSystem
-from theory_check.solvers import methods
+from theory_check.catalogue import installed
 from theory_check.solvers.method import Method, Scales
 
 EPSILON = 0.25
 SCALES = Scales(outer_step=0.2, inner_step=0.2, penalty=1.0, batch=4.0)
 
-METHODS = pytest.mark.parametrize("method", methods().values(), ids=list(methods()))
+METHODS = pytest.mark.parametrize(
+    "method", installed().methods.values(), ids=list(installed().methods)
+)
 
 
 def chosen(**attributes: object) -> pytest.MarkDecorator:
     """Return the methods whose record, or whose solver, has these attributes."""
     found = {
         name: method
-        for name, method in methods().items()
+        for name, method in installed().methods.items()
         if all(
             getattr(method if hasattr(method, key) else method.solver, key) == value
             for key, value in attributes.items()

@@ -10,15 +10,8 @@ from typing import Any, get_args, get_type_hints
 import torch
 from torch import Tensor
 
-from theory_check.models import (
-    ModelInputs,
-    PolicyClass,
-    PolicyModel,
-    RewardClass,
-    RewardModel,
-    policy_classes,
-    reward_classes,
-)
+from theory_check.catalogue import installed
+from theory_check.models import ModelInputs, PolicyClass, PolicyModel, RewardClass, RewardModel
 
 Settings = RewardClass | PolicyClass
 Model = RewardModel | PolicyModel
@@ -76,7 +69,7 @@ def variants(cls: type[Settings]) -> Iterator[Settings]:
                 yield cls(depth=depth, activation=activation, width=5)
 
 
-CLASSES: list[type[Settings]] = [*reward_classes().values(), *policy_classes().values()]
+CLASSES: list[type[Settings]] = [*installed().rewards.values(), *installed().policies.values()]
 SETTINGS: list[Settings] = [settings for cls in CLASSES for settings in variants(cls)]
 POLICIES: list[Settings] = [each for each in SETTINGS if isinstance(each, PolicyClass)]
 

@@ -11,9 +11,10 @@ import torch
 from helpers import zero_chain as chain
 from scipy import optimize, stats
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedFormOracle
-from theory_check.problems import families, quadratic, quartic
+from theory_check.problems import quadratic, quartic
 from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.hard_instance import HardInstance
 from theory_check.runs.trace import run
@@ -70,7 +71,7 @@ REACH = {"zero_chain": 0.03}
 UNATTAINED = {"valley", "zero_chain"}
 CLOSED_FORM = sorted(
     name
-    for name, family in families().items()
+    for name, family in installed().families.items()
     if str(inspect.signature(family).return_annotation) not in ("Problem", "<class 'Problem'>")
 )
 FAMILIES = pytest.mark.parametrize("name", CLOSED_FORM)
@@ -91,7 +92,7 @@ def test_all_closed_forms_are_found() -> None:
 @FAMILIES
 def test_gradients_are_those_of_the_values(name: str) -> None:
     f, g = VALUES[name]
-    problem = families()[name]()
+    problem = installed().families[name]()
     for x, y in zip(*(part.numpy() for part in points(problem)), strict=True):
         batch = torch.from_numpy(x)[None], torch.from_numpy(y)[None]
         analytic = (*problem.upper_gradients(*batch), *problem.lower_gradients(*batch))
@@ -110,7 +111,7 @@ def test_gradients_are_those_of_the_values(name: str) -> None:
 @pytest.mark.parametrize("sigma", [0.5, 0.01])
 def test_penalised_quantities_by_numerical_minimisation(name: str, sigma: float) -> None:
     f, g = VALUES[name]
-    problem = families()[name]()
+    problem = installed().families[name]()
     x, _ = points(problem)
     minimiser = problem.penalised_minimiser(x, sigma)
     in_upper = problem.upper_gradients(x, minimiser)[1]
@@ -138,7 +139,7 @@ def test_penalised_quantities_by_numerical_minimisation(name: str, sigma: float)
 @FAMILIES
 def test_hypergradient_and_optimum(name: str) -> None:
     f, _ = VALUES[name]
-    problem = families()[name]()
+    problem = installed().families[name]()
     x, y = points(problem)
     for row, at in enumerate(x.numpy()):
         lower = problem.lower_minimiser(x)[row].numpy()

@@ -315,8 +315,9 @@ def test_without_the_library_the_message_names_the_command() -> None:
     script = (
         "import sys; sys.modules['gymnasium'] = None\n"
         "from theory_check.errors import InvalidArgumentError\n"
-        "from theory_check.problems import families, gymnasium\n"
-        "assert 'gymnasium' in families()\n"
+        "from theory_check.catalogue import installed\n"
+        "from theory_check.problems import gymnasium\n"
+        "assert 'gymnasium' in installed().families\n"
         "try:\n    gymnasium('FrozenLake-v1')\n"
         "except InvalidArgumentError as error:\n    print(error)\n"
     )

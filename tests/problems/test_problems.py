@@ -11,9 +11,10 @@ import torch
 from helpers.families import build, tabular_families
 from helpers.generators import random_problem
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError, UndeclaredTruthError
 from theory_check.oracles import ExactOracle
-from theory_check.problems import Problem, families, garnet, tabular
+from theory_check.problems import Problem, garnet, tabular
 
 # Families of closed-form problems have their own contract, in test_closed_form.py.
 FAMILIES = pytest.mark.parametrize("name", tabular_families())
@@ -25,7 +26,7 @@ def tensors(problem: Problem) -> dict[str, torch.Tensor]:
 
 def test_known_families_are_found() -> None:
     stated = {"gridworld", "riverswim", "chain", "gymnasium"}
-    assert {"bandit", "garnet", "tabular"} | stated <= families().keys()
+    assert {"bandit", "garnet", "tabular"} | stated <= installed().families.keys()
 
 
 @FAMILIES
@@ -68,7 +69,7 @@ def test_contract(name: str, objective: str) -> None:
 @FAMILIES
 def test_every_family_has_both_versions(name: str) -> None:
     """Episodic and discounted, where the family takes a horizon at all."""
-    if "horizon" not in inspect.signature(families()[name]).parameters:
+    if "horizon" not in inspect.signature(installed().families[name]).parameters:
         assert build(name).horizon is not None
         return
     shape = (build(name).states, build(name).actions)
@@ -90,7 +91,7 @@ def test_every_family_has_both_versions(name: str) -> None:
     ],
 )
 def test_every_family_refuses(name: str, changes: dict[str, Any], argument: str) -> None:
-    if not changes.keys() <= inspect.signature(families()[name]).parameters.keys():
+    if not changes.keys() <= inspect.signature(installed().families[name]).parameters.keys():
         return
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
         build(name, **changes)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from theory_check.catalogue import installed
 from theory_check.errors import (
     LARGEST_TABLE,
     EnumerationBudgetError,
@@ -17,13 +18,12 @@ from theory_check.errors import (
     magnitude,
     require_seeds,
 )
-from theory_check.models import policy_classes, reward_classes
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import bandit, chain, garnet, quadratic, riverswim, tabular, zero_chain
 from theory_check.recording.recorder import recording_grid
 
 SMALL: dict[str, Any] = {"states": 2, "actions": 2, "horizon": 1}
-MLPReward, MLPPolicy = reward_classes()["mlp"], policy_classes()["mlp"]
+MLPReward, MLPPolicy = installed().rewards["mlp"], installed().policies["mlp"]
 
 TOO_LARGE: dict[str, tuple[Callable[[], object], str]] = {
     "contexts": (lambda: bandit(contexts=10**9, actions=2), "contexts"),

@@ -13,12 +13,12 @@ import pytest
 import torch
 from helpers.generators import random_problem
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import MLPReward
 from theory_check.problems import Problem, stored
 from theory_check.problems.stored import ARRAYS, SCALARS, as_record, labels, origin
 from theory_check.runs import Cell, load_experiment
-from theory_check.worst_cases import all_worst_cases, get_worst_case
 from theory_check.worst_cases.spaces import SPACES
 
 EXPERIMENT = """\
@@ -199,7 +199,7 @@ def test_the_instances_of_the_package_are_what_they_say(label: str) -> None:
     if not label.startswith("worst-"):
         return
     assert label == f"worst-{found['quantity']}-{found['family']}"
-    case = get_worst_case(found["quantity"])
+    case = installed().worst_cases[found["quantity"]]
     measured = case.measure(problem)
     # Rounding may differ between machines; exponents and constants do not at six digits.
     assert measured.value == pytest.approx(found["value"], rel=1e-6)
@@ -209,6 +209,8 @@ def test_the_instances_of_the_package_are_what_they_say(label: str) -> None:
 
 def test_the_package_brings_the_instances_that_the_documents_name() -> None:
     brought = {
-        f"worst-{name}-{family}" for name in all_worst_cases() for family in ("bandit", "garnet")
+        f"worst-{name}-{family}"
+        for name in installed().worst_cases
+        for family in ("bandit", "garnet")
     }
     assert set(labels()) == brought | {"random-garnet"}

@@ -20,6 +20,7 @@ from theory_check.runs.measurements.comparison import Comparison
 from theory_check.runs.measurements.lower_bound import LowerBound
 from theory_check.runs.progress import no_progress
 from theory_check.runs.reach import PACKAGE
+from theory_check.runs.reference_descent import REFERENCE
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 LONG = frozenset(
@@ -37,8 +38,9 @@ LONG = frozenset(
 
 
 def by_hand() -> Iterator[Cell]:
-    """Yield cells of measurements that look a method up, of another method each."""
-    attained = Attained("penalty-shared", (0.5,), runs=1, evaluations=2)
+    """Yield cells of measurements of a method, of another one each."""
+    methods = installed().methods
+    attained = Attained(methods["penalty-shared"], (0.5,), runs=1, evaluations=2)
     yield Cell("by", "hand", (), attained, "plateau", {}, problems.plateau, 2)
     compared = {"targets": (0.9,), "tuning_target": 0.9, "tuning_seeds": 1, "iterations": 2}
     sizes = {"contexts": 2, "actions": 2}
@@ -46,9 +48,9 @@ def by_hand() -> Iterator[Cell]:
         ("hpgd", problems.bandit, sizes),
         ("parl", problems.quadratic, {}),
     ):
-        compare = Comparison(method, **compared)  # type: ignore[arg-type]
+        compare = Comparison(methods[method], **compared)  # type: ignore[arg-type]
         yield Cell("by", "hand", (), compare, build.__name__, given, build, 2)
-    bound = LowerBound("reference", (1.1e-7,), trials=1, tuning_seeds=1, iterations=4)
+    bound = LowerBound(REFERENCE, (1.1e-7,), trials=1, tuning_seeds=1, iterations=4)
     yield Cell("by", "hand", (), bound, "zero_chain", {}, problems.zero_chain, 2, 10**8)
 
 

@@ -14,7 +14,6 @@ from sweep_toys import line
 from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
-from theory_check.problems import families
 from theory_check.runs import Cell, load_experiment
 from theory_check.runs.build import function_parameters
 from theory_check.runs.identity import plain
@@ -146,7 +145,7 @@ def test_a_closed_form_problem_has_no_classes(key: str) -> None:
 def test_no_family_uses_the_keys_of_classes() -> None:
     taken = {
         name
-        for name, function in families().items()
+        for name, function in installed().families.items()
         if not function_parameters(function).keys().isdisjoint(CLASS_KEYS)
     }
     assert taken == set()

@@ -6,6 +6,7 @@ cells of every kind run in a process of their own are in files that they are sai
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 from theory_check import models, problems, solvers
-from theory_check.catalogue import Catalogue, installed
+from theory_check.catalogue import Catalogue
 from theory_check.models import MLPReward
 from theory_check.runs import Cell, load_experiment, spec
 from theory_check.runs.comparisons import load_comparisons
@@ -183,7 +184,7 @@ def test_a_file_that_lies_outside_its_package_counts(
     name = "theory_check.solvers.outside"
     monkeypatch.setitem(sys.modules, name, None)  # so that it is forgotten afterwards
     del sys.modules[name]
-    built = solvers.solver_classes()["mine"](0.1, 1, 0.1, 0.1, 2, 2)
+    built = importlib.import_module(name).Mine(0.1, 1, 0.1, 0.1, 2, 2)
     cell = Cell("e", "l", (), SolverRun(built, 2), "bandit", {}, problems.bandit, 2)
     assert {"theory_check/solvers/outside.py", "solvers/parl.py"} <= cell.sources.keys()
     append(file, "X = 1\n")

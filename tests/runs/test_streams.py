@@ -11,6 +11,7 @@ import torch
 
 from theory_check.advice.constants import START_SEEDS
 from theory_check.advice.model import CHECKED_SEEDS
+from theory_check.catalogue import installed
 from theory_check.oracles.starts import initial_upper
 from theory_check.runs import Cell, Experiment, load_experiment
 from theory_check.runs.comparisons import AXIS, FOLDER
@@ -20,7 +21,6 @@ from theory_check.runs.measurements.comparison import (
     Comparison,
 )
 from theory_check.runs.streams import RESERVED, SEEDS_PER_BLOCK, first_seed
-from theory_check.solvers import methods
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").rglob("*.toml"))
 
@@ -37,7 +37,9 @@ def shipped() -> list[Cell]:
 def _cells() -> Iterator[Cell]:
     for path in FILES:
         compared = path.parent.name == Path(FOLDER).name
-        experiment = load_experiment(path, axes={AXIS: list(methods())} if compared else None)
+        experiment = load_experiment(
+            path, axes={AXIS: list(installed().methods)} if compared else None
+        )
         for quick in (False, True):
             yield from experiment.cells(quick)
 

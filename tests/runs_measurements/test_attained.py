@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers.generators import random_problem
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.instruments import instruments_for
@@ -21,11 +22,11 @@ from theory_check.runs.measurements import attained
 from theory_check.runs.measurements.attained import Attained
 from theory_check.runs.predicted_cost import lasting_noise, predicted_samples
 from theory_check.runs.units import units_of
-from theory_check.solvers import methods
 from theory_check.solvers.method import Method, Plan
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 # Near the best on the plateau, so that searches are short.
+METHODS = installed().methods
 START = {
     "step_size": 0.3,
     "inner_steps": 0.3,
@@ -41,7 +42,9 @@ def no_progress(done: int, total: int) -> None:
 
 @pytest.fixture(scope="module")
 def table():  # type: ignore[no-untyped-def]
-    measurement = Attained("penalty-shared", (0.3, 0.1), runs=2, start=START, evaluations=40)
+    measurement = Attained(
+        METHODS["penalty-shared"], (0.3, 0.1), runs=2, start=START, evaluations=40
+    )
     return measurement.measure(plateau(), [5, 3, 8], no_progress)
 
 
@@ -50,7 +53,7 @@ def test_the_reported_cost_is_that_of_a_direct_run_on_streams_that_did_not_tune(
     row = table[(table.seed == 3) & (table.target == 0.1)].iloc[0]
     problem = plateau(epsilon=0.1)
     scales, _ = units_of(problem, attained.UNIT_SEEDS, 1.0, 1.0)
-    plan = methods()["penalty-shared"].configure(0.1, json.loads(row.constants), scales)
+    plan = METHODS["penalty-shared"].configure(0.1, json.loads(row.constants), scales)
     for role, cost in (("reported", row.samples), ("tuning", row.tuned_samples)):
         streams = [stream_entropy(f"{role} run {run}", 3) % 2**63 for run in range(2)]
         tools = instruments_for(problem, streams)
@@ -73,14 +76,21 @@ def test_the_reported_cost_is_that_of_a_direct_run_on_streams_that_did_not_tune(
 def test_replicates_do_not_share_their_draws_and_company_does_not_matter() -> None:
     problem = plateau(epsilon=0.3)
     scales, _ = units_of(problem, attained.UNIT_SEEDS, 1.0, 1.0)
-    settings = Attained("penalty-shared", (0.3,), runs=2)
+    settings = Attained(METHODS["penalty-shared"], (0.3,), runs=2)
     # Far from every edge: inner loops that follow, and batches that cost more than they have to.
     generous = {**START, "inner_steps": 3.0, "inner_step_size": 0.5, "batch": 40.0}
     arrivals = {}
     for seeds in ((3,), (5, 3, 8)):
         groups = RunGroups(seeds, 2)
         search = attained._Search(
-            settings, methods()["penalty-shared"], problem, groups, 0.3, 0.3, scales, np.inf
+            settings,
+            METHODS["penalty-shared"],
+            problem,
+            groups,
+            0.3,
+            0.3,
+            scales,
+            np.inf,
         )
         (trial,) = search.evaluate([generous], np.inf)
         arrivals[seeds] = trial.outcome.samples
@@ -93,7 +103,7 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
     """Batches, sigmas and steps differ between replicates; those of one setting do not notice."""
     problem = plateau(epsilon=0.3)
     scales, _ = units_of(problem, attained.UNIT_SEEDS, 1.0, 1.0)
-    settings = Attained("penalty", (0.3,), runs=2)
+    settings = Attained(METHODS["penalty"], (0.3,), runs=2)
     start = {**START, "inner_steps": 3.0, "inner_step_size": 0.5}
     # Among them one that cannot arrive and one that diverges, beside which the others go on.
     tried = [
@@ -104,7 +114,14 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
         {**start, "step_size": 0.15, "batch": 3.0},
     ]
     search = attained._Search(
-        settings, methods()["penalty"], problem, RunGroups([5, 3], 2), 0.3, 0.3, scales, 300
+        settings,
+        METHODS["penalty"],
+        problem,
+        RunGroups([5, 3], 2),
+        0.3,
+        0.3,
+        scales,
+        300,
     )
     assert search.at_once is None
     alone = [search.evaluate([each], 1e12)[0] for each in tried]
@@ -123,7 +140,7 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
 
 def test_a_constant_can_be_held_without_a_start() -> None:
     """Then every setting of the grid holds its own value of it."""
-    held = Attained("penalty", (0.3,), runs=1, evaluations=1, held=("inner_step_size",))
+    held = Attained(METHODS["penalty"], (0.3,), runs=1, evaluations=1, held=("inner_step_size",))
     table = held.measure(plateau(), [5], no_progress)
     assert table["evaluations"].tolist() == [1]
 
@@ -132,8 +149,8 @@ def test_solvers_of_problems_with_sampled_trajectories_run_one_at_a_time() -> No
     problem = random_problem(45, (2, 2, 2), objective="excess_risk", features=2)
     scales, _ = units_of(problem, attained.UNIT_SEEDS, 1.0, None)
     search = attained._Search(
-        Attained("penalty", (0.3,)),
-        methods()["penalty"],
+        Attained(METHODS["penalty"], (0.3,)),
+        METHODS["penalty"],
         problem,
         RunGroups([0], 1),
         0.3,
@@ -156,7 +173,7 @@ def test_a_search_goes_on_where_the_last_change_of_the_target_leads() -> None:
 
 def test_the_ergodic_mean_costs_more_than_the_second_half(table) -> None:  # type: ignore[no-untyped-def]
     ergodic = Attained(
-        "penalty-shared", (0.3,), "ergodic", runs=2, start=START, evaluations=40
+        METHODS["penalty-shared"], (0.3,), "ergodic", runs=2, start=START, evaluations=40
     ).measure(plateau(), [5, 3, 8], no_progress)
     half = table[table.target == 0.3]
     assert ergodic.samples.median() > 1.5 * half.samples.median()
@@ -165,15 +182,13 @@ def test_the_ergodic_mean_costs_more_than_the_second_half(table) -> None:  # typ
 
 def test_without_noise_the_cheapest_batch_is_one() -> None:
     """So that the verdict can tell a cost of iterations from one of samples."""
-    found = Attained("penalty-shared", (0.3,), runs=1, start=START).measure(
+    found = Attained(METHODS["penalty-shared"], (0.3,), runs=1, start=START).measure(
         plateau(noise=1e-9), [0, 1], no_progress
     )
     assert (found.trajectories == 1).all()
 
 
-def test_a_users_own_method_is_searched_over_its_own_constants(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_users_own_method_is_searched_over_its_own_constants() -> None:
     def plan(epsilon: float, constants, scales):  # type: ignore[no-untyped-def]
         solver = PenaltyBilevel(
             sigma=constants["weight"],
@@ -195,9 +210,8 @@ def test_a_users_own_method_is_searched_over_its_own_constants(
         rate=None,
         estimates="penalised",
     )
-    monkeypatch.setattr(attained, "methods", lambda: {"own": own})
     problem = random_problem(45, (2, 2, 2), objective="excess_risk", features=2)
-    found = Attained("own", (0.5,), runs=2).measure(problem, [0, 1], no_progress)
+    found = Attained(own, (0.5,), runs=2).measure(problem, [0, 1], no_progress)
     # Two runs a seed are few: one of the two may miss the target that it was tuned to.
     assert np.isfinite(found.samples).any()
     assert found.interior.all()
@@ -213,7 +227,7 @@ def test_a_users_own_method_is_searched_over_its_own_constants(
 def test_unreachable_targets_are_infinite_and_not_interior() -> None:
     """400 steps of 1e-6 do not cross a slope of length 2; nor is a smaller target searched then."""
     found = Attained(
-        "penalty", (0.1, 0.01), runs=1, evaluations=1, start={**START, "step_size": 1e-6}
+        METHODS["penalty"], (0.1, 0.01), runs=1, evaluations=1, start={**START, "step_size": 1e-6}
     )
     table = found.measure(plateau(), [0, 1], no_progress)
     assert np.isinf(table.samples).all()
@@ -224,7 +238,7 @@ def test_unreachable_targets_are_infinite_and_not_interior() -> None:
 @pytest.mark.parametrize(
     ("changes", "argument"),
     [
-        ({"method": "penalti"}, "method"),
+        ({"method": "penalty"}, "method"),
         ({"accuracy": "last"}, "accuracy"),
         ({"targets": ()}, "targets"),
         ({"targets": (0.1, 0.2)}, "targets"),
@@ -237,7 +251,7 @@ def test_unreachable_targets_are_infinite_and_not_interior() -> None:
     ],
 )
 def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
-    settings = {"method": "penalty", "targets": (0.2, 0.1)} | changes
+    settings = {"method": METHODS["penalty"], "targets": (0.2, 0.1)} | changes
     with pytest.raises(InvalidArgumentError) as caught:
         Attained(**settings)  # type: ignore[arg-type]
     assert caught.value.argument == argument
@@ -247,7 +261,7 @@ def test_methods_that_draw_no_samples_are_refused() -> None:
     with pytest.raises(
         InvalidArgumentError, match="method: received f2ba; pass one that draws samples"
     ):
-        Attained("f2ba", (0.2,)).measure(plateau(), [0], no_progress)
+        Attained(METHODS["f2ba"], (0.2,)).measure(plateau(), [0], no_progress)
 
 
 @pytest.mark.parametrize("coupling", ["independent", "shared"])

@@ -14,17 +14,16 @@ import torch
 from helpers import naive
 from helpers.generators import random_problem
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import quadratic
 from theory_check.problems.misspecification import distance_to_span
 from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements import measurement_classes
 from theory_check.runs.measurements.comparison import FIRST_TUNING_SEED, Comparison
 from theory_check.runs.trace import run
 from theory_check.runs.units import units_of
-from theory_check.solvers import methods
 
 PROBLEM = quadratic(noise=0.3)
 COLUMNS = [
@@ -62,9 +61,9 @@ def silent(done: int, total: int) -> None:
     """Report nothing."""
 
 
-def comparison(method: str = "hpgd", **changes: Any) -> Comparison:
+def comparison(method: Any = "hpgd", **changes: Any) -> Comparison:
     settings: dict[str, Any] = {
-        "method": method,
+        "method": installed().methods[method] if isinstance(method, str) else method,
         "targets": (0.5, 0.3),
         "tuning_target": 0.5,
         "tuning_seeds": 3,
@@ -79,7 +78,7 @@ def table() -> pd.DataFrame:
 
 
 def test_it_is_found_and_costs_its_iterations() -> None:
-    assert measurement_classes()["comparison"] is Comparison
+    assert installed().measurements["comparison"] is Comparison
     assert comparison().relative_cost() == 60.0
 
 
@@ -103,15 +102,17 @@ def test_columns_and_rows(table: pd.DataFrame) -> None:
 def test_progress_counts_settings_and_targets() -> None:
     calls: list[tuple[int, int]] = []
     comparison(iterations=1).measure(PROBLEM, [0], lambda done, total: calls.append((done, total)))
-    parts = len(methods()["hpgd"].grid) + 2
+    parts = len(installed().methods["hpgd"].grid) + 2
     assert calls == [(part + 1, parts) for part in range(parts)]
 
 
 def test_the_setting_is_the_best_of_its_grid(table: pd.DataFrame) -> None:
     assert table.constants.nunique() == table.tuning.nunique() == 1
     tried = json.loads(table.tuning[0])
-    names = list(methods()["hpgd"].constants)
-    assert [{name: trial[name] for name in names} for trial in tried] == methods()["hpgd"].grid
+    names = list(installed().methods["hpgd"].constants)
+    assert [{name: trial[name] for name in names} for trial in tried] == installed().methods[
+        "hpgd"
+    ].grid
 
     def score(trial: dict[str, Any]) -> tuple[float, float]:
         found = (trial["cost"], trial["accuracy"])
@@ -129,7 +130,7 @@ def test_rows_are_those_of_plain_traces(table: pd.DataFrame) -> None:
     constants = json.loads(table.constants[0])
     for target, rows in table.groupby("target"):
         assert isinstance(target, float)
-        plan = methods()["hpgd"].configure(target, constants, scales)
+        plan = installed().methods["hpgd"].configure(target, constants, scales)
         iterations = min(plan.iterations, 30)
         assert recording_grid(iterations, 16)
         trace = run(PROBLEM, plan.solver, iterations, [0, 1, 5], points_per_decade=16).table
@@ -161,7 +162,7 @@ def test_tuning_and_reported_seeds_are_disjoint(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Comparison, "_run", noted)
     comparison(iterations=2).measure(PROBLEM, [0, 3], silent)
-    settings = len(methods()["hpgd"].grid)
+    settings = len(installed().methods["hpgd"].grid)
     assert used == [[1000, 1001, 1002]] * settings + [[0, 3]] * 2
 
 
@@ -244,7 +245,9 @@ def test_the_setting_that_all_seeds_reach_with_least_wins(
     costs: tuple[float, ...], wins: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measurement = comparison(tuning_seeds=4)
-    script = iter([(1.0, 1.0, 1.0, 60.0), costs, *[(70.0,) * 4] * len(methods()["hpgd"].grid)])
+    script = iter(
+        [(1.0, 1.0, 1.0, 60.0), costs, *[(70.0,) * 4] * len(installed().methods["hpgd"].grid)]
+    )
 
     def planned(
         self: Comparison, problem: Any, plan: Any, seeds: Any, epsilon: float, budget: int
@@ -253,7 +256,7 @@ def test_the_setting_that_all_seeds_reach_with_least_wins(
 
     monkeypatch.setattr(Comparison, "_run", planned)
     table = measurement.measure(PROBLEM, [0], silent)
-    assert json.loads(table.constants[0]) == methods()["hpgd"].grid[int(wins)]
+    assert json.loads(table.constants[0]) == installed().methods["hpgd"].grid[int(wins)]
 
 
 def test_failures_are_not_numbers() -> None:
@@ -274,7 +277,7 @@ def test_a_budget_is_for_tuning_and_for_reporting() -> None:
     )
     assert (table.spent <= budget).all()
     assert set(table.status) <= {"budget exhausted", "ok"}
-    tried = len(methods()["hpgd"].grid)
+    tried = len(installed().methods["hpgd"].grid)
     assert (table.tuning_cost <= 3 * tried * budget).all()
 
 
@@ -309,7 +312,7 @@ def test_exact_calls_are_the_cost_of_an_exact_method() -> None:
 @pytest.mark.parametrize(
     ("changes", "argument"),
     [
-        ({"method": "hpdg"}, "method"),
+        ({"method": Comparison}, "method"),
         ({"targets": ()}, "targets"),
         ({"targets": (0.5, 1.0)}, "targets"),
         ({"targets": (0.0,)}, "targets"),

@@ -10,10 +10,12 @@ import pytest
 import torch
 from scipy import stats
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.problems import quadratic, zero_chain
 from theory_check.runs.measurements.lower_bound import HittingRecorder, LowerBound
+from theory_check.runs.reference_descent import REFERENCE, REUSED
 from theory_check.runs.streams import first_seed
 
 PROBLEM: Any = zero_chain(epsilon=1.1e-7, gap=1.98e-3, noise=6.8e-3)
@@ -26,7 +28,7 @@ def ignore(done: int, total: int) -> None:
 def test_methods_keep_the_bound_and_what_cheats_does_not() -> None:
     """False alarm 8e-6: four runs at two accuracies, each below 1e-6 with that probability."""
     settings: dict[str, Any] = {"epsilons": (1.1e-7, 5e-8), "trials": 8, "tuning_seeds": 2}
-    table = LowerBound(method="reference", **settings).measure(PROBLEM, range(4), ignore)
+    table = LowerBound(method=REFERENCE, **settings).measure(PROBLEM, range(4), ignore)
     assert table["seed"].tolist() == [0, 1, 2, 3] * 2
     assert sorted(set(table["links"])) == [5, 11]
     np.testing.assert_allclose(table["bound"], table["links"] / table["probability"])
@@ -40,12 +42,14 @@ def test_methods_keep_the_bound_and_what_cheats_does_not() -> None:
     assert (table["chance"] > 1e-6).all()
     # AHO gets the response without noise, and needs fewer samples than links have to wait for.
     searched = settings | {"trials": 24}
-    cheated = LowerBound(method="aho", **searched).measure(PROBLEM, range(4), ignore)
+    cheated = LowerBound(method=installed().methods["aho"], **searched).measure(
+        PROBLEM, range(4), ignore
+    )
     assert (cheated.loc[cheated["links"] == 11, "chance"] < 1e-6).all()
 
 
 def test_one_batch_for_all_steps_sees_more_links_than_it_had_successes() -> None:
-    measurement = LowerBound(method="reference-reused", epsilons=(2e-8,), iterations=300)
+    measurement = LowerBound(method=REUSED, epsilons=(2e-8,), iterations=300)
     constants = {"step_size": 10.0, "batch": 6.0}
     instance = PROBLEM.instance_for(2e-8)
     recorder = measurement._run(instance, constants, range(8), np.inf, 300)
@@ -82,15 +86,15 @@ def test_a_recorder_finds_the_first_iterate_and_the_second_half() -> None:
 @pytest.mark.parametrize(
     ("settings", "argument"),
     [
-        ({"method": "penalti"}, "method"),
-        ({"method": "f2ba"}, "method"),
+        ({"method": "penalty"}, "method"),
+        ({"method": installed().methods["f2ba"]}, "method"),
         ({"epsilons": ()}, "epsilons"),
         ({"epsilons": (1e-8, 1e-7)}, "epsilons"),
         ({"trials": 0}, "trials"),
     ],
 )
 def test_refusals(settings: dict[str, Any], argument: str) -> None:
-    given = {"method": "penalty", "epsilons": (1e-7,)} | settings
+    given = {"method": installed().methods["penalty"], "epsilons": (1e-7,)} | settings
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
         LowerBound(**given)
 
@@ -100,13 +104,13 @@ def test_the_seeds_of_an_experiment_are_not_taken_for_tuning_seeds() -> None:
     first = first_seed("zero-chain", "zero-chain")
     seeds = range(first, first + 2)
     measurement = LowerBound(
-        method="reference", epsilons=(1.1e-7,), trials=2, tuning_seeds=1, iterations=40
+        method=REFERENCE, epsilons=(1.1e-7,), trials=2, tuning_seeds=1, iterations=40
     )
     assert measurement.measure(PROBLEM, seeds, ignore)["seed"].tolist() == list(seeds)
 
 
 def test_other_problems_and_tuning_seeds_are_refused() -> None:
-    measurement = LowerBound(method="penalty", epsilons=(1e-7,))
+    measurement = LowerBound(method=installed().methods["penalty"], epsilons=(1e-7,))
     other: Any = quadratic()
     with pytest.raises(InvalidArgumentError, match=r"^problem: received a Quadratic"):
         measurement.measure(other, [0], ignore)

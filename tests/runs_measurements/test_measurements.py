@@ -10,12 +10,12 @@ from helpers import naive
 from helpers.generators import random_problem
 from scipy import stats
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements import measurement_classes
 from theory_check.runs.measurements.gradient_noise import GradientNoise
 from theory_check.runs.measurements.inner_linear import InnerLinear
 from theory_check.runs.measurements.penalty_bias import PenaltyBias
@@ -54,7 +54,7 @@ def test_every_kind_is_found_by_its_name() -> None:
         "penalty-bias": PenaltyBias,
         "solver-run": SolverRun,
     }
-    assert expected.items() <= measurement_classes().items()
+    assert expected.items() <= installed().measurements.items()
 
 
 def test_penalty_bias() -> None:

@@ -20,13 +20,13 @@ from helpers.methods import changed, chosen, configured, solved
 from helpers.statistics import assert_mean
 
 from theory_check.bilevel import Surrogate
+from theory_check.catalogue import installed
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.solutions.curvature import hessian
 from theory_check.problems import Problem
-from theory_check.solvers import methods
 from theory_check.solvers.f2sa import F2SA
 from theory_check.solvers.f3sa import F3SA
 from theory_check.solvers.method import Method
@@ -99,7 +99,7 @@ def truth_of(problem: Problem) -> RLHFTruth:
 @pytest.mark.parametrize("kind", [F2SA, F3SA])
 def test_a_falling_penalty_is_that_of_the_iteration_that_formed_the_estimate(kind: Any) -> None:
     problem = garnet("bandit", "excess_risk")
-    solver = configured(methods()[kind.name])
+    solver = configured(installed().methods[kind.name])
     information = ExactInformation(problem)
     state = solver.init(
         random_point(1, problem, 2),
@@ -163,7 +163,7 @@ def test_sampled_estimates_have_the_mean_of_exact_information(method: Method, la
 @pytest.mark.parametrize("label", PROBLEMS)
 def test_offline_data_estimate_the_direct_gradient_at_the_reference_policy(label: str) -> None:
     problem = PROBLEMS[label]
-    solver, exact = configured(methods()["offline"]), ExactInformation(problem)
+    solver, exact = configured(installed().methods["offline"]), ExactInformation(problem)
     phi = random_point(1, problem, 1)
     start = solver.init(phi, problem.reference_policy.log().reshape(1, -1))
     # The policy has moved on when the estimate is formed; the data have not.
@@ -179,7 +179,7 @@ def test_offline_data_estimate_the_direct_gradient_at_the_reference_policy(label
 
 def test_momentum_without_noise_is_the_gradient_itself() -> None:
     """By induction: ``h_k = ∇(w_k) + keep (h_{k-1} - ∇(w_{k-1}))`` and ``h_0 = ∇(w_0)``."""
-    problem, method = PROBLEMS["episodic"], methods()["f3sa"]
+    problem, method = PROBLEMS["episodic"], installed().methods["f3sa"]
     exact = ExactInformation(problem)
     phi = random_point(1, problem, 2)
     lower = random_log_policy(2, problem).reshape(1, -1).repeat(2, 1)
@@ -201,7 +201,7 @@ def test_momentum_lowers_the_noise_of_the_difference() -> None:
     With momentum 0.3 that is 0.18; 40 iterations leave ``0.7^80``. The bound 0.5 is 14 standard errors
     of a variance over 400 replicates (relative ``sqrt(2/400)`` = 0.07 each, ratio 0.18 * 0.1) away.
     """
-    problem, method = PROBLEMS["episodic"], methods()["f3sa"]
+    problem, method = PROBLEMS["episodic"], installed().methods["f3sa"]
     phi = random_point(1, problem, 1).expand(400, -1)
     lower = random_log_policy(2, problem).reshape(1, -1).expand(400, -1)
     spreads = []
@@ -226,7 +226,7 @@ def test_momentum_lowers_the_noise_of_the_difference() -> None:
 def test_a_penalised_variable_is_moved_from_where_the_estimate_was() -> None:
     """PBRL moves both variables at once: the pull on ``y'`` is that at the point of the estimate."""
     problem, exact = PROBLEMS["episodic"], ExactInformation(PROBLEMS["episodic"])
-    solver = configured(methods()["pbrl-value"], inner_steps=1)
+    solver = configured(installed().methods["pbrl-value"], inner_steps=1)
     phi = random_point(1, problem, 1)
     lower = random_log_policy(2, problem).reshape(1, -1)
     state = solver.step(exact, solver.init(phi, lower))

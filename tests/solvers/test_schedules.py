@@ -7,8 +7,8 @@ import math
 
 import pytest
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
-from theory_check.solvers import solver_classes
 from theory_check.solvers.schedules import (
     CONTROL_SCHEDULES,
     SCHEDULES,
@@ -133,7 +133,7 @@ def test_products_that_are_integers_up_to_rounding_are_not_rounded_up() -> None:
 
 def test_schedules_are_frozen_and_not_solvers() -> None:
     assert set(SCHEDULES) == {"total-7/2", "total-3", "total-2"}
-    found = solver_classes()
+    found = installed().solvers
     assert not {"Schedule", "ScheduleConstants"} & {cls.__name__ for cls in found.values()}
     for schedule in SCHEDULES.values():
         assert schedule.source

@@ -15,6 +15,7 @@ from helpers.methods import EPSILON, METHODS, SCALES, chosen, configured
 from helpers.quadratic import QuadraticOracle
 
 from theory_check.bilevel import Information, Solver
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.closed_form import ClosedFormOracle
@@ -24,7 +25,6 @@ from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import quadratic
 from theory_check.problems.quadratic import UPPER_WEIGHT, QuadraticProblem
 from theory_check.runs.trace import run
-from theory_check.solvers import methods, solver_classes
 from theory_check.solvers.method import GRID_SIZE, Method, Scales
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
@@ -65,16 +65,20 @@ def tensors(record: object) -> dict[str, torch.Tensor]:
 
 
 def test_every_solver_is_compared() -> None:
-    assert {method.solver for method in methods().values()} == set(solver_classes().values())
-    assert all(name == method.id for name, method in methods().items())
-    assert len({method.title for method in methods().values()}) == len(methods())
+    assert {method.solver for method in installed().methods.values()} == set(
+        installed().solvers.values()
+    )
+    assert all(name == method.id for name, method in installed().methods.items())
+    assert len({method.title for method in installed().methods.values()}) == len(
+        installed().methods
+    )
 
 
 @METHODS
 def test_solvers_say_what_they_are(method: Method) -> None:
     solver = configured(method)
     assert isinstance(solver, Solver)
-    assert solver_classes()[solver.name] is type(solver) is method.solver
+    assert installed().solvers[solver.name] is type(solver) is method.solver
     assert solver.information in get_args(Information)
     assert solver.penalty is None or solver.penalty == solver.sigma
 

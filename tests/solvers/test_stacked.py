@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import plateau, quadratic, valley
-from theory_check.solvers import PenaltyBilevel, methods
+from theory_check.solvers import PenaltyBilevel
 from theory_check.solvers.method import Scales
 from theory_check.solvers.stacked import can_be_stacked, join, same_program, stack
 
 SEEDS = [11, 4, 7]
 SCALES = Scales(outer_step=0.3, inner_step=0.5, penalty=1.0, batch=20.0)
 STACKABLE = sorted(
-    {method.solver for method in methods().values() if can_be_stacked(method.solver)},
+    {method.solver for method in installed().methods.values() if can_be_stacked(method.solver)},
     key=lambda solver: solver.__name__,
 )
 
@@ -27,7 +28,7 @@ def configured(solver: type, factor: float) -> object:
     """Return a solver with all of its stackable settings multiplied by ``factor``."""
     plan = next(
         method.configure(0.1, method.grid[0], SCALES)
-        for method in methods().values()
+        for method in installed().methods.values()
         if method.solver is solver
     )
     found = plan.solver
@@ -92,6 +93,6 @@ def test_a_budget_holds_for_every_replicate_of_differing_batches() -> None:
 
 
 def test_trade_offs_name_constants_of_the_method() -> None:
-    method = methods()["penalty"]
+    method = installed().methods["penalty"]
     with pytest.raises(InvalidArgumentError, match=r"trade_offs: received \['sigmas'\]"):
         replace(method, trade_offs=(("sigmas", "batch"),))

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from theory_check import solvers
-from theory_check.catalogue import Catalogue, Root
+from theory_check.catalogue import Catalogue, Root, installed
 from theory_check.cli.commands import main
-from theory_check.solvers import methods, solver_classes
 
 ROOT = Path(__file__).parents[2]
 MODULE = "theory_check.solvers.heavy_ball"
@@ -71,8 +70,8 @@ def enrolled(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("enrolled")
 def test_it_is_found_and_listed(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "heavy-ball" in solver_classes()
-    assert methods()["heavy-ball"].title == "heavy ball"
+    assert "heavy-ball" in installed().solvers
+    assert installed().methods["heavy-ball"].title == "heavy ball"
     root = Root(room.parent, "example", {"solvers": (room.name,)}, room, room)
     assert main(["list"], Catalogue((Root.shipped(), root))) == 0
     assert re.findall(r"^  heavy-ball +(.*)", capsys.readouterr().out, re.M) == [
@@ -89,7 +88,7 @@ def test_it_is_compared(
     folder.mkdir(parents=True)
     (folder / "tiny.toml").write_text(EXPERIMENT, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    known = Catalogue((Root.shipped(),), {"methods": methods()})
+    known = Catalogue((Root.shipped(),), {"methods": installed().methods})
     assert main(["compare", "--solvers", "heavy-ball,exact", "--jobs", "1"], known) == 0
     assert "heavy ball" in capsys.readouterr().out
     with (tmp_path / "results" / "comparison" / "samples.csv").open(encoding="utf-8") as file:

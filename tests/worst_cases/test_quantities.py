@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from theory_check.catalogue import installed
 from theory_check.claims import get_claim
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.solutions.penalised_curvature import (
@@ -17,13 +18,12 @@ from theory_check.oracles.solutions.penalised_curvature import (
     penalised_hessian,
 )
 from theory_check.problems import Problem, tabular
-from theory_check.worst_cases import all_worst_cases, get_worst_case
 from theory_check.worst_cases.bias import gradient_bias, gradient_bias_from_values
 from theory_check.worst_cases.points import ball_points
 from theory_check.worst_cases.quantities import outer_ergodic, penalty_bias, penalty_smoothness
 from theory_check.worst_cases.spaces import SPACES
 
-CASES = pytest.mark.parametrize("name", sorted(all_worst_cases()))
+CASES = pytest.mark.parametrize("name", sorted(installed().worst_cases))
 
 BETA, TRUE_REWARD, REFERENCE = 0.2, 0.8, 0.3
 
@@ -86,7 +86,7 @@ def test_the_lipschitz_constant_is_that_of_the_closed_form() -> None:
             )
             for sigma in penalty_smoothness.SIGMAS
         ]
-    found = get_worst_case("penalty-smoothness").measure(two_armed())
+    found = installed().worst_cases["penalty-smoothness"].measure(two_armed())
     # Differences over 1e-3 err by 1e-6 / 6 times a third derivative, which is of the order of beta^-2.
     assert found.details["lipschitz_constant"] == pytest.approx(norms, rel=1e-4)
     expected = math.log(norms[1] / norms[0]) / math.log(300)
@@ -103,11 +103,11 @@ def test_the_bias_constant_is_that_of_the_closed_form() -> None:
             lambda phi, sigma=sigma: penalised_slope(phi, sigma) - penalised_slope(phi, 1e-12),
         )
         constants.append(bias / sigma)
-    found = get_worst_case("penalty-bias").measure(two_armed())
+    found = installed().worst_cases["penalty-bias"].measure(two_armed())
     # Certified gradients are right to about 1e-11, of a bias of 1e-2 sigma: to 1e-6 at sigma = 1e-3.
     assert found.details["bias_over_sigma"] == pytest.approx(constants, rel=1e-6)
     assert found.value == pytest.approx(max(constants), rel=1e-6)
-    onset = get_worst_case("penalty-bias-onset").measure(two_armed())
+    onset = installed().worst_cases["penalty-bias-onset"].measure(two_armed())
     assert onset.details["kl_weight"] == BETA
 
 
@@ -124,7 +124,7 @@ def test_a_lipschitz_constant_that_grows_is_refuted(monkeypatch: pytest.MonkeyPa
         return torch.full((len(phi),), 1 / sigma, dtype=phi.dtype)
 
     monkeypatch.setattr(penalty_smoothness, "penalised_hessian", growing)
-    case = get_worst_case("penalty-smoothness")
+    case = installed().worst_cases["penalty-smoothness"]
     first = case.measure(two_armed())
     assert first.value == pytest.approx(1.0)
     assert not first.kept
@@ -211,7 +211,7 @@ def test_curvature_without_end_has_no_value() -> None:
 
 @CASES
 def test_both_routes_agree_on_a_random_instance_and_depend_on_it_alone(name: str) -> None:
-    case = get_worst_case(name)
+    case = installed().worst_cases[name]
     space = SPACES[case.families[0]]()
     problem = space.problem(np.random.default_rng(7).random(space.dimension))
     first, second = case.measure(problem), case.confirm(problem)
@@ -223,7 +223,7 @@ def test_both_routes_agree_on_a_random_instance_and_depend_on_it_alone(name: str
 
 @CASES
 def test_every_quantity_is_about_a_claim_and_known_families(name: str) -> None:
-    case = get_worst_case(name)
+    case = installed().worst_cases[name]
     assert case.id.startswith(get_claim(case.claim).id)
     assert set(case.families) <= SPACES.keys()
     assert 0 < case.tolerance <= 0.1

@@ -126,11 +126,6 @@ class Catalogue:
         return self._components("conclusions")
 
     @property
-    def instruments(self) -> Mapping[Any, Any]:
-        """Instruments by the class of problems that they are for."""
-        return self._components("instruments")
-
-    @property
     def worst_cases(self) -> Mapping[str, Any]:
         """Quantities whose worst instance is searched, by ``id``."""
         return self._components("worst_cases")

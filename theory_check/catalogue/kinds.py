@@ -109,9 +109,6 @@ KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
         "conclusions": ModuleKind(
             "conclusions", _instances("analysis.conclusions.base.Conclusion")
         ),
-        "instruments": ModuleKind(
-            "instruments", _subclasses("oracles.instruments.Instruments", "problem_type")
-        ),
         "worst_cases": ModuleKind("worst cases", _instances("worst_cases.base.WorstCase")),
         "experiments": FileKind(lambda root: root.experiments.glob("*.toml")),
         "comparisons": FileKind(lambda root: (root.experiments / "comparisons").glob("*.toml")),

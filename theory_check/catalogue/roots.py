@@ -30,13 +30,13 @@ _SHIPPED_ROOMS: Mapping[str, tuple[str, ...]] = {
     "claims": ("claims",),
     "audits": ("claims/audits",),
     "conclusions": ("analysis/conclusions",),
-    "instruments": ("oracles",),
     "worst cases": ("worst_cases/quantities",),
 }
 _STUDY_ROOMS: Mapping[str, tuple[str, ...]] = {
     **{room: (room,) for room in STUDY_ROOMS[:5]},
     "audits": ("claims",),
     "conclusions": ("claims",),
+    "worst cases": ("claims",),
 }
 
 

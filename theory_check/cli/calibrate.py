@@ -14,11 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from theory_check.analysis.residual_calibration import RealCurves, real_curves, residual_shares
-from theory_check.catalogue import installed
+from theory_check.catalogue import Catalogue, installed
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import StoreError, visible
 from theory_check.runs import load_table
-from theory_check.runs.locations import experiment_files
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stored_rates(
-    store: Path, *, quick: bool = False
+    store: Path, *, quick: bool = False, catalogue: Catalogue | None = None
 ) -> tuple[dict[str, tuple[PowerRate, Sequence[RealCurves]]], list[str]]:
     """Return the power rates whose tables are stored, and why others are not among them.
 
@@ -47,8 +46,9 @@ def stored_rates(
     """
     rates: dict[str, tuple[PowerRate, Sequence[RealCurves]]] = {}
     missing: list[str] = []
-    files = experiment_files()
-    for claim in installed().claims.values():
+    catalogue = installed() if catalogue is None else catalogue
+    files = catalogue.experiments
+    for claim in catalogue.claims.values():
         judged = [rate for rate in claim.rates if isinstance(rate, PowerRate)]
         if claim.expected == "violated" or not judged:
             continue
@@ -56,7 +56,7 @@ def stored_rates(
             missing.append(f"{claim.id}: there is no experiment {claim.experiment} here")
             continue
         try:
-            table = load_table(claim.experiment, store, quick=quick)
+            table = load_table(claim.experiment, store, quick=quick, catalogue=catalogue)
         except StoreError as error:
             missing.append(f"{claim.id}: {error}")
             continue

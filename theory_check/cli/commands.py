@@ -249,7 +249,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(reporting.json_list(judgements, small=options.quick))
     else:
-        whose = provenance("experiments")
+        whose = provenance(options.catalogue)
         print(reporting.text_table(judgements, small=options.quick, experiments=whose))
     return _finish(done.report, judgements)
 
@@ -289,17 +289,17 @@ def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
     from theory_check.cli.conclusions import conclude
     from theory_check.cli.figures import draw_complete, drawable_scripts
-    from theory_check.runs.locations import experiment_files, provenance
+    from theory_check.runs.locations import provenance
     from theory_check.verification import sweep
 
     claims = _claims([], options.catalogue)
     scripts = drawable_scripts(options.catalogue, _say)
     directory = _output_folder(options, "figures")
-    done = sweep(experiment_files(options.catalogue).values(), _run_options(options))
+    done = sweep(options.catalogue.experiments.values(), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     conclusions = conclude(done, judgements)
     results = _results(options)
-    small, whose = options.quick, provenance("experiments")
+    small, whose = options.quick, provenance(options.catalogue)
     table = reporting.markdown_table(judgements, small=small, experiments=whose)
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -339,11 +339,9 @@ def _output_folder(options: argparse.Namespace, name: str) -> Path:
 
 def _claims(names: Sequence[str], catalogue: Catalogue) -> list[Claim]:
     """Return the named claims, or all whose experiment is there; say which are not."""
-    from theory_check.runs.locations import experiment_files
-
     if names:
         return [catalogue.claim(name) for name in dict.fromkeys(names)]
-    files = experiment_files(catalogue)
+    files = catalogue.experiments
     claims = list(catalogue.claims.values())
     left_out = [claim.id for claim in claims if claim.experiment not in files]
     if left_out:

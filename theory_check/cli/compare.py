@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
 """Lines between which ``--findings`` writes."""
 
-FIGURES = "paper_figures/comparison"
-"""Folder of the figures."""
-
 Say = Callable[[str], None]
 
 
@@ -103,8 +100,8 @@ def run(
     Raises
     ------
     InvalidArgumentError
-        For unknown methods or problems, an experiment file that is not valid, figure scripts that are
-        nowhere, or a file for the findings without its lines; before any work.
+        For unknown methods or problems, an experiment file that is not valid, or a file for the
+        findings without its lines; before any work.
     StoreError
         When something cannot be read or written.
     """
@@ -117,14 +114,13 @@ def run(
         load_comparisons,
         settings_of,
     )
-    from theory_check.runs.locations import directory as find
 
     known = how.catalogue.methods
     chosen = chosen_methods(options.solvers, known)
     experiments = load_comparisons(chosen, how.catalogue)
     cells = chosen_cells(experiments.values(), options.problems, how.quick)
     _refuse_shared_labels(cells)
-    scripts = sorted(find(FIGURES).glob("*.py"))
+    scripts = list(how.catalogue.comparison_figures.values())
     if options.findings is not None:
         _split_at_markers(options.findings)
     directory = output()
@@ -217,11 +213,10 @@ def _publish(
 ) -> None:
     """Print the tables and the findings, and write them."""
     from theory_check.cli.reporting import stamp, text_list
-    from theory_check.runs.comparisons import FOLDER
     from theory_check.runs.locations import provenance
 
     version = stamp(how.quick)
-    for line in (version, provenance(FOLDER)):
+    for line in (version, provenance(how.catalogue)):
         if line:
             print(f"{line}\n")
     for table in shown:
@@ -253,10 +248,7 @@ def _draw(
 ) -> bool:
     """Draw every figure whose results are there, name the others, and tell whether none failed."""
     from theory_check.cli.figures import Drawing, draw_all, stamp, tell
-    from theory_check.runs.locations import is_shipped, provenance
 
-    if not all(map(is_shipped, scripts)):
-        say(provenance(FIGURES))
     drawings = [
         Drawing(path, "draw(results)", (results,), stamp(path, files, small=how.quick))
         for path in scripts

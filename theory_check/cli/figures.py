@@ -1,4 +1,4 @@
-"""Draw the figures of ``paper_figures/`` from verdicts and tables that are there already."""
+"""Draw figures from verdicts and tables that are there already."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any
 from theory_check.cli.reporting import stamp as small_version
 from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
 from theory_check.runs.backends import worker_processes
-from theory_check.runs.locations import (
-    experiment_files,
-    figure_scripts,
-    is_shipped,
-    provenance,
-    stated_path,
-)
+from theory_check.runs.locations import is_shipped, stated_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +36,7 @@ MARGIN = 0.1
 
 @dataclass(frozen=True)
 class FigureScript:
-    """A script of ``paper_figures/``.
+    """A script of a figure.
 
     Such a script defines ``CLAIMS``, a tuple of claim ids, optionally ``EXPERIMENTS``, a tuple
     of experiments whose tables it needs besides those of its claims, and
@@ -120,7 +114,7 @@ def drawable_scripts(catalogue: Catalogue, say: Say) -> list[FigureScript]:
     InvalidArgumentError
         When a script has no ``draw`` function.
     """
-    files, scripts = experiment_files(catalogue), []
+    files, scripts = catalogue.experiments, []
     for script in load_scripts(catalogue):
         missing = [name for name in script.experiments if name not in files]
         if missing:
@@ -137,12 +131,7 @@ def draw_complete(
     directory: Path,
     say: Say,
 ) -> bool:
-    """Draw every figure whose results are complete, name the others, and tell whether none failed.
-
-    Scripts of the current folder are told from the package's.
-    """
-    if any(not is_shipped(script.path) for script in scripts):
-        say(provenance("paper_figures"))
+    """Draw every figure whose results are complete, name the others, and tell whether none failed."""
     verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
     drawings = []
     for script in scripts:
@@ -162,7 +151,7 @@ def stamp(script: Path, experiments: Iterable[Path], *, small: bool) -> str:
     """Return what is written at the foot of a figure: the small version, and what is one's own."""
     folders = dict.fromkeys(path.parent for path in experiments if not is_shipped(path))
     own = ([] if is_shipped(script) else [script]) + list(folders)
-    whose = f"Of this folder: {', '.join(map(stated_path, own))}." if own else ""
+    whose = f"Not of theory-check: {', '.join(map(stated_path, own))}." if own else ""
     return " ".join(text for text in (small_version(small), whose) if text)
 
 
@@ -263,7 +252,7 @@ def save_figure(figure: Figure, name: str, directory: Path, stamp: str = "") -> 
 
 
 def load_scripts(catalogue: Catalogue) -> Sequence[FigureScript]:
-    """Import every script of ``paper_figures/``, and of the studies.
+    """Import every figure script of a catalogue.
 
     Raises
     ------
@@ -273,7 +262,7 @@ def load_scripts(catalogue: Catalogue) -> Sequence[FigureScript]:
     _files_only()
     return [
         FigureScript(path, load_drawing(path, SIGNATURE), catalogue)
-        for path in figure_scripts(catalogue)
+        for path in catalogue.figures.values()
     ]
 
 

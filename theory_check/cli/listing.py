@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from theory_check.catalogue import MARK, Catalogue, home
+from theory_check.catalogue import Catalogue
 from theory_check.claims.base import Claim
 from theory_check.cli.claim_words import counted, kind_of
 from theory_check.cli.static_listing import listing
@@ -78,22 +78,13 @@ def _origin(found: Mapping[str, Any]) -> str:
 def _experiments_by_section(
     catalogue: Catalogue, failures: dict[str, str]
 ) -> dict[str, dict[str, str]]:
-    """Return the experiments of every root; a folder of that name here hides those of the package.
-
-    Not in a study, whose experiments stand beside them.
-    """
-    first, here = home() / "experiments", Path("experiments")
-    hidden = here.is_dir() and here.resolve() != first.resolve() and not Path(MARK).is_file()
-    folders = {
-        f"experiments of this folder, {here}/" if hidden else "experiments": here
-        if hidden
-        else first,
-        **{
-            f"experiments of {root.folder.as_posix()}/": root.experiments
-            for root in catalogue.studies
-        },
+    """Return the experiments of every root."""
+    return {
+        "experiments" if root.is_shipped else f"experiments of {root.folder.as_posix()}/": dict(
+            _experiments(root.experiments, failures)
+        )
+        for root in catalogue.roots
     }
-    return {title: dict(_experiments(folder, failures)) for title, folder in folders.items()}
 
 
 def _experiments(folder: Path, failures: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -124,11 +124,11 @@ def find_space(family: str, settings: Mapping[str, object]) -> Space:
         For an unknown family or key, or a value that does not fit.
     """
     from theory_check.errors import require_choice
-    from theory_check.runs.build import build
+    from theory_check.runs.build import Components, build
     from theory_check.worst_cases.spaces import SPACES
 
     require_choice("--family", family, SPACES)
-    space: Space = build(SPACES[family], settings, "--set", {})
+    space: Space = build(SPACES[family], settings, "--set", Components())
     return space
 
 

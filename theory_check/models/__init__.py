@@ -4,9 +4,6 @@
 found by being here, and passed on below.
 """
 
-import sys
-
-from theory_check.discovery import classes
 from theory_check.models.base import (
     ModelInputs,
     PolicyClass,
@@ -33,18 +30,11 @@ __all__ = [
     "RewardModel",
     "Tabular",
     "TabularSoftmax",
-    "policy_classes",
-    "reward_classes",
+    "named_classes",
 ]
 
 
-def reward_classes() -> dict[str, type[RewardClass]]:
-    """Return every reward class by its name in experiment files."""
-    found = classes(sys.modules[__name__], RewardClass, "name")  # type: ignore[type-abstract]
-    return {name: found[name] for name in sorted(found)}
-
-
-def policy_classes() -> dict[str, type[PolicyClass]]:
-    """Return every policy class by its name in experiment files."""
-    found = classes(sys.modules[__name__], PolicyClass, "name")  # type: ignore[type-abstract]
-    return {name: found[name] for name in sorted(found)}
+def named_classes(kind: type) -> dict[str, type]:
+    """Return the classes above of one kind, :class:`RewardClass` or :class:`PolicyClass`, by ``name``."""
+    classes = [each for each in globals().values() if isinstance(each, type)]
+    return {each.name: each for each in classes if issubclass(each, kind) and hasattr(each, "name")}

@@ -329,7 +329,6 @@ class ClosedFormTruth:
 class ClosedFormInstruments(Instruments):
     """Oracles of a closed-form problem; see :class:`Instruments`."""
 
-    problem_type: ClassVar[type] = ClosedFormProblem
     differing_batches: ClassVar[bool] = True
 
     def __init__(

@@ -1,12 +1,12 @@
 """The instruments of a run: what the solver samples from, and what the recorder knows.
 
-A kind of problem is a class in ``problems`` and a subclass of :class:`Instruments` in this room, found by
-being here.
+A kind of problem is a class whose attribute ``instruments`` is a subclass of :class:`Instruments`, or its
+dotted name where that is above the class.
 """
 
 from __future__ import annotations
 
-import sys
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver
-from theory_check.discovery import classes
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.counted_information import CountedInformation
@@ -38,8 +37,6 @@ class Instruments(ABC):
 
     Attributes
     ----------
-    problem_type
-        Class of the problems these instruments are for.
     truth, sampled, information
         What the recorder knows, what the solver samples from, and the same with exact expectations.
     differing_batches
@@ -48,7 +45,6 @@ class Instruments(ABC):
         Number of upper parameters of a replicate.
     """
 
-    problem_type: ClassVar[type]
     differing_batches: ClassVar[bool] = False
 
     truth: BilevelTruth
@@ -137,17 +133,20 @@ def instruments_for(
     InvalidArgumentError
         If no instruments are known for this kind of problem.
     """
-    # The base class is abstract on purpose: it only names what is searched for.
-    found = classes(sys.modules[__package__], Instruments, "problem_type")  # type: ignore[type-abstract]
-    for kind, instruments in found.items():
-        if isinstance(problem, kind):  # type: ignore[arg-type]
-            return instruments(
-                problem,
-                seeds,
-                sample_budget=sample_budget,
-                enumeration_budget=enumeration_budget,
-                device=device,
-            )
-    raise InvalidArgumentError(
-        "problem", f"a {type(problem).__name__}", "pass a problem built by theory_check.problems"
+    kind = getattr(type(problem), "instruments", None)
+    if isinstance(kind, str):
+        module, _, name = kind.rpartition(".")
+        kind = getattr(importlib.import_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, Instruments)):
+        raise InvalidArgumentError(
+            "problem",
+            f"a {type(problem).__name__}",
+            "pass a problem built by theory_check.problems, or let its class name its instruments",
+        )
+    return kind(
+        problem,
+        seeds,
+        sample_budget=sample_budget,
+        enumeration_budget=enumeration_budget,
+        device=device,
     )

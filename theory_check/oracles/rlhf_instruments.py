@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -20,8 +19,6 @@ from theory_check.problems import Problem
 
 class RLHFInstruments(Instruments):
     """Oracles of an RLHF problem; see :class:`Instruments`."""
-
-    problem_type: ClassVar[type] = Problem
 
     def __init__(
         self,

@@ -4,11 +4,7 @@
 found by being here, and passed on below.
 """
 
-import sys
-from collections.abc import Callable
 from typing import Any
-
-from theory_check.discovery import modules
 
 # A family's function takes the place of the submodule of the same name.
 from theory_check.problems.bandit import bandit
@@ -31,7 +27,6 @@ __all__ = [
     "Problem",
     "bandit",
     "chain",
-    "families",
     "garnet",
     "gridworld",
     "gymnasium",
@@ -45,17 +40,6 @@ __all__ = [
     "valley",
     "zero_chain",
 ]
-
-
-def families() -> dict[str, Callable[..., Problem]]:
-    """Return every family's constructor, by name: the function named like its file."""
-    found: dict[str, Callable[..., Problem]] = {}
-    for module in modules(sys.modules[__name__]):
-        name = module.__name__.rpartition(".")[2]
-        constructor = getattr(module, name, None)
-        if callable(constructor):
-            found[name] = constructor
-    return found
 
 
 def instance_for(problem: Any, target: float) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -24,7 +25,11 @@ class ClosedFormProblem(ABC):
         Dimensions of x and y.
     noise
         Standard deviation of one sample of a gradient component; 0 for exact gradients.
+    instruments
+        Dotted name of the oracles of this kind of problem.
     """
+
+    instruments: ClassVar[str] = "theory_check.oracles.closed_form.ClosedFormInstruments"
 
     name: str
     upper_parameters: int

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -31,8 +30,7 @@ from theory_check.models import (
     RewardClass,
     RewardModel,
     Tabular,
-    policy_classes,
-    reward_classes,
+    named_classes,
 )
 
 Objective = Literal["cross_entropy", "excess_risk"]
@@ -80,7 +78,11 @@ class Problem:
         How the problem calls itself in tables.
     reward_class, policy_class
         The classes that a solver searches.
+    instruments
+        Dotted name of the oracles of this kind of problem.
     """
+
+    instruments: ClassVar[str] = "theory_check.oracles.rlhf_instruments.RLHFInstruments"
 
     transitions: Float[Tensor, "s a s"]
     initial: Float[Tensor, " s"]
@@ -161,7 +163,9 @@ class Problem:
     def with_classes(
         self, *, reward: RewardClass | str | None = None, policy: PolicyClass | str | None = None
     ) -> Problem:
-        """Return the same problem with other classes, or those of a name; None keeps its own.
+        """Return the same problem with other classes; None keeps its own.
+
+        The name of a class that the package brings stands for it with its own defaults.
 
         Raises
         ------
@@ -172,10 +176,10 @@ class Problem:
             self,
             reward_class=self.reward_class
             if reward is None
-            else _class_of("reward", reward, RewardClass, reward_classes()),
+            else _class_of("reward", reward, RewardClass),
             policy_class=self.policy_class
             if policy is None
-            else _class_of("policy", policy, PolicyClass, policy_classes()),
+            else _class_of("policy", policy, PolicyClass),
         )
 
     @cached_property
@@ -352,10 +356,11 @@ def _check_stochastic(argument: str, values: Tensor) -> None:
         )
 
 
-def _class_of(argument: str, given: Any, kind: type, known: Mapping[str, type]) -> Any:
+def _class_of(argument: str, given: Any, kind: type) -> Any:
     """Return a class of rewards or policies, that of a name with its own defaults."""
     if isinstance(given, kind) and not isinstance(given, type):
         return given
+    known = named_classes(kind)
     if isinstance(given, str):
         require_choice(argument, given, known)
         return known[given]()

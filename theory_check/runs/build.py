@@ -27,6 +27,22 @@ _MAPPINGS = (dict, collections.abc.Mapping)
 
 
 @dataclasses.dataclass(frozen=True)
+class Components:
+    """What the values of a file may stand for.
+
+    Attributes
+    ----------
+    classes
+        By the ``name`` of a table, whose other keys are the fields of an instance.
+    named
+        Objects that a text stands for where one of their class is wanted, such as methods.
+    """
+
+    classes: Mapping[str, type] = dataclasses.field(default_factory=dict)
+    named: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Parameter:
     """A key that a table may hold: its type, and its default or :data:`REQUIRED`."""
 
@@ -88,7 +104,7 @@ def bind(
     table: Mapping[str, object],
     parameters: Mapping[str, Parameter],
     where: str,
-    components: Mapping[str, type],
+    components: Components,
 ) -> dict[str, Any]:
     """Return the arguments that ``table`` stands for, defaults filled in.
 
@@ -101,7 +117,7 @@ def bind(
     where
         Dotted key of the table, ``""`` for the top level.
     components
-        Classes that a table with a ``name`` may stand for.
+        What tables and texts may stand for.
 
     Raises
     ------
@@ -124,9 +140,7 @@ def bind(
     return arguments
 
 
-def build(
-    cls: type, table: Mapping[str, object], where: str, components: Mapping[str, type]
-) -> Any:
+def build(cls: type, table: Mapping[str, object], where: str, components: Components) -> Any:
     """Return an instance of the dataclass ``cls`` from ``table``; raises as :func:`bind`."""
     arguments = bind(table, field_parameters(cls), where, components)
     with located(where):
@@ -149,10 +163,10 @@ class located:  # noqa: N801 - reads as a statement: ``with located("settings"):
             raise type(error)(place, error.received, error.remedy) from error
 
 
-def coerce(value: object, hint: Any, where: str, components: Mapping[str, type]) -> Any:
+def coerce(value: object, hint: Any, where: str, components: Components) -> Any:
     """Return ``value`` as an instance of ``hint``, or refuse it naming ``where``.
 
-    Integers stand for floats, lists for tuples, and tables for components.
+    Integers stand for floats, lists for tuples, and tables and names for components.
     """
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
@@ -164,6 +178,8 @@ def coerce(value: object, hint: Any, where: str, components: Mapping[str, type])
         if not is_number(value):  # beyond the range of floats
             raise _refusal(value, hint, where)
         return float(value)
+    if isinstance(value, str) and inspect.isclass(hint):
+        value = _named(value, hint, where, components)
     if isinstance(value, list | tuple | range) and get_origin(hint) in _SEQUENCES:
         value = _coerce_elements(value, hint, where, components)
     elif isinstance(value, Mapping):
@@ -178,6 +194,16 @@ def coerce(value: object, hint: Any, where: str, components: Mapping[str, type])
     if not _accepts(value, hint):
         raise _refusal(value, hint, where)
     return value
+
+
+def _named(text: str, hint: type, where: str, components: Components) -> object:
+    """Return the object of the class ``hint`` that a text stands for; the text where none is of it."""
+    choices = {name: found for name, found in components.named.items() if type(found) is hint}
+    if not choices:
+        return text
+    if text not in choices:
+        raise InvalidArgumentError(where, shortened(text), nearest(text, choices))
+    return choices[text]
 
 
 def readable(hint: object) -> str:
@@ -195,7 +221,7 @@ def _refusal(value: object, hint: object, where: str) -> InvalidArgumentError:
     return InvalidArgumentError(where, shortened(value), f"pass {readable(hint)}")
 
 
-def _coerce_to_any(value: object, hint: Any, where: str, components: Mapping[str, type]) -> Any:
+def _coerce_to_any(value: object, hint: Any, where: str, components: Components) -> Any:
     members = [member for member in get_args(hint) if member is not type(None)]
     if value is None and len(members) < len(get_args(hint)):
         return None
@@ -213,7 +239,7 @@ def _coerce_elements(
     value: list[object] | tuple[object, ...] | range,
     hint: Any,
     where: str,
-    components: Mapping[str, type],
+    components: Components,
 ) -> object:
     members = get_args(hint)
     if get_origin(hint) is tuple and not (len(members) == 2 and members[1] is Ellipsis):
@@ -235,9 +261,9 @@ def _accepts(value: object, hint: Any) -> bool:
 
 
 def _component(
-    table: Mapping[str, object], hint: type, where: str, components: Mapping[str, type]
+    table: Mapping[str, object], hint: type, where: str, components: Components
 ) -> object:
-    choices = {name: cls for name, cls in components.items() if _subclass(cls, hint)}
+    choices = {name: cls for name, cls in components.classes.items() if _subclass(cls, hint)}
     choices |= {cls.name: cls for cls in _descendants(hint) if hasattr(cls, "name")}
     if not choices:
         if not dataclasses.is_dataclass(hint):

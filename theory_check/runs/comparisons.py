@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from theory_check.catalogue import Catalogue
+from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import (
     InvalidArgumentError,
     nearest,
     shortened,
 )
-from theory_check.runs.locations import directory
 from theory_check.runs.measurements.comparison import Comparison
 from theory_check.runs.spec import Cell, Experiment, load_experiment
 from theory_check.solvers.method import Method
 
 FOLDER = "experiments/comparisons"
-"""Folder of the files."""
+"""Folder of the files in a root."""
 
 AXIS = "method"
 """Axis of the grid that is chosen here and not in the files."""
@@ -37,13 +36,17 @@ def load_comparisons(
     Raises
     ------
     InvalidArgumentError
-        When there is no such file, one is not valid or measures something else.
+        When there is none, one is not valid or measures something else.
     """
-    folder = directory(FOLDER)
-    paths = sorted(folder.glob("*.toml"))
-    if not paths:
-        raise InvalidArgumentError(str(folder), "no experiment file", "add one, such as small.toml")
-    loaded = {path.stem: load_experiment(path, catalogue, {AXIS: list(chosen)}) for path in paths}
+    catalogue = installed() if catalogue is None else catalogue
+    if not catalogue.comparisons:
+        raise InvalidArgumentError(
+            "comparisons", "a catalogue without any", f"add a file, such as {FOLDER}/small.toml"
+        )
+    loaded = {
+        name: load_experiment(path, catalogue, {AXIS: list(chosen)})
+        for name, path in catalogue.comparisons.items()
+    }
     for experiment in loaded.values():
         settings_of(experiment.full[0])
     return loaded

@@ -20,11 +20,16 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 def plain(value: object) -> Json:
     """Return ``value`` as JSON data; a component becomes its fields and its ``name``.
 
+    One that says what it is ``known_as`` becomes that.
+
     Raises
     ------
     TypeError
         For a value that has no canonical JSON form.
     """
+    known_as = getattr(value, "known_as", None)
+    if isinstance(known_as, str):
+        return known_as
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
             field.name: plain(getattr(value, field.name))

@@ -13,7 +13,15 @@ from theory_check.errors import (
     require_choice,
     shortened,
 )
-from theory_check.runs.build import bind, coerce, function_parameters, join, located, takes_any_key
+from theory_check.runs.build import (
+    Components,
+    bind,
+    coerce,
+    function_parameters,
+    join,
+    located,
+    takes_any_key,
+)
 from theory_check.runs.built_with_classes import BuiltWithClasses
 
 CLASS_KEYS = ("reward", "policy")
@@ -57,7 +65,7 @@ def bound_problem(
     # What a family passes on, such as the arguments of an environment, is checked by its receiver.
     passed_on = {key: given[key] for key in given if key not in known and takes_any_key(function)}
     bound = {key: given[key] for key in given if key not in passed_on}
-    parameters = bind(bound, known, where, catalogue.solvers) | passed_on
+    parameters = bind(bound, known, where, Components(catalogue.solvers)) | passed_on
     with located(where):
         parameters = _pinned(function, parameters)
         problem = function(**parameters)
@@ -107,7 +115,7 @@ def _bound_class(key: str, table: object, where: str, catalogue: Catalogue) -> A
         raise InvalidArgumentError(
             where, shortened(table), f"pass a table with the name of a class; {nearest('', known)}"
         )
-    return coerce(table, hint, where, known)
+    return coerce(table, hint, where, Components(known))
 
 
 def _check_size(problem: Any, where: str) -> None:

@@ -1,8 +1,8 @@
 """Which source files compute a cell.
 
 They are what its measurement, its problem and the components in its settings and parameters can reach
-by importing (:mod:`theory_check.runs.closure`), and what is found by name while it runs: what the
-measurement says that it looks up, and the instruments for its problem.
+by importing (:mod:`theory_check.runs.closure`), and the instruments for its problem, which are found by
+name while it runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ MEASURED_BY = "theory_check.runs.backends.measuring"
 """Calls the measurement of every cell, with the number of threads that sums depend on."""
 
 INSTRUMENTS = "theory_check.oracles.instruments"
-"""Finds the instruments for a problem by the class of the problem."""
+"""Takes the instruments for a problem that the class of the problem names."""
 
 
 def sources_of(
@@ -50,11 +50,8 @@ def sources_of(
         Files of this package go by their place in it, those of a study by ``study/`` and their place in
         the study, those of another package by its name and their place.
     """
-    looked_up = cell.measurement.looks_up()
     problem = _modules_of((cell.build_problem, cell.parameters))
-    measurement = _modules_of((cell.measurement, looked_up))
-    for component in looked_up:
-        measurement |= _definers(component)
+    measurement = _modules_of(cell.measurement)
     roots = {"theory_check": PACKAGE}
     beside: list[Path] = []
     for module in sorted(problem | measurement):
@@ -91,13 +88,11 @@ def _files(
     problem: Sequence[str], measurement: Sequence[str], closure: Closure
 ) -> dict[str, Reached]:
     closure.add(problem)
-    classes_of_problems = closure.modules()
+    kinds = _instruments(closure.modules())
     closure.add([*measurement, MEASURED_BY])
     if INSTRUMENTS in closure.modules():
-        kinds = _instruments()
-        fitting = [found for kind, found in kinds if kind in classes_of_problems]
         # The class of a problem that is made in the measurement is among what that reaches.
-        closure.add(fitting or [found for kind, found in kinds if kind in closure.modules()])
+        closure.add(sorted((kinds or _instruments(closure.modules())).values()))
     return closure.files()
 
 
@@ -109,16 +104,15 @@ def _counted(modules: set[str], without: Collection[str]) -> tuple[str, ...]:
     )
 
 
-@lru_cache
-def _instruments() -> tuple[tuple[str, str], ...]:
-    """Return the module of a class of problems and the module of its instruments, for all of them."""
-    # Here, since it loads torch, and only who measures along runs has a use for it.
-    from theory_check import oracles
-    from theory_check.discovery import classes
-    from theory_check.oracles.instruments import Instruments
-
-    found = classes(oracles, Instruments, "problem_type")  # type: ignore[type-abstract]
-    return tuple((kind.__module__, found[kind].__module__) for kind in found)
+def _instruments(modules: Iterable[str]) -> dict[str, str]:
+    """Return the modules of the instruments that classes in some modules name, by those modules."""
+    found = {}
+    for module in modules:
+        for value in vars(sys.modules.get(module, object)).values():
+            named = vars(value).get("instruments") if isinstance(value, type) else None
+            if isinstance(named, str) and value.__module__ == module:
+                found[module] = named.rpartition(".")[0]
+    return found
 
 
 def _modules_of(value: object) -> set[str]:
@@ -136,6 +130,8 @@ def _modules_of(value: object) -> set[str]:
     elif isinstance(value, Sequence):
         inner = value
     elif dataclasses.is_dataclass(value) or callable(value):
+        if hasattr(value, "known_as"):
+            found |= _definers(value)
         found.add(type(value).__module__)
         inner = getattr(value, "__dict__", {}).values()
     return found.union(*map(_modules_of, inner))

@@ -22,7 +22,7 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.files import as_path
-from theory_check.runs.build import build, field_parameters
+from theory_check.runs.build import Components, build, field_parameters
 from theory_check.runs.experiment_text import Table, parsed, with_axes
 from theory_check.runs.identity import cell_key
 from theory_check.runs.instances import stated_problem
@@ -212,7 +212,7 @@ def load_experiment(
 
 
 def _validated(path: Path, content: Table, catalogue: Catalogue) -> Experiment:
-    file: _File = build(_File, content, "", {})
+    file: _File = build(_File, content, "", Components())
     require_choice("measurement", file.measurement, catalogue.measurements)
     problems = {
         label: stated_problem(table, f"problems.{label}", catalogue)
@@ -249,6 +249,10 @@ _Version = tuple[Axes, Measurement]
 def _measurements(file: _File, quick: _Quick, catalogue: Catalogue) -> Iterator[_Version]:
     """Yield the measurement of every combination of the grid, with its columns."""
     cls = catalogue.measurements[file.measurement]
+    components = Components(
+        catalogue.solvers,
+        {**catalogue.methods, **{method.id: method for method in cls.own_methods}},
+    )
     parameters = field_parameters(cls)
     settings = _merged(file.settings, quick.settings)
     for place, table in (("grid", file.grid), ("quick.grid", quick.grid)):
@@ -273,7 +277,7 @@ def _measurements(file: _File, quick: _Quick, catalogue: Catalogue) -> Iterator[
         for (axis, values), pick in zip(grid.items(), picks, strict=True):
             chosen = _with(chosen, axis.split("."), values[pick])
         try:
-            measurement = build(cls, chosen, "settings", catalogue.solvers)
+            measurement = build(cls, chosen, "settings", components)
         except InvalidArgumentError as error:
             raise _at_origin(error, origins) from error
         axes = tuple((axis, columns[axis][pick]) for axis, pick in zip(grid, picks, strict=True))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory_check.catalogue import installed
+from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import StoreError, require_flag
 from theory_check.runs.locations import experiment_file
 from theory_check.runs.spec import Experiment, load_experiment
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
 
 def load_table(
-    experiment: str | Path | Experiment, store: str | Path | Store, *, quick: bool = False
+    experiment: str | Path | Experiment,
+    store: str | Path | Store,
+    *,
+    quick: bool = False,
+    catalogue: Catalogue | None = None,
 ) -> pd.DataFrame:
     """Return the results of an experiment as one table.
 
     Parameters
     ----------
     experiment
-        Stem of a file in ``experiments/``, a path, or what
-        :func:`~theory_check.runs.load_experiment` returned.
+        Name of an experiment, a path, or what :func:`~theory_check.runs.load_experiment` returned.
     store
         The store, or its directory.
     quick
         Whether the cells of ``--quick`` are meant.
+    catalogue
+        The experiments and components that there are; all that is installed when absent.
 
     Returns
     -------
@@ -49,7 +54,8 @@ def load_table(
     """
     require_flag("quick", quick)
     if not isinstance(experiment, Experiment):
-        experiment = load_experiment(experiment_file(experiment, installed()), installed())
+        catalogue = installed() if catalogue is None else catalogue
+        experiment = load_experiment(experiment_file(experiment, catalogue), catalogue)
     return load_cells(experiment.cells(quick), store, quick=quick)
 
 

@@ -6,8 +6,10 @@ solver can have several, such as one for each coupling.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -158,6 +160,19 @@ class Method:
                 "trade_offs", sorted(unknown), f"name {list(self.constants)}"
             )
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Travel by the name that its module gives it, so that it arrives as the same object."""
+        for module in (self.plan.__module__, self.solver.__module__):
+            for name, value in vars(sys.modules.get(module, object)).items():
+                if value is self:
+                    return _defined, (module, name)
+        return super().__reduce__()
+
+    @property
+    def known_as(self) -> str:
+        """What stands for it among the settings of a cell; its source is one of the cell's files."""
+        return self.id
+
     @property
     def grid(self) -> list[dict[str, float]]:
         """Every setting of the constants."""
@@ -182,6 +197,11 @@ class Method:
                 "constants", sorted(constants), f"pass {sorted(self.constants)}"
             )
         return self.plan(epsilon, constants, scales)
+
+
+def _defined(module: str, name: str) -> Method:
+    found: Method = getattr(importlib.import_module(module), name)
+    return found
 
 
 def whole(value: float) -> int:

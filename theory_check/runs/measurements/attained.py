@@ -15,6 +15,7 @@ import pandas as pd
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
+    require_instance,
     require_positive,
     require_positive_integer,
 )
@@ -35,7 +36,6 @@ from theory_check.runs.tuned_search import (
     neighbours,
 )
 from theory_check.runs.units import units_of
-from theory_check.solvers import methods
 from theory_check.solvers.method import Method, Plan, Scales
 from theory_check.solvers.stacked import can_be_stacked, join, same_program, stack
 
@@ -118,7 +118,7 @@ class Attained(Measurement):
 
     kind: ClassVar[str] = "attained"
 
-    method: str
+    method: Method
     targets: tuple[float, ...]
     accuracy: Accuracy = "half"
     runs: int = 4
@@ -131,7 +131,7 @@ class Attained(Measurement):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        require_choice("method", self.method, methods())
+        require_instance("method", self.method, Method, "pass one of a catalogue's methods")
         require_choice("accuracy", self.accuracy, get_args(Accuracy))
         if not self.targets or not all(0 < value < 1 for value in self.targets):
             raise InvalidArgumentError("targets", self.targets, "pass accuracies between 0 and 1")
@@ -143,7 +143,7 @@ class Attained(Measurement):
         require_positive("margin", self.margin)
         if self.margin > 1:
             raise InvalidArgumentError("margin", self.margin, "pass a share of at most 1")
-        known = methods()[self.method].constants
+        known = self.method.constants
         if self.start and self.start.keys() != known.keys():
             raise InvalidArgumentError("start", sorted(self.start), f"pass {sorted(known)}")
         for name in self.held:
@@ -153,9 +153,9 @@ class Attained(Measurement):
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""
-        method = methods()[self.method]
+        method = self.method
         if method.solver.information != "samples":  # type: ignore[attr-defined]
-            raise InvalidArgumentError("method", self.method, "pass one that draws samples")
+            raise InvalidArgumentError("method", self.method.id, "pass one that draws samples")
         kept = {name: value for name, value in self.start.items() if name in self.held}
         grid: list[Constants] = [{**constants, **kept} for constants in method.grid]
         starts: list[Constants] = [self.start] if self.start else grid
@@ -202,10 +202,6 @@ class Attained(Measurement):
                 arrived = float(np.median(arrivals[np.isfinite(arrivals)]))
                 longest = max(HEADROOM * arrived * target / self.targets[done + 1], ALWAYS_ALLOWED)
         return pd.concat(frames, ignore_index=True)
-
-    def looks_up(self) -> Sequence[object]:
-        """Return the method."""
-        return (methods()[self.method],)
 
     def relative_cost(self) -> float:
         """Return the iterations of a search, which grow with the accuracy."""

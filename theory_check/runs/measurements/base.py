@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +52,12 @@ class Measurement(ABC):
     ----------
     kind
         Name of the measurement in experiment files.
+    own_methods
+        Methods that its settings may name beside those of the catalogue.
     """
 
     kind: ClassVar[str]
+    own_methods: ClassVar[tuple[Any, ...]] = ()
 
     @abstractmethod
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
@@ -78,13 +81,6 @@ class Measurement(ABC):
     def step_sizes(self) -> StepSizes:
         """Return the steps it takes; audits hold them against measured curvatures."""
         return StepSizes()
-
-    def looks_up(self) -> Sequence[object]:
-        """Return the components it finds by a name in its settings, such as the method of an id.
-
-        Their source identifies a cell as that of the components in its settings does.
-        """
-        return ()
 
     def relative_cost(self) -> float:
         """Return how long this measurement takes relative to others; longest run first."""

@@ -15,7 +15,7 @@ import torch
 from theory_check.bilevel import Solver
 from theory_check.errors import (
     InvalidArgumentError,
-    require_choice,
+    require_instance,
     require_positive,
     require_positive_integer,
 )
@@ -31,8 +31,7 @@ from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.runs.streams import FIRST_TUNING_SEED, require_apart
 from theory_check.runs.trace import iterate
 from theory_check.runs.units import units_of
-from theory_check.solvers import methods
-from theory_check.solvers.method import Constants, Plan
+from theory_check.solvers.method import Constants, Method, Plan
 
 UNIT_SEEDS = 16
 """Starts, from the first tuning seed on, at which the units of constants and accuracies are measured."""
@@ -83,7 +82,7 @@ class Comparison(Measurement):
 
     kind: ClassVar[str] = "comparison"
 
-    method: str
+    method: Method
     targets: tuple[float, ...]
     tuning_target: float
     tuning_seeds: int = 4
@@ -95,7 +94,7 @@ class Comparison(Measurement):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        require_choice("method", self.method, methods())
+        require_instance("method", self.method, Method, "pass one of a catalogue's methods")
         for argument, values in (
             ("targets", self.targets),
             ("tuning_target", (self.tuning_target,)),
@@ -110,7 +109,7 @@ class Comparison(Measurement):
         """Return one row per seed and target."""
         reserved = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + max(self.tuning_seeds, UNIT_SEEDS))
         require_apart(seeds, reserved)
-        method = methods()[self.method]
+        method = self.method
         tuning = reserved[: self.tuning_seeds]
         parts = len(method.grid) + len(self.targets)
         unit_seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + UNIT_SEEDS)
@@ -132,7 +131,7 @@ class Comparison(Measurement):
             frames.append(outcome.rows(seeds).assign(target=target, epsilon=target * start))
             progress(done + 1, parts)
         table = pd.concat(frames, ignore_index=True)
-        table["method"] = self.method
+        table["method"] = self.method.id
         table["constants"] = json.dumps(best.constants)
         table["tuning"] = json.dumps([trial.record() for trial in trials])
         table["tuning_cost"] = float(sum(trial.outcome.spent for trial in trials) * len(tuning))
@@ -142,10 +141,6 @@ class Comparison(Measurement):
         for column, value in _known(problem).items():
             table[column] = value
         return table[["seed", *(name for name in table.columns if name != "seed")]]
-
-    def looks_up(self) -> Sequence[object]:
-        """Return the method."""
-        return (methods()[self.method],)
 
     def relative_cost(self) -> float:
         """Return the number of iterations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from scipy import stats
 from torch import Tensor
 
 from theory_check.bilevel import SolverState
-from theory_check.errors import InvalidArgumentError, require_choice, require_positive_integer
+from theory_check.errors import InvalidArgumentError, require_instance, require_positive_integer
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
@@ -27,7 +27,6 @@ from theory_check.runs.measurements.base import Measurement, Progress
 from theory_check.runs.reference_descent import REFERENCE, REUSED, HyperobjectiveSamples
 from theory_check.runs.streams import FIRST_TUNING_SEED, require_apart
 from theory_check.runs.trace import iterate
-from theory_check.solvers import methods
 from theory_check.solvers.method import Constants, Method, Scales
 
 FACTORS = (4.0, 2.0)
@@ -62,7 +61,7 @@ class LowerBound(Measurement):
     Parameters
     ----------
     method
-        Id of a method that samples, ``"reference"`` for descent on the hyperobjective itself, or
+        A method that samples; ``"reference"`` for descent on the hyperobjective itself, or
         ``"reference-reused"`` for the same with one batch for all steps.
     epsilons
         Accuracies, descending; each has an instance of its own.
@@ -76,8 +75,9 @@ class LowerBound(Measurement):
     """
 
     kind: ClassVar[str] = "lower-bound"
+    own_methods: ClassVar[tuple[Method, ...]] = (REFERENCE, REUSED)
 
-    method: str
+    method: Method
     epsilons: tuple[float, ...]
     tuning_seeds: int = 4
     iterations: int = 600
@@ -85,19 +85,15 @@ class LowerBound(Measurement):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        require_choice("method", self.method, _contenders())
-        solver: Any = self._method.solver
+        require_instance("method", self.method, Method, "pass one of a catalogue's methods")
+        solver: Any = self.method.solver
         if solver.information != "samples":
-            raise InvalidArgumentError("method", self.method, "pass a method that samples")
+            raise InvalidArgumentError("method", self.method.id, "pass a method that samples")
         falling = all(b < a for a, b in itertools.pairwise(self.epsilons))
         if not self.epsilons or not falling or min(self.epsilons) <= 0:
             raise InvalidArgumentError("epsilons", self.epsilons, "pass descending accuracies")
         for argument in ("tuning_seeds", "iterations", "trials"):
             require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def _method(self) -> Method:
-        return _contenders()[self.method]
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and accuracy."""
@@ -108,16 +104,16 @@ class LowerBound(Measurement):
             )
         tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
         require_apart(seeds, tuning)
-        constants = _middle(self._method)
+        constants = _middle(self.method)
         frames = []
         for done, epsilon in enumerate(self.epsilons):
             instance = chain.instance_for(epsilon)
             score = partial(self._score, instance, tuning)
-            search = _Search(score, _middle(self._method), self.trials)
+            search = _Search(score, _middle(self.method), self.trials)
             constants = search.coarse(constants) if done == 0 else search.fine(constants)
             recorder = self._run(instance, constants, seeds, math.inf, self.iterations)
             found = recorder.rows(seeds).assign(
-                method=self.method,
+                method=self.method.id,
                 epsilon=epsilon,
                 **_bound(instance),
                 constants=json.dumps(constants),
@@ -129,10 +125,6 @@ class LowerBound(Measurement):
         table["ratio"] = table["samples"] / table["bound"]
         table["first_ratio"] = table["first_samples"] / table["bound"]
         return table
-
-    def looks_up(self) -> Sequence[object]:
-        """Return the method."""
-        return (self._method,)
 
     def relative_cost(self) -> float:
         """Return the number of iterations."""
@@ -159,10 +151,10 @@ class LowerBound(Measurement):
         start = problem.start[None].repeat(len(seeds), 1)
         lower = problem.lower_minimiser(start)
         relative = problem.epsilon / float(problem.hypergradient(start)[0].square().sum())
-        solver = self._method.configure(relative, constants, units(problem)).solver
+        solver = self.method.configure(relative, constants, units(problem)).solver
         oracle: Any
-        if self.method in (REFERENCE.id, REUSED.id):
-            oracle = HyperobjectiveSamples(problem, seeds, None, reused=self.method == REUSED.id)
+        if self.method in (REFERENCE, REUSED):
+            oracle = HyperobjectiveSamples(problem, seeds, None, reused=self.method is REUSED)
         else:
             oracle = instruments_for(problem, seeds).sampled
         recorder = HittingRecorder(problem, len(seeds), limit)
@@ -349,10 +341,6 @@ class _Search:
             least = min((score[0] for score in self.scores.values()), default=math.inf)
             self.scores[key] = self._run(constants, least)
         return self.scores[key]
-
-
-def _contenders() -> Mapping[str, Method]:
-    return {**methods(), REFERENCE.id: REFERENCE, REUSED.id: REUSED}
 
 
 def _middle(method: Method) -> dict[str, float]:
