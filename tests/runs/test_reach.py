@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from theory_check import models, problems, solvers
-from theory_check.catalogue import Catalogue
+from theory_check.catalogue import Catalogue, installed
 from theory_check.models import MLPReward
 from theory_check.runs import Cell, load_experiment, spec
 from theory_check.runs.comparisons import load_comparisons
