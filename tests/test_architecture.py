@@ -56,7 +56,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
-    "verification": frozenset({"runs", "analysis", "catalogue", "claims"}),
+    "verification": frozenset({"runs", "analysis", "catalogue", "claims", "problems"}),
     "cli": frozenset(
         [
             "advice",

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from theory_check.cli.reporting import stamp as small_version
-from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
+from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, require_choice
 from theory_check.runs.backends import worker_processes
 from theory_check.runs.locations import (
     experiment_files,
@@ -112,16 +112,18 @@ class Drawn:
     failure: str = ""
 
 
-def drawable_scripts(catalogue: Catalogue, say: Say) -> list[FigureScript]:
-    """Return the scripts whose experiments are there; say which are left out.
+def drawable_scripts(
+    catalogue: Catalogue, say: Say, names: Sequence[str] = ()
+) -> list[FigureScript]:
+    """Return the scripts of some names, or all, whose experiments are there; say which are left out.
 
     Raises
     ------
     InvalidArgumentError
-        When a script has no ``draw`` function.
+        For a name that no script has, or when a script has no ``draw`` function.
     """
     files, scripts = experiment_files(catalogue), []
-    for script in load_scripts(catalogue):
+    for script in load_scripts(catalogue, names):
         missing = [name for name in script.experiments if name not in files]
         if missing:
             say(f"figure {script.name} is not drawn, without its experiments: {', '.join(missing)}")
@@ -153,17 +155,19 @@ def draw_complete(
         tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
         files = [done.experiments[name].path for name in script.experiments]
-        text = stamp(script.path, files, small=done.options.quick)
+        other = done.other_source(script.experiments)
+        text = stamp(script.path, files, small=done.options.quick, other_source=other)
         drawings.append(Drawing(script.path, SIGNATURE, (shown, tables), text))
     return tell(draw_all(drawings, directory, done.options.jobs), say, "it returned no figure")
 
 
-def stamp(script: Path, experiments: Iterable[Path], *, small: bool) -> str:
-    """Return what is written at the foot of a figure: the small version, and what is one's own."""
+def stamp(script: Path, experiments: Iterable[Path], *, small: bool, other_source: str = "") -> str:
+    """Return what is written at the foot of a figure: the small version, what is one's own, old results."""
     folders = dict.fromkeys(path.parent for path in experiments if not is_shipped(path))
     own = ([] if is_shipped(script) else [script]) + list(folders)
     whose = f"Of this folder: {', '.join(map(stated_path, own))}." if own else ""
-    return " ".join(text for text in (small_version(small), whose) if text)
+    old = f"With {other_source}." if other_source else ""
+    return " ".join(text for text in (small_version(small), whose, old) if text)
 
 
 def draw_all(drawings: Sequence[Drawing], directory: Path, jobs: int) -> Iterator[Drawn]:
@@ -262,18 +266,22 @@ def save_figure(figure: Figure, name: str, directory: Path, stamp: str = "") -> 
     return files
 
 
-def load_scripts(catalogue: Catalogue) -> Sequence[FigureScript]:
-    """Import every script of ``paper_figures/``, and of the studies.
+def load_scripts(catalogue: Catalogue, names: Sequence[str] = ()) -> Sequence[FigureScript]:
+    """Import every script of ``paper_figures/``, and of the studies, or those of some names alone.
 
     Raises
     ------
     InvalidArgumentError
-        When a script has no ``draw`` function.
+        For a name that no script has, or when a script has no ``draw`` function.
     """
+    paths = figure_scripts(catalogue)
+    for name in names:
+        require_choice("figure", name, [path.stem for path in paths])
     _files_only()
     return [
         FigureScript(path, load_drawing(path, SIGNATURE), catalogue)
-        for path in figure_scripts(catalogue)
+        for path in paths
+        if not names or path.stem in names
     ]
 
 
