@@ -1,8 +1,8 @@
 """Theory validation for bilevel RLHF.
 
 The public names are ``problems``, ``models``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
-``check_advice``, ``check_hypergradient``, ``analysis``, ``verify`` and ``load_table``; they are imported on
-first use, so that reading results does not load the numerical rooms.
+``check_advice``, ``check_hypergradient``, ``analysis``, ``verify`` and ``load_table``; they are imported
+on first use, so that reading results does not load the numerical rooms.
 """
 
 from __future__ import annotations

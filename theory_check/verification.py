@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,43 +227,38 @@ class Sweep:
         return []
 
 
-def evidence_for(claims: Iterable[Claim], catalogue: Catalogue) -> list[str]:
+def evidence_for(
+    claims: Iterable[Claim], catalogue: Catalogue, problem: OwnProblem | None = None
+) -> list[str]:
     """Return the names of the experiments that judge some claims, those of their audits included.
 
-    Audits whose experiments are not there have no evidence, which excuses nothing and is reported.
-    """
-    present = experiment_files(catalogue)
-    names: dict[str, None] = {}
-    for claim in claims:
-        audited = (name for audit in claim.audits for name in catalogue.audit(audit).experiments)
-        names |= dict.fromkeys((claim.experiment, *(name for name in audited if name in present)))
-    return list(names)
-
-
-def evidence_on(problem: OwnProblem, claims: Iterable[Claim], catalogue: Catalogue) -> list[str]:
-    """Return the names of the experiments that judge some claims on one problem, with their audits.
-
-    An audit is run with the settings of the first of its experiments that is about such problems.
+    Audits whose experiments are not there have no evidence, which excuses nothing and is reported. On a
+    problem of one's own an audit is run by the first of its experiments that is about such problems.
 
     Raises
     ------
     InvalidArgumentError
         For a problem of a kind that a claim says nothing about.
     """
-    built = problem.build()
     present = experiment_files(catalogue)
     names: dict[str, None] = {}
     for claim in claims:
-        stated = load_experiment(experiment_file(claim.experiment, catalogue), catalogue)
-        require_fitting(claim, stated, built)
+        audited = [catalogue.audit(audit).experiments for audit in claim.audits]
         names[claim.experiment] = None
-        for audit in map(catalogue.audit, claim.audits):
-            for name in audit.experiments:
-                if name in present and is_audited_in(
-                    load_experiment(present[name], catalogue), built
-                ):
-                    names[name] = None
-                    break
+        if problem is None:
+            names |= dict.fromkeys(name for each in audited for name in each if name in present)
+            continue
+        built = problem.build()
+
+        def stated(name: str) -> Experiment:
+            return load_experiment(experiment_file(name, catalogue), catalogue)
+
+        require_fitting(claim, stated(claim.experiment), built)
+        fitting = (
+            (name for name in each if name in present and is_audited_in(stated(name), built))
+            for each in audited
+        )
+        names |= dict.fromkeys(name for each in fitting for name in itertools.islice(each, 1))
     return list(names)
 
 
@@ -364,12 +360,8 @@ def verify(
     catalogue = installed() if catalogue is None else catalogue
     options = RunOptions(store, jobs, quick, retry_failed, backend, catalogue, any_source)
     claim = catalogue.claim(claim_name)
-    if problem is None:
-        done = sweep(evidence_for([claim], catalogue), options)
-    else:
-        own = given_problem(problem)
-        done = sweep(evidence_on(own, [claim], catalogue), options, own)
-    judgement = done.judge(claim)
+    own = None if problem is None else given_problem(problem)
+    judgement = sweep(evidence_for([claim], catalogue, own), options, own).judge(claim)
     if judgement.verdict is None:
         raise FailedCellsError(f"{claim.id} cannot be judged: {judgement.reason}")
     return judgement.verdict

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from theory_check.cli import advise, compare, results, worst_case
 from theory_check.cli.words import Parser, Version, positive
 from theory_check.cli.words import say as _say
-from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, visible
+from theory_check.errors import StoreError, TheoryCheckError, visible
 
 if TYPE_CHECKING:
     from theory_check.catalogue import Catalogue
@@ -248,28 +248,17 @@ def _run(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from theory_check.cli import reporting
     from theory_check.runs.locations import provenance
-    from theory_check.verification import evidence_for, evidence_on, sweep
+    from theory_check.verification import evidence_for, sweep
 
-    own = None
-    if options.problem is not None:
-        if not options.claims:
-            raise InvalidArgumentError("CLAIM", "none", "name the claims to judge on the --problem")
-        own = advise.named_problem(options.problem, options.set, options.catalogue)
-    elif options.set:
-        raise InvalidArgumentError("--set", options.set[0], "name a family with --problem")
+    own = results.own_problem(options)
     claims = _claims(options.claims, options.catalogue)
-    names = (
-        evidence_for(claims, options.catalogue)
-        if own is None
-        else evidence_on(own, claims, options.catalogue)
-    )
+    names = evidence_for(claims, options.catalogue, own)
     done = sweep(names, _run_options(options), own)
     judgements = [done.judge(claim) for claim in claims]
     if options.json:
         print(reporting.json_list(judgements, small=options.quick))
     else:
-        notes = [provenance("experiments"), _sentence(done.other_source(done.experiments))]
-        whose = " ".join(note for note in notes if note)
+        whose = results.heading(provenance("experiments"), done)
         print(reporting.text_table(judgements, small=options.quick, experiments=whose))
     return _finish(done.report, judgements)
 
@@ -383,10 +372,6 @@ def _run_options(options: argparse.Namespace) -> RunOptions:
         options.catalogue,
         getattr(options, "any_source", False),
     )
-
-
-def _sentence(words: str) -> str:
-    return f"Read: {words}." if words else ""
 
 
 def _finish(report: Report, judgements: Sequence[Judgement] = (), *, drawn: bool = True) -> int:

@@ -162,7 +162,7 @@ def draw_complete(
 
 
 def stamp(script: Path, experiments: Iterable[Path], *, small: bool, other_source: str = "") -> str:
-    """Return what is written at the foot of a figure: the small version, what is one's own, old results."""
+    """Return what is written at the foot of a figure: small version, files of one's own, other source."""
     folders = dict.fromkeys(path.parent for path in experiments if not is_shipped(path))
     own = ([] if is_shipped(script) else [script]) + list(folders)
     whose = f"Of this folder: {', '.join(map(stated_path, own))}." if own else ""

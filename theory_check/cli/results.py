@@ -1,4 +1,4 @@
-"""Commands about results that are there: ``store`` and ``export``, and the word ``--any-source``."""
+"""Commands about results that are there, ``store`` and ``export``; and which results others read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory_check.cli import words
+from theory_check.cli.advise import add_problem_words, named_problem
+from theory_check.errors import InvalidArgumentError, StoreError
 
 if TYPE_CHECKING:
     from theory_check.runs.holdings import Holding
+    from theory_check.runs.own_problem import OwnProblem
+    from theory_check.verification import Sweep
 
 STORE_EPILOG = """\
 examples:
@@ -72,9 +76,38 @@ def add_any_source(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_own_problem(parser: argparse.ArgumentParser) -> None:
+    """Add the words that name the problem on which claims are judged."""
+    add_problem_words(
+        parser, use="judge the named claims, and their audits, on this problem alone: "
+    )
+
+
+def own_problem(options: argparse.Namespace) -> OwnProblem | None:
+    """Return the problem on which the named claims are judged, None where it is those of their files.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Without a claim, for settings of no problem, or a problem that does not exist.
+    """
+    if options.problem is None:
+        if options.set:
+            raise InvalidArgumentError("--set", options.set[0], "name a family with --problem")
+        return None
+    if not options.claims:
+        raise InvalidArgumentError("CLAIM", "none", "name the claims to judge on the --problem")
+    return named_problem(options.problem, options.set, options.catalogue)
+
+
+def heading(whose: str, done: Sweep) -> str:
+    """Return whose experiments were run, and which of their results are of other source."""
+    other = done.other_source(done.experiments)
+    return f"{whose} Read in place of runs: {other}." if other else whose
+
+
 def _store(options: argparse.Namespace) -> int:
     """Print what a store holds, and remove what nothing can reach where that is asked for."""
-    from theory_check.errors import InvalidArgumentError, StoreError
     from theory_check.runs.holdings import holdings, prune, unreached
     from theory_check.runs.store import Store
     from theory_check.runs.tables import every_experiment

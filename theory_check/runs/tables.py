@@ -108,8 +108,6 @@ def load_cells(
     StoreError
         When a cell has no result.
     """
-    import pandas as pd
-
     if not isinstance(store, Store):
         store = Store(store)
     instead = {} if instead is None else instead
@@ -327,7 +325,7 @@ def _record(
         "results": len(cells),
         "rows": len(table),
         "columns": [
-            {"name": column, "type": str(kind), "meaning": meanings.get(column, "")}
+            {"name": column, "type": str(kind), "meaning": meanings.get(str(column), "")}
             for column, kind in table.dtypes.items()
         ],
         "other_source": table.attrs.get(OTHER_SOURCE, ""),
