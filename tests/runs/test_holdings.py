@@ -181,7 +181,13 @@ def filled(cells: tuple[Cell, ...], store: Store) -> dict[str, Path]:
     (store.path / f"{'c' * 64}.error.json").write_text("[]")
     foreign = [
         store.path / name
-        for name in ("notes.txt", "table.parquet", "verdicts.json", "figures/one.pdf", f"{'d' * 64}")
+        for name in (
+            "notes.txt",
+            "table.parquet",
+            "verdicts.json",
+            "figures/one.pdf",
+            f"{'d' * 64}",
+        )
     ]
     for path in foreign:
         path.parent.mkdir(exist_ok=True)

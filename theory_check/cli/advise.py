@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from theory_check.cli import words
 from theory_check.errors import InvalidArgumentError, nearest, shortened
@@ -127,11 +127,25 @@ def _named_as_options() -> Iterator[None]:
 
 def find_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> Any:
     """Build the problem that ``--problem`` and ``--set`` stand for; raises as :func:`named_problem`."""
-    return named_problem(name, settings, catalogue).build()
+    from theory_check.problems import Problem
+
+    advisable = [
+        family
+        for family, function in catalogue.families.items()
+        if signature(function).return_annotation in (Problem, Problem.__name__)
+    ]
+    return named_problem(name, settings, catalogue, advisable).build()
 
 
-def named_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> OwnProblem:
+def named_problem(
+    name: str,
+    settings: Sequence[str],
+    catalogue: Catalogue,
+    offered: Sequence[str] | None = None,
+) -> OwnProblem:
     """Return the problem that ``--problem`` and ``--set`` stand for.
+
+    ``offered`` are the families that an unknown one is compared with; all when absent.
 
     Raises
     ------
@@ -139,7 +153,6 @@ def named_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> O
         For an unknown family, experiment, label or key, keys left out, a value that does not fit, or
         a label of random instances.
     """
-    from theory_check.problems import Problem
     from theory_check.runs.build import REQUIRED, function_parameters
     from theory_check.runs.locations import experiment_file
     from theory_check.runs.own_problem import OwnProblem, problem_of_cells
@@ -149,14 +162,17 @@ def named_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> O
     if "/" not in name:
         given = dict(parse_setting(text) for text in settings)
         if name not in catalogue.families:
-            advisable = [
-                family
-                for family, function in catalogue.families.items()
-                if signature(function).return_annotation in (Problem, Problem.__name__)
-            ]
-            raise InvalidArgumentError("--problem", shortened(name), nearest(name, advisable))
+            known_families = catalogue.families if offered is None else offered
+            raise InvalidArgumentError("--problem", shortened(name), nearest(name, known_families))
         known = function_parameters(catalogue.families[name])
-        missing = [key for key in known if known[key].default is REQUIRED and key not in given]
+        # One that may be None is None where it is left out, as in an experiment file.
+        missing = [
+            key
+            for key, parameter in known.items()
+            if parameter.default is REQUIRED
+            and key not in given
+            and type(None) not in get_args(parameter.hint)
+        ]
         if missing and known.keys() >= given.keys():
             raise InvalidArgumentError(
                 "--set",

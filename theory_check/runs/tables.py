@@ -315,7 +315,7 @@ def _record(
             instead[cell.key].sources if cell.key in instead else cell.sources
         ).items()
     }
-    meanings = _meanings(cells)
+    meanings = column_meanings(cells)
     return {
         "experiment": name,
         "description": experiment.description,
@@ -333,7 +333,7 @@ def _record(
     }
 
 
-def _meanings(cells: Sequence[Cell]) -> dict[str, str]:
+def column_meanings(cells: Sequence[Cell]) -> dict[str, str]:
     """Return the meaning of columns by name, of those whose meaning is stated."""
     measurement = type(cells[0].measurement)
     # Other measurements use some of the names for something else.
