@@ -106,6 +106,7 @@ def test_figures_with_them_are_stamped(
     assert "other source" not in stamps[-1]
 
 
+@pytest.mark.slow
 def test_only_named_figures_are_drawn_and_only_what_they_need_is_run(
     laboratory: Laboratory, capsys: Capture
 ) -> None:

@@ -38,6 +38,7 @@ def test_the_classes_of_the_package_are_found() -> None:
     assert list(policy_classes()) == ["log-linear", "mlp", "tabular"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("new_file")
 def test_the_example_of_the_guide_is_a_class() -> None:
     assert "state" in reward_classes()

@@ -27,6 +27,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     sys.modules.pop(f"{quantities.__name__}.penalty_bias_value", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 def test_the_example_is_found_and_searched() -> None:
     case = get_worst_case("penalty-bias-value")
