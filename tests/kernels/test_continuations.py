@@ -81,7 +81,6 @@ def test_the_mean_is_that_of_a_forward_recursion(label: str, rollouts: int) -> N
     assert_mean(found.reshape(REPLICATES, -1), expected.ravel())
 
 
-@pytest.mark.slow
 @LABELS
 def test_no_rollouts_follow_a_weight_of_zero_or_a_last_step(label: str) -> None:
     problem, weights, policy = setting(label)
@@ -94,7 +93,6 @@ def test_no_rollouts_follow_a_weight_of_zero_or_a_last_step(label: str) -> None:
         assert (draw(problem, weights, policy, 50, states) == 0).all()
 
 
-@pytest.mark.slow
 def test_a_single_weight_starts_all_rollouts_and_its_sign_is_theirs() -> None:
     """Two steps: each of 40 rollouts visits one state and action after the weighted one."""
     problem = random_problem(57, (3, 2, 2), discount=0.5)
@@ -110,7 +108,6 @@ def test_a_single_weight_starts_all_rollouts_and_its_sign_is_theirs() -> None:
         assert (counts >= 0).all()
 
 
-@pytest.mark.slow
 def test_probabilities_of_zero_and_one_are_followed_exactly() -> None:
     # State 0 leads to 1, 1 to 2, 2 to itself; action 1 always.
     kernel = np.zeros((3, 2, 3))
@@ -129,7 +126,6 @@ def test_probabilities_of_zero_and_one_are_followed_exactly() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("place", ["weights", "policy"])
 @pytest.mark.parametrize("label", ["episodic", "stationary"])
@@ -147,7 +143,6 @@ def test_a_replicate_that_is_not_finite_is_lost_alone(label: str, place: str, ba
     assert (states[[0, 2]] != before[[0, 2]]).any(axis=1).all()
 
 
-@pytest.mark.slow
 @LABELS
 def test_a_replicate_draws_from_its_own_stream(label: str) -> None:
     problem, weights, policy = setting(label)
