@@ -8,7 +8,7 @@ STORE ?= results
 export OMP_NUM_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
 
-.PHONY: reproduce compare quick test test-ray lint benchmark calibrate clean
+.PHONY: reproduce compare quick test test-fast test-ray lint benchmark calibrate clean
 
 reproduce: $(VENV)/ready
 	$(BIN)/theory-check reproduce --store $(STORE) --jobs $(JOBS)
@@ -21,6 +21,10 @@ quick: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# What a save is checked with: of every room the tests that take no time.
+test-fast: $(VENV)/ready
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
 
 # Apart from the tests, which run those of Dask: what Ray brings is large.
 test-ray: $(VENV)/ready

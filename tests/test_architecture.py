@@ -56,7 +56,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
-    "verification": frozenset({"runs", "analysis", "catalogue", "claims"}),
+    "verification": frozenset({"runs", "analysis", "catalogue", "claims", "problems"}),
     "cli": frozenset(
         [
             "advice",
@@ -362,6 +362,7 @@ def test_a_planted_room_is_flagged(plant: Plant) -> None:
     assert wrong_arrows(PLANTED) == ["planted.helpers: room 'helpers' is not in the table"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", sorted(WITHOUT_NUMERICS))
 @pytest.mark.parametrize("library", ["numpy", "torch", "scipy", "pandas"])
 def test_a_planted_numerical_import_is_flagged(plant: Plant, room: str, library: str) -> None:
@@ -411,3 +412,49 @@ def test_a_planted_local_path_is_flagged(tmp_path: Path) -> None:
     windows = "C:" + "\\Users\\me"
     (tmp_path / "notes.txt").write_text(windows)
     assert local_paths(tmp_path) == [f"notes.txt:1: {windows}", f"docs/guilty.md:2: {line}"]
+
+
+def folders_without_fast_tests(tests: Path) -> list[str]:
+    """Return the folders with test modules in which every test is marked slow."""
+    fast: dict[str, bool] = {}
+    for path in sorted(tests.rglob("test_*.py")):
+        folder = path.parent.relative_to(tests).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+        of_module = any("mark.slow" in ast.unparse(each) for each in tree.body if _is_mark(each))
+        unmarked = [
+            each.name
+            for each in functions
+            if each.name.startswith("test_")
+            and not any("mark.slow" in ast.unparse(mark) for mark in each.decorator_list)
+        ]
+        fast[folder] = fast.get(folder, False) or (bool(unmarked) and not of_module)
+    return [folder for folder, any_fast in fast.items() if not any_fast]
+
+
+def _is_mark(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and any(
+        isinstance(target, ast.Name) and target.id == "pytestmark" for target in statement.targets
+    )
+
+
+def test_every_folder_of_tests_has_some_for_every_save() -> None:
+    assert folders_without_fast_tests(ROOT / "tests") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def test_one():\n    pass\n", []),
+        ("@pytest.mark.slow\ndef test_one():\n    pass\n", ["room"]),
+        ("pytestmark = pytest.mark.slow\n\n\ndef test_one():\n    pass\n", ["room"]),
+        ("@pytest.mark.slow\ndef test_one():\n    pass\n\n\ndef test_two():\n    pass\n", []),
+        ("def helper():\n    pass\n", ["room"]),
+    ],
+)
+def test_a_folder_of_slow_tests_alone_is_found(
+    tmp_path: Path, source: str, found: list[str]
+) -> None:
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "test_part.py").write_text(source)
+    assert folders_without_fast_tests(tmp_path) == found

@@ -118,6 +118,7 @@ def test_nothing_is_read_under_a_mask(place: str) -> None:
         PLACES[place](values)
 
 
+@pytest.mark.slow
 def test_tensors_that_ask_for_a_gradient_are_values_like_others() -> None:
     problem = random_problem(3, (2, 2, 2), features=4)
     oracle = ExactOracle(problem)

@@ -124,6 +124,7 @@ def study(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_package_brings_something_of_every_kind() -> None:
     shipped = Catalogue.shipped()
     assert shipped.failures() == ()
@@ -168,6 +169,7 @@ def test_a_study_is_run_and_judged_by_the_command_line(
     assert "claim: received 'slope-decay'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_python_takes_a_catalogue(study: Path, tmp_path: Path) -> None:
     found = Catalogue.shipped().with_folder(study)
     verdict = verify("slope-decay", store=tmp_path / "store", catalogue=found)
@@ -184,6 +186,7 @@ def test_python_takes_a_catalogue(study: Path, tmp_path: Path) -> None:
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "violated\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_workers_import_a_study_by_its_path(study: Path, tmp_path: Path, jobs: int) -> None:
     path = study / "experiments" / "slope-decay.toml"

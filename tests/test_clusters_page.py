@@ -35,6 +35,7 @@ def help_of(*words: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "command", "subcommands"),
     [("dask", "dask", {"scheduler", "worker"}), ("ray.scripts.scripts", "ray", {"start"})],

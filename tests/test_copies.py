@@ -81,6 +81,7 @@ WAYS: dict[str, Callable[[Any, Path], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", OBJECTS)
 def test_a_copy_does_what_the_original_does(name: str, way: str, tmp_path: Path) -> None:
@@ -97,6 +98,7 @@ def test_a_copy_does_what_the_original_does(name: str, way: str, tmp_path: Path)
             assert found == expected
 
 
+@pytest.mark.slow
 def test_a_trace_and_a_verdict_are_copied_whole() -> None:
     solver = PenaltyBilevel(
         sigma=0.1, inner_steps=1, inner_step_size=0.1, step_size=0.1, trajectories=10, pairs=10

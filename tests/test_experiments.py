@@ -14,6 +14,7 @@ from theory_check.runs.comparisons import AXIS, FOLDER
 FILES = sorted((Path(__file__).parents[1] / "experiments").rglob("*.toml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_loads(path: Path) -> None:
     # Comparisons do not name the methods: all of them take part.

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parent / "helpers" / "malformed.py"
 
 FEWEST = 30_000
 """Calls; fewer would mean that a part of what is public was left out."""
 
 
+@pytest.mark.slow
 def test_every_malformed_argument_is_refused_by_name_or_taken() -> None:
     """Each call answers sensibly or raises one of the package's own errors, and soon."""
     finished = subprocess.run(

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     example, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
@@ -29,6 +30,7 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert table["iteration"].max() == 100
 
 
+@pytest.mark.slow
 def test_the_second_example_continues_the_first() -> None:
     examples = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names: dict[str, Any] = {}

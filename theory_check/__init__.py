@@ -1,8 +1,8 @@
 """Theory validation for bilevel RLHF.
 
 The public names are ``problems``, ``models``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
-``check_advice``, ``check_hypergradient``, ``analysis`` and ``verify``; they are imported on first use,
-so that reading results does not load the numerical rooms.
+``check_advice``, ``check_hypergradient``, ``analysis``, ``verify`` and ``load_table``; they are imported
+on first use, so that reading results does not load the numerical rooms.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from theory_check.advice.check import check_advice
     from theory_check.oracles.exact import ExactOracle
     from theory_check.oracles.gradient_check import check_hypergradient
+    from theory_check.runs.tables import load_table
     from theory_check.runs.trace import run
     from theory_check.verification import verify
 
@@ -27,6 +28,7 @@ __all__ = [
     "analysis",
     "check_advice",
     "check_hypergradient",
+    "load_table",
     "models",
     "problems",
     "run",
@@ -39,6 +41,7 @@ _OBJECTS = {
     "advise": "theory_check.advice.advisor",
     "check_advice": "theory_check.advice.check",
     "check_hypergradient": "theory_check.oracles.gradient_check",
+    "load_table": "theory_check.runs.tables",
     "run": "theory_check.runs.trace",
     "verify": "theory_check.verification",
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,24 @@ from theory_check.errors import (
     require_instance,
     require_positive_integer,
 )
-from theory_check.runs import Experiment, Report, Store, execute, load_experiment, load_table
+from theory_check.runs import Experiment, Report, Store, execute, load_experiment
 from theory_check.runs.backends import BACKENDS
+from theory_check.runs.holdings import StoredResult, in_words, of_other_source
 from theory_check.runs.identity import plain
 from theory_check.runs.locations import experiment_file
+from theory_check.runs.own_problem import (
+    OwnProblem,
+    given_problem,
+    is_audited_in,
+    require_fitting,
+)
 from theory_check.runs.tables import load_cells
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from theory_check.analysis.verdict import Verdict
+    from theory_check.problems import Problem
     from theory_check.runs.spec import Cell
 
 
@@ -55,6 +64,8 @@ class RunOptions:
         Where they run, see :func:`theory_check.runs.backends.open_pool`.
     catalogue
         What there is.
+    any_source
+        Whether a cell without a result is not run where there is one of other source, which is read.
     """
 
     store: str | Path = "results"
@@ -63,6 +74,7 @@ class RunOptions:
     retry_failed: bool = False
     backend: str = "loky"
     catalogue: Catalogue = field(default_factory=installed)
+    any_source: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be run with, before experiments are read."""
@@ -70,6 +82,7 @@ class RunOptions:
         require_positive_integer("jobs", self.jobs)
         require_flag("quick", self.quick)
         require_flag("retry_failed", self.retry_failed)
+        require_flag("any_source", self.any_source)
         require_choice("backend", self.backend, BACKENDS)
         require_instance("catalogue", self.catalogue, Catalogue, "pass Catalogue.installed()")
 
@@ -78,13 +91,15 @@ class RunOptions:
 class Judgement:
     """A claim with its verdict, or with the reason why there is none.
 
-    ``file`` is the experiment file that it rests on.
+    ``file`` is the experiment file that it rests on, ``other_source`` says which of its results are of
+    other source, ``""`` where none is.
     """
 
     claim: Claim
     verdict: Verdict | None
     reason: str
     file: Path
+    other_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,11 +114,14 @@ class Sweep:
         What became of their cells.
     options
         How they were run.
+    instead
+        Results of other source, by the key of the cell, that are read in place of its own.
     """
 
     experiments: Mapping[str, Experiment]
     report: Report
     options: RunOptions
+    instead: Mapping[str, StoredResult] = field(default_factory=dict)
     # What the audits were measured on, by experiment and problem: many claims rest on the same rows.
     _rows: dict[str, pd.DataFrame] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -122,14 +140,27 @@ class Sweep:
 
     def table(self, name: str) -> pd.DataFrame:
         """Return the table of an experiment whose cells are complete."""
-        return load_table(self.experiments[name], self.options.store, quick=self.options.quick)
+        return self._load(self.experiments[name].cells(self.options.quick))
+
+    def _load(self, cells: Sequence[Cell]) -> pd.DataFrame:
+        how = self.options
+        return load_cells(cells, how.store, quick=how.quick, instead=self.instead)
+
+    def other_source(self, names: Iterable[str]) -> str:
+        """Return how many results of some experiments are of other source, ``""`` where none is."""
+        cells = (
+            cell for name in names for cell in self.experiments[name].cells(self.options.quick)
+        )
+        return in_words(cells, self.instead)
 
     def judge(self, claim: Claim) -> Judgement:
         """Judge a claim whose experiment is part of the sweep."""
         reason = self.failures(claim.experiment)
         file = self.experiments[claim.experiment].path
+        rests_on = evidence_for([claim], self.options.catalogue)
+        other = self.other_source([name for name in rests_on if name in self.experiments])
         if reason:
-            return Judgement(claim, None, reason, file)
+            return Judgement(claim, None, reason, file, other)
         findings = self.audit(claim)
         table = self.table(claim.experiment)
         families = {
@@ -138,7 +169,7 @@ class Sweep:
             if cell.instance is not None
         }
         verdict = verdicts.judge(claim, table, failures_of(findings), findings, families)
-        return Judgement(claim, verdict, verdict.reason, file)
+        return Judgement(claim, verdict, verdict.reason, file, other)
 
     def audit(self, claim: Claim) -> tuple[AuditFinding, ...]:
         """Return what the audits found of a claim's assumptions on the problems it is judged on.
@@ -170,7 +201,7 @@ class Sweep:
         if reason:
             return not_audited(audit, label, reason)
         if name not in self._rows:
-            self._rows[name] = load_cells(evidence, self.options.store, quick=self.options.quick)
+            self._rows[name] = self._load(evidence)
         taken = [cell.measurement.step_sizes() for cell in cells]
         steps = {
             "outer": max((step.outer for step in taken if step.outer is not None), default=None),
@@ -196,20 +227,44 @@ class Sweep:
         return []
 
 
-def evidence_for(claims: Iterable[Claim], catalogue: Catalogue) -> list[str]:
+def evidence_for(
+    claims: Iterable[Claim], catalogue: Catalogue, problem: OwnProblem | None = None
+) -> list[str]:
     """Return the names of the experiments that judge some claims, those of their audits included.
 
-    Audits whose experiments are not there have no evidence, which excuses nothing and is reported.
+    Audits whose experiments are not there have no evidence, which excuses nothing and is reported. On a
+    problem of one's own an audit is run by the first of its experiments that is about such problems.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a problem of a kind that a claim says nothing about.
     """
     present = catalogue.experiments
     names: dict[str, None] = {}
     for claim in claims:
-        audited = (name for audit in claim.audits for name in catalogue.audit(audit).experiments)
-        names |= dict.fromkeys((claim.experiment, *(name for name in audited if name in present)))
+        audited = [catalogue.audit(audit).experiments for audit in claim.audits]
+        names[claim.experiment] = None
+        if problem is None:
+            names |= dict.fromkeys(name for each in audited for name in each if name in present)
+            continue
+        built = problem.build()
+
+        def stated(name: str) -> Experiment:
+            return load_experiment(experiment_file(name, catalogue), catalogue)
+
+        require_fitting(claim, stated(claim.experiment), built)
+        fitting = (
+            (name for name in each if name in present and is_audited_in(stated(name), built))
+            for each in audited
+        )
+        names |= dict.fromkeys(name for each in fitting for name in itertools.islice(each, 1))
     return list(names)
 
 
-def sweep(experiments: Iterable[str | Path], options: RunOptions) -> Sweep:
+def sweep(
+    experiments: Iterable[str | Path], options: RunOptions, problem: OwnProblem | None = None
+) -> Sweep:
     """Run what is missing of some experiments, all their cells side by side.
 
     Parameters
@@ -218,6 +273,8 @@ def sweep(experiments: Iterable[str | Path], options: RunOptions) -> Sweep:
         Paths of experiment files, or stems of files in ``experiments/``.
     options
         How to run them.
+    problem
+        The only problem of all of them, in place of those that the files state.
 
     Raises
     ------
@@ -232,30 +289,39 @@ def sweep(experiments: Iterable[str | Path], options: RunOptions) -> Sweep:
     loaded = {
         experiment.name: experiment
         for experiment in (
-            load_experiment(experiment_file(name, options.catalogue), options.catalogue)
+            load_experiment(
+                experiment_file(name, options.catalogue), options.catalogue, problem=problem
+            )
             for name in given
         )
     }
     cells = [cell for each in loaded.values() for cell in each.cells(options.quick)]
+    store = Store(options.store)
+    instead: Mapping[str, StoredResult] = {}
+    if options.any_source:
+        instead = of_other_source(store, [cell for cell in cells if not store.has(cell.key)])
     report = execute(
-        cells,
-        Store(options.store),
+        [cell for cell in cells if cell.key not in instead],
+        store,
         jobs=options.jobs,
         backend=options.backend,
         retry_failed=options.retry_failed,
     )
-    return Sweep(loaded, report, options)
+    read = {cell.key: cell for cell in cells if cell.key in instead}
+    return Sweep(loaded, replace(report, reused=(*report.reused, *read.values())), options, instead)
 
 
 def verify(
     claim_name: str,
     *,
+    problem: Problem | None = None,
     store: str | Path = "results",
     jobs: int = 1,
     quick: bool = False,
     retry_failed: bool = False,
     backend: str = "loky",
     catalogue: Catalogue | None = None,
+    any_source: bool = False,
 ) -> Verdict:
     """Judge one claim, running what its experiment and those of its audits still lack.
 
@@ -263,7 +329,11 @@ def verify(
     ----------
     claim_name
         Id of the claim, as listed by ``theory-check list``.
-    store, jobs, quick, retry_failed, backend
+    problem
+        Judge it on this problem alone, such as ``problems.garnet(...)``, and run its audits on it; the
+        settings, the grid and the number of seeds are those of the claim's experiment. Results are
+        kept under the digest of the problem's content.
+    store, jobs, quick, retry_failed, backend, any_source
         As in :class:`RunOptions`.
     catalogue
         What there is, such as ``Catalogue.installed().with_folder("my_study")``; all that is installed
@@ -277,16 +347,18 @@ def verify(
     Raises
     ------
     InvalidArgumentError
-        For an unknown claim or an experiment file that is not valid; before any work.
+        For an unknown claim, an experiment file that is not valid, or a problem of a kind that the claim
+        says nothing about; before any work.
     StoreError
         When the store cannot be written; before any work.
     FailedCellsError
         When a cell failed, now or earlier; ``retry_failed=True`` runs such cells again.
     """
     catalogue = installed() if catalogue is None else catalogue
-    options = RunOptions(store, jobs, quick, retry_failed, backend, catalogue)
+    options = RunOptions(store, jobs, quick, retry_failed, backend, catalogue, any_source)
     claim = catalogue.claim(claim_name)
-    judgement = sweep(evidence_for([claim], catalogue), options).judge(claim)
+    own = None if problem is None else given_problem(problem)
+    judgement = sweep(evidence_for([claim], catalogue, own), options, own).judge(claim)
     if judgement.verdict is None:
         raise FailedCellsError(f"{claim.id} cannot be judged: {judgement.reason}")
     return judgement.verdict

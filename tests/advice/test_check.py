@@ -79,6 +79,7 @@ def test_quantiles_are_those_of_the_required_number() -> None:
     assert sum(c * p ** (n - k) * (1 - p) ** k for k, c in enumerate(fewer)) > 0.985
 
 
+@pytest.mark.slow
 def test_seeds_that_miss_the_target_go_on_to_twice_the_planned_iterations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

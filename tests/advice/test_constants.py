@@ -75,6 +75,7 @@ def starts(parameters: int, seed: int = 1) -> Tensor:
     return torch.randn(len(START_SEEDS), parameters, dtype=torch.float64, generator=generator)
 
 
+@pytest.mark.slow
 def test_descent_takes_steps_of_one_over_the_curvature() -> None:
     """x_k = (1 - H/3)^k x_0, kept at 0, the powers of two and the last step."""
     tools, start = tools_for(Quadratic(MATRIX)), starts(2)

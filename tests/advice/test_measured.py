@@ -32,6 +32,7 @@ def small_bandit() -> Problem:
     return tc.problems.bandit(contexts=2, actions=2, features=2, seed=3)
 
 
+@pytest.mark.slow
 def test_history_is_the_trace_of_a_run() -> None:
     problem, seeds = small_bandit(), [0, 4]
     trace = run(problem, SOLVER, 12, seeds, points_per_decade=1000).table
@@ -79,6 +80,7 @@ def test_a_problem_without_samples_is_refused() -> None:
         tc.advise(tc.problems.quartic(), 0.1)
 
 
+@pytest.mark.slow
 def test_constants_of_a_small_bandit_and_the_advice_on_it() -> None:
     problem = small_bandit()
     measured = measure_constants(problem, 0.05, 1.0, [1], ["shared"], lambda line: None)

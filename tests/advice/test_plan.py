@@ -111,6 +111,7 @@ def test_the_step_of_the_first_schedule_shrinks_with_sigma_and_costs_the_same() 
     assert slow.planned.samples == pytest.approx(fast.planned.samples, rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["shared", "independent"])
 @pytest.mark.parametrize(
     "problem",

@@ -157,6 +157,7 @@ def test_batches_are_doubled_until_the_target_is_met(monkeypatch: pytest.MonkeyP
     assert done.counts.samples == rounds * 4 * (batch + 2 * batch + 4 * batch)
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_never_met_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted = ScriptedRuns(enough=np.inf)
     monkeypatch.setattr(rehearsal, "follow", scripted)
@@ -171,6 +172,7 @@ def test_a_plan_that_is_never_met_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         tc.advise(small_bandit(), EPSILON, schedules=["total-2"], inner_steps=[1])
 
 
+@pytest.mark.slow
 def test_a_real_rehearsal_stops_as_soon_as_enough_runs_are_at_the_target() -> None:
     problem = small_bandit()
     advice = tc.advise(problem, EPSILON, schedules=["total-2", "total-3"], inner_steps=[1])

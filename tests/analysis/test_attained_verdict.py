@@ -154,6 +154,7 @@ def test_bounds_that_were_planted_too_high_have_to_be_found_loose() -> None:
     assert "not caught everywhere" in missed.reason
 
 
+@pytest.mark.slow
 def test_a_rival_half_a_unit_away_is_not_called_tight() -> None:
     """500 studies each of 8 replicates with 25 % scatter, exponents 2.5 and 3.5."""
     generator = np.random.default_rng(11)

@@ -140,6 +140,7 @@ def test_single_terms_of_a_planted_term() -> None:
     assert alone["bias"] == pytest.approx(-ratio, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", [DESIGN, COUPLED], ids=["independent", "shared"])
 def test_intervals_cover(design: Design) -> None:
     """Nominal 95 % over 60 tables for each number; false alarm 1e-4 each at exactly 94 %."""

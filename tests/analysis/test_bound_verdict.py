@@ -57,6 +57,7 @@ def test_the_bound_itself_is_tight(coupled: bool) -> None:
     assert split["inner_error, largest batch"]["iterations"]["value"] == pytest.approx(-1)
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(
     "exponents",
@@ -107,6 +108,7 @@ def test_a_required_term_that_never_shows_decides_nothing(coupled: bool, term: s
     assert f"{term} dominates at too few design points" in verdict.reason
 
 
+@pytest.mark.slow
 @BOTH
 def test_rarely_violated_when_true(coupled: bool) -> None:
     """Noise of 0.3, 12 tables with fixed seeds.

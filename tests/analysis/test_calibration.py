@@ -8,6 +8,7 @@ TRIALS = 300
 FALSE_ALARM = 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["clean", "slope 2, noisy", "flat", "heavy tails", "correlated", "log factor"]
 )
@@ -18,6 +19,7 @@ def test_intervals_cover_between_92_and_98_percent(case: str) -> None:
     assert covered <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.98)
 
 
+@pytest.mark.slow
 def test_four_replicates_cover_as_well() -> None:
     """Between 90 % and 99 %: the test of each end rejects falsely with probability 1e-4."""
     covered = int(coverage(["clean"], replicates=4, trials=TRIALS)["covered"].iloc[0])
@@ -25,6 +27,7 @@ def test_four_replicates_cover_as_well() -> None:
     assert covered <= stats.binom.isf(FALSE_ALARM, TRIALS, 0.99)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["burn-in", "floor"])
 def test_intervals_cover_beyond_a_burn_in_and_above_a_floor(case: str) -> None:
     """Of 150; the range of the test above, its false-alarm probability too."""
@@ -33,6 +36,7 @@ def test_intervals_cover_beyond_a_burn_in_and_above_a_floor(case: str) -> None:
     assert covered <= stats.binom.isf(FALSE_ALARM, 150, 0.98)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["weak burn-in", "weak floor", "scattered prefactors, mean"])
 def test_contaminated_traces_cover_within_the_resolution(case: str) -> None:
     """At least 92 % cover once 0.05 is added; rejected falsely with probability at most 1e-4."""
@@ -40,6 +44,7 @@ def test_contaminated_traces_cover_within_the_resolution(case: str) -> None:
     assert row["coverage_within_0.05"] * 150 >= stats.binom.ppf(FALSE_ALARM, 150, 0.92)
 
 
+@pytest.mark.slow
 def test_clean_traces_are_rarely_trimmed() -> None:
     """The stated significance is 1 %; level 1e-4 of at most that."""
     row = coverage(["clean"], trials=TRIALS, resamples=100).iloc[0]

@@ -56,6 +56,7 @@ def test_medians_by_hand(
     assert found.coverage == pytest.approx(coverage)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_median_as_often_as_it_says() -> None:
     """4000 samples of 16: a standard error of 0.0023, of which 4.3 are exceeded once in 10^4 tests."""
     generator = np.random.default_rng(0)
@@ -140,6 +141,7 @@ def test_few_failures_move_the_medians_and_nothing_else() -> None:
     assert found.exponent.high in (pytest.approx(1.0, abs=1e-10), np.inf)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_exponent() -> None:
     """Log-normal costs; at least 90 % of 200 intervals cover, false alarm 1e-6 at exactly 90 %."""
     generator = np.random.default_rng(0)

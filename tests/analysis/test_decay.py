@@ -55,6 +55,7 @@ def test_power_laws_and_strong_stretching_are_recognised(
     assert compare_decay(k, replicated(curve(k), noise)).decision == "power law"  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_false_decisions_over_many_seeds() -> None:
     """A wrong decision has probability at most 2.5 % by the interval; 20 of 100 below 1e-10.
 

@@ -107,6 +107,7 @@ def test_a_floor_below_half_of_the_curve_is_seen() -> None:
     assert fit.without_floor is None
 
 
+@pytest.mark.slow
 def test_where_floor_and_burn_in_explain_a_curve_the_interval_spans_both() -> None:
     """A floor reached early leaves a straight flat half: the start of it could be a burn-in.
 
@@ -238,6 +239,7 @@ def test_a_correction_recovers_the_limit_exactly() -> None:
     np.testing.assert_allclose(late.predict(1 / x), y[0], rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("correction", "covers"), [(0, False), (1, False), (2, True)])
 def test_corrected_intervals_cover_the_limit(correction: int, covers: bool) -> None:
     """``x exp(a x + b x²)`` with a, b of each replicate uniform in 0 .. 6 and 0 .. 40, and noise of 1e-4.
@@ -265,6 +267,7 @@ def test_order_of_a_correction_is_checked_and_needs_points() -> None:
         fit_power_law(X[:5], np.ones((3, 5)), correction=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["clean", "burn-in", "floor", "burn-in and floor", "flat"])
 @pytest.mark.parametrize("replicates", [8, 16])
 def test_the_unit_of_x_and_of_y_does_not_matter(case: str, replicates: int) -> None:
@@ -283,6 +286,7 @@ def test_the_unit_of_x_and_of_y_does_not_matter(case: str, replicates: int) -> N
             assert scaled.floor_level == pytest.approx(of_y * fit.floor_level, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_planted_zero_behind_a_burn_in_stays_zero_in_every_unit() -> None:
     """Where the column of log x is far from centred it was -2.9 in 1e6 x, and [-30, 30] in 1e-6 x."""
     trace = PlantedTrace(exponent=0.0, transient=3.0)

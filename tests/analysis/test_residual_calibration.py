@@ -94,6 +94,7 @@ def test_what_is_planted() -> None:
     }
 
 
+@pytest.mark.slow
 def test_shares_say_how_often_a_verdict_is_wrong() -> None:
     """Noise 0.1 sqrt(2) in 12 correlated points, 16 replicates: standard errors below 0.01.
 

@@ -108,6 +108,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert first.measured == second.measured
 
 
+@pytest.mark.slow
 def test_false_violated_of_a_flat_course_is_rare() -> None:
     """500 studies of 8 seeds with 30 % scatter of the runs and 10 % of their points.
 

@@ -25,6 +25,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", ["tabular", "neural"])
 @pytest.mark.parametrize("coupling", get_args(Coupling))
 @pytest.mark.parametrize("label", PROBLEMS)
@@ -52,6 +53,7 @@ def test_step(benchmark: BenchmarkFixture, label: str, coupling: Coupling, class
     assert bool(torch.isfinite(result.next_upper).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("derivative", ["by hand", "autograd"])
 @pytest.mark.parametrize("width", [16, 64])
 @pytest.mark.parametrize("states", [12, 100])

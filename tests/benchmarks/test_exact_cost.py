@@ -26,6 +26,7 @@ def test_exact_quantity(benchmark: BenchmarkFixture, horizon: int, quantity: str
     assert bool(torch.isfinite(gradient).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
 @pytest.mark.parametrize(
     ("states", "batch"), [(50, 1), (100, 1), (200, 1), (500, 1), (50, 32), (500, 32)]

@@ -74,6 +74,7 @@ def time_step(
     assert oracle.counts.samples > before.samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", PROBLEMS)
 @pytest.mark.parametrize("replicates", [1, 32])
 @pytest.mark.parametrize("samples", [10**3, 10**9])
@@ -83,6 +84,7 @@ def test_replicates(benchmark: BenchmarkFixture, label: str, replicates: int, sa
     time_step(benchmark, build(label), replicates, samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", PROBLEMS)
 @pytest.mark.parametrize("samples", [10**4, 10**9])
 @pytest.mark.benchmark(min_rounds=20)

@@ -169,6 +169,7 @@ def test_open_statements_are_those_that_the_theory_names() -> None:
     assert found == set(re.findall(r"`([^`]+)`", named[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_predicted_exponent_is_tight_and_a_kept_inequality_holds(name: str) -> None:
     """The exponents' standard error, 0.05/sqrt(16)/(4 * 2.1) = 1.5e-3, is far below 0.02."""
@@ -179,6 +180,7 @@ def test_predicted_exponent_is_tight_and_a_kept_inequality_holds(name: str) -> N
         assert [rate.status for rate in verdict.rates] == expected, verdict.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_clearly_worse_rate_is_violated(name: str) -> None:
     for claim in _separately(CLAIMS[name]):

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = ["--set", "contexts=2", "--set", "actions=2", "--set", "features=2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -219,6 +219,7 @@ def test_the_handler_of_sigterm_is_put_back(laboratory: Laboratory) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_defect(laboratory: Laboratory) -> None:
     program = Path(__file__).parents[1] / "runs" / "sweep_program.py"
     reader, writer = os.pipe()
@@ -289,6 +290,7 @@ def test_a_script_without_draw_is_refused(laboratory: Laboratory, capsys: Captur
     assert "paper_figures/empty.py: received no function draw" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: Capture) -> None:
     assert run("reproduce", "--quick") == 0
     out = capsys.readouterr().out
@@ -329,6 +331,7 @@ def test_the_small_version_leaves_the_full_one_as_it_is(laboratory: Laboratory) 
     assert Path("results/quick/figures/lines.pdf").read_bytes() != before[2]
 
 
+@pytest.mark.slow
 def test_a_checkout_with_some_experiments_judges_and_draws_what_it_can(
     laboratory: Laboratory, capsys: Capture
 ) -> None:

@@ -138,6 +138,7 @@ def run(*words: str) -> int:
     return main(["compare", *words, "--jobs", "1"], with_files_of(Path()))
 
 
+@pytest.mark.slow
 def test_a_second_run_executes_nothing(journal: list[str], capsys: Capture) -> None:
     assert run("--solvers", "hpgd,penalty", "--problems", "garnet") == 0
     assert len(journal) == 2
@@ -174,6 +175,7 @@ def test_the_comparisons_and_figures_of_a_study_stand_beside_the_package_s(
     assert f"and those of {study}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_only_what_is_chosen_is_run_and_shown(journal: list[str], capsys: Capture) -> None:
     assert run("--solvers", "penalty-bilevel", "--problems", "bandit") == 0
     # Both methods of that solver, on the problem and the two of the shift.
@@ -227,6 +229,7 @@ def test_the_tables_hold_the_planted_numbers(journal: list[str]) -> None:
     assert tuning.loc["hpgd", "spent"] == pytest.approx(5678, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_exit_code_3_and_the_others_are_shown(
     journal: list[str], capsys: Capture
 ) -> None:
@@ -398,6 +401,7 @@ def test_latex_is_escaped() -> None:
 FIGURES = Path(__file__).resolve().parents[2] / "paper_figures" / "comparison"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(FIGURES.glob("*.py")), ids=lambda path: path.stem)
 def test_the_figures_draw_planted_results(path: Path, tmp_path: Path) -> None:
     """Failures, exact methods, several problems and methods of which some are missing somewhere."""
@@ -441,6 +445,7 @@ def test_a_figure_shows_where_failed_runs_ended() -> None:
     pyplot.close(figure)
 
 
+@pytest.mark.slow
 def test_a_small_comparison_runs_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing planted: the methods, the measurement and the scripts of the figures."""
     folder = tmp_path / "experiments" / "comparisons"

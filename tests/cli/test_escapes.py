@@ -61,6 +61,7 @@ def test_a_label_and_a_description_stay_on_their_line(
     assert f"\n{FORGED}" not in shown.out + shown.err
 
 
+@pytest.mark.slow
 def test_the_report_of_verdicts_stays_a_report(laboratory: Laboratory, capsys: Capture) -> None:
     laboratory.failing.touch()
     assert main(["reproduce"]) == 3

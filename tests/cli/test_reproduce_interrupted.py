@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from test_interruption import check_resumption
 
 PROBLEMS = """
@@ -64,6 +65,7 @@ pairs = 1000
 }
 
 
+@pytest.mark.slow
 def test_the_table_after_a_kill_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
     (tmp_path / "experiments").mkdir()
     for name, text in EXPERIMENTS.items():

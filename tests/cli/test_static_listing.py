@@ -79,6 +79,7 @@ def read(study: Path) -> Catalogue:
     return Catalogue.shipped().with_folder(study)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_what_is_read_is_what_the_shipped_components_say(section: Section) -> None:
     catalogue = Catalogue.shipped()
@@ -90,6 +91,7 @@ def test_what_is_read_is_what_the_shipped_components_say(section: Section) -> No
     assert found.failures == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "imported"), [('"mine"', False), ('"".join("mine")', True)])
 def test_a_study_is_read_and_where_that_fails_imported(
     study: Path, name: str, imported: bool
@@ -113,6 +115,7 @@ def test_a_file_that_has_to_be_imported_and_cannot_be_is_named(study: Path) -> N
     assert found.failures == {(study / "solvers" / "mine.py").as_posix(): reason}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -172,6 +175,7 @@ def test_what_is_no_python_and_no_experiment_is_named(
     assert set(places) == {"broken.py", "odd.json", "bad.toml"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "limit"), [("--help", 0.5), ("--version", 0.5), ("list", 1.0)])
 def test_it_comes_at_once(words: str, limit: float) -> None:
     """Seconds of processor time, the least of three: the first may compile the files."""

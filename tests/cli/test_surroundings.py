@@ -42,6 +42,7 @@ def in_surroundings(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_a_terminal_gets_what_it_can_show(encoding: str, tmp_path: Path) -> None:
     done = in_surroundings(
@@ -66,6 +67,7 @@ def test_files_are_utf_8_whatever_the_locale(
     assert len(json.loads(Path("results/verdicts.json").read_text(encoding="utf-8"))) == 2
 
 
+@pytest.mark.slow
 def test_figures_do_not_take_settings_of_their_user(tmp_path: Path) -> None:
     """LaTeX that is not installed, and a backend that is not there."""
     (tmp_path / "line.py").write_text(FIGURE)
@@ -77,6 +79,7 @@ def test_figures_do_not_take_settings_of_their_user(tmp_path: Path) -> None:
     assert (tmp_path / "line.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_an_installation_that_cannot_be_written_caches_elsewhere_and_says_so_once(
     tmp_path: Path,
 ) -> None:

@@ -121,6 +121,7 @@ def audited(monkeypatch: pytest.MonkeyPatch, laboratory: Laboratory) -> list[tup
     return told
 
 
+@pytest.mark.slow
 def test_a_claim_whose_audits_have_no_experiment_is_judged_by_every_command(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def draw(seed: int, trials: int, probability: float, number: int = DRAWS) -> np.
     return repeat(seeded_states([seed])[0], trials, probability, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trials", "probability"),
     [

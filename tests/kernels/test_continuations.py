@@ -70,6 +70,7 @@ def recursion(problem: Problem, weights: Floats, policy: Floats) -> Floats:
     return visits
 
 
+@pytest.mark.slow
 @LABELS
 @pytest.mark.parametrize("rollouts", [1, 7, 400])
 def test_the_mean_is_that_of_a_forward_recursion(label: str, rollouts: int) -> None:

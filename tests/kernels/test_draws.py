@@ -122,6 +122,7 @@ def test_first_and_second_moments_of_pairs(draws: int, excess: bool) -> None:
     assert_second_moments(found, mean, covariance / draws)
 
 
+@pytest.mark.slow
 def test_pairs_of_plain_rollouts_have_the_same_moments() -> None:
     generator = np.random.default_rng(5)
     number = 20_000

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+import pytest
 
 from theory_check.kernels.random_bits import (
     load_bits,
@@ -26,6 +27,7 @@ def draw(state: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     return words, uniforms
 
 
+@pytest.mark.slow
 def test_words_and_uniforms_equal_those_of_numpy() -> None:
     entropy = (0, 7, 2**100 + 3)
     states = seeded_states(entropy)

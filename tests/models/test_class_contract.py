@@ -58,6 +58,7 @@ def check_pullback(model: Model, parameters: torch.Tensor) -> None:
     assert bool((error <= 1e-6 * scale).all()), error / scale
 
 
+@pytest.mark.slow
 @EVERY_SETTING
 @EVERY_INPUT
 def test_pullback(chosen: Settings, seen: ModelInputs) -> None:
@@ -65,6 +66,7 @@ def test_pullback(chosen: Settings, seen: ModelInputs) -> None:
     check_pullback(model, parameters_of(model, 3))
 
 
+@pytest.mark.slow
 def test_a_wrong_pullback_is_noticed() -> None:
     class Wrong(LinearReward):
         def pullback(self, phi: torch.Tensor, cotangent: torch.Tensor) -> torch.Tensor:
@@ -75,6 +77,7 @@ def test_a_wrong_pullback_is_noticed() -> None:
         check_pullback(model, parameters_of(model, 3))
 
 
+@pytest.mark.slow
 @EVERY_SETTING
 @EVERY_INPUT
 def test_tables_have_their_shape_and_only_finite_numbers(
@@ -105,6 +108,7 @@ def test_every_parameter_counts(chosen: Settings) -> None:
     assert bool((gradient != 0).any(0).all())
 
 
+@pytest.mark.slow
 @EVERY_SETTING
 @EVERY_INPUT
 def test_pullback_is_linear_in_the_cotangent(chosen: Settings, seen: ModelInputs) -> None:
@@ -117,6 +121,7 @@ def test_pullback_is_linear_in_the_cotangent(chosen: Settings, seen: ModelInputs
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.slow
 @EVERY_SETTING
 @EVERY_INPUT
 def test_a_replicate_alone_is_the_same_in_a_batch(chosen: Settings, seen: ModelInputs) -> None:

@@ -33,6 +33,7 @@ def test_the_classes_of_the_package_are_found() -> None:
     assert list(installed().policies) == ["log-linear", "mlp", "tabular"]
 
 
+@pytest.mark.slow
 def test_the_example_of_the_guide_is_a_class(study: Catalogue) -> None:
     assert "state" in study.rewards
     table = {

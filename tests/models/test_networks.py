@@ -62,6 +62,7 @@ def test_mlp_reward_is_a_plain_network(
             np.testing.assert_allclose(table[r, s].numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 @EVERY_ACTIVATION
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @EVERY_INPUT
@@ -141,6 +142,7 @@ def test_mlp_start_has_the_deviations_of_its_documentation() -> None:
     torch.testing.assert_close(start, torch.tensor(expected, dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_initial_rewards_do_not_grow_with_width() -> None:
     """Variance of an output: 1/width times the sum over units of E[tanh²] < 1, whatever the width.
 

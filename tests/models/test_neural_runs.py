@@ -15,6 +15,7 @@ from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 SEEDS = (0, 1, 2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", get_args(Coupling))
 @pytest.mark.parametrize("policy", [MLPPolicy(width=5), LogLinear()], ids=str)
 def test_a_neural_replicate_alone_is_the_same_in_a_batch(

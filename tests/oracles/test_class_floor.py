@@ -55,6 +55,7 @@ def entries(problem: object, name: str) -> int:
     return pairs if name == "risk" else pairs * exact.problem.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(3,), (4, 3)])
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])
 def test_jacobian_rows_are_pullbacks_of_unit_cotangents(
@@ -133,6 +134,7 @@ def test_policy_gap_is_the_difference_of_objectives() -> None:
     torch.testing.assert_close(PolicyGap(exact.control, optimal).value(outputs), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gap", "risk"])
 def test_fits_end_where_a_library_finds_nothing_lower(name: str) -> None:
     """BFGS from the end of a fit gains less than 1 % where the fit has converged."""
@@ -170,6 +172,7 @@ def test_a_wide_enough_class_has_no_floor_and_replicates_are_their_own() -> None
     assert floor.start[1] == alone.start[0]
 
 
+@pytest.mark.slow
 def test_floors_of_nested_classes_never_rise() -> None:
     models = [MLPPolicy(width=width).bind(DISCOUNTED.model_inputs) for width in (1, 2, 3)]
     problem = objectives(DISCOUNTED, 2)

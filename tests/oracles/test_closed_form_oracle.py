@@ -192,6 +192,7 @@ def test_data_are_drawn_once(label: str) -> None:
     assert sampled.counts == SampleCounts(0, 0, 9)
 
 
+@pytest.mark.slow
 @LINEAR
 def test_sampled_operations_have_the_exact_mean(label: str) -> None:
     """Seven tests over 1000 replicates, each with false-alarm probability 1e-6."""

@@ -200,6 +200,7 @@ def test_gauge_invariance(segment_length: int) -> None:
     assert not close(oracle.hypergradient(phi + change), oracle.hypergradient(phi), 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
 def test_a_batch_is_a_loop_and_leading_dimensions_are_kept(objective: str) -> None:
     problem = random_discounted_problem(6, (3, 2), objective=objective, segment_length=2)
@@ -244,6 +245,7 @@ def test_gap_is_resolved_far_below_rounding_of_the_objective() -> None:
     assert gap(2e-9) / gap(1e-9) == pytest.approx(4, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
 def test_optimum(objective: str) -> None:
     problem = random_discounted_problem(3, (2, 2), objective=objective, features=2)
@@ -352,6 +354,7 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 def test_500_states_take_less_than_a_gibibyte() -> None:
     # The whole process: a quarter of it is torch itself. One array over pairs of segments is 48 MiB.

@@ -223,6 +223,7 @@ def test_enumeration_budget_names_the_number_and_the_remedy() -> None:
         ExactInformation(huge)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
 def test_optimum(objective: str) -> None:
     problem = random_problem(3, (2, 2, 2), objective=objective, features=2)
@@ -242,6 +243,7 @@ def test_optimum(objective: str) -> None:
         assert exact.hyperobjective(grid).min().item() >= optimum.value - 1e-12
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
@@ -292,6 +294,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 def test_pair_expectations_use_bounded_memory() -> None:
     # 4096 trajectories that no discount merges: one full pair matrix is 128 MiB a replicate, and a
     # dozen temporaries of two replicates together would exceed the bound.

@@ -28,6 +28,7 @@ def test_torch_differentiates_it_by_the_exact_hypergradient(problem: Any) -> Non
     torch.testing.assert_close(phi.grad, expected, rtol=1e-14, atol=0)
 
 
+@pytest.mark.slow
 def test_a_torch_optimiser_descends_to_a_stationary_point() -> None:
     oracle = ExactOracle(PROBLEM)
     phi = torch.zeros(3, dtype=torch.float64, requires_grad=True)

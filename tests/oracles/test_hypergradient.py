@@ -26,6 +26,7 @@ def relative_error(value: torch.Tensor, reference: torch.Tensor) -> float:
     return ((value - reference).norm() / reference.norm()).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(EPISODIC + DISCOUNTED)))
 def test_central_differences(index: int) -> None:
     problem = (EPISODIC + DISCOUNTED)[index]
@@ -38,6 +39,7 @@ def test_central_differences(index: int) -> None:
     assert relative_error(oracle.hypergradient(phi), differences) <= 1e-6
 
 
+@pytest.mark.slow
 @CASES
 def test_implicit_formula_with_pseudo_inverse(index: int) -> None:
     problem = PROBLEMS[index]
@@ -46,6 +48,7 @@ def test_implicit_formula_with_pseudo_inverse(index: int) -> None:
     assert relative_error(ExactOracle(problem).hypergradient(phi), reference) <= 1e-9
 
 
+@pytest.mark.slow
 @CASES
 def test_automatic_differentiation_through_soft_value_iteration(index: int) -> None:
     problem = PROBLEMS[index]

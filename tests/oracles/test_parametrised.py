@@ -63,6 +63,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", [BANDIT, GARNET, DISCOUNTED], ids=["bandit", "garnet", "disc."])
 def test_a_class_that_contains_the_optimum_has_the_tabular_hypergradient(problem: Problem) -> None:
     exact, phi, level = solved(neural(problem))
@@ -82,6 +83,7 @@ def test_a_class_that_contains_the_optimum_has_the_tabular_hypergradient(problem
         torch.testing.assert_close(point.value, expected, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_rank_is_the_number_of_free_probabilities() -> None:
     # One degree of freedom for every row and action but one, however many the parameters.
     for problem, rank in ((BANDIT, 3 * 2), (GARNET, 4 * 1), (DISCOUNTED, 2 * 2)):
@@ -107,6 +109,7 @@ def test_other_classes_are_searched() -> None:
     assert isinstance(BANDIT.policy_class, Tabular)
 
 
+@pytest.mark.slow
 @EACH_INCOMPLETE
 def test_hypergradient_of_an_incomplete_class_against_differences(problem: Problem) -> None:
     exact, phi, level = solved(problem)
@@ -131,6 +134,7 @@ def test_hypergradient_of_an_incomplete_class_against_differences(problem: Probl
         torch.testing.assert_close(differences, expected, rtol=1e-6, atol=2e-7)
 
 
+@pytest.mark.slow
 @EACH_INCOMPLETE
 @pytest.mark.parametrize("sigma", [0.2, 0.01])
 def test_penalised_gradient_of_an_incomplete_class_against_differences(
@@ -174,6 +178,7 @@ def test_no_independent_search_finds_a_better_policy_of_the_class() -> None:
         assert here <= found.fun + 1e-12
 
 
+@pytest.mark.slow
 def test_a_lower_level_without_minimiser_is_reported() -> None:
     # One unit and sums of a part for the state and one for the step: weights grow without end.
     problem = garnet(
@@ -186,6 +191,7 @@ def test_a_lower_level_without_minimiser_is_reported() -> None:
     assert status_of(level.penalised(0.1)) == ["not certified"]
 
 
+@pytest.mark.slow
 def test_a_replicate_alone_is_the_same_as_in_a_batch() -> None:
     problem = neural(BANDIT)
     _, _, together = solved(problem, range(3))

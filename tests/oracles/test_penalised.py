@@ -60,6 +60,7 @@ def independent_minimum(problem: Problem, phi: torch.Tensor, sigma: float) -> fl
     return (lowest + tables.lower(phi, best).item()) / sigma
 
 
+@pytest.mark.slow
 @CASES
 @SIGMAS
 def test_value_is_that_of_an_independent_minimiser(problem: Problem, sigma: float) -> None:
@@ -69,6 +70,7 @@ def test_value_is_that_of_an_independent_minimiser(problem: Problem, sigma: floa
     assert value == pytest.approx(independent_minimum(problem, phi, sigma), abs=1e-12 / sigma)
 
 
+@pytest.mark.slow
 @CASES
 @SIGMAS
 def test_inner_gradient_vanishes(problem: Problem, sigma: float) -> None:
@@ -80,6 +82,7 @@ def test_inner_gradient_vanishes(problem: Problem, sigma: float) -> None:
     assert gradient.norm() <= 1e-11 + 1e-14
 
 
+@pytest.mark.slow
 @CASES
 @SIGMAS
 def test_gradient_against_central_differences(problem: Problem, sigma: float) -> None:
@@ -112,6 +115,7 @@ def test_hessian_and_value_of_the_penalised_level(problem: Problem) -> None:
     assert (level.hessian(log_policy[None])[0] - hessian).abs().max() < 1e-12
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),

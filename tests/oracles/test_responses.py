@@ -50,6 +50,7 @@ def optimum(problem: Problem, phi: Tensor) -> Tensor:
 # --- total gradient
 
 
+@pytest.mark.slow
 @LABELS
 @pytest.mark.parametrize("separate", [False, True])
 def test_the_total_gradient_at_the_optimum_is_the_hypergradient(label: str, separate: bool) -> None:
@@ -65,6 +66,7 @@ def test_the_total_gradient_at_the_optimum_is_the_hypergradient(label: str, sepa
     )
 
 
+@pytest.mark.slow
 @LABELS
 @pytest.mark.parametrize("separate", [False, True])
 def test_the_sampled_total_gradient_has_the_exact_mean(label: str, separate: bool) -> None:
@@ -79,6 +81,7 @@ def test_the_sampled_total_gradient_has_the_exact_mean(label: str, separate: boo
     assert_mean(found.response.numpy(), expected.response[0].numpy())
 
 
+@pytest.mark.slow
 @LABELS
 def test_the_upper_gradient_alone_is_that_of_both(label: str) -> None:
     """By automatic differentiation, and by its sampled mean with false-alarm probability 1e-6."""
@@ -92,6 +95,7 @@ def test_the_upper_gradient_alone_is_that_of_both(label: str) -> None:
     assert_mean(oracle.upper_gradient(phi, one, 30).numpy(), expected.numpy())
 
 
+@pytest.mark.slow
 @LABELS
 def test_gradients_at_two_points_from_one_batch(label: str) -> None:
     """Exactly at each; two tests of sampled means, each with false-alarm probability 1e-6."""
@@ -215,6 +219,7 @@ def dpo_loss(problem: Problem, logits: Tensor, drawn_from: Tensor) -> Tensor:
     return law @ surprise @ law
 
 
+@pytest.mark.slow
 @LABELS
 def test_the_implicit_gradient_is_that_of_the_loss_at_a_fixed_law(label: str) -> None:
     """By automatic differentiation; the sampled mean with false-alarm probability 1e-6."""
@@ -304,6 +309,7 @@ def test_the_bellman_penalty_by_central_differences(label: str) -> None:
     torch.testing.assert_close(in_lower, expected, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.slow
 @LABELS
 def test_the_sampled_bellman_penalty_has_the_exact_mean(label: str) -> None:
     """False-alarm probability 1e-6; the gradient in the policy draws nothing and is exact."""

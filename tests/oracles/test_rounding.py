@@ -72,6 +72,7 @@ def relative_error(problem: Problem, phi: Tensor) -> float:
     return ((found - expected).norm() / expected.norm()).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kl_weight", [1.0, 0.01])
 @pytest.mark.parametrize("gap", [1e-1, 1e-3, 1e-6, 1e-9, 1e-12])
 def test_discounts_near_one_lose_nothing(gap: float, kl_weight: float) -> None:
@@ -87,6 +88,7 @@ def test_tiny_rewards_lose_nothing(scale: float, objective: str) -> None:
     assert relative_error(*discounted(3, 0.9, 1.0, scale, objective)) < tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_states_that_hardly_mix_and_the_reported_error(seed: int) -> None:
     problem, phi = hardly_mixing(seed)

@@ -44,6 +44,7 @@ def inputs(objective: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return phi, one.expand(REPLICATES, -1), two.expand(REPLICATES, -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("objective", PROBLEMS)
 def test_every_estimator_has_the_exact_mean(objective: str, mode: str) -> None:
@@ -188,6 +189,7 @@ def test_replicates_and_policies_draw_independently(label: str) -> None:
     assert_mean(np.stack(products, axis=1), np.zeros(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 @pytest.mark.parametrize(
     "problem",

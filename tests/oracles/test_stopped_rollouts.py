@@ -65,6 +65,7 @@ def test_laws_of_stops_against_sums_over_steps(problem: Problem) -> None:
     assert close(rollouts.mean_of_arrivals(values)[0], rollouts.arrivals[0] @ values[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", [*PROBLEMS, absorbing()])
 def test_exact_information_against_automatic_differentiation(problem: Problem) -> None:
     """All estimates; that of G in the policy includes the derivative of the occupancy."""
@@ -97,6 +98,7 @@ def test_exact_information_against_automatic_differentiation(problem: Problem) -
     assert close(pairs.in_lower[0], naive.gradient(lambda q: upper(phi, q), y[0]))
 
 
+@pytest.mark.slow
 def test_explicit_rollouts_and_counts_have_the_law_of_both_stops() -> None:
     """Pearson's chi-square over 16 pairs of stops; false alarm 1e-6 for each of three."""
     problem = random_discounted_problem(5)

@@ -26,6 +26,7 @@ def boxes(figure: Figure, axes: Axes) -> tuple[Bbox, Bbox]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", [1, 4, 9])
 @pytest.mark.parametrize("height", [1.6, 2.5, 4.5])
 def test_a_legend_never_touches_the_axis(entries: int, height: float) -> None:

@@ -38,6 +38,7 @@ def assert_apart(figure: Figure) -> None:
                     assert not label.get_window_extent().overlaps(other.get_window_extent())
 
 
+@pytest.mark.slow
 def test_penalty_bias_keeps_legends_and_labels_apart() -> None:
     sigmas = np.geomspace(1e-3, 0.05, 9)
     rows = [
@@ -54,6 +55,7 @@ def test_penalty_bias_keeps_legends_and_labels_apart() -> None:
     pyplot.close(figure)
 
 
+@pytest.mark.slow
 def test_every_audited_problem_is_in_the_legend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one whose first audit has no constant, such as an error bound that was not reached."""
 
@@ -80,6 +82,7 @@ def test_every_audited_problem_is_in_the_legend(monkeypatch: pytest.MonkeyPatch)
     pyplot.close(figure)
 
 
+@pytest.mark.slow
 def test_violations_of_gradient_domination_are_drawn_above_all_others() -> None:
     """One held-out iterate of one run breaks the inequality, by a gradient of 0."""
     claim = get_claim("weak-gradient-domination")

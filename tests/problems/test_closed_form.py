@@ -89,6 +89,7 @@ def test_all_closed_forms_are_found() -> None:
     assert CLOSED_FORM == ["plateau", "quadratic", "quartic", "valley", "zero_chain"]
 
 
+@pytest.mark.slow
 @FAMILIES
 def test_gradients_are_those_of_the_values(name: str) -> None:
     f, g = VALUES[name]
@@ -107,6 +108,7 @@ def test_gradients_are_those_of_the_values(name: str) -> None:
                     assert found[0, index].item() == pytest.approx(slope, abs=1e-7)
 
 
+@pytest.mark.slow
 @FAMILIES
 @pytest.mark.parametrize("sigma", [0.5, 0.01])
 def test_penalised_quantities_by_numerical_minimisation(name: str, sigma: float) -> None:
@@ -179,6 +181,7 @@ def test_the_quartic_bias_has_exponent_one_third() -> None:
         assert torch.allclose(bias / leading, 1 - leading / (3 * x.abs()), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_noise_has_the_stated_moments_and_cancels_when_shared() -> None:
     """Mean and variance over 4000 draws; false alarm 1e-6 over all components (normal)."""
     problem = quadratic(noise=2.0)
@@ -219,6 +222,7 @@ def test_counters_seeds_and_replicates() -> None:
     assert not torch.allclose(together[:1] - together[1:], torch.zeros(1).double())
 
 
+@pytest.mark.slow
 def test_the_reference_solver_runs_on_the_quadratic_unchanged() -> None:
     solver = PenaltyBilevel(
         sigma=1e-3,

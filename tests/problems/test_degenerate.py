@@ -35,6 +35,7 @@ def test_units_of_constants_are_refused(problem: Problem) -> None:
         units_of(problem, range(4), 0.5)
 
 
+@pytest.mark.slow
 @CASES
 def test_advice_is_refused(problem: Problem) -> None:
     with pytest.raises(

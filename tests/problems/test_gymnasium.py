@@ -99,6 +99,7 @@ def test_optimal_values_equal_value_iteration_on_the_environments_table(
     np.testing.assert_allclose(found[ends], 0, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("discount", [0.95, 0.99])
 @pytest.mark.parametrize("arguments", LAKES, ids=json.dumps)
 def test_the_exact_oracle_tends_to_the_optimal_policy(
@@ -126,6 +127,7 @@ def test_the_exact_oracle_tends_to_the_optimal_policy(
     assert best - 1e-10 * np.log(4) / (1 - discount) - 1e-11 <= soft <= best + 1e-11
 
 
+@pytest.mark.slow
 def test_taxi_with_its_unreachable_states() -> None:
     """500 states: 300 starts, 100 with the passenger aboard, 4 ends; 96 are never entered."""
     arguments = {"id": newest("Taxi")}
@@ -311,6 +313,7 @@ def test_an_experiment_file_may_hold_the_arguments_of_an_environment(tmp_path: P
         load_experiment(file)
 
 
+@pytest.mark.slow
 def test_without_the_library_the_message_names_the_command() -> None:
     script = (
         "import sys; sys.modules['gymnasium'] = None\n"

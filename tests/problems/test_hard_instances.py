@@ -115,6 +115,7 @@ def test_no_penalty_parameter_escapes_the_bias(problem: HardInstance) -> None:
     assert (found <= leading).all()
 
 
+@pytest.mark.slow
 def test_large_penalty_parameters_do_not_reach_the_target() -> None:
     """Nor does the method: sigma = 30, ten times the iterations that the slope takes, almost no noise."""
     epsilon = 0.01
@@ -188,6 +189,7 @@ def test_runs_start_where_the_problem_says_with_solved_inner_loops(problem: Hard
     assert state.lower_penalised.abs().max() == 0
 
 
+@pytest.mark.slow
 def test_errors_are_the_same_everywhere_and_cancel_in_shared_batches() -> None:
     """Variance ``1/n`` of 4 components over 4000 draws, false alarm 1e-6 (normal, chi-squared limit)."""
     problem = valley(noise=3.0)

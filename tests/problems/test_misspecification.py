@@ -44,6 +44,7 @@ def test_size_and_direction_for_linear_rewards(size: float, seed: int) -> None:
         _ = problem.true_parameters
 
 
+@pytest.mark.slow
 def test_size_and_direction_for_functions_of_observations() -> None:
     arguments: dict[str, Any] = {
         "states": 5,
@@ -165,6 +166,7 @@ def best_in_class(name: str, objective: str, delta: float) -> Optimum:
     return find_optimum(ExactOracle(problem), starts_per_scale=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["excess_risk", "cross_entropy"])
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_best_in_class_is_certified(name: str, objective: str) -> None:
@@ -177,6 +179,7 @@ def test_the_best_in_class_is_certified(name: str, objective: str) -> None:
         assert best.value == pytest.approx(value, rel=5e-4, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_its_excess_risk_grows_with_the_misspecification(name: str) -> None:
     values = [best_in_class(name, "excess_risk", delta).value for delta in (0.0, 0.1, 1.0)]
@@ -184,6 +187,7 @@ def test_its_excess_risk_grows_with_the_misspecification(name: str) -> None:
     assert (np.diff(values) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_small_misspecifications_cost_their_square() -> None:
     """``Phi* / delta² = c + O(delta)``: from 0.02 to 0.01 it moves 8 times less than from 0.1 to 0.02."""
     costs = [
@@ -212,6 +216,7 @@ def bandit_hyperobjective(problem: Problem, phi: np.ndarray) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["excess_risk", "cross_entropy"])
 @pytest.mark.parametrize("features", [1, 2])
 def test_the_best_in_class_by_a_dense_grid(features: int, objective: str) -> None:

@@ -253,6 +253,7 @@ def refused() -> list[tuple[str, str, str] | None]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CALLS)))
 def test_refusals(case: int, refused: list[tuple[str, str, str] | None]) -> None:
     _, argument, text = CALLS[case]

@@ -62,6 +62,7 @@ def test_a_size_is_refused_before_anything_is_allocated(name: str) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_the_largest_sizes_are_built() -> None:
     """Just below the limit: kernel, observations and policy of 2000 states hold 12 million numbers."""
     made = garnet(states=2000, actions=2, horizon=1, features=1, branching=1)

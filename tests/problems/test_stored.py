@@ -185,6 +185,7 @@ def test_only_what_can_be_written_is(tmp_path: Path) -> None:
         as_record(PROBLEMS["episodic"], "a/b", {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", labels())
 def test_the_instances_of_the_package_are_what_they_say(label: str) -> None:
     """The point of the cube that the origin states; a worst one has the value stated there."""

@@ -51,6 +51,7 @@ def at(problem: ZeroChainProblem, points: Tensor, v: float = 0.0) -> Tensor:
     return problem.length * torch.cat([points, torch.full_like(points[:, :1], v)], dim=1)
 
 
+@pytest.mark.slow
 def test_values_and_derivatives_are_those_of_the_definition() -> None:
     points = frontiers(70)
     vectors = frontiers(70).flip(0)
@@ -174,6 +175,7 @@ def test_lower_minimiser_by_numerical_minimisation() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.1, 0.01, 1e-4])
 def test_penalised_minimiser_by_numerical_minimisation(sigma: float) -> None:
     x = PROBLEM.length / PROBLEM.kappa * frontiers(7)
@@ -253,6 +255,7 @@ def test_the_gap_and_the_infimum() -> None:
         )
 
 
+@pytest.mark.slow
 @given(
     support=st.integers(0, 6),
     values=st.lists(st.floats(-3, 3), min_size=7, max_size=7),

@@ -152,6 +152,7 @@ def record(
     return recorder.table()
 
 
+@pytest.mark.slow
 def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
     table = record(SCRIPT, [7, 3], frozenset({1, 3}))
     assert list(table.columns) == list(COLUMNS)
@@ -196,6 +197,7 @@ def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
         assert math.isnan(row.lower_gap_penalised)
 
 
+@pytest.mark.slow
 def test_without_a_surrogate_the_error_is_whole_and_not_split() -> None:
     """Nothing is called free of bias because nobody said what it estimates."""
     whole = record(SCRIPT, [7, 3], frozenset({1, 3}))
@@ -213,6 +215,7 @@ class TwoPoint(Scripted):
         return (ends[0] + ends[1]) / 2
 
 
+@pytest.mark.slow
 def test_a_solver_may_follow_any_combination() -> None:
     row = record(SCRIPT[:1], [0, 1], frozenset({1}), TwoPoint).iloc[0]
     oracle, upper = ExactOracle(two_arms()), SCRIPT[0].upper
@@ -223,6 +226,7 @@ def test_a_solver_may_follow_any_combination() -> None:
     assert (row.penalty_bias, row.inner_error) == pytest.approx((bias, inner), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_truth_has_no_error_and_no_regret() -> None:
     state = scripted_state([TRUE], [sigmoid(TRUE)], [0.0])
     row = record((state,), [0], frozenset({1})).iloc[0]
@@ -281,6 +285,7 @@ def test_grids_that_are_refused(iterations: int, density: int) -> None:
         recording_grid(iterations, density)
 
 
+@pytest.mark.slow
 def test_the_three_errors_add_up_and_are_what_they_are_called() -> None:
     problem = contract_garnet("excess_risk")
     exact, information = ExactOracle(problem), ExactInformation(problem)
@@ -350,6 +355,7 @@ def test_ergodic_stationarity_is_the_running_mean_of_every_iteration() -> None:
     np.testing.assert_allclose(sparse[sparse.iteration == 9].ergodic_stationarity, full, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_an_unknown_optimum_is_computed_for_the_gap() -> None:
     problem = random_problem(3, (2, 2, 2), features=2)
     exact, information = ExactOracle(problem), ExactInformation(problem)

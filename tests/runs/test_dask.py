@@ -72,6 +72,7 @@ def check_against_this_process(experiment: Experiment, store: Store, folder: Pat
     )
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_bits_of_this_process(
     cluster: DaskProcesses,
     load: Load,
@@ -92,6 +93,7 @@ def test_a_cluster_gives_the_bits_of_this_process(
     check_against_this_process(experiment, store, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_survives_a_killed_worker(
     cluster: DaskProcesses,
     gated: Experiment,
@@ -115,6 +117,7 @@ def test_a_sweep_survives_a_killed_worker(
     check_against_this_process(gated, store, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_sweep_without_its_scheduler_is_continued_on_another(
     cluster: DaskProcesses,
     gated: Experiment,
@@ -139,6 +142,7 @@ def test_a_sweep_without_its_scheduler_is_continued_on_another(
     check_against_this_process(gated, store, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["a line more", "none"])
 def test_a_worker_with_other_source_stores_nothing(
     load: Load,
@@ -173,6 +177,7 @@ def test_a_worker_with_other_source_stores_nothing(
     assert list(store.path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_an_address_there_are_as_many_workers_as_jobs(
     load: Load, text: Text, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +201,7 @@ def test_an_address_without_a_scheduler_is_bad_input(
         execute(load(text()).cells(), store, backend="dask")
 
 
+@pytest.mark.slow
 def test_the_command_says_so_with_exit_code_2(
     load: Load,
     text: Text,

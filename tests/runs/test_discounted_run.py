@@ -36,6 +36,7 @@ def silent(done: int, total: int) -> None:
     """Ignore progress."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_a_run_descends_and_counts_what_it_draws(coupling: Coupling) -> None:
     samples = 20_000
@@ -56,6 +57,7 @@ def test_a_run_descends_and_counts_what_it_draws(coupling: Coupling) -> None:
     assert (last.hyperobjective.to_numpy() < first.hyperobjective.to_numpy()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_the_three_errors_add_up_and_the_expectation_is_that_of_the_estimate(
     coupling: Coupling,
@@ -78,6 +80,7 @@ def test_the_three_errors_add_up_and_the_expectation_is_that_of_the_estimate(
     assert split.sampling_error.abs().min() > 0
 
 
+@pytest.mark.slow
 def test_audits_of_a_discounted_problem() -> None:
     table = Audits(solver("shared", 300), iterations=3).measure(PROBLEM, [0, 1], silent)
     assert set(table.status) == {"ok"}
@@ -89,6 +92,7 @@ def test_audits_of_a_discounted_problem() -> None:
     assert loop.lower_gap.iloc[-1] < loop.lower_gap.iloc[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("coupling", "growth"), [("independent", 100.0), ("shared", 1.0)])
 def test_noise_of_the_estimate_scales_as_section_4_says(coupling: Coupling, growth: float) -> None:
     """From sigma 0.1 to 0.01: squared noise times 100 for independent batches, unchanged for shared.

@@ -92,6 +92,7 @@ def test_the_other_cells_survive_a_failure(load: Load, text: Text, store: Store)
     assert report.failed[0].message == "ValueError: rows for seeds [0]; expected [0, 1]"
 
 
+@pytest.mark.slow
 def test_the_number_of_jobs_does_not_change_a_bit(
     load: Load, text: Text, tmp_path: Path, journal: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_quick_takes_the_first_instances(load: Load) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_table_numbers_the_instances(load: Load, tmp_path: Path) -> None:
     experiment, store = load(), Store(tmp_path / "store")
     assert str(execute(experiment.cells(), store)) == "5 cells: 5 run, 0 reused, 0 failed"
@@ -144,6 +145,7 @@ def test_a_family_that_draws_nothing_has_no_instances(load: Load) -> None:
         load((drawn, 'family = "chain"\nstates = 3\nhorizon = 2'))
 
 
+@pytest.mark.slow
 def test_a_family_is_judged_over_its_instances_and_never_by_the_audit_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def check_resumption(
     assert list(broken.glob(".*")) == []
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_loses_nothing_and_runs_nothing_twice(
     tmp_path: Path, journal: Path, text: Callable[..., str]
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_killed_sweep_loses_nothing_and_runs_nothing_twice(
     assert runs.count("0.5 sum") == runs.count("0.5 product") == 2  # once per store
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")
 def test_a_terminated_sweep_leaves_no_process(tmp_path: Path, text: Callable[..., str]) -> None:
     gate = tmp_path / "gate"  # never opened: the two steep cells would not end by themselves

@@ -55,6 +55,7 @@ def last_line(process: subprocess.Popen[str]) -> str:
     return errors.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_run_every_cell_once(
     gated: str, load: Load, store: Store, journal: Path, tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_two_processes_at_once_run_every_cell_once(
     assert len(list(store.path.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_was_at_is_taken_over(
     gated: str, load: Load, store: Store, journal: Path, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the tests look into /proc")
 def test_workers_end_with_the_process_that_feeds_them(
     temporary: Path, tmp_path: Path, text: Text

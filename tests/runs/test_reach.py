@@ -69,6 +69,7 @@ def method_of(cell: Cell) -> str | None:
     return getattr(cell.measurement, "method", None)
 
 
+@pytest.mark.slow
 def test_a_new_file_changes_no_key(package: Path, keys: Keys) -> None:
     before = keys()
     shutil.copy(package / "solvers" / "parl.py", package / "solvers" / "parl_again.py")
@@ -83,6 +84,7 @@ def test_a_new_file_changes_no_key(package: Path, keys: Keys) -> None:
     assert keys() == before
 
 
+@pytest.mark.slow
 def test_an_edited_solver_changes_the_keys_of_its_cells_alone(
     cells: list[Cell], package: Path, keys: Keys
 ) -> None:
@@ -92,6 +94,7 @@ def test_an_edited_solver_changes_the_keys_of_its_cells_alone(
     assert found == [cell for cell in cells if method_of(cell) == "parl"] != []
 
 
+@pytest.mark.slow
 def test_docstrings_and_comments_change_no_key(package: Path, keys: Keys) -> None:
     before = keys()
     for path in package.rglob("*.py"):
@@ -101,6 +104,7 @@ def test_docstrings_and_comments_change_no_key(package: Path, keys: Keys) -> Non
     assert keys() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "families"),
     [("zero_chain", {"zero_chain"}), ("hard_instance", {"plateau", "valley"})],
@@ -198,6 +202,7 @@ def test_the_classes_of_a_problem_are_reached(cells: list[Cell]) -> None:
     assert {"models/mlp_reward.py", "models/stacked_mlp.py"} <= other.sources.keys()
 
 
+@pytest.mark.slow
 def test_nothing_above_the_cells_is_reached(cells: list[Cell]) -> None:
     rooms = {name.partition("/")[0] for cell in cells for name in cell.sources}
     assert not rooms & {"claims", "analysis", "plotting", "worst_cases", "cli", "verification.py"}
@@ -222,6 +227,7 @@ def test_all_components_are_passed_on_by_their_rooms() -> None:
 WITHOUT_NUMBERS = frozenset({"runs/spec.py", "runs/progress.py"})
 
 
+@pytest.mark.slow
 def test_all_code_that_a_cell_runs_is_reached() -> None:
     program = Path(__file__).with_name("observed_cells.py")
     done = subprocess.run(

@@ -135,6 +135,7 @@ def test_a_mistake_names_the_file_the_key_and_the_remedy(
     assert str(caught.value).startswith(f"{tmp_path / 'lines.toml'}: {message}")
 
 
+@pytest.mark.slow
 def test_a_problem_beyond_enumeration_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
     """2500 contexts with 2 actions, one step: 5000 trajectories, and 4096 are allowed."""
     text = (

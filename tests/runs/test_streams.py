@@ -44,6 +44,7 @@ def _cells() -> Iterator[Cell]:
             yield from experiment.cells(quick)
 
 
+@pytest.mark.slow
 def test_a_block_belongs_to_one_problem_of_one_experiment(shipped: list[Cell]) -> None:
     """Where blocks differ they are whole blocks apart, so that no two ranges of seeds meet."""
     owners: dict[int, set[tuple[str, str, int | None]]] = {}
@@ -55,6 +56,7 @@ def test_a_block_belongs_to_one_problem_of_one_experiment(shipped: list[Cell]) -
     assert {len(found) for found in owners.values()} == {1}
 
 
+@pytest.mark.slow
 def test_cells_of_a_problem_share_their_seeds_along_the_grid(shipped: list[Cell]) -> None:
     blocks: dict[tuple[str, str, int | None], set[int]] = {}
     for cell in shipped:
@@ -64,6 +66,7 @@ def test_cells_of_a_problem_share_their_seeds_along_the_grid(shipped: list[Cell]
     assert len(blocks) > 100
 
 
+@pytest.mark.slow
 def test_no_reported_seed_is_that_of_a_pilot(shipped: list[Cell]) -> None:
     pilots = {*START_SEEDS, *range(CHECKED_SEEDS)}
     for cell in shipped:

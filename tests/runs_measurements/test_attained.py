@@ -48,6 +48,7 @@ def table():  # type: ignore[no-untyped-def]
     return measurement.measure(plateau(), [5, 3, 8], no_progress)
 
 
+@pytest.mark.slow
 def test_the_reported_cost_is_that_of_a_direct_run_on_streams_that_did_not_tune(table) -> None:  # type: ignore[no-untyped-def]
     assert table.seed.tolist() == [5, 3, 8, 5, 3, 8]
     row = table[(table.seed == 3) & (table.target == 0.1)].iloc[0]
@@ -99,6 +100,7 @@ def test_replicates_do_not_share_their_draws_and_company_does_not_matter() -> No
     assert len(np.unique(arrivals[5, 3, 8])) > 1
 
 
+@pytest.mark.slow
 def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
     """Batches, sigmas and steps differ between replicates; those of one setting do not notice."""
     problem = plateau(epsilon=0.3)
@@ -138,6 +140,7 @@ def test_settings_side_by_side_cost_what_each_costs_alone() -> None:
     assert sum(math.isfinite(trial.cost) for trial in together) >= 1
 
 
+@pytest.mark.slow
 def test_a_constant_can_be_held_without_a_start() -> None:
     """Then every setting of the grid holds its own value of it."""
     held = Attained(METHODS["penalty"], (0.3,), runs=1, evaluations=1, held=("inner_step_size",))
@@ -171,6 +174,7 @@ def test_a_search_goes_on_where_the_last_change_of_the_target_leads() -> None:
     assert beyond == pytest.approx({"a": 16.0, "b": 1.0})
 
 
+@pytest.mark.slow
 def test_the_ergodic_mean_costs_more_than_the_second_half(table) -> None:  # type: ignore[no-untyped-def]
     ergodic = Attained(
         METHODS["penalty-shared"], (0.3,), "ergodic", runs=2, start=START, evaluations=40
@@ -180,6 +184,7 @@ def test_the_ergodic_mean_costs_more_than_the_second_half(table) -> None:  # typ
     assert ergodic.predicted_samples.iloc[0] > 1.5 * half.predicted_samples.iloc[0]
 
 
+@pytest.mark.slow
 def test_without_noise_the_cheapest_batch_is_one() -> None:
     """So that the verdict can tell a cost of iterations from one of samples."""
     found = Attained(METHODS["penalty-shared"], (0.3,), runs=1, start=START).measure(
@@ -188,6 +193,7 @@ def test_without_noise_the_cheapest_batch_is_one() -> None:
     assert (found.trajectories == 1).all()
 
 
+@pytest.mark.slow
 def test_a_users_own_method_is_searched_over_its_own_constants() -> None:
     def plan(epsilon: float, constants, scales):  # type: ignore[no-untyped-def]
         solver = PenaltyBilevel(
@@ -224,6 +230,7 @@ def test_a_users_own_method_is_searched_over_its_own_constants() -> None:
     assert found.epsilon.iloc[0] == pytest.approx(0.5 * starts.square().sum(-1).median().item())
 
 
+@pytest.mark.slow
 def test_unreachable_targets_are_infinite_and_not_interior() -> None:
     """400 steps of 1e-6 do not cross a slope of length 2; nor is a smaller target searched then."""
     found = Attained(
@@ -264,6 +271,7 @@ def test_methods_that_draw_no_samples_are_refused() -> None:
         Attained(METHODS["f2ba"], (0.2,)).measure(plateau(), [0], no_progress)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 @pytest.mark.parametrize(("step", "inner_step"), [(0.1, 0.35), (0.05, 1.0), (0.02, 0.1)])
 def test_the_lasting_noise_is_that_of_long_runs_from_the_optimum(
@@ -326,6 +334,7 @@ def brute_force(problem, epsilon: float, coupling: str, accuracy: str) -> float:
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 @pytest.mark.parametrize("accuracy", ["half", "ergodic"])
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def test_the_quartic_has_its_own_exponents() -> None:
     assert (table["penalised_distance"] > 0).all()
 
 
+@pytest.mark.slow
 def test_watching_changes_nothing() -> None:
     """The last inner iterates are those that an ordinary run records."""
     seeds = [2, 5, 7]
@@ -121,6 +122,7 @@ def test_watching_changes_nothing() -> None:
     assert (both["min_policy_probability"] <= both["min_policy_probability_trace"]).all()
 
 
+@pytest.mark.slow
 def test_distance_of_policies_ignores_shifts_of_logits() -> None:
     exact = ExactOracle(PROBLEM)
     truth = instruments(PROBLEM, 2).truth
@@ -158,6 +160,7 @@ def test_distance_leaves_out_what_is_never_reached() -> None:
     assert instruments(problem, 1).truth.penalised_distance(phi, best.flatten(1), SIGMA) > 1
 
 
+@pytest.mark.slow
 def test_curvature_in_the_logits_is_that_of_the_analytic_hessian() -> None:
     exact = ExactOracle(PROBLEM)
     seeds = [4, 6]
@@ -182,6 +185,7 @@ def test_curvature_is_nan_where_a_gradient_is() -> None:
     assert norms[0].item() == pytest.approx(3.0)
 
 
+@pytest.mark.slow
 def test_a_solver_without_a_penalty_is_audited_as_far_as_it_goes() -> None:
     solver = Alternating(
         inner_steps=2, inner_step_size=0.3, step_size=0.1, trajectories=50, pairs=50
@@ -274,6 +278,7 @@ def judged(store: Path) -> dict[str, Verdict]:
     }
 
 
+@pytest.mark.slow
 def test_the_quartic_fails_its_audits_and_its_rate_is_not_judged(
     judged: dict[str, Verdict],
 ) -> None:
@@ -295,6 +300,7 @@ def test_the_quartic_fails_its_audits_and_its_rate_is_not_judged(
     assert judged["quartic, unaudited"].status == "violated"
 
 
+@pytest.mark.slow
 def test_the_quadratic_meets_its_audits(judged: dict[str, Verdict]) -> None:
     verdict = judged["quadratic"]
     assert {finding.status for finding in verdict.audits} == {"met"}
@@ -305,6 +311,7 @@ def test_the_quadratic_meets_its_audits(judged: dict[str, Verdict]) -> None:
     assert 0.5 <= mu["error-bound"] <= 0.6
 
 
+@pytest.mark.slow
 def test_missing_evidence_is_visible_and_excuses_nothing(judged: dict[str, Verdict]) -> None:
     verdict = judged["elsewhere"]
     (finding,) = verdict.audits
@@ -312,6 +319,7 @@ def test_missing_evidence_is_visible_and_excuses_nothing(judged: dict[str, Verdi
     assert verdict.status == "violated"
 
 
+@pytest.mark.slow
 def test_problems_are_matched_by_parameters_not_by_label(tmp_path: Path, store: Path) -> None:
     """A quadratic of another seed, under the label of the audited one, is not audited."""
     text = (Path(__file__).parents[2] / "experiments" / "control-quadratic.toml").read_text()
@@ -331,6 +339,7 @@ def test_problems_are_matched_by_parameters_not_by_label(tmp_path: Path, store: 
     assert step.constants[1].value == pytest.approx(0.021, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_failed_audit_is_missing_on_its_own_problem_only(store: Path) -> None:
     """One cell of the quartic fails; the quadratic beside it in the same file stays audited."""
     options = RunOptions(store=store, quick=True)
@@ -351,6 +360,7 @@ def test_a_failed_audit_is_missing_on_its_own_problem_only(store: Path) -> None:
     assert {finding.status for finding in done.audit(quadratic_claim)} == {"met"}
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_problem_are_loaded_once(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

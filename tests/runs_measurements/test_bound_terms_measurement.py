@@ -57,6 +57,7 @@ def test_a_run_that_stopped_has_no_later_means() -> None:
     assert never["status"] == "diverged"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("coupling", "levels"),
     [

@@ -183,6 +183,7 @@ def test_the_tuning_seeds_alone_are_refused(
         comparison().measure(PROBLEM, [3, seed], silent)
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_table(table: pd.DataFrame) -> None:
     again = comparison().measure(PROBLEM, [0, 1, 5], silent)
     pd.testing.assert_frame_equal(
@@ -197,6 +198,7 @@ def test_the_same_seeds_give_the_same_table(table: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(rows, alone.drop(columns="seconds_per_iteration"), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["hpgd", "penalty-shared"])
 def test_stopping_what_cannot_win_does_not_change_the_winner(
     method: str, monkeypatch: pytest.MonkeyPatch
@@ -281,6 +283,7 @@ def test_a_budget_is_for_tuning_and_for_reporting() -> None:
     assert (table.tuning_cost <= 3 * tried * budget).all()
 
 
+@pytest.mark.slow
 def test_exact_calls_are_the_cost_of_an_exact_method() -> None:
     """On an RLHF problem: exact descent makes two calls an iteration, from the first on."""
     problem = random_problem(91, (2, 2, 2), objective="excess_risk", features=2, realisable=False)

@@ -36,6 +36,7 @@ def discounted_return(problem: Problem, reward: torch.Tensor, logits: torch.Tens
     return problem.initial @ inverse @ (policy * reward).sum(-1)
 
 
+@pytest.mark.slow
 def test_episodic_path() -> None:
     """Returns by enumerated trajectories, gradients by automatic differentiation, ``J*`` as the best
     of all 16 deterministic policies."""

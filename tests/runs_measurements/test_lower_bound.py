@@ -25,6 +25,7 @@ def ignore(done: int, total: int) -> None:
     """Take no notice of the progress."""
 
 
+@pytest.mark.slow
 def test_methods_keep_the_bound_and_what_cheats_does_not() -> None:
     """False alarm 8e-6: four runs at two accuracies, each below 1e-6 with that probability."""
     settings: dict[str, Any] = {"epsilons": (1.1e-7, 5e-8), "trials": 8, "tuning_seeds": 2}

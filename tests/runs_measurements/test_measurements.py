@@ -115,6 +115,7 @@ def expected_noise(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 def test_gradient_noise_has_the_variance_of_the_theory(coupling: str) -> None:
     """Mean ratio to the closed form over 64 seeds; false alarm 1e-6 over the three settings.
@@ -171,6 +172,7 @@ def test_inner_linear() -> None:
         assert (np.diff(rows.lower_gap) < 0).all()
 
 
+@pytest.mark.slow
 def test_solver_run_is_the_trace_of_that_run() -> None:
     problem = random_problem(44, (2, 2, 2), objective="excess_risk", features=2)
     measurement = SolverRun(

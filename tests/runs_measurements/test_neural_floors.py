@@ -29,6 +29,7 @@ def silent(done: int, total: int) -> None:
     assert 0 < done <= total
 
 
+@pytest.mark.slow
 def test_rows_of_neural_bias() -> None:
     problem = garnet(states=4, actions=2, horizon=2, observations=2, objective="excess_risk")
     table = NeuralBias(widths=(1, 12), restarts=2, iterations=150).measure(problem, [0, 5], silent)
@@ -64,6 +65,7 @@ def test_settings_that_are_refused(changes: dict[str, object], argument: str) ->
         NeuralBias(**{"widths": (1, 2), **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_universal_optimum_bounds_every_network() -> None:
     problem = bandit(
         contexts=4,
@@ -87,6 +89,7 @@ def test_a_realisable_risk_has_the_declared_optimum() -> None:
     assert universal_optimum(problem) == (0.0, True)
 
 
+@pytest.mark.slow
 def test_rows_of_global_optimality() -> None:
     problem = bandit(contexts=3, actions=2, observations=2, objective="excess_risk")
     table = GlobalOptimality(solver=SOLVER, iterations=60, widths=(4, 16)).measure(

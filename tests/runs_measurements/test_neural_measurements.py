@@ -27,6 +27,7 @@ def silent(done: int, total: int) -> None:
     """Nobody watches."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", [COMPLETE, INCOMPLETE], ids=["complete", "incomplete"])
 def test_bias_is_that_of_the_class(problem: Problem) -> None:
     seeds, sigmas = [4, 9], (0.1, 0.01)
@@ -64,6 +65,7 @@ def naive_penalised(
     return abs(bias.item())
 
 
+@pytest.mark.slow
 def test_what_is_not_certified_says_so_in_both_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parametrised, "SMALLEST_TOLERANCE", 0.0)  # which rounding never meets
     bias = PenaltyBias(sigmas=(0.1,)).measure(COMPLETE, [0], silent)
@@ -73,6 +75,7 @@ def test_what_is_not_certified_says_so_in_both_tables(monkeypatch: pytest.Monkey
     assert noise.status.tolist() == ["not certified"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 def test_noise_has_the_variance_of_the_theory_with_the_gradients_of_the_network(
     coupling: str,

@@ -39,6 +39,7 @@ def measurement(**changes: Any) -> NoiseAlongRuns:
     return NoiseAlongRuns(**(settings | changes))
 
 
+@pytest.mark.slow
 def test_it_is_the_sampling_error_of_the_trace_and_the_distance_of_the_iterates() -> None:
     """Of 3 iterations the last two count; the recorder splits the error of the same run its own way."""
     measured = measurement()
@@ -97,6 +98,7 @@ def test_the_average_is_the_conditional_variance() -> None:
     assert float(found) == pytest.approx(float(exact), rel=0.12)
 
 
+@pytest.mark.slow
 def test_separate_inner_batches_are_caught_and_shared_ones_are_not() -> None:
     """The plant of the shipped control, at a size that runs in seconds.
 

@@ -68,6 +68,7 @@ def test_rows() -> None:
     np.testing.assert_allclose(first, gap, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_seed_does_not_depend_on_the_others() -> None:
     problem = bandit(contexts=2, actions=2, seed=1)
     both = measurement().measure(problem, [4, 9], ignore)
@@ -79,6 +80,7 @@ def test_a_seed_does_not_depend_on_the_others() -> None:
     assert not np.allclose(other, alone.gradient_norm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["non-uniform-pl", "non-uniform-pl-visits"])
 def test_a_constant_twice_too_large_is_refuted(name: str) -> None:
     """The inequality is kept; with twice the constant it fails at every seed of the sharpest bandit."""

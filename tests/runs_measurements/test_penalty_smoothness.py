@@ -43,6 +43,7 @@ def _plain_differences(
     return (value[..., 0] - value[..., 1] - value[..., 2] + value[..., 3]) / (4 * step**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.2, 0.001])
 def test_hessian_agrees_with_second_differences_of_values(sigma: float) -> None:
     oracle = ExactOracle(PROBLEM)
@@ -62,6 +63,7 @@ def test_the_step_is_neither_too_long_nor_too_short() -> None:
     assert (short - long).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_rows_are_the_largest_norm_of_each_seed() -> None:
     calls = []
     table = PenaltySmoothness(sigmas=(0.1, 0.01), points=3, point_scale=0.5).measure(

@@ -33,6 +33,7 @@ def no_progress(done: int, total: int) -> None:
     assert 0 < done <= total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["total-7/2", "total-3", "total-2"])
 def test_rows_are_the_end_of_a_direct_run(schedule: str) -> None:
     problem = random_problem(45, (2, 2, 2), objective="excess_risk", features=2)

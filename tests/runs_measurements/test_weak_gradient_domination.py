@@ -87,6 +87,7 @@ def test_a_plateau_that_only_other_seeds_meet_is_refuted() -> None:
     assert judged(mixed, MEASURED) == ["violated"] * 4
 
 
+@pytest.mark.slow
 def test_a_stationary_point_that_is_not_optimal_has_no_constant() -> None:
     """One such start among those that measure refutes it, and 7 of 59 among the others do.
 
@@ -105,6 +106,7 @@ def test_a_stationary_point_that_is_not_optimal_has_no_constant() -> None:
         assert judged(table, MEASURED) == [in_others] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [2, None])
 def test_rows_are_those_of_the_run(horizon: int | None) -> None:
     """The same seeds run by the public loop: Phi, its gradient, and the gap after the inner loop."""

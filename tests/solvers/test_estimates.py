@@ -68,6 +68,7 @@ def inner_solutions(
     return changed(solver, solve_steps=steps, solve_step_size=1 / largest), state
 
 
+@pytest.mark.slow
 @chosen(estimates="hypergradient")
 @GARNETS
 @OBJECTIVES
@@ -96,6 +97,7 @@ def truth_of(problem: Problem) -> RLHFTruth:
     return RLHFTruth(ExactOracle(problem), ExactInformation(problem).policy_model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [F2SA, F3SA])
 def test_a_falling_penalty_is_that_of_the_iteration_that_formed_the_estimate(kind: Any) -> None:
     problem = garnet("bandit", "excess_risk")
@@ -113,6 +115,7 @@ def test_a_falling_penalty_is_that_of_the_iteration_that_formed_the_estimate(kin
     assert solver.sigma_at(2) < solver.sigma_at(0)
 
 
+@pytest.mark.slow
 @chosen(estimates="penalised")
 @GARNETS
 @OBJECTIVES
@@ -134,6 +137,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.slow
 @chosen(information="samples")
 @pytest.mark.parametrize("label", PROBLEMS)
 def test_sampled_estimates_have_the_mean_of_exact_information(method: Method, label: str) -> None:
@@ -160,6 +164,7 @@ def test_sampled_estimates_have_the_mean_of_exact_information(method: Method, la
     assert_mean(found.numpy(), solver.hypergradient_estimate(exact, wanted)[0].numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", PROBLEMS)
 def test_offline_data_estimate_the_direct_gradient_at_the_reference_policy(label: str) -> None:
     problem = PROBLEMS[label]
@@ -177,6 +182,7 @@ def test_offline_data_estimate_the_direct_gradient_at_the_reference_policy(label
     assert torch.equal(later.data, state.data)
 
 
+@pytest.mark.slow
 def test_momentum_without_noise_is_the_gradient_itself() -> None:
     """By induction: ``h_k = ∇(w_k) + keep (h_{k-1} - ∇(w_{k-1}))`` and ``h_0 = ∇(w_0)``."""
     problem, method = PROBLEMS["episodic"], installed().methods["f3sa"]
@@ -195,6 +201,7 @@ def test_momentum_without_noise_is_the_gradient_itself() -> None:
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_momentum_lowers_the_noise_of_the_difference() -> None:
     """Where nothing moves, ``h_k`` averages batches: variance ``(1-keep)/(1+keep)`` of one in the limit.
 
@@ -223,6 +230,7 @@ def test_momentum_lowers_the_noise_of_the_difference() -> None:
     assert spreads[0] < 0.5 * spreads[1]
 
 
+@pytest.mark.slow
 def test_a_penalised_variable_is_moved_from_where_the_estimate_was() -> None:
     """PBRL moves both variables at once: the pull on ``y'`` is that at the point of the estimate."""
     problem, exact = PROBLEMS["episodic"], ExactInformation(PROBLEMS["episodic"])

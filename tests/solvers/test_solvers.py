@@ -150,6 +150,7 @@ def test_impossible_settings_are_refused(method: Method) -> None:
             assert caught.value.argument == field.name
 
 
+@pytest.mark.slow
 @METHODS
 def test_descends_on_the_quadratic_with_finite_states(method: Method) -> None:
     problem = quadratic(noise=0.0)
@@ -169,6 +170,7 @@ def test_descends_on_the_quadratic_with_finite_states(method: Method) -> None:
     assert (value < 0.5 * problem.hyperobjective(start)).all()
 
 
+@pytest.mark.slow
 @METHODS
 def test_the_estimate_of_a_step_is_that_of_the_state_it_returns(method: Method) -> None:
     """The recorder takes ``estimate - hypergradient_estimate(exact)`` for the sampling error."""
@@ -179,6 +181,7 @@ def test_the_estimate_of_a_step_is_that_of_the_state_it_returns(method: Method) 
         torch.testing.assert_close(state.estimate, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 @chosen(information="samples")
 def test_the_budget_is_respected(method: Method) -> None:
     solver = configured(method)
@@ -209,6 +212,7 @@ def test_exact_methods_draw_nothing_and_are_counted(method: Method) -> None:
     assert (table[["trajectories", "labels", "env_steps"]] == 0).all(axis=None)
 
 
+@pytest.mark.slow
 @METHODS
 def test_a_replicate_alone_equals_itself_in_a_batch(method: Method) -> None:
     solver = configured(method)
@@ -222,6 +226,7 @@ def test_a_replicate_alone_equals_itself_in_a_batch(method: Method) -> None:
     )
 
 
+@pytest.mark.slow
 @METHODS
 def test_seeds_decide_what_is_drawn_and_nothing_else(method: Method) -> None:
     solver, exact = configured(method), ExactInformation(PROBLEM)
@@ -241,6 +246,7 @@ def test_seeds_decide_what_is_drawn_and_nothing_else(method: Method) -> None:
         torch.testing.assert_close(end([4, 5])[0], first[1], rtol=1e-9, atol=0)
 
 
+@pytest.mark.slow
 @METHODS
 def test_divergence_is_a_status(method: Method) -> None:
     solver = configured(method, step_size=1e308)
@@ -255,6 +261,7 @@ def test_divergence_is_a_status(method: Method) -> None:
     assert (table[table.status == "diverged"].groupby("seed").size() == 1).all()
 
 
+@pytest.mark.slow
 @METHODS
 def test_a_lost_replicate_leaves_the_others_alone(method: Method) -> None:
     solver, exact = configured(method), ExactInformation(PROBLEM)
@@ -304,6 +311,7 @@ def test_the_estimate_tends_to_the_closed_form_gradient() -> None:
         assert torch.allclose((values[:2] - values[2:]) / 2e-3, expected[row], atol=1e-10)
 
 
+@pytest.mark.slow
 def test_converges_to_the_minimiser_of_the_surrogate() -> None:
     oracle = QuadraticOracle()
     solver = reference(inner_steps=30)

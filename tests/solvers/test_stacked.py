@@ -39,6 +39,7 @@ def configured(solver: type, factor: float) -> object:
     return replace(found, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", STACKABLE)
 @pytest.mark.parametrize("problem", [plateau(), valley(), quadratic()], ids=lambda each: each.name)
 def test_replicates_of_a_stacked_solver_do_what_they_do_alone(

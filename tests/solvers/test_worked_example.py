@@ -68,6 +68,7 @@ def enrolled(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del sys.modules[MODULE]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("enrolled")
 def test_it_is_found_and_listed(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "heavy-ball" in installed().solvers
@@ -80,6 +81,7 @@ def test_it_is_found_and_listed(room: Path, capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("enrolled")
 def test_it_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -96,6 +98,7 @@ def test_it_is_compared(
     assert {row["method"] for row in rows} == {"heavy-ball", "exact"}
 
 
+@pytest.mark.slow
 def test_the_contract_enrols_it(room: Path) -> None:
     """In a process of its own, since tests are parametrised when they are collected."""
     (room.parent / "enrol_heavy_ball.py").write_text(PLUGIN, encoding="utf-8")

@@ -31,6 +31,7 @@ def test_a_planted_maximum_is_found() -> None:
     assert draw(bowl, 6, number=2000, seed=3).values.max() < -1e-3
 
 
+@pytest.mark.slow
 def test_a_maximum_on_the_boundary_is_found() -> None:
     found = maximise(corner, 20, budget=3000, restarts=1, seed=0)
     assert found.values.max() > 19.9
@@ -77,6 +78,7 @@ def test_the_seed_decides_everything_and_no_global_generator_is_touched() -> Non
     assert not (one[:6] == two[:6]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_values_that_are_not_finite_are_worth_nothing_and_counted(bad: float) -> None:
     """A half of the cube without values, in which the maximum of a bowl would lie."""

@@ -74,6 +74,7 @@ def closed_form(number: int, sigma: float, of: Callable[[mpmath.mpf], mpmath.mpf
     return max(abs(float(of(mpmath.mpf(phi)))) for phi in points)
 
 
+@pytest.mark.slow
 def test_the_lipschitz_constant_is_that_of_the_closed_form() -> None:
     with mpmath.workdps(40):
         norms = [
@@ -93,6 +94,7 @@ def test_the_lipschitz_constant_is_that_of_the_closed_form() -> None:
     assert found.value == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_bias_constant_is_that_of_the_closed_form() -> None:
     constants = []
     for sigma in penalty_bias.SIGMAS:
@@ -137,6 +139,7 @@ def test_a_lipschitz_constant_that_grows_is_refuted(monkeypatch: pytest.MonkeyPa
     assert not second.kept
 
 
+@pytest.mark.slow
 def test_curvatures_from_values_are_those_from_gradients() -> None:
     exact = ExactOracle(SPACES["garnet"](features=2).problem(np.linspace(0.1, 0.9, 30)))
     points = ball_points(3, 2)
@@ -209,6 +212,7 @@ def test_curvature_without_end_has_no_value() -> None:
     assert found is None
 
 
+@pytest.mark.slow
 @CASES
 def test_both_routes_agree_on_a_random_instance_and_depend_on_it_alone(name: str) -> None:
     case = installed().worst_cases[name]

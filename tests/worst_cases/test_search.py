@@ -39,6 +39,7 @@ def case(measure: Route = spread, confirm: Route = spread) -> WorstCase:
     )
 
 
+@pytest.mark.slow
 def test_the_planted_worst_instance_is_found() -> None:
     worst = find_worst(case(), SPACE, budget=600, restarts=2, seed=0)
     assert worst.first.value == pytest.approx(20.0, rel=1e-3)

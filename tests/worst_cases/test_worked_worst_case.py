@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from theory_check.catalogue import Catalogue
 from theory_check.worst_cases.search import find_worst
 from theory_check.worst_cases.spaces import BanditSpace
@@ -11,6 +13,7 @@ from theory_check.worst_cases.spaces import BanditSpace
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_example_is_found_and_searched(tmp_path: Path) -> None:
     section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## A worst case\n")[1]
     code = section.split("```python\n")[1].split("```")[0]

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from theory_check.cli import words
 from theory_check.errors import InvalidArgumentError, nearest, shortened
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from theory_check.advice.check import AdviceCheck
     from theory_check.advice.plan import SchedulePlan
     from theory_check.catalogue import Catalogue
+    from theory_check.runs.own_problem import OwnProblem
 
 
 EPILOG = """\
@@ -44,19 +45,7 @@ _OPTIONS = {"problem": "--problem", "epsilon": "--epsilon", "initial_scale": "--
 
 def add_words(parser: argparse.ArgumentParser) -> None:
     """Add the words of the command to its parser."""
-    parser.add_argument(
-        "--problem",
-        metavar="NAME",
-        required=True,
-        help="a problem family, or EXPERIMENT/LABEL for a problem of an experiment file",
-    )
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="an argument of the family, value as in TOML; once for each argument",
-    )
+    add_problem_words(parser, required=True)
     parser.add_argument(
         "--epsilon",
         metavar="E",
@@ -76,6 +65,25 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         "--check",
         action="store_true",
         help="run the plan on 16 other seeds; exit code 1 if it fails",
+    )
+
+
+def add_problem_words(
+    parser: argparse.ArgumentParser, *, required: bool = False, use: str = ""
+) -> None:
+    """Add the words that name a problem; ``use`` says what for."""
+    parser.add_argument(
+        "--problem",
+        metavar="NAME",
+        required=required,
+        help=f"{use}a problem family, or EXPERIMENT/LABEL for a problem of an experiment file",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an argument of the family, value as in TOML; once for each argument",
     )
 
 
@@ -118,39 +126,60 @@ def _named_as_options() -> Iterator[None]:
 
 
 def find_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> Any:
+    """Build the problem that ``--problem`` and ``--set`` stand for; raises as :func:`named_problem`."""
+    from theory_check.problems import Problem
+
+    advisable = [
+        family
+        for family, function in catalogue.families.items()
+        if signature(function).return_annotation in (Problem, Problem.__name__)
+    ]
+    return named_problem(name, settings, catalogue, advisable).build()
+
+
+def named_problem(
+    name: str,
+    settings: Sequence[str],
+    catalogue: Catalogue,
+    offered: Sequence[str] | None = None,
+) -> OwnProblem:
     """Return the problem that ``--problem`` and ``--set`` stand for.
+
+    ``offered`` are the families that an unknown one is compared with; all when absent.
 
     Raises
     ------
     InvalidArgumentError
-        For an unknown family, experiment, label or key, keys left out, or a value that does not
-        fit.
+        For an unknown family, experiment, label or key, keys left out, a value that does not fit, or
+        a label of random instances.
     """
-    from theory_check.problems import Problem
     from theory_check.runs.build import REQUIRED, function_parameters
     from theory_check.runs.locations import experiment_file
+    from theory_check.runs.own_problem import OwnProblem, problem_of_cells
     from theory_check.runs.problem_table import bound_problem
     from theory_check.runs.spec import load_experiment
 
     if "/" not in name:
         given = dict(parse_setting(text) for text in settings)
         if name not in catalogue.families:
-            advisable = [
-                family
-                for family, function in catalogue.families.items()
-                if signature(function).return_annotation in (Problem, Problem.__name__)
-            ]
-            raise InvalidArgumentError("--problem", shortened(name), nearest(name, advisable))
+            known_families = catalogue.families if offered is None else offered
+            raise InvalidArgumentError("--problem", shortened(name), nearest(name, known_families))
         known = function_parameters(catalogue.families[name])
-        missing = [key for key in known if known[key].default is REQUIRED and key not in given]
+        # One that may be None is None where it is left out, as in an experiment file.
+        missing = [
+            key
+            for key, parameter in known.items()
+            if parameter.default is REQUIRED
+            and key not in given
+            and type(None) not in get_args(parameter.hint)
+        ]
         if missing and known.keys() >= given.keys():
             raise InvalidArgumentError(
                 "--set",
                 f"no {', '.join(missing)}",
                 f"add {' '.join(f'--set {key}=VALUE' for key in missing)}",
             )
-        _, parameters, function = bound_problem({"family": name, **given}, "--set", catalogue)
-        return function(**parameters)
+        return OwnProblem(name, *bound_problem({"family": name, **given}, "--set", catalogue))
     if settings:
         raise InvalidArgumentError(
             "--set",
@@ -158,15 +187,13 @@ def find_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> An
             "leave it out: an experiment file says all of its problem",
         )
     stem, _, label = name.rpartition("/")
-    cells = {
-        cell.label: cell
-        for cell in load_experiment(experiment_file(stem, catalogue), catalogue).full
-    }
-    if label not in cells:
+    cells = load_experiment(experiment_file(stem, catalogue), catalogue).full
+    labels = {cell.label for cell in cells}
+    if label not in labels:
         raise InvalidArgumentError(
-            "--problem", shortened(name), f"in {stem}: {nearest(label, cells)}"
+            "--problem", shortened(name), f"in {stem}: {nearest(label, labels)}"
         )
-    return cells[label].build_problem(**cells[label].parameters)
+    return problem_of_cells(cells, label)
 
 
 def as_text(advice: Advice, check: AdviceCheck | None) -> str:

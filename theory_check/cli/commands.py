@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from theory_check.cli import advise, compare, worst_case
+from theory_check.cli import advise, compare, results, worst_case
 from theory_check.cli.words import Parser, Version, positive
 from theory_check.cli.words import say as _say
 from theory_check.errors import StoreError, TheoryCheckError, visible
@@ -174,9 +174,14 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify, "judge claims, running what their experiments lack")
     verify.add_argument("claims", metavar="CLAIM", nargs="*", help="id of a claim; all if absent")
     verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    advise.add_problem_words(
+        verify, use="judge the named claims, and their audits, on this alone: "
+    )
     comparing = command("compare", _compare, "compare methods, running what their comparison lacks")
     compare.add_words(comparing)
     figures = command("figures", _figures, "draw the figures, running what they lack")
+    figures.add_argument("names", metavar="NAME", nargs="*", help="a figure; all if absent")
+    results.add_commands(command)
     advise.add_words(
         command(
             "advise", _advise, "find the cheapest schedule for a target accuracy", advise.EPILOG
@@ -197,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
         )
     for running in (run, verify, comparing, figures, reproduce):
         _add_run_options(running)
+    for reading in (verify, figures):
+        results.add_any_source(reading)
     return parser
 
 
@@ -243,13 +250,15 @@ def _verify(options: argparse.Namespace) -> int:
     from theory_check.runs.locations import provenance
     from theory_check.verification import evidence_for, sweep
 
+    own = results.own_problem(options)
     claims = _claims(options.claims, options.catalogue)
-    done = sweep(evidence_for(claims, options.catalogue), _run_options(options))
+    names = evidence_for(claims, options.catalogue, own)
+    done = sweep(names, _run_options(options), own)
     judgements = [done.judge(claim) for claim in claims]
     if options.json:
         print(reporting.json_list(judgements, small=options.quick))
     else:
-        whose = provenance(options.catalogue)
+        whose = results.heading(provenance(options.catalogue), done)
         print(reporting.text_table(judgements, small=options.quick, experiments=whose))
     return _finish(done.report, judgements)
 
@@ -274,7 +283,7 @@ def _figures(options: argparse.Namespace) -> int:
     from theory_check.verification import evidence_for, sweep
 
     catalogue: Catalogue = options.catalogue
-    scripts = drawable_scripts(catalogue, _say)
+    scripts = drawable_scripts(catalogue, _say, options.names)
     experiments = [name for script in scripts for name in script.experiments]
     names = dict.fromkeys(claim for script in scripts for claim in script.claims)
     claims = [catalogue.claim(name) for name in names]
@@ -359,6 +368,7 @@ def _run_options(options: argparse.Namespace) -> RunOptions:
         options.retry_failed,
         options.backend,
         options.catalogue,
+        getattr(options, "any_source", False),
     )
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from theory_check.cli.reporting import stamp as small_version
-from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError
+from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, require_choice
 from theory_check.runs.backends import worker_processes
 from theory_check.runs.locations import is_shipped, stated_path
 
@@ -106,16 +106,18 @@ class Drawn:
     failure: str = ""
 
 
-def drawable_scripts(catalogue: Catalogue, say: Say) -> list[FigureScript]:
-    """Return the scripts whose experiments are there; say which are left out.
+def drawable_scripts(
+    catalogue: Catalogue, say: Say, names: Sequence[str] = ()
+) -> list[FigureScript]:
+    """Return the scripts of some names, or all, whose experiments are there; say which are left out.
 
     Raises
     ------
     InvalidArgumentError
-        When a script has no ``draw`` function.
+        For a name that no script has, or when a script has no ``draw`` function.
     """
     files, scripts = catalogue.experiments, []
-    for script in load_scripts(catalogue):
+    for script in load_scripts(catalogue, names):
         missing = [name for name in script.experiments if name not in files]
         if missing:
             say(f"figure {script.name} is not drawn, without its experiments: {', '.join(missing)}")
@@ -142,17 +144,19 @@ def draw_complete(
         tables = {name: done.table(name) for name in script.experiments}
         shown = {claim: verdicts[claim] for claim in script.claims}
         files = [done.experiments[name].path for name in script.experiments]
-        text = stamp(script.path, files, small=done.options.quick)
+        other = done.other_source(script.experiments)
+        text = stamp(script.path, files, small=done.options.quick, other_source=other)
         drawings.append(Drawing(script.path, SIGNATURE, (shown, tables), text))
     return tell(draw_all(drawings, directory, done.options.jobs), say, "it returned no figure")
 
 
-def stamp(script: Path, experiments: Iterable[Path], *, small: bool) -> str:
-    """Return what is written at the foot of a figure: the small version, and what is one's own."""
+def stamp(script: Path, experiments: Iterable[Path], *, small: bool, other_source: str = "") -> str:
+    """Return what is written at the foot of a figure: small version, files of one's own, other source."""
     folders = dict.fromkeys(path.parent for path in experiments if not is_shipped(path))
     own = ([] if is_shipped(script) else [script]) + list(folders)
     whose = f"Not of theory-check: {', '.join(map(stated_path, own))}." if own else ""
-    return " ".join(text for text in (small_version(small), whose) if text)
+    old = f"With {other_source}." if other_source else ""
+    return " ".join(text for text in (small_version(small), whose, old) if text)
 
 
 def draw_all(drawings: Sequence[Drawing], directory: Path, jobs: int) -> Iterator[Drawn]:
@@ -251,18 +255,21 @@ def save_figure(figure: Figure, name: str, directory: Path, stamp: str = "") -> 
     return files
 
 
-def load_scripts(catalogue: Catalogue) -> Sequence[FigureScript]:
-    """Import every figure script of a catalogue.
+def load_scripts(catalogue: Catalogue, names: Sequence[str] = ()) -> Sequence[FigureScript]:
+    """Import every figure script of a catalogue, or those of some names alone.
 
     Raises
     ------
     InvalidArgumentError
-        When a script has no ``draw`` function.
+        For a name that no script has, or when a script has no ``draw`` function.
     """
+    for name in names:
+        require_choice("figure", name, catalogue.figures)
     _files_only()
     return [
         FigureScript(path, load_drawing(path, SIGNATURE), catalogue)
-        for path in catalogue.figures.values()
+        for name, path in catalogue.figures.items()
+        if not names or name in names
     ]
 
 

@@ -119,6 +119,7 @@ def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
             "small_version": small,
             "experiment_file": stated_path(judgement.file),
             "experiment_shipped": is_shipped(judgement.file),
+            "other_source": judgement.other_source,
             "claim": judgement.claim.id,
             "statement": judgement.claim.statement,
             "source": judgement.claim.source,

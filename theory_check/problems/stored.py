@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -152,6 +152,36 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
     scalars = {name: getattr(problem, name) for name in SCALARS}
     record = {"format": FORMAT, "label": label, "origin": dict(origin)}
     return json.dumps(record | {"problem": scalars | arrays}, indent=1, allow_nan=False) + "\n"
+
+
+def content_digest(problem: Problem) -> str:
+    """Return the SHA-256 of the arrays and scalars of a problem; its name and classes do not count."""
+    scalars = {name: getattr(problem, name) for name in SCALARS}
+    # Numbers of numpy are written as those of Python that they are.
+    text = json.dumps(scalars, sort_keys=True, default=lambda number: number.item())
+    digest = hashlib.sha256(text.encode())
+    for name in ARRAYS:
+        values = getattr(problem, name).detach().cpu().contiguous().numpy().astype("<f8")
+        digest.update(f"{name} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class GivenProblem:
+    """A problem that was built by hand, in the place of the function of a family.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    """
+
+    problem: Problem
+
+    def __call__(self, **identity: Any) -> Problem:
+        """Return the problem, whatever identifies it."""
+        return self.problem
 
 
 def _path(file: str | os.PathLike[str]) -> Path:

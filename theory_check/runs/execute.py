@@ -16,6 +16,7 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.runs.backends import BACKENDS, open_pool
+from theory_check.runs.holdings import announce
 from theory_check.runs.leases import Leases
 from theory_check.runs.progress import ProgressBar, no_progress, progress_bar
 from theory_check.runs.store import Store, UnstorableError, require_cells
@@ -90,6 +91,8 @@ def execute(
 ) -> Report:
     """Run every cell that has no result in ``store`` and that no other process runs.
 
+    Results of other source that the store has of these cells are told on standard error before.
+
     Cells that another process runs on the same store, here or on another machine, are waited for,
     after all others; a cell of a process that is gone is run here.
 
@@ -139,6 +142,7 @@ def execute(
             state.fail(cell, recorded)
     if state.waiting:
         store.prepare()
+        announce(store, state.waiting.values())
         state.sort()
         jobs = min(jobs, len(state.waiting))
         with (

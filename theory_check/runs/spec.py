@@ -27,6 +27,7 @@ from theory_check.runs.experiment_text import Table, parsed, with_axes
 from theory_check.runs.identity import cell_key
 from theory_check.runs.instances import stated_problem
 from theory_check.runs.measurements.base import Measurement
+from theory_check.runs.own_problem import OwnProblem
 from theory_check.runs.reach import sources_of
 from theory_check.runs.streams import first_seed, require_replicates
 
@@ -176,6 +177,7 @@ def load_experiment(
     path: str | Path,
     catalogue: Catalogue | None = None,
     axes: Mapping[str, list[object]] | None = None,
+    problem: OwnProblem | None = None,
 ) -> Experiment:
     """Read and validate an experiment file.
 
@@ -187,6 +189,8 @@ def load_experiment(
         The components it may name; all that is installed when absent.
     axes
         Axes of the grid beside those of the file, in both versions.
+    problem
+        The only problem of both versions, in place of those that the file states.
 
     Raises
     ------
@@ -200,8 +204,10 @@ def load_experiment(
     require_instance("catalogue", catalogue, Catalogue, "pass Catalogue.shipped(), or leave it out")
     if axes is not None:
         require_instance("axes", axes, Mapping, "pass a mapping from an axis to its values")
+    if problem is not None:
+        require_instance("problem", problem, OwnProblem, "pass what given_problem returns")
     try:
-        return _validated(file, with_axes(parsed(file), axes or {}), catalogue)
+        return _validated(file, with_axes(parsed(file), axes or {}), catalogue, problem)
     except RecursionError as error:
         raise InvalidArgumentError(
             str(file), "values nested too deep", "nest lists and tables less"
@@ -211,17 +217,22 @@ def load_experiment(
         raise InvalidArgumentError(argument, error.received, error.remedy) from error
 
 
-def _validated(path: Path, content: Table, catalogue: Catalogue) -> Experiment:
+def _validated(
+    path: Path, content: Table, catalogue: Catalogue, own: OwnProblem | None
+) -> Experiment:
     file: _File = build(_File, content, "", Components())
     require_choice("measurement", file.measurement, catalogue.measurements)
-    problems = {
-        label: stated_problem(table, f"problems.{label}", catalogue)
-        for label, table in file.problems.items()
-    }
+    if own is not None:
+        problems = {own.label: own.stated}
+    else:
+        problems = {
+            label: stated_problem(table, f"problems.{label}", catalogue)
+            for label, table in file.problems.items()
+        }
 
     def cells(changes: _Quick) -> Iterator[Cell]:
         seeds = file.seeds if changes.seeds is None else changes.seeds
-        labels = tuple(problems) if changes.problems is None else changes.problems
+        labels = tuple(problems) if own or changes.problems is None else changes.problems
         for axes, measurement in _measurements(file, changes, catalogue):
             for label in labels:
                 stated = problems[label]
