@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -196,9 +196,9 @@ class Homeless(Linear):
 
 
 def test_without_an_honest_identity_a_problem_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = {name: getattr(BANDIT, name) for name in BANDIT.__dataclass_fields__}
+    given = {name: getattr(BANDIT, name) for name in [each.name for each in fields(BANDIT)]}
     with pytest.raises(InvalidArgumentError, match=r"^problem: .* derived class Derived; write"):
-        given_problem(Derived(**fields))
+        given_problem(Derived(**given))
     with pytest.raises(InvalidArgumentError, match=r"^problem.reward_class: .* frozen dataclass"):
         given_problem(replace(BANDIT, reward_class=Unplain()))
     assert given_problem(replace(BANDIT, reward_class=Homeless())).parameters["reward"].scale == 1
