@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from theory_check.cli import advise, compare, worst_case
+from theory_check.cli import advise, compare, study, worst_case
 from theory_check.cli.words import Parser, Version, positive
 from theory_check.cli.words import say as _say
 from theory_check.errors import StoreError, TheoryCheckError, visible
@@ -172,7 +172,15 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run the cells of an experiment file")
     run.add_argument("file", metavar="FILE", help="TOML file, or its stem in experiments/")
     verify = command("verify", _verify, "judge claims, running what their experiments lack")
-    verify.add_argument("claims", metavar="CLAIM", nargs="*", help="id of a claim; all if absent")
+    verify.add_argument(
+        "claims",
+        metavar="CLAIM",
+        nargs="*",
+        help="id of a claim; if absent all, within a study those of the study",
+    )
+    verify.add_argument(
+        "--all", action="store_true", help="within a study, the package's claims too"
+    )
     verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     comparing = command("compare", _compare, "compare methods, running what their comparison lacks")
     compare.add_words(comparing)
@@ -189,6 +197,12 @@ def _parser() -> argparse.ArgumentParser:
             "search a family for the instance on which a measured quantity is worst",
             worst_case.EPILOG,
         )
+    )
+    study.add_new_words(
+        command("new", _new, "write a small study that works, to be edited", study.NEW_EPILOG)
+    )
+    study.add_check_words(
+        command("check", _check, "check the components of a study", study.CHECK_EPILOG)
     )
     reproduce = command("reproduce", _reproduce, "run all experiments, draw all figures, judge")
     for drawing in (figures, reproduce):
@@ -243,7 +257,8 @@ def _verify(options: argparse.Namespace) -> int:
     from theory_check.runs.locations import provenance
     from theory_check.verification import evidence_for, sweep
 
-    claims = _claims(options.claims, options.catalogue)
+    own = None if options.claims or options.all else study.own_claims(options.catalogue)
+    claims = _claims(options.claims, options.catalogue) if own is None else own
     done = sweep(evidence_for(claims, options.catalogue), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     if options.json:
@@ -260,6 +275,16 @@ def _advise(options: argparse.Namespace) -> int:
 
 def _worst_case(options: argparse.Namespace) -> int:
     return SUCCESS if worst_case.run(options) else REFUTED
+
+
+def _new(options: argparse.Namespace) -> int:
+    study.write_new(options.folder)
+    return SUCCESS
+
+
+def _check(options: argparse.Namespace) -> int:
+    passed = study.run_check(options.folder or options.study, options.catalogue)
+    return SUCCESS if passed else REFUTED
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from theory_check.errors import UndeclaredTruthError
-from theory_check.models.base import ModelInputs, PolicyClass, PolicyModel, RewardClass, RewardModel
+from theory_check.models.base import PolicyClass, PolicyModel, RewardClass, RewardModel
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem
 from theory_check.problems.closed_form import ClosedFormProblem
@@ -22,6 +22,7 @@ from theory_check.testing.contract import (
     DIFFERENCED,
     EXACT,
     Check,
+    ClassCase,
     Contract,
     checked,
     class_inputs,
@@ -274,23 +275,6 @@ CLOSED_FORM_CONTRACTS: tuple[Contract[ProblemCase], ...] = (
     its_pullbacks_are_adjoint_to_its_maps,
     its_curvature_is_the_derivative_of_its_gradients,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class ClassCase:
-    """A reward or policy class with its settings, bound to what it may see of a problem."""
-
-    settings: RewardClass | PolicyClass
-    inputs: ModelInputs
-
-    @property
-    def model(self) -> RewardModel | PolicyModel:
-        """A model that has not been used."""
-        return self.settings.bind(self.inputs)
-
-    def parameters(self, replicates: int) -> Tensor:
-        """Return parameters at which no activation is saturated."""
-        return 0.5 * normal(6, replicates, self.model.parameters)
 
 
 def check_class(cls: Any) -> tuple[Check, ...]:

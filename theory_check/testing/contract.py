@@ -20,7 +20,7 @@ from torch import Tensor
 
 from theory_check.bilevel import AdjointSystem
 from theory_check.errors import nearest, shortened
-from theory_check.models.base import ModelInputs
+from theory_check.models.base import ModelInputs, PolicyClass, PolicyModel, RewardClass, RewardModel
 from theory_check.oracles.instruments import Instruments, instruments_for
 
 Case = TypeVar("Case")
@@ -168,6 +168,11 @@ class Witness:
             self.asked_beside.append(name)
         raise AttributeError(name)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be copied: what is drawn by a copy is counted nowhere."""
+        self.asked_beside.append("a copy")
+        raise TypeError("cannot be copied")
+
     def __setattr__(self, name: str, value: object) -> None:
         """Take nothing."""
         self.asked_beside.append(name)
@@ -271,6 +276,23 @@ class SolverCase:
         tools = self.instruments(seeds)
         oracle = tools.oracle_for(self.solver)
         return self.states(oracle, tools.initial_state(self.solver, seeds, 1.0), number)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCase:
+    """A reward or policy class with its settings, bound to what it may see of a problem."""
+
+    settings: RewardClass | PolicyClass
+    inputs: ModelInputs
+
+    @property
+    def model(self) -> RewardModel | PolicyModel:
+        """A model that has not been used."""
+        return self.settings.bind(self.inputs)
+
+    def parameters(self, replicates: int) -> Tensor:
+        """Return parameters at which no activation is saturated."""
+        return 0.5 * normal(6, replicates, self.model.parameters)
 
 
 def class_inputs() -> Iterator[tuple[str, ModelInputs]]:

@@ -1,0 +1,235 @@
+"""The commands ``new`` and ``check``: a study to start from, and whether one keeps the contracts."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from theory_check.catalogue import MARK, STUDY, Catalogue, Root, home, study_of
+from theory_check.cli import words
+from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, shortened
+
+if TYPE_CHECKING:
+    from theory_check.claims.base import Claim
+    from theory_check.runs import Experiment
+    from theory_check.runs.spec import Cell
+    from theory_check.testing import Check
+
+TEMPLATE = "study_template"
+"""The study that ``new`` writes, beside ``experiments/``."""
+
+GENERATED = ("__pycache__", "results")
+
+NEW_EPILOG = """\
+example:
+  theory-check new my-study && theory-check check my-study && theory-check --study my-study verify
+
+exit codes:
+  0    the study is written
+  2    bad input: a folder that is not empty, or that cannot be written
+"""
+
+CHECK_EPILOG = """\
+What is checked, each against numerical differentiation or a planted example where it can be: problems
+(with the arguments of the study's experiments), reward and policy classes, solvers (as their methods, or
+the study's experiments, configure them), claims, experiment files and figure scripts.
+
+exit codes:
+  0    everything passes
+  1    a check fails, or a file cannot be imported
+  2    bad input: no such folder, none that is a study, or two components of one name
+"""
+
+
+def add_new_words(parser: argparse.ArgumentParser) -> None:
+    """Add the words of ``new``."""
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="folder to write: a new one, or empty"
+    )
+
+
+def add_check_words(parser: argparse.ArgumentParser) -> None:
+    """Add the words of ``check``."""
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        type=Path,
+        nargs="?",
+        help=f"the study; if absent, that of --study, or of the nearest {MARK}",
+    )
+
+
+def write_new(folder: Path) -> None:
+    """Write a small study that works into a new or an empty folder.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a folder that holds anything, or what is no folder.
+    StoreError
+        Where it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        kind = "which is not empty" if folder.is_dir() else "which is no folder"
+        raise InvalidArgumentError(
+            "DIR", f"{shortened(str(folder))}, {kind}", "pass a new folder, or an empty one"
+        )
+    try:
+        ignored = shutil.ignore_patterns(*GENERATED)
+        shutil.copytree(home() / TEMPLATE, folder, ignore=ignored, dirs_exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write a study to {folder}: {error.strerror}") from error
+    name = folder.as_posix()
+    print(
+        words.joined(
+            [
+                f"wrote {name}, which {name}/README.md describes",
+                f"next:  theory-check check {name}",
+                f"       theory-check --study {name} verify",
+            ]
+        )
+    )
+
+
+def run_check(folder: Path | None, catalogue: Catalogue) -> bool:
+    """Check all components of a study, print what came of it and return whether all passed.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Where there is no study.
+    """
+    from theory_check.cli.reporting import aligned
+
+    folder = folder or study_of()
+    if folder is None:
+        raise InvalidArgumentError("DIR", "nothing, outside of a study", "pass the folder of one")
+    root = Root.of_folder(folder)
+    everything = catalogue.with_folder(folder)
+    failed = everything.failures((root,))
+    checks = list(_checks(root, everything))
+    broken = [(kind, check) for kind, check in checks if not check.passed]
+    rows = [("", "component", "check", ""), *_rows(checks)]
+    lines = [*aligned(rows), ""] if checks else []
+    for kind, check in broken:
+        lines += [f"{kind} {check.component}, {check.name}:", f"  {check.detail}", ""]
+    if failed:
+        lines += ["cannot be imported:", *(f"  {failure}" for failure in failed), ""]
+    components = {(kind, check.component) for kind, check in checks}
+    total = f"{len(components)} components, {len(checks)} checks: {len(broken)} fail"
+    print(words.joined([*lines, f"{total}, {len(failed)} files cannot be imported"]))
+    if not checks and not failed:
+        raise InvalidArgumentError("DIR", shortened(str(folder)), "pass a study with a component")
+    return not broken and not failed
+
+
+def _rows(checks: list[tuple[str, Check]]) -> Iterator[tuple[str, ...]]:
+    before = None
+    for kind, check in checks:
+        named = (kind, check.component) if (kind, check.component) != before else ("", "")
+        before = kind, check.component
+        yield (*named, check.name, "passes" if check.passed else "FAILS")
+
+
+def _checks(root: Root, catalogue: Catalogue) -> Iterator[tuple[str, Check]]:
+    """Yield the checks of all components of a study, each with its kind."""
+    from theory_check.runs import load_experiment
+    from theory_check.testing import Check, check_claim, check_class, check_problem, check_solver
+
+    own = Catalogue((root,))
+    experiments: list[Experiment] = []
+    loading: list[Check] = []
+    for name, path in own.experiments.items():
+        detail = ""
+        try:
+            experiments.append(load_experiment(path, catalogue))
+        except TheoryCheckError as error:
+            detail = str(error)
+        loading.append(Check(name, "it can be read", not detail, detail))
+    for name, family in own.families.items():
+        for label, parameters in _stated(name, experiments).items():
+            for check in check_problem(family, parameters, name=label):
+                yield "problem", check
+    for kind, classes in (("reward", own.rewards), ("policy", own.policies)):
+        for cls in classes.values():
+            for check in check_class(cls):
+                yield kind, check
+    for method in own.methods.values():
+        for check in check_solver(method):
+            yield "method", check
+    compared = {method.solver for method in own.methods.values()}
+    for name, cls in own.solvers.items():
+        used = _configured(cls, experiments)
+        for solver, cell in used.items():
+            problem = {str(cell): cell.build_problem(**cell.parameters)}
+            for check in check_solver(solver, problem):
+                yield "solver", check
+        if not used and cls not in compared:
+            detail = "nothing configures it; define a Method beside it, or use it in an experiment"
+            yield "solver", Check(name, "it is used", False, detail)
+    for claim in own.claims.values():
+        for check in check_claim(claim, catalogue):
+            yield "claim", check
+    for check in loading:
+        yield "experiment", check
+    for path in own.figures.values():
+        yield "figure", _figure(path, catalogue)
+
+
+def _stated(family: str, experiments: list[Experiment]) -> Mapping[str, Mapping[str, Any] | None]:
+    """Return the arguments of a family in the study's experiments by label, or none."""
+    found: dict[str, Mapping[str, Any] | None] = {}
+    for experiment in experiments:
+        for cell in experiment.full:
+            if cell.family == family and cell.parameters not in found.values():
+                found[f"{experiment.name}/{cell.label}"] = cell.parameters
+    return found or {family: None}
+
+
+def _configured(cls: type, experiments: list[Experiment]) -> dict[Any, Cell]:
+    """Return the solvers of a class that experiments run, each with the first cell that does."""
+    found: dict[Any, Cell] = {}
+    for cell in (cell for experiment in experiments for cell in experiment.full):
+        for field in dataclasses.fields(cell.measurement):  # type: ignore[arg-type]
+            value = getattr(cell.measurement, field.name)
+            if type(value) is cls:
+                found.setdefault(value, cell)
+    return found
+
+
+def _figure(path: Path, catalogue: Catalogue) -> Check:
+    """Check that a figure script can be imported and names what there is."""
+    from theory_check.cli.figures import SIGNATURE, FigureScript, load_drawing
+    from theory_check.testing import Check
+    from theory_check.testing.contract import raised
+
+    try:
+        script = FigureScript(path, load_drawing(path, SIGNATURE), catalogue)
+        unknown = [name for name in script.experiments if name not in catalogue.experiments]
+        detail = f"there is no experiment {unknown[0]!r}" if unknown else ""
+    except Exception as error:  # of somebody else's script
+        detail = raised(error)
+    return Check(path.stem, "it can be drawn", not detail, detail)
+
+
+def own_claims(catalogue: Catalogue) -> list[Claim] | None:
+    """Return the claims of the study that a command is run in, None outside of one.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a study without claims.
+    """
+    roots = tuple(root for root in catalogue.studies if root.package.startswith(STUDY))
+    if not roots:
+        return None
+    claims = list(Catalogue(roots).claims.values())
+    if not claims:
+        raise InvalidArgumentError(
+            "CLAIM", "nothing, in a study without claims of its own", "name one, or pass --all"
+        )
+    return claims
