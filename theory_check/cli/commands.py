@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = N
 def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -> int:
     try:
         options.catalogue = _catalogue(options, catalogue)
-        code: int = options.command(options)
+        return int(options.command(options))
     except TheoryCheckError as error:
         _say(f"error: {' '.join(str(error).split())}")
         return _code_of(error)
@@ -95,7 +95,6 @@ def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -
         print(visible(traceback.format_exc(), kept="\n"), end="", file=sys.stderr)
         _say("this is a defect of theory-check; finished cells are kept")
         return DEFECT
-    return code
 
 
 def _catalogue(options: argparse.Namespace, given: Catalogue | None) -> Catalogue:
@@ -198,12 +197,8 @@ def _parser() -> argparse.ArgumentParser:
             worst_case.EPILOG,
         )
     )
-    study.add_new_words(
-        command("new", _new, "write a small study that works, to be edited", study.NEW_EPILOG)
-    )
-    study.add_check_words(
-        command("check", _check, "check the components of a study", study.CHECK_EPILOG)
-    )
+    study.add_new_words(command("new", _new, study.NEW, study.NEW_EPILOG))
+    study.add_check_words(command("check", _check, study.CHECK, study.CHECK_EPILOG))
     reproduce = command("reproduce", _reproduce, "run all experiments, draw all figures, judge")
     for drawing in (figures, reproduce):
         drawing.add_argument(
@@ -248,8 +243,7 @@ def _list(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from theory_check.verification import sweep
 
-    done = sweep([options.file], _run_options(options))
-    return _finish(done.report)
+    return _finish(sweep([options.file], _run_options(options)).report)
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -257,8 +251,7 @@ def _verify(options: argparse.Namespace) -> int:
     from theory_check.runs.locations import provenance
     from theory_check.verification import evidence_for, sweep
 
-    own = None if options.claims or options.all else study.own_claims(options.catalogue)
-    claims = _claims(options.claims, options.catalogue) if own is None else own
+    claims = study.own_claims(options) or _claims(options.claims, options.catalogue)
     done = sweep(evidence_for(claims, options.catalogue), _run_options(options))
     judgements = [done.judge(claim) for claim in claims]
     if options.json:
@@ -278,13 +271,12 @@ def _worst_case(options: argparse.Namespace) -> int:
 
 
 def _new(options: argparse.Namespace) -> int:
-    study.write_new(options.folder)
+    study.write_new(options)
     return SUCCESS
 
 
 def _check(options: argparse.Namespace) -> int:
-    passed = study.run_check(options.folder or options.study, options.catalogue)
-    return SUCCESS if passed else REFUTED
+    return SUCCESS if study.run_check(options) else REFUTED
 
 
 def _compare(options: argparse.Namespace) -> int:

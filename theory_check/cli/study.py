@@ -24,6 +24,8 @@ TEMPLATE = "study_template"
 
 GENERATED = ("__pycache__", "results")
 
+NEW, CHECK = "write a small study that works, to be edited", "check the components of a study"
+
 NEW_EPILOG = """\
 example:
   theory-check new my-study && theory-check check my-study && theory-check --study my-study verify
@@ -63,7 +65,20 @@ def add_check_words(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write_new(folder: Path) -> None:
+def add_verify_words(parser: argparse.ArgumentParser) -> None:
+    """Add what ``verify`` judges."""
+    parser.add_argument(
+        "claims",
+        metavar="CLAIM",
+        nargs="*",
+        help="id of a claim; if absent all, and within a study those of the study alone",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="within a study, judge the package's claims as well"
+    )
+
+
+def write_new(options: argparse.Namespace) -> None:
     """Write a small study that works into a new or an empty folder.
 
     Raises
@@ -73,6 +88,7 @@ def write_new(folder: Path) -> None:
     StoreError
         Where it cannot be written.
     """
+    folder: Path = options.folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "which is not empty" if folder.is_dir() else "which is no folder"
         raise InvalidArgumentError(
@@ -95,7 +111,7 @@ def write_new(folder: Path) -> None:
     )
 
 
-def run_check(folder: Path | None, catalogue: Catalogue) -> bool:
+def run_check(options: argparse.Namespace) -> bool:
     """Check all components of a study, print what came of it and return whether all passed.
 
     Raises
@@ -105,11 +121,11 @@ def run_check(folder: Path | None, catalogue: Catalogue) -> bool:
     """
     from theory_check.cli.reporting import aligned
 
-    folder = folder or study_of()
+    folder: Path | None = options.folder or options.study or study_of()
     if folder is None:
         raise InvalidArgumentError("DIR", "nothing, outside of a study", "pass the folder of one")
     root = Root.of_folder(folder)
-    everything = catalogue.with_folder(folder)
+    everything = options.catalogue.with_folder(folder)
     failed = everything.failures((root,))
     checks = list(_checks(root, everything))
     broken = [(kind, check) for kind, check in checks if not check.passed]
@@ -216,17 +232,17 @@ def _figure(path: Path, catalogue: Catalogue) -> Check:
     return Check(path.stem, "it can be drawn", not detail, detail)
 
 
-def own_claims(catalogue: Catalogue) -> list[Claim] | None:
-    """Return the claims of the study that a command is run in, None outside of one.
+def own_claims(options: argparse.Namespace) -> list[Claim]:
+    """Return the claims of the study where no others are asked for; none outside of a study.
 
     Raises
     ------
     InvalidArgumentError
         For a study without claims.
     """
-    roots = tuple(root for root in catalogue.studies if root.package.startswith(STUDY))
-    if not roots:
-        return None
+    roots = tuple(root for root in options.catalogue.studies if root.package.startswith(STUDY))
+    if options.claims or options.all or not roots:
+        return []
     claims = list(Catalogue(roots).claims.values())
     if not claims:
         raise InvalidArgumentError(
