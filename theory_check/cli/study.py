@@ -9,9 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory_check.catalogue import MARK, STUDY, Catalogue, Root, home, study_of
+from theory_check.catalogue import KINDS, MARK, STUDY, Catalogue, Root, home, study_of
 from theory_check.cli import words
-from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, shortened
+from theory_check.errors import (
+    InvalidArgumentError,
+    StoreError,
+    TheoryCheckError,
+    one_line,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim
@@ -89,16 +95,17 @@ def write_new(options: argparse.Namespace) -> None:
         Where it cannot be written.
     """
     folder: Path = options.folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "which is not empty" if folder.is_dir() else "which is no folder"
-        raise InvalidArgumentError(
-            "DIR", f"{shortened(str(folder))}, {kind}", "pass a new folder, or an empty one"
-        )
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            kind = "which is not empty" if folder.is_dir() else "which is no folder"
+            raise InvalidArgumentError(
+                "DIR", f"{shortened(str(folder))}, {kind}", "pass a new folder, or an empty one"
+            )
         ignored = shutil.ignore_patterns(*GENERATED)
         shutil.copytree(home() / TEMPLATE, folder, ignore=ignored, dirs_exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot write a study to {folder}: {error.strerror}") from error
+        reason = error.strerror or one_line(error)
+        raise StoreError(f"cannot write a study to {folder}: {reason}") from error
     name = folder.as_posix()
     print(
         words.joined(
@@ -127,7 +134,11 @@ def run_check(options: argparse.Namespace) -> bool:
     root = Root.of_folder(folder)
     everything = options.catalogue.with_folder(folder)
     failed = everything.failures((root,))
-    checks = list(_checks(root, everything))
+    own = Catalogue((root,))
+    for kind in KINDS:
+        if getattr(own, kind):
+            getattr(everything, kind)  # a twin of another component is refused before any work
+    checks = list(_checks(own, everything))
     broken = [(kind, check) for kind, check in checks if not check.passed]
     rows = [("", "component", "check", ""), *_rows(checks)]
     lines = [*aligned(rows), ""] if checks else []
@@ -151,12 +162,11 @@ def _rows(checks: list[tuple[str, Check]]) -> Iterator[tuple[str, ...]]:
         yield (*named, check.name, "passes" if check.passed else "FAILS")
 
 
-def _checks(root: Root, catalogue: Catalogue) -> Iterator[tuple[str, Check]]:
+def _checks(own: Catalogue, catalogue: Catalogue) -> Iterator[tuple[str, Check]]:
     """Yield the checks of all components of a study, each with its kind."""
     from theory_check.runs import load_experiment
     from theory_check.testing import Check, check_claim, check_class, check_problem, check_solver
 
-    own = Catalogue((root,))
     experiments: list[Experiment] = []
     loading: list[Check] = []
     for name, path in own.experiments.items():
