@@ -18,6 +18,7 @@ from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.hard_instance import HardInstance
 from theory_check.runs.trace import run
 from theory_check.solvers import PenaltyBilevel
+from theory_check.testing import check_problem, failures
 
 
 def hard_upper(p: HardInstance, x: np.ndarray, y: np.ndarray) -> float:
@@ -86,6 +87,11 @@ def points(problem: ClosedFormProblem, count: int = 4) -> tuple[torch.Tensor, to
 
 def test_all_closed_forms_are_found() -> None:
     assert CLOSED_FORM == ["plateau", "quadratic", "quartic", "valley", "zero_chain"]
+
+
+@FAMILIES
+def test_it_keeps_the_contract(name: str) -> None:
+    assert failures(check_problem(families()[name])) == ()
 
 
 @FAMILIES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,8 +177,8 @@ def _checks(own: Catalogue, catalogue: Catalogue) -> Iterator[tuple[str, Check]]
             detail = str(error)
         loading.append(Check(name, "it can be read", not detail, detail))
     for name, family in own.families.items():
-        for label, parameters in _stated(name, experiments).items():
-            for check in check_problem(family, parameters, name=label):
+        for label, (build, parameters) in _stated(name, family, experiments).items():
+            for check in check_problem(build, parameters, name=label):
                 yield "problem", check
     for kind, classes in (("reward", own.rewards), ("policy", own.policies)):
         for cls in classes.values():
@@ -206,14 +206,18 @@ def _checks(own: Catalogue, catalogue: Catalogue) -> Iterator[tuple[str, Check]]
         yield "figure", _figure(path, catalogue)
 
 
-def _stated(family: str, experiments: list[Experiment]) -> Mapping[str, Mapping[str, Any] | None]:
-    """Return the arguments of a family in the study's experiments by label, or none."""
-    found: dict[str, Mapping[str, Any] | None] = {}
+def _stated(
+    name: str, family: Callable[..., Any], experiments: list[Experiment]
+) -> dict[str, tuple[Callable[..., Any], Mapping[str, Any] | None]]:
+    """Return how the study's experiments build a family, by label; by itself where none does."""
+    found: dict[str, tuple[Callable[..., Any], Mapping[str, Any] | None]] = {}
     for experiment in experiments:
         for cell in experiment.full:
-            if cell.family == family and cell.parameters not in found.values():
-                found[f"{experiment.name}/{cell.label}"] = cell.parameters
-    return found or {family: None}
+            if cell.family == name and cell.parameters not in [
+                given for _, given in found.values()
+            ]:
+                found[f"{experiment.name}/{cell.label}"] = cell.build_problem, cell.parameters
+    return found or {name: (family, None)}
 
 
 def _configured(cls: type, experiments: list[Experiment]) -> dict[Any, Cell]:
