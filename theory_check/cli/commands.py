@@ -171,15 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run the cells of an experiment file")
     run.add_argument("file", metavar="FILE", help="TOML file, or its stem in experiments/")
     verify = command("verify", _verify, "judge claims, running what their experiments lack")
-    verify.add_argument(
-        "claims",
-        metavar="CLAIM",
-        nargs="*",
-        help="id of a claim; if absent all, within a study those of the study",
-    )
-    verify.add_argument(
-        "--all", action="store_true", help="within a study, the package's claims too"
-    )
+    study.add_verify_words(verify)
     verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     comparing = command("compare", _compare, "compare methods, running what their comparison lacks")
     compare.add_words(comparing)
