@@ -55,6 +55,19 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "solvers",
         ]
     ),
+    "testing": frozenset(
+        [
+            "analysis",
+            "bilevel",
+            "catalogue",
+            "claims",
+            "models",
+            "oracles",
+            "problems",
+            "runs",
+            "solvers",
+        ]
+    ),
     "plotting": frozenset({"analysis", "claims"}),
     "verification": frozenset({"runs", "analysis", "catalogue", "claims", "problems"}),
     "cli": frozenset(
@@ -74,6 +87,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "recording",
             "runs",
             "solvers",
+            "testing",
             "verification",
             "worst_cases",
         ]
@@ -105,7 +119,7 @@ LOCAL_PATH = re.compile(
     r"(?<![\w./~}-])/(?:home|Users|root|tmp|work|workspace|mnt|private|scratch)/"
     r"|\b[A-Za-z]:\\{1,2}Users\b"
 )
-SEARCHED = (".ci", "docs", "experiments", "paper_figures", "tests", PACKAGE)
+SEARCHED = (".ci", "docs", "experiments", "paper_figures", "study_template", "tests", PACKAGE)
 GENERATED = frozenset({"__pycache__", "output"})
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-FOLDERS = ("theory_check", "experiments", "paper_figures")
+FOLDERS = ("theory_check", "experiments", "paper_figures", "study_template")
 GENERATED = ("__pycache__", "output")
 
 WHERE = """\
@@ -63,8 +64,8 @@ class Installation:
     environment: Path
     folder: Path
 
-    def __call__(self, *words: str, program: str = "theory-check") -> str:
-        """Run a program of the environment and return what it printed."""
+    def __call__(self, *words: str, program: str = "theory-check", code: int = 0) -> str:
+        """Run a program of the environment, which is to end with ``code``; return what it printed."""
         hidden = ("PYTHONPATH", "PYTHONHOME")
         variables = {name: value for name, value in os.environ.items() if name not in hidden}
         done = subprocess.run(
@@ -76,7 +77,7 @@ class Installation:
             timeout=300,
             check=False,
         )
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        assert done.returncode == code, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 
 
@@ -101,7 +102,7 @@ def expected_files() -> Iterator[str]:
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             inside = path.relative_to(ROOT)
-            if path.suffix in (".py", ".toml", ".json", ".typed") and not set(
+            if path.suffix in (".py", ".toml", ".json", ".typed", ".md") and not set(
                 inside.parts
             ).intersection(GENERATED):
                 prefix = "" if folder == "theory_check" else "theory_check/"
@@ -117,6 +118,8 @@ def test_the_wheel_holds_every_module_experiment_and_figure_script(wheel: Path) 
         "theory_check/experiments/comparisons/small.toml",
         "theory_check/paper_figures/comparison/comparison_profile.py",
         "theory_check/problems/instances/random-garnet.json",
+        "theory_check/study_template/README.md",
+        "theory_check/study_template/solvers/falling_steps.py",
     ):
         assert name in files
 
@@ -147,3 +150,18 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
     assert "Experiments/comparisons: those of theory-check." in compared
     drawn = {path.name for path in (installed.folder / "results/quick/comparison").iterdir()}
     assert {"samples.csv", "findings.md", "comparison_profile.pdf"} <= drawn
+
+
+def test_a_new_study_is_checked_and_verified_with_the_wheel_alone(installed: Installation) -> None:
+    """In full, as its README says: minutes, and the verdict follows what the claim states."""
+    begun = time.monotonic()
+    installed("new", "s")
+    assert ": 0 fail, 0 files cannot be imported\n" in installed("check", "s")
+    words = ("--study", "s", "verify", "--store", "s/results", "--jobs", "1")
+    verdicts = installed(*words)
+    assert re.search(r"^falling-steps .* TIGHT$", verdicts, re.M)
+    assert time.monotonic() - begun < 180
+    claim = installed.folder / "s" / "claims" / "falling_steps.py"
+    text = claim.read_text(encoding="utf-8")
+    claim.write_text(text.replace("exponent=1.0", "exponent=2.0"), encoding="utf-8")
+    assert re.search(r"^falling-steps .* VIOLATED$", installed(*words, code=1), re.M)

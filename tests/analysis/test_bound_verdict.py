@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from helpers.bound import planted_bound
 from scipy import stats
 
 from theory_check.analysis import Verdict, judge
@@ -14,6 +13,7 @@ from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims import get_claim
 from theory_check.claims.rates import BoundRate
 from theory_check.errors import InvalidArgumentError
+from theory_check.testing.claims import planted_bound
 
 # Tables have 16 replicates of noise 0.1 at 180 points, so 0.025 a point. Where an exponent is
 # identified its term holds half of the error at 4 points or more; the standard errors, a quarter of

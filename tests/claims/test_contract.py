@@ -4,13 +4,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from helpers.bound import planted_bound
 
 from theory_check import claims
 from theory_check.analysis import judge
+from theory_check.catalogue import Catalogue
 from theory_check.claims import all_claims, get_claim
 from theory_check.claims.base import PROVENANCE_MEANING, Claim
 from theory_check.claims.rates import (
@@ -23,68 +21,10 @@ from theory_check.claims.rates import (
 )
 from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
+from theory_check.testing import check_claim, failures
+from theory_check.testing.claims import planted_table
 
 CLAIMS = all_claims()
-SEEDS = 16
-NOISE = 0.05
-
-
-def planted_table(claim: Claim, worse_by: float) -> pd.DataFrame:
-    """Rows for every rate at its predicted rate, or with exponents worse by ``worse_by``.
-
-    Power rates: x over three decades below 1 (limit zero) or above 1, 16 points. Geometric
-    rates: 0.8**k at the prediction, k**-1 when worse. Schedules: half of the target, growing. Costs:
-    exponents larger by ``worse_by``.
-    """
-    for rate in claim.rates:
-        if isinstance(rate, BoundRate):
-            return planted_bound(
-                coupled=rate.coupled,
-                exponents={"optimisation 1/T": 1 - 1.5 * worse_by},
-                deviation=NOISE,
-            )
-    rng = np.random.default_rng(0)
-    frames = []
-    for rate in claim.rates:
-        if isinstance(rate, ScheduleRate):
-            x = np.geomspace(1e-1, 1e-3, 5)
-            curve = 0.5 * x ** (1 - worse_by)
-        elif isinstance(rate, AttainedRate):
-            x = np.geomspace(1e-1, 1e-3, 5)
-            curve = x ** -(rate.exponent + worse_by)
-        elif isinstance(rate, InequalityRate):
-            # In the middle of the bounds, far from both against the noise; or well outside.
-            low, high = rate.low, rate.high
-            inside = low + 0.3 if low is not None else high / 2 if high is not None else 0.0
-            outside = high + 1.0 if high is not None else low - 1.0 if low is not None else np.inf
-            # At the abscissae of a power rate of the same claim, which may share its rows.
-            x = 1 / np.geomspace(1, 1000, 16)
-            curve = np.full_like(x, outside if worse_by > 0 else inside)
-        elif isinstance(rate, PowerRate):
-            x = np.geomspace(1, 1000, 16)
-            x = 1 / x if rate.limit == "zero" else x
-            worse = -worse_by if rate.better == "larger" else worse_by
-            exponent = rate.exponent + worse
-            curve = x ** (-exponent if rate.reciprocal else exponent)
-        else:
-            x = np.arange(1.0, 101.0)
-            curve = x**-1.0 if worse_by > 0 else 0.8**x
-        # 59 without an exception show a share of 95 % at confidence 95 %.
-        confident = isinstance(rate, InequalityRate) and rate.confidence is not None
-        for seed in range(59 if confident else SEEDS):
-            noise = np.exp(NOISE * rng.standard_normal(x.size))
-            frame = pd.DataFrame({rate.x: x, rate.y: curve * noise, **rate.where})
-            if isinstance(rate, ScheduleRate):
-                frame[rate.noise] = 0.1
-            if isinstance(rate, AttainedRate):
-                frame = frame.assign(interior=True, iterations=1 / x, trajectories=2 / x)
-            # Rates that share their rows' conditions and x share rows: keep them on one problem
-            # each, so that every seed and x occurs once.
-            frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
-    table = pd.concat(frames, ignore_index=True)
-    keys = ["problem", "seed", "status", *sorted({rate.x for rate in claim.rates})]
-    keys += sorted({column for rate in claim.rates for column in rate.where})
-    return table.groupby(keys, dropna=False, as_index=False).first()
 
 
 def test_the_room_is_not_empty_and_ids_are_unique() -> None:
@@ -171,13 +111,9 @@ def test_open_statements_are_those_that_the_theory_names() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
-def test_predicted_exponent_is_tight_and_a_kept_inequality_holds(name: str) -> None:
+def test_it_keeps_the_contract(name: str) -> None:
     """The exponents' standard error, 0.05/sqrt(16)/(4 * 2.1) = 1.5e-3, is far below 0.02."""
-    for claim in _separately(CLAIMS[name]):
-        verdict = judge(claim, planted_table(claim, 0.0))
-        kept = GeometricRate | InequalityRate | ScheduleRate
-        expected = ["holds" if isinstance(rate, kept) else "tight" for rate in claim.rates]
-        assert [rate.status for rate in verdict.rates] == expected, verdict.reason
+    assert failures(check_claim(CLAIMS[name], Catalogue.shipped(), measured=False)) == ()
 
 
 @pytest.mark.slow

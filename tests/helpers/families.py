@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import doctest
 import importlib.util
 import inspect
 import sys
@@ -13,6 +11,7 @@ import pytest
 
 from theory_check.catalogue import installed
 from theory_check.problems import Problem
+from theory_check.testing import contract
 
 
 def tabular_families() -> list[Any]:
@@ -32,17 +31,7 @@ def missing(name: str) -> bool:
 
 def example(name: str) -> dict[str, Any]:
     """Return the keyword arguments of the first example in a family's docstring."""
-    documented = doctest.DocTestParser().get_examples(
-        inspect.getdoc(installed().families[name]) or ""
-    )
-    if not documented:
-        return {}
-    statement = ast.parse(documented[0].source).body[0]
-    assert isinstance(statement, ast.Assign)
-    call = statement.value
-    assert isinstance(call, ast.Call)
-    assert ast.unparse(call.func) == name
-    return {str(part.arg): ast.literal_eval(part.value) for part in call.keywords}
+    return contract.example(installed().families[name])
 
 
 def build(name: str, **changes: Any) -> Problem:

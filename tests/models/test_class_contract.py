@@ -10,9 +10,7 @@ import torch
 from helpers.model_cases import (
     CLASSES,
     INPUTS,
-    POLICIES,
     SETTINGS,
-    Model,
     Settings,
     inputs,
     normal,
@@ -25,72 +23,19 @@ import theory_check.models
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import (
     Linear,
-    LinearReward,
     ModelInputs,
-    PolicyModel,
     RewardClass,
-    RewardModel,
 )
+from theory_check.testing import check_class, failures
 
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 EVERY_SETTING = pytest.mark.parametrize("chosen", SETTINGS, ids=str)
-EVERY_POLICY = pytest.mark.parametrize("chosen", POLICIES, ids=str)
 EVERY_INPUT = pytest.mark.parametrize("seen", INPUTS.values(), ids=INPUTS.keys())
 
 
-def check_pullback(model: Model, parameters: torch.Tensor) -> None:
-    """Compare with automatic differentiation and with finite differences of the model's own table.
-
-    Central differences along one direction per replicate: with a step of 1e-5 the truncation is of
-    order 1e-10 of third derivatives and the rounding of order 1e-11.
-    """
-    leaf = parameters.clone().requires_grad_()
-    table = model.table(leaf)
-    cotangent = normal("cotangent", *table.shape)
-    (expected,) = torch.autograd.grad((table * cotangent).sum(), leaf)
-    found = model.pullback(parameters, cotangent)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
-    step = 1e-5 * normal("direction", *parameters.shape)
-    difference = model.table(parameters + step) - model.table(parameters - step)
-    along = (difference * cotangent).flatten(1).sum(-1) / 2
-    scale = found.norm(dim=-1) * step.norm(dim=-1)
-    error = (along - (found * step).sum(-1)).abs()
-    assert bool((error <= 1e-6 * scale).all()), error / scale
-
-
-@pytest.mark.slow
 @EVERY_SETTING
-@EVERY_INPUT
-def test_pullback(chosen: Settings, seen: ModelInputs) -> None:
-    model = chosen.bind(seen)
-    check_pullback(model, parameters_of(model, 3))
-
-
-@pytest.mark.slow
-def test_a_wrong_pullback_is_noticed() -> None:
-    class Wrong(LinearReward):
-        def pullback(self, phi: torch.Tensor, cotangent: torch.Tensor) -> torch.Tensor:
-            return super().pullback(phi, cotangent) * (1 + 1e-5)
-
-    model = Wrong(inputs().features)
-    with pytest.raises(AssertionError):
-        check_pullback(model, parameters_of(model, 3))
-
-
-@pytest.mark.slow
-@EVERY_SETTING
-@EVERY_INPUT
-def test_tables_have_their_shape_and_only_finite_numbers(
-    chosen: Settings, seen: ModelInputs
-) -> None:
-    model = chosen.bind(seen)
-    steps, states, actions = seen.log_reference.shape
-    tables = (states, actions) if isinstance(chosen, RewardClass) else (steps, states, actions)
-    assert isinstance(model, RewardModel | PolicyModel)
-    found = model.table(parameters_of(model, 2))
-    assert found.shape == (2, *tables)
-    assert found.dtype == torch.float64
-    assert bool(torch.isfinite(found).all())
+def test_it_keeps_the_contract(chosen: Settings) -> None:
+    assert failures(check_class(chosen)) == ()
 
 
 @EVERY_SETTING
@@ -122,20 +67,6 @@ def test_pullback_is_linear_in_the_cotangent(chosen: Settings, seen: ModelInputs
 
 
 @pytest.mark.slow
-@EVERY_SETTING
-@EVERY_INPUT
-def test_a_replicate_alone_is_the_same_in_a_batch(chosen: Settings, seen: ModelInputs) -> None:
-    model = chosen.bind(seen)
-    parameters = parameters_of(model, 32)
-    cotangent = normal("cotangent", *model.table(parameters).shape)
-    table, gradient = model.table(parameters), model.pullback(parameters, cotangent)
-    for one in (slice(0, 1), slice(31, 32)):
-        exact = {"rtol": 1e-12, "atol": 1e-14}
-        torch.testing.assert_close(model.table(parameters[one]), table[one], **exact)
-        alone = model.pullback(parameters[one].clone(), cotangent[one])
-        torch.testing.assert_close(alone, gradient[one], **exact)
-
-
 @EVERY_SETTING
 def test_replicates_do_not_influence_one_another(chosen: Settings) -> None:
     model = chosen.bind(inputs())
@@ -170,25 +101,6 @@ def test_numbers_follow_parameters_that_are_written_to(chosen: Settings) -> None
     assert model.table(parameters).requires_grad
     with torch.inference_mode():
         assert torch.equal(model.table(parameters.detach().clone()), model.table(parameters))
-
-
-@EVERY_POLICY
-@EVERY_INPUT
-def test_policies_are_normalised(chosen: Settings, seen: ModelInputs) -> None:
-    model = chosen.bind(seen)
-    total = model.table(parameters_of(model, 3)).exp().sum(-1)
-    torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-14)
-
-
-@EVERY_CLASS
-@EVERY_INPUT
-def test_runs_start_at_the_reference_policy(cls: type[Settings], seen: ModelInputs) -> None:
-    model = cls().bind(seen)
-    if isinstance(model, PolicyModel) and not issubclass(cls, RewardClass):
-        start = model.table(model.initial(normal("noise", 2, model.parameters)))
-        torch.testing.assert_close(
-            start, seen.log_reference.expand_as(start), rtol=1e-14, atol=1e-15
-        )
 
 
 @EVERY_SETTING

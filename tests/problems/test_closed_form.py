@@ -19,6 +19,7 @@ from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.hard_instance import HardInstance
 from theory_check.runs.trace import run
 from theory_check.solvers import PenaltyBilevel
+from theory_check.testing import check_problem, failures
 
 
 def hard_upper(p: HardInstance, x: np.ndarray, y: np.ndarray) -> float:
@@ -90,6 +91,11 @@ def test_all_closed_forms_are_found() -> None:
 
 
 @pytest.mark.slow
+@FAMILIES
+def test_it_keeps_the_contract(name: str) -> None:
+    assert failures(check_problem(families()[name])) == ()
+
+
 @FAMILIES
 def test_gradients_are_those_of_the_values(name: str) -> None:
     f, g = VALUES[name]

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.families import build, tabular_families
+from helpers.families import build, example, tabular_families
 from helpers.generators import random_problem
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError, UndeclaredTruthError
 from theory_check.oracles import ExactOracle
 from theory_check.problems import Problem, garnet, tabular
+from theory_check.testing import check_problem, failures
 
 # Families of closed-form problems have their own contract, in test_closed_form.py.
 FAMILIES = pytest.mark.parametrize("name", tabular_families())
@@ -27,6 +28,11 @@ def tensors(problem: Problem) -> dict[str, torch.Tensor]:
 def test_known_families_are_found() -> None:
     stated = {"gridworld", "riverswim", "chain", "gymnasium"}
     assert {"bandit", "garnet", "tabular"} | stated <= installed().families.keys()
+
+
+@FAMILIES
+def test_it_keeps_the_contract(name: str) -> None:
+    assert failures(check_problem(installed().families[name], example(name))) == ()
 
 
 @FAMILIES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -18,50 +17,15 @@ from theory_check.bilevel import Information, Solver
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.closed_form import ClosedFormOracle
-from theory_check.oracles.counted_information import CountedInformation
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import quadratic
-from theory_check.problems.quadratic import UPPER_WEIGHT, QuadraticProblem
 from theory_check.runs.trace import run
 from theory_check.solvers.method import GRID_SIZE, Method, Scales
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
+from theory_check.testing import check_solver, failures
 
 PROBLEM = random_problem(31, (2, 2, 2), objective="excess_risk", features=2)
-
-
-def units(problem: QuadraticProblem) -> Scales:
-    """Return the reciprocal curvatures of a quadratic problem, whose gradients have no noise."""
-    outer = problem.response.T @ problem.response
-    largest = torch.linalg.eigvalsh(outer).max().item() + UPPER_WEIGHT
-    return Scales(1 / largest, 1 / problem.curvatures.max().item(), penalty=1.0, batch=1.0)
-
-
-def steps(solver: Any, oracle: Any, upper: torch.Tensor, lower: torch.Tensor, number: int) -> Any:
-    """Return the states of the first iterations."""
-    states = [solver.init(upper, lower)]
-    for _ in range(number):
-        states.append(solver.step(oracle, states[-1]))
-    return states
-
-
-def information(solver: Any, exact: Any) -> Any:
-    """Return exact expectations in place of whatever a solver sees, counted where it is exact."""
-    return CountedInformation(exact) if solver.information == "exact" else exact
-
-
-def tensors(record: object) -> dict[str, torch.Tensor]:
-    """Return all tensors of a state, those of records inside it included."""
-    found = {}
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        value = getattr(record, field.name)
-        if isinstance(value, torch.Tensor):
-            found[field.name] = value
-        elif dataclasses.is_dataclass(value):
-            found |= {f"{field.name}.{name}": part for name, part in tensors(value).items()}
-    return found
 
 
 def test_every_solver_is_compared() -> None:
@@ -84,30 +48,8 @@ def test_solvers_say_what_they_are(method: Method) -> None:
 
 
 @METHODS
-def test_configuration_is_frozen_and_equal_by_value(method: Method) -> None:
-    solver = configured(method)
-    assert solver == configured(method)
-    assert hash(solver) == hash(configured(method))
-    assert solver != dataclasses.replace(solver, step_size=2 * solver.step_size)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        solver.step_size = 1.0
-
-
-@METHODS
-def test_every_setting_of_the_grid_configures_another_solver(method: Method) -> None:
-    # A unit of batches of 1e4: none is rounded to the same integer as its neighbour.
-    scales = dataclasses.replace(SCALES, batch=1e4)
-    plans = [method.configure(EPSILON, constants, scales) for constants in method.grid]
-    assert len(plans) == len({plan.solver for plan in plans}) == GRID_SIZE
-    assert all(isinstance(plan.solver, method.solver) for plan in plans)
-    assert {plan.iterations for plan in plans} == {plans[0].iterations}
-    # More accuracy never takes fewer iterations or smaller batches.
-    for constants in method.grid:
-        coarse, fine = (method.configure(e, constants, scales) for e in (0.25, 0.05))
-        assert fine.iterations > coarse.iterations
-        for argument in ("trajectories", "pairs", "inner_steps"):
-            if hasattr(fine.solver, argument):
-                assert getattr(fine.solver, argument) >= getattr(coarse.solver, argument)
+def test_it_keeps_the_contract(method: Method) -> None:
+    assert failures(check_solver(method)) == ()
 
 
 @METHODS
@@ -150,38 +92,6 @@ def test_impossible_settings_are_refused(method: Method) -> None:
             assert caught.value.argument == field.name
 
 
-@pytest.mark.slow
-@METHODS
-def test_descends_on_the_quadratic_with_finite_states(method: Method) -> None:
-    problem = quadratic(noise=0.0)
-    solver = configured(method, units(problem))
-    generator = torch.Generator().manual_seed(3)
-    start = 5 * torch.randn(2, 4, generator=generator, dtype=torch.float64)
-    # The lower level starts at its optimum: methods without an upper variable start far as well.
-    lower = problem.lower_minimiser(start)
-    states = steps(solver, information(solver, ClosedFormOracle(problem)), start, lower, 200)
-    assert torch.equal(states[0].next_upper, start)
-    for before, state in pairwise(states):
-        assert torch.equal(state.upper, before.next_upper)
-        for name, part in tensors(state).items():
-            assert torch.isfinite(part).all(), name
-            assert part.shape[0] == 2, name
-    value = problem.hyperobjective(states[-1].next_upper)
-    assert (value < 0.5 * problem.hyperobjective(start)).all()
-
-
-@pytest.mark.slow
-@METHODS
-def test_the_estimate_of_a_step_is_that_of_the_state_it_returns(method: Method) -> None:
-    """The recorder takes ``estimate - hypergradient_estimate(exact)`` for the sampling error."""
-    solver, exact = configured(method), ExactInformation(PROBLEM)
-    phi, lower = random_point(1, PROBLEM, 2), random_point(2, PROBLEM, 2).new_zeros(2, 8)
-    for state in steps(solver, information(solver, exact), phi, lower, 5)[1:]:
-        expected = solver.hypergradient_estimate(exact, state)
-        torch.testing.assert_close(state.estimate, expected, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.slow
 @chosen(information="samples")
 def test_the_budget_is_respected(method: Method) -> None:
     solver = configured(method)
@@ -228,26 +138,6 @@ def test_a_replicate_alone_equals_itself_in_a_batch(method: Method) -> None:
 
 @pytest.mark.slow
 @METHODS
-def test_seeds_decide_what_is_drawn_and_nothing_else(method: Method) -> None:
-    solver, exact = configured(method), ExactInformation(PROBLEM)
-    # The same point for both replicates, so that only samples can tell them apart.
-    phi, lower = random_point(1, PROBLEM).expand(2, -1), torch.zeros(2, 8, dtype=torch.float64)
-
-    def end(seeds: list[int]) -> torch.Tensor:
-        sampled = SampledOracle(PROBLEM, seeds, comparisons=exact.comparisons)
-        oracle = sampled if solver.information == "samples" else exact
-        # Two iterations: an offline method first follows its data in the second.
-        return steps(solver, oracle, phi, lower, 2)[-1].next_upper
-
-    first = end([3, 4])
-    assert torch.equal(first, end([3, 4]))
-    assert torch.equal(first[:1], first[1:]) == (solver.information == "exact")
-    if solver.information == "samples":
-        torch.testing.assert_close(end([4, 5])[0], first[1], rtol=1e-9, atol=0)
-
-
-@pytest.mark.slow
-@METHODS
 def test_divergence_is_a_status(method: Method) -> None:
     solver = configured(method, step_size=1e308)
     # Gradients of the quadratic grow with the variables: a step of 1e308 cannot stay finite.
@@ -259,28 +149,6 @@ def test_divergence_is_a_status(method: Method) -> None:
     table = run(PROBLEM, solver, 12, [0, 1, 2]).table
     assert set(table.groupby("seed").status.last()) <= {"diverged", "ok"}
     assert (table[table.status == "diverged"].groupby("seed").size() == 1).all()
-
-
-@pytest.mark.slow
-@METHODS
-def test_a_lost_replicate_leaves_the_others_alone(method: Method) -> None:
-    solver, exact = configured(method), ExactInformation(PROBLEM)
-    phi, lower = random_point(1, PROBLEM, 3), random_point(2, PROBLEM, 3).new_zeros(3, 8)
-
-    def states(upper: torch.Tensor, policy: torch.Tensor) -> list[Any]:
-        sampled = SampledOracle(PROBLEM, [0, 1, 2], comparisons=exact.comparisons)
-        oracle = sampled if solver.information == "samples" else CountedInformation(exact)
-        return steps(solver, oracle, upper, policy, 3)
-
-    sound = states(phi, lower)
-    broken = phi.clone(), lower.clone()
-    for part in broken:
-        part[0] = math.nan
-    for state, expected in zip(states(*broken), sound, strict=True):
-        wanted = tensors(expected)
-        for name, part in tensors(state).items():
-            torch.testing.assert_close(part[1:], wanted[name][1:], rtol=1e-12, atol=1e-14)
-    assert not torch.isfinite(states(*broken)[-1].next_upper[0]).any()
 
 
 def reference(**changes: object) -> PenaltyBilevel:

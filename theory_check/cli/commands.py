@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from theory_check.cli import advise, compare, results, worst_case
+from theory_check.cli import advise, compare, results, study, worst_case
 from theory_check.cli.words import Parser, Version, positive
 from theory_check.cli.words import say as _say
 from theory_check.errors import StoreError, TheoryCheckError, visible
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = N
 def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -> int:
     try:
         options.catalogue = _catalogue(options, catalogue)
-        code: int = options.command(options)
+        return int(options.command(options))
     except TheoryCheckError as error:
         _say(f"error: {' '.join(str(error).split())}")
         return _code_of(error)
@@ -95,7 +95,6 @@ def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -
         print(visible(traceback.format_exc(), kept="\n"), end="", file=sys.stderr)
         _say("this is a defect of theory-check; finished cells are kept")
         return DEFECT
-    return code
 
 
 def _catalogue(options: argparse.Namespace, given: Catalogue | None) -> Catalogue:
@@ -172,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run the cells of an experiment file")
     run.add_argument("file", metavar="FILE", help="TOML file, or its stem in experiments/")
     verify = command("verify", _verify, "judge claims, running what their experiments lack")
-    verify.add_argument("claims", metavar="CLAIM", nargs="*", help="id of a claim; all if absent")
+    study.add_verify_words(verify)
     verify.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     advise.add_problem_words(
         verify, use="judge the named claims, and their audits, on this alone: "
@@ -195,6 +194,8 @@ def _parser() -> argparse.ArgumentParser:
             worst_case.EPILOG,
         )
     )
+    study.add_new_words(command("new", _new, study.NEW, study.NEW_EPILOG))
+    study.add_check_words(command("check", _check, study.CHECK, study.CHECK_EPILOG))
     reproduce = command("reproduce", _reproduce, "run all experiments, draw all figures, judge")
     for drawing in (figures, reproduce):
         drawing.add_argument(
@@ -241,8 +242,7 @@ def _list(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from theory_check.verification import sweep
 
-    done = sweep([options.file], _run_options(options))
-    return _finish(done.report)
+    return _finish(sweep([options.file], _run_options(options)).report)
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -251,7 +251,7 @@ def _verify(options: argparse.Namespace) -> int:
     from theory_check.verification import evidence_for, sweep
 
     own = results.own_problem(options)
-    claims = _claims(options.claims, options.catalogue)
+    claims = study.own_claims(options) or _claims(options.claims, options.catalogue)
     names = evidence_for(claims, options.catalogue, own)
     done = sweep(names, _run_options(options), own)
     judgements = [done.judge(claim) for claim in claims]
@@ -269,6 +269,15 @@ def _advise(options: argparse.Namespace) -> int:
 
 def _worst_case(options: argparse.Namespace) -> int:
     return SUCCESS if worst_case.run(options) else REFUTED
+
+
+def _new(options: argparse.Namespace) -> int:
+    study.write_new(options)
+    return SUCCESS
+
+
+def _check(options: argparse.Namespace) -> int:
+    return SUCCESS if study.run_check(options) else REFUTED
 
 
 def _compare(options: argparse.Namespace) -> int:
