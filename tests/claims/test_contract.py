@@ -12,7 +12,7 @@ from helpers.bound import planted_bound
 from theory_check import claims
 from theory_check.analysis import judge
 from theory_check.claims import all_claims, get_claim
-from theory_check.claims.base import PROVENANCE_MEANING, Claim
+from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
@@ -23,6 +23,7 @@ from theory_check.claims.rates import (
 )
 from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
+from theory_check.provenance import PROVENANCE_MEANING
 
 CLAIMS = all_claims()
 SEEDS = 16

@@ -160,6 +160,7 @@ def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
     # The counters are read after each iteration; this script raises them between iterations.
     assert table.labels.tolist() == [0, 6, 0, 6]
     assert table.trajectories.tolist() == [0, 10, 0, 10]
+    assert table.samples.tolist() == [0, 16, 0, 16]
     assert table.env_steps.tolist() == [0, 20, 0, 20]
     assert table.exact_calls.tolist() == [0, 14, 0, 14]
     differences = {7: (0.1, TRUE, -1.0), 3: (2.0, 1.0, 0.5)}
@@ -250,6 +251,8 @@ def test_a_diverged_replicate_says_so_and_leaves_the_others_alone() -> None:
         assert lost.status.tolist() == ["ok", "diverged"]
         assert np.isnan(lost.iloc[1].stationarity)
         assert lost.iloc[1].labels == 3
+        # The row without measurements counts too: 5 trajectories and 3 labels.
+        assert lost.iloc[1].samples == 8
 
 
 def test_a_divergence_of_all_ends_the_run() -> None:

@@ -185,15 +185,9 @@ def _table(cells: Sequence[Cell], how: RunOptions) -> pd.DataFrame:
 
 
 def _record(method: Method) -> ComparedMethod:
-    from theory_check.analysis.comparison import ComparedMethod, StatedExponent
+    from theory_check.analysis.comparison import ComparedMethod
 
-    rate = method.rate
-    stated = (
-        None
-        if rate is None
-        else StatedExponent(rate.exponent, rate.cost, rate.source, rate.provenance, rate.requires)
-    )
-    return ComparedMethod(method.id, method.title, stated)
+    return ComparedMethod(method.id, method.title, method.rate)
 
 
 def _scope(cells: Sequence[Cell], quick: bool) -> str:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.provenance import StatedRate
+
+__all__ = ["GRID_SIZE", "Constants", "Method", "Plan", "Scales", "StatedRate", "whole"]
 
 GRID_SIZE = 16
 """Settings that every method is tuned over, no more and no fewer."""
@@ -80,32 +83,6 @@ class Plan:
 
     iterations: int
     solver: Any
-
-
-@dataclass(frozen=True)
-class StatedRate:
-    """What a source states about a method.
-
-    Attributes
-    ----------
-    exponent
-        p in ``cost = O(epsilon^-p)``, logarithms left out, epsilon bounding ``‖∇Phi‖²``.
-    cost
-        ``"samples"``, or ``"iterations"`` where the source counts nothing else.
-    source
-        Paper and theorem.
-    provenance
-        Tag of ``docs/theory.md``.
-    requires
-        Where the statement speaks about ``‖∇Phi‖²`` at all: ``"nothing"`` further, or a
-        ``"realisable"`` reward and the excess risk.
-    """
-
-    exponent: float
-    cost: Literal["samples", "iterations"]
-    source: str
-    provenance: Literal["V", "S", "D", "R"]
-    requires: Literal["nothing", "realisable"] = "nothing"
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,6 @@ class SampleComplexity(Measurement):
         by_seed = trace.groupby("seed")
         last = by_seed.tail(1).set_index("seed")
         finished = last["status"] == "ok"
-        samples = last["trajectories"] + last["labels"]
         rows = pd.DataFrame(
             {
                 "schedule": self.schedule,
@@ -93,8 +92,8 @@ class SampleComplexity(Measurement):
                 "env_steps": last["env_steps"],
                 "trajectories": last["trajectories"],
                 "labels": last["labels"],
-                "samples": samples,
-                "samples_per_loop": samples / (solver.inner_steps + 1),
+                "samples": last["samples"],
+                "samples_per_loop": last["samples"] / (solver.inner_steps + 1),
                 "status": last["status"],
             }
         )
