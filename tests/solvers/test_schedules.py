@@ -194,3 +194,19 @@ def test_impossible_targets_are_refused(bad: float) -> None:
 def test_unknown_schedule_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InvalidArgumentError, match="did you mean 'total-3'"):
         get_schedule("total3")
+
+
+def test_what_is_printed_of_a_method_and_its_plan_is_one_line() -> None:
+    assert repr(METHOD_SHARED) == (
+        "<Method penalty-shared: PenaltyBilevel, constants step_size, inner_steps, inner_step_size, "
+        "sigma, batch; epsilon^-2 samples [D]>"
+    )
+    unstated = dataclasses.replace(METHOD_SHARED, id="mine", rate=None)
+    assert repr(unstated).endswith("sigma, batch; no stated rate>")
+    scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=1.0)
+    constants = dict.fromkeys(METHOD_SHARED.constants, 1.0)
+    # K = ceil(ln 4), batch (1 + 1 / 0.5²) / 2 over epsilon.
+    assert repr(METHOD_SHARED.configure(0.25, constants, scales)) == (
+        "Plan(iterations=40, solver=PenaltyBilevel(sigma=0.25, inner_steps=2, inner_step_size=0.7, "
+        "step_size=0.2, trajectories=10, pairs=10, coupling='shared'))"
+    )

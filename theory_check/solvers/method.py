@@ -135,6 +135,14 @@ class Method:
                 "trade_offs", sorted(unknown), f"name {list(self.constants)}"
             )
 
+    def __repr__(self) -> str:
+        """Say on one line what it is."""
+        rate = "no stated rate"
+        if self.rate is not None:
+            rate = f"epsilon^-{self.rate.exponent:g} {self.rate.cost} [{self.rate.provenance}]"
+        constants = ", ".join(self.constants)
+        return f"<Method {self.id}: {self.solver.__name__}, constants {constants}; {rate}>"
+
     @property
     def grid(self) -> list[dict[str, float]]:
         """Every setting of the constants."""
