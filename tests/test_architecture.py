@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "theory_check"
 
 FOUNDATION = frozenset({"errors", "discovery", "provenance"})
-TOP = frozenset({"verification", "cli"})
+TOP = frozenset({"verification", "comparison", "cli"})
 
 # Room -> the rooms it may import, beside FOUNDATION: the table of docs/architecture.md.
 ALLOWED: Mapping[str, frozenset[str]] = {
@@ -58,6 +58,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     ),
     "plotting": frozenset({"analysis", "claims"}),
     "verification": frozenset({"runs", "analysis", "catalogue", "claims"}),
+    "comparison": frozenset({"runs", "analysis", "catalogue", "verification"}),
     "cli": frozenset(
         [
             "advice",
@@ -66,6 +67,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "bilevel",
             "catalogue",
             "claims",
+            "comparison",
             "files",
             "kernels",
             "models",

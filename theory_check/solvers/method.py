@@ -107,7 +107,8 @@ class Method:
         What its source states; None where it states none.
     estimates
         What its estimate tends to with exact information and converged inner loops: the
-        ``"hypergradient"``, that of the ``"penalised"`` problem, or something else (``"other"``).
+        ``"hypergradient"``, that of the ``"penalised"`` problem, the ``"surrogate"`` that its solver
+        declares, such as a combination of several, or something that nothing declares (``"other"``).
     trade_offs
         Pairs of constants of which one makes up for the other, so that a search has to change both;
         every two when None.
@@ -119,7 +120,7 @@ class Method:
     constants: Mapping[str, tuple[float, ...]]
     plan: Callable[[float, Constants, Scales], Plan]
     rate: StatedRate | None
-    estimates: Literal["hypergradient", "penalised", "other"]
+    estimates: Literal["hypergradient", "penalised", "surrogate", "other"]
     trade_offs: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
