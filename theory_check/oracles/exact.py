@@ -19,8 +19,10 @@ from torch import Tensor
 from theory_check.errors import (
     CertificationError,
     InvalidArgumentError,
+    is_number,
     require_instance,
     require_positive_integer,
+    require_scale,
     shortened,
 )
 from theory_check.models import RewardModel
@@ -36,6 +38,7 @@ from theory_check.oracles.solutions.penalised import (
     SMALLEST_SIGMA,
     PenalisedSolution,
     minimise_penalised,
+    require_penalty,
 )
 from theory_check.oracles.solutions.penalised_level import (
     DiscountedPenalisedLevel,
@@ -323,6 +326,7 @@ class ExactOracle:
         return shape[1:] if self.problem.horizon is None else shape
 
     def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
+        require_scale("sigma", sigma)
         solution = self.solve_penalised(reward, sigma)
         if not bool(solution.certified.all()):
             worst = int(solution.gradient_norm.argmax())

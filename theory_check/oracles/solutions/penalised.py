@@ -46,10 +46,7 @@ class PenalisedSolution:
 def require_penalty(sigma: float) -> None:
     """Refuse a sigma whose size is no usable scale; it may be negative."""
     require_finite("sigma", sigma)
-    if sigma >= 0:
-        require_scale("sigma", sigma)
-    else:
-        require_scale("-sigma", -sigma)
+    require_scale("sigma", abs(sigma))
 
 
 def tolerance(level: PenalisedLowerLevel) -> Float[Tensor, " replicate"]:
