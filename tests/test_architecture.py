@@ -18,13 +18,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "theory_check"
 
-FOUNDATION = frozenset({"errors", "discovery"})
-TOP = frozenset({"verification", "cli"})
+FOUNDATION = frozenset({"errors", "discovery", "provenance"})
+TOP = frozenset({"verification", "comparison", "cli"})
 
 # Room -> the rooms it may import, beside FOUNDATION: the table of docs/architecture.md.
 ALLOWED: Mapping[str, frozenset[str]] = {
     "errors": frozenset(),
     "discovery": frozenset(),
+    "provenance": frozenset(),
     "arrays": frozenset(),
     "files": frozenset(),
     "catalogue": frozenset(),
@@ -70,6 +71,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     ),
     "plotting": frozenset({"analysis", "claims"}),
     "verification": frozenset({"runs", "analysis", "catalogue", "claims", "problems"}),
+    "comparison": frozenset({"runs", "analysis", "catalogue", "verification"}),
     "cli": frozenset(
         [
             "advice",
@@ -78,6 +80,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "bilevel",
             "catalogue",
             "claims",
+            "comparison",
             "files",
             "kernels",
             "models",
@@ -98,6 +101,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 FOUNDATION_ALLOWED: Mapping[str, frozenset[str]] = {
     "errors": frozenset(),
     "discovery": frozenset({"errors"}),
+    "provenance": frozenset(),
 }
 
 NUMERICAL = frozenset({"numpy", "torch", "scipy", "pandas", "numba", "pyarrow"})

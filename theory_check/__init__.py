@@ -1,8 +1,8 @@
 """Theory validation for bilevel RLHF.
 
 The public names are ``problems``, ``models``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
-``check_advice``, ``check_hypergradient``, ``analysis``, ``verify`` and ``load_table``; they are imported
-on first use, so that reading results does not load the numerical rooms.
+``check_advice``, ``check_hypergradient``, ``analysis``, ``verify``, ``compare``, ``load_table`` and
+``Catalogue``; they are imported on first use, so that reading results does not load the numerical rooms.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from theory_check import analysis, models, problems, solvers
     from theory_check.advice.advisor import advise
     from theory_check.advice.check import check_advice
+    from theory_check.catalogue import Catalogue
+    from theory_check.comparison import compare
     from theory_check.oracles.exact import ExactOracle
     from theory_check.oracles.gradient_check import check_hypergradient
     from theory_check.runs.tables import load_table
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Catalogue",
     "ExactOracle",
     "advise",
     "analysis",
     "check_advice",
     "check_hypergradient",
+    "compare",
     "load_table",
     "models",
     "problems",
@@ -37,10 +41,12 @@ __all__ = [
 ]
 
 _OBJECTS = {
+    "Catalogue": "theory_check.catalogue",
     "ExactOracle": "theory_check.oracles.exact",
     "advise": "theory_check.advice.advisor",
     "check_advice": "theory_check.advice.check",
     "check_hypergradient": "theory_check.oracles.gradient_check",
+    "compare": "theory_check.comparison",
     "load_table": "theory_check.runs.tables",
     "run": "theory_check.runs.trace",
     "verify": "theory_check.verification",

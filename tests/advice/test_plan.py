@@ -136,3 +136,27 @@ def test_accounting_is_that_of_the_counters(problem: Problem, coupling: str) -> 
     for _ in range(4):
         state = solver.step(tools.sampled, state)
     assert samples_of(solver, 4, sample_costs(problem)) == tools.sampled.counts
+
+
+def test_what_is_printed_of_a_plan_is_one_line() -> None:
+    plan = plan_schedule(get_schedule("total-2"), EPSILON, MEASURED, episodic_costs(3))
+    solver = PenaltyBilevel(
+        sigma=0.1,
+        inner_steps=2,
+        inner_step_size=2.5,
+        step_size=0.5,
+        trajectories=120,
+        pairs=120,
+        coupling="shared",
+    )
+    shown = dataclasses.replace(
+        plan,
+        iterations=49,
+        solver=solver,
+        predicted=SampleCounts(trajectories=100_000, labels=20_000),
+        rehearsal="met",
+    )
+    assert repr(shown) == (
+        "<SchedulePlan total-2: T = 49, sigma = 0.1, K = 2, n = 120, steps 0.5 and 2.5, shared "
+        "batches, 1.2e+05 samples predicted, rehearsal met>"
+    )

@@ -10,7 +10,7 @@ from theory_check import claims
 from theory_check.analysis import judge
 from theory_check.catalogue import Catalogue
 from theory_check.claims import all_claims, get_claim
-from theory_check.claims.base import PROVENANCE_MEANING, Claim
+from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
@@ -21,6 +21,7 @@ from theory_check.claims.rates import (
 )
 from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
+from theory_check.provenance import PROVENANCE_MEANING
 from theory_check.testing import check_claim, failures
 from theory_check.testing.claims import planted_table
 

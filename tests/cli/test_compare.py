@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from helpers.catalogues import with_files_of
 from helpers.comparison_tables import TARGETS, method, planted
 from matplotlib import pyplot
 
+import theory_check
 from theory_check.analysis.comparison import Interval, compare
 from theory_check.catalogue import installed
 from theory_check.cli.commands import main
 from theory_check.cli.compare import BEGIN, END
+from theory_check.cli.compare_tables import tables
 from theory_check.cli.display_table import DisplayTable, Quantity, escaped
 from theory_check.cli.figures import load_drawing, save_figure
 from theory_check.errors import InvalidArgumentError
@@ -267,6 +270,55 @@ def test_findings_replace_what_is_between_the_lines(journal: list[str]) -> None:
     assert "HPGD needs the fewest samples on 4 of 4 pairs" in found
     assert run(*words) == 0
     assert file.read_text() == written
+
+
+def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
+    assert run("--solvers", "hpgd,penalty-shared,exact", "--quick") == 0
+    wanted = ["exact", "hpgd", "penalty-shared"]
+    found = theory_check.compare(wanted[::-1], store="results", quick=True)
+    # One problem to an accuracy and two under shift, and nothing is measured again.
+    assert len(journal) == 9
+    assert str(found.report) == "9 cells: 0 run, 9 reused, 0 failed"
+    folder = Path("results/quick/comparison")
+    shown = tables(found.results, found.tuning_seeds)
+    assert {table.name: table.csv() for table in shown} == {
+        file.stem: file.read_text() for file in folder.glob("*.csv")
+    }
+    bullets = "".join(f"* {sentence}\n" for sentence in found.findings)
+    assert bullets == (folder / "findings.md").read_text()
+    assert list(found.results.methods) == wanted
+    assert found.results.costs["problem"].unique().tolist() == ["garnet"]
+    # 3 methods, 2 seeds, 4 targets; and 2 problems with 1 target.
+    assert (len(found.runs), len(found.shift_runs)) == (24, 12)
+    assert repr(found) == (
+        f"<Compared: 3 methods on 3 problems, {len(found.findings)} findings, 0 failed cells>"
+    )
+    one = theory_check.compare(["penalty"], ["garnet"], quick=True)
+    assert len(journal) == 10
+    assert set(one.runs["method"]) == {"penalty"}
+    assert one.shift_runs.empty
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"solvers": ["hpdg"]}, "solvers: received 'hpdg'; did you mean 'hpgd'?"),
+        ({"problems": ["garnett"]}, "problems: received 'garnett'; did you mean 'garnet'?"),
+        ({"solvers": "hpgd"}, "solvers: received 'hpgd'; pass a list, as in ['hpgd']"),
+        ({"jobs": 0}, "jobs: received 0"),
+        (
+            {"quick": True, "problems": ["bandit-realisable-excess"]},
+            "problems: received 'bandit-realisable-excess', which has no small version; ask for the",
+        ),
+    ],
+)
+def test_python_refuses_before_any_work(
+    journal: list[str], arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{re.escape(message)}"):
+        theory_check.compare(**arguments)
+    assert journal == []
+    assert not Path("results").exists()
 
 
 @pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}\n{BEGIN}\n{END}"])

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison import ComparedMethod, StatedExponent
+from theory_check.analysis.comparison import ComparedMethod
+from theory_check.provenance import StatedRate
 
 TARGETS = (0.3, 0.1, 0.03, 0.01, 0.003)
 START = 2.5
@@ -22,7 +23,7 @@ def method(
     cost: Literal["samples", "iterations"] = "samples",
     requires: Literal["nothing", "realisable"] = "nothing",
 ) -> ComparedMethod:
-    rate = None if exponent is None else StatedExponent(exponent, cost, "here", "V", requires)
+    rate = None if exponent is None else StatedRate(exponent, cost, "here", "V", requires)
     return ComparedMethod(name, f"Method {name}", rate)
 
 

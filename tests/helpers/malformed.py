@@ -356,6 +356,12 @@ def _analysis_calls() -> Iterator[Call]:
     yield Call("fit_power_law", analysis.fit_power_law, power)
     floored = {**power, "y": np.full((3, 1), 0.1) + noise / x, "log_factor": False}
     yield Call("fit_power_law to zero", analysis.fit_power_law, {**floored, "limit": "zero"})
+    judged = pd.DataFrame({"seed": np.repeat([0, 1, 2], 8), "n": np.tile(x, 3)})
+    judged["error"] = (noise / x).ravel()
+    stated = {"table": judged, "x": "n", "y": "error", "predicted": -1.0, "rivals": (-0.5,)}
+    yield Call("power_law_verdict", analysis.power_law_verdict, stated)
+    grouped = {**stated, "by": "problem", "table": judged.assign(problem="mine")}
+    yield Call("power_law_verdicts", analysis.power_law_verdicts, grouped)
     steps = np.arange(1.0, 21.0)
     decay = 0.5**steps * np.array([[1.0], [2.0], [1.5]])
     yield Call("fit_geometric", analysis.fit_geometric, {"x": steps, "y": decay})

@@ -259,3 +259,17 @@ def test_the_reference_solver_runs_on_the_quadratic_unchanged() -> None:
 def test_refusals(arguments: dict[str, float], argument: str) -> None:
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: received"):
         quadratic(**arguments)
+
+
+def test_what_is_printed_of_a_closed_form_is_one_line() -> None:
+    assert repr(quadratic()) == (
+        "<QuadraticProblem quadratic(4, 6, rank 4, seed 0): upper_parameters 4, lower_parameters 6, "
+        "noise 1>"
+    )
+    for name, family in families().items():
+        problem = family() if name in VALUES else None
+        if isinstance(problem, ClosedFormProblem):
+            text = repr(problem)
+            assert text.startswith(f"<{type(problem).__name__} {problem.name}: ")
+            assert "\n" not in text
+            assert "tensor" not in text

@@ -176,3 +176,25 @@ def test_one_reference_policy_serves_every_step() -> None:
     problem = build("tabular", reference_policy=reference)
     assert (problem.reference_policy.numpy() == reference).all()
     assert (build("tabular").reference_policy == 0.5).all()
+
+
+def test_what_is_printed_of_a_problem_is_one_line() -> None:
+    problem = garnet(states=3, actions=2, horizon=3, features=4, kl_weight=0.5, seed=0)
+    assert repr(problem) == (
+        "<Problem garnet(3x2, horizon 3, seed 0): 3 states, 2 actions, horizon 3, KL weight 0.5, "
+        "cross_entropy, Linear() of 4 parameters, Tabular()>"
+    )
+    endless = tabular(
+        transitions=[[[1.0], [1.0]]],
+        initial=[1.0],
+        true_reward=[[1.0, 0.0]],
+        horizon=None,
+        discount=0.9,
+        segment_length=2,
+        objective="excess_risk",
+        name="two\narms",
+    )
+    assert repr(endless) == (
+        "<Problem two\\narms: 1 states, 2 actions, discount 0.9, segments of 2, KL weight 1, "
+        "excess_risk, Linear() of 2 parameters, Tabular()>"
+    )

@@ -30,7 +30,7 @@ from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
 from theory_check.problems import Problem, tabular
 from theory_check.recording.columns import COLUMNS
 from theory_check.recording.recorder import Recorder, recording_grid
-from theory_check.runs.trace import iterate
+from theory_check.runs.trace import Trace, iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
 from theory_check.solvers.targets import EstimatesHypergradient
@@ -161,6 +161,7 @@ def test_rows_of_a_script_are_those_worked_out_by_hand() -> None:
     # The counters are read after each iteration; this script raises them between iterations.
     assert table.labels.tolist() == [0, 6, 0, 6]
     assert table.trajectories.tolist() == [0, 10, 0, 10]
+    assert table.samples.tolist() == [0, 16, 0, 16]
     assert table.env_steps.tolist() == [0, 20, 0, 20]
     assert table.exact_calls.tolist() == [0, 14, 0, 14]
     differences = {7: (0.1, TRUE, -1.0), 3: (2.0, 1.0, 0.5)}
@@ -254,6 +255,8 @@ def test_a_diverged_replicate_says_so_and_leaves_the_others_alone() -> None:
         assert lost.status.tolist() == ["ok", "diverged"]
         assert np.isnan(lost.iloc[1].stationarity)
         assert lost.iloc[1].labels == 3
+        # The row without measurements counts too: 5 trajectories and 3 labels.
+        assert lost.iloc[1].samples == 8
 
 
 def test_a_divergence_of_all_ends_the_run() -> None:
@@ -370,3 +373,21 @@ def test_an_unknown_optimum_is_computed_for_the_gap() -> None:
     row = recorder.table().iloc[0]
     assert 0 < row.optimality_gap < row.hyperobjective
     assert row.lower_gap == pytest.approx(0, abs=1e-30)
+
+
+def test_what_is_printed_of_a_trace_is_one_line() -> None:
+    lost = ScriptedState(
+        SCRIPT[1].upper,
+        SCRIPT[1].lower,
+        None,
+        SCRIPT[1].estimate * torch.tensor([[NAN], [1.0]], dtype=torch.float64),
+        SCRIPT[1].next_upper,
+    )
+    table = record((SCRIPT[0], lost, SCRIPT[2]), [7, 3], frozenset({1, 2, 3}))
+    trace = Trace(table=table, final_upper=SCRIPT[2].upper)
+    # Seed 7 has its first row and the one that says why it ended, seed 3 has three.
+    assert repr(trace) == (
+        f"<Trace: 5 rows, {len(COLUMNS)} columns, 2 seeds, up to iteration 3; ended: 1 ok, 1 diverged>"
+    )
+    empty = Trace(table=table.iloc[:0], final_upper=SCRIPT[2].upper)
+    assert repr(empty) == f"<Trace: 0 rows, {len(COLUMNS)} columns, 0 seeds, ended: none>"

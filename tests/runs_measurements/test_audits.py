@@ -230,7 +230,7 @@ def test_steps_are_those_of_what_runs() -> None:
         step_size=0.5,
         inner_step_size=2.0,
     )
-    complexity = SampleComplexity("total-7/2", 0.01, constants)
+    complexity = SampleComplexity(0.01, "total-7/2", constants)
     _, configured = complexity.configured()
     assert complexity.step_sizes().outer == configured.step_size < 0.5
 

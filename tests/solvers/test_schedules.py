@@ -9,6 +9,8 @@ import pytest
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
+from theory_check.solvers.method import Scales
+from theory_check.solvers.penalty_bilevel import METHOD_INDEPENDENT, METHOD_SHARED
 from theory_check.solvers.schedules import (
     CONTROL_SCHEDULES,
     SCHEDULES,
@@ -64,6 +66,37 @@ def test_samples_grow_with_the_exponent_of_the_claim(name: str, exponent: float,
     (few, coarse), (many, fine) = (schedule.configure(4.0**-k, UNIT) for k in (2, 5))
     growth = many * fine.trajectories / (few * coarse.trajectories)
     assert math.log(growth) / math.log(4.0**3) == pytest.approx(exponent, rel=1e-12)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 0.1, 0.003])
+@pytest.mark.parametrize("name", ["total-3", "total-2"])
+def test_the_plans_of_the_penalty_methods_are_these_schedules(name: str, epsilon: float) -> None:
+    """Their constants are in units of the problem, their exponents in epsilon those of the schedule."""
+    method = {"total-3": METHOD_INDEPENDENT, "total-2": METHOD_SHARED}[name]
+    scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=300.0)
+    for constants in method.grid:
+        sigma = constants["sigma"] * 0.5
+        # Var / sigma² of two batches, or the variance (1 + tau^-2) / 2 of a response, over the share
+        # epsilon / batch: both at epsilon = 1.
+        batch = 300.0 * constants["batch"]
+        batch *= 2 / sigma**2 if name == "total-3" else (1 + 1 / 0.5**2) / 2
+        prefactors = ScheduleConstants(
+            sigma=sigma,
+            iterations=10.0,
+            inner_steps=constants["inner_steps"],
+            trajectories=batch,
+            pairs=batch,
+            step_size=constants["step_size"] * 0.2,
+            inner_step_size=constants["inner_step_size"] * 0.7,
+        )
+        plan = method.configure(epsilon, constants, scales)
+        iterations, solver = get_schedule(name).configure(epsilon, prefactors)
+        assert plan.iterations == iterations
+        assert plan.solver.coupling == solver.coupling
+        numbers = [name for name in dataclasses.asdict(solver) if name != "coupling"]
+        for number in numbers:
+            expected = getattr(solver, number)
+            assert getattr(plan.solver, number) == pytest.approx(expected, rel=1e-12), number
 
 
 CONTROLS = {
@@ -161,3 +194,19 @@ def test_impossible_targets_are_refused(bad: float) -> None:
 def test_unknown_schedule_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InvalidArgumentError, match="did you mean 'total-3'"):
         get_schedule("total3")
+
+
+def test_what_is_printed_of_a_method_and_its_plan_is_one_line() -> None:
+    assert repr(METHOD_SHARED) == (
+        "<Method penalty-shared: PenaltyBilevel, constants step_size, inner_steps, inner_step_size, "
+        "sigma, batch; epsilon^-2 samples [D]>"
+    )
+    unstated = dataclasses.replace(METHOD_SHARED, id="mine", rate=None)
+    assert repr(unstated).endswith("sigma, batch; no stated rate>")
+    scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=1.0)
+    constants = dict.fromkeys(METHOD_SHARED.constants, 1.0)
+    # K = ceil(ln 4), batch (1 + 1 / 0.5²) / 2 over epsilon.
+    assert repr(METHOD_SHARED.configure(0.25, constants, scales)) == (
+        "Plan(iterations=40, solver=PenaltyBilevel(sigma=0.25, inner_steps=2, inner_step_size=0.7, "
+        "step_size=0.2, trajectories=10, pairs=10, coupling='shared'))"
+    )

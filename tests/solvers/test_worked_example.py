@@ -25,7 +25,7 @@ tuning_target = 0.5
 tuning_seeds = 2
 iterations = 40
 
-[problems.bandit]
+[problems.arms]
 family = "bandit"
 contexts = 2
 actions = 2
@@ -75,10 +75,11 @@ def test_its_experiment_runs(study: Path, capsys: Capture) -> None:
 
 
 def test_it_is_compared(study: Path, tmp_path: Path, capsys: Capture) -> None:
-    folder = tmp_path / "experiments" / "comparisons"
+    folder = study / "experiments" / "comparisons"
     folder.mkdir(parents=True)
     (folder / "tiny.toml").write_text(COMPARISON, encoding="utf-8")
-    assert run("compare", "--solvers", "heavy-ball,exact", "--jobs", "1") == 0
+    words = ["--solvers", "heavy-ball,exact", "--problems", "arms", "--jobs", "1"]
+    assert run("compare", *words) == 0
     assert "heavy ball" in capsys.readouterr().out
     with (tmp_path / "results" / "comparison" / "samples.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

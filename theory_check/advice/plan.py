@@ -78,6 +78,16 @@ class SchedulePlan:
     predicted: SampleCounts
     rehearsal: Literal["not run", "met", "failed"] = "not run"
 
+    def __repr__(self) -> str:
+        """Say on one line what is to be run, and what it costs."""
+        solver = self.solver
+        return (
+            f"<SchedulePlan {self.schedule.id}: T = {self.iterations}, sigma = {solver.sigma:.3g}, "
+            f"K = {solver.inner_steps}, n = {solver.trajectories}, steps {solver.step_size:.3g} and "
+            f"{solver.inner_step_size:.3g}, {solver.coupling} batches, "
+            f"{self.predicted.samples:.3g} samples predicted, rehearsal {self.rehearsal}>"
+        )
+
 
 def samples_of(solver: PenaltyBilevel, iterations: int, costs: SampleCosts) -> SampleCounts:
     """Return the samples a run draws (``docs/theory.md`` section 4.7).

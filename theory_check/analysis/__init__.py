@@ -12,6 +12,7 @@ from theory_check.analysis.geometric_verdict import judge_geometric_rate
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
 from theory_check.analysis.rate_verdict import RateVerdict, judge_power_rate
 from theory_check.analysis.schedule_verdict import judge_schedule_rate
+from theory_check.analysis.table_verdict import power_law_verdict, power_law_verdicts
 from theory_check.analysis.verdict import Verdict, judge
 from theory_check.analysis.window import LackOfFit
 
@@ -32,4 +33,6 @@ __all__ = [
     "judge_geometric_rate",
     "judge_power_rate",
     "judge_schedule_rate",
+    "power_law_verdict",
+    "power_law_verdicts",
 ]

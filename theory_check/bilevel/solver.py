@@ -100,7 +100,8 @@ class Surrogate(Protocol):
         truth
             A :class:`~theory_check.bilevel.BilevelTruth`: ``hypergradient(upper)`` for solvers that
             estimate ``∇Phi`` itself, ``surrogate_gradient(upper, sigma)`` where sigma changes from one
-            iteration to the next, or any combination of them.
+            iteration to the next, or any combination of them: their mean at ``sigma`` and ``-sigma`` for
+            a central difference.
         state
             The state whose ``estimate`` is meant, formed at ``state.upper``.
         """

@@ -32,7 +32,10 @@ class BilevelTruth(Protocol):
     def surrogate_gradient(
         self, upper: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∇Phi_sigma(x)``; NaN for replicates where it is not certified."""
+        """Return ``∇Phi_sigma(x)``; NaN for replicates where it is not certified.
+
+        A small negative sigma is allowed: the other end of a central difference.
+        """
         ...
 
     def diagnostics(

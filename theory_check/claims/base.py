@@ -12,15 +12,7 @@ from theory_check.errors import (
     require_choice,
     shortened,
 )
-
-Provenance = Literal["V", "S", "D", "R"]
-
-PROVENANCE_MEANING: Mapping[str, str] = {
-    "V": "stated in the abstract or text of the source",
-    "S": "stated by a secondary source",
-    "D": "derived in this project",
-    "R": "reconstructed: consistent with what is known of the source, not quoted from it",
-}
+from theory_check.provenance import Provenance
 
 Kind = Literal["identity", "proved inequality", "measured", "open"]
 
@@ -48,7 +40,7 @@ class Claim:
     source
         Paper and theorem, or section of ``docs/theory.md``.
     provenance
-        ``"V"``, ``"S"``, ``"D"`` or ``"R"``; see :data:`PROVENANCE_MEANING`.
+        ``"V"``, ``"S"``, ``"D"`` or ``"R"``; see :data:`theory_check.provenance.PROVENANCE_MEANING`.
     kind
         What a verdict on it is worth; see :data:`KIND_MEANING`. A negative control, whose statement
         is false, has the kind of the claim that it guards.

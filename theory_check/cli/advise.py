@@ -199,6 +199,7 @@ def named_problem(
 def as_text(advice: Advice, check: AdviceCheck | None) -> str:
     """Return the advice for a terminal."""
     from theory_check.advice.model import CHECKED_SEEDS, REQUIRED_SHARE
+    from theory_check.cli.reporting import aligned
 
     measured, best = advice.constants, advice.best
     steps = best.solver.inner_steps
@@ -217,7 +218,7 @@ def as_text(advice: Advice, check: AdviceCheck | None) -> str:
         f"the pilot drew {advice.pilot.samples:.3g} samples, {advice.rehearsed.samples:.3g} of them "
         "in the rehearsal",
         "",
-        *_aligned([_HEADER, *(_row(plan, plan is best) for plan in advice.plans)]),
+        *aligned([_HEADER, *(_row(plan, plan is best) for plan in advice.plans)]),
         "",
         f"* cheapest: T = {best.iterations}, of which {best.predicted_iterations} should do for "
         f"{REQUIRED_SHARE * CHECKED_SEEDS:g} of {CHECKED_SEEDS} runs; "
@@ -274,14 +275,6 @@ def _check_lines(check: AdviceCheck) -> list[str]:
         f"predicted {check.predicted:.3e} (within a factor {COST_FACTOR:g} needed); single seeds "
         f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
         "check passed" if check.passed else "check failed",
-    ]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
     ]
 
 

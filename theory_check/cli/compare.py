@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,9 @@ from theory_check.errors import InvalidArgumentError, StoreError, visible
 from theory_check.files import read_file
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from theory_check.analysis.comparison import ComparedMethod, ComparisonResults
+    from theory_check.analysis.comparison import ComparisonResults
     from theory_check.cli.display_table import DisplayTable
     from theory_check.runs import Report
-    from theory_check.runs.spec import Cell
-    from theory_check.solvers.method import Method
     from theory_check.verification import RunOptions
 
 BEGIN, END = "<!-- findings: begin -->", "<!-- findings: end -->"
@@ -105,103 +101,31 @@ def run(
     StoreError
         When something cannot be read or written.
     """
-    from theory_check.analysis.comparison import compare, findings
     from theory_check.cli.compare_tables import tables
-    from theory_check.runs import Store, execute
-    from theory_check.runs.comparisons import (
-        chosen_cells,
-        chosen_methods,
-        load_comparisons,
-        settings_of,
-    )
+    from theory_check.comparison import plan_comparison
 
-    known = how.catalogue.methods
-    chosen = chosen_methods(options.solvers, known)
-    experiments = load_comparisons(chosen, how.catalogue)
-    cells = chosen_cells(experiments.values(), options.problems, how.quick)
-    _refuse_shared_labels(cells)
+    try:
+        plan = plan_comparison(options.solvers, options.problems, how)
+    except InvalidArgumentError as error:
+        if error.argument not in ("solvers", "problems"):
+            raise
+        raise InvalidArgumentError(f"--{error.argument}", error.received, error.remedy) from error
     scripts = list(how.catalogue.comparison_figures.values())
     if options.findings is not None:
         _split_at_markers(options.findings)
     directory = output()
-    report = execute(
-        cells,
-        Store(how.store),
-        jobs=how.jobs,
-        backend=how.backend,
-        retry_failed=how.retry_failed,
-    )
-    failed = {failure.cell.key for failure in report.failed}
-    complete = [cell for cell in cells if cell.key not in failed]
-    to_accuracy = [cell for cell in complete if settings_of(cell).stop_when_reached]
-    under_shift = [cell for cell in complete if not settings_of(cell).stop_when_reached]
-    results = compare(
-        _table(to_accuracy, how),
-        _table(under_shift, how),
-        {name: _record(known[name]) for name in chosen},
-        {cell.label: cell.parameters.get("objective", "") for cell in to_accuracy},
-    )
-    seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
-    sentences = [_scope(complete, how.quick), *findings(results)] if complete else []
-    _publish(tables(results, seeds), sentences, directory, how, say)
-    files = [experiment.path for experiment in experiments.values()]
-    drawn = _draw(scripts, results, directory, files, how, say)
+    compared = plan.run()
+    sentences = compared.findings
+    _publish(tables(compared.results, compared.tuning_seeds), sentences, directory, how, say)
+    drawn = _draw(scripts, compared.results, directory, plan.files, how, say)
     if options.findings is not None:
-        if failed:
+        if compared.report.failed:
             say(f"{options.findings} is left as it was: some cells failed")
         else:
             before, after = _split_at_markers(options.findings)
             _write(options.findings, f"{before}\n{_bullets(sentences)}\n{after}")
             say(f"wrote {options.findings}")
-    return report, drawn
-
-
-def _refuse_shared_labels(cells: Iterable[Cell]) -> None:
-    """Refuse two problems of one label: their rows could not be told apart."""
-    places: dict[str, str] = {}
-    for cell in cells:
-        place = places.setdefault(cell.label, cell.experiment)
-        if place != cell.experiment:
-            raise InvalidArgumentError(
-                f"problems.{cell.label}",
-                f"this label in {place}.toml and in {cell.experiment}.toml",
-                "give one of them another label",
-            )
-
-
-def _table(cells: Sequence[Cell], how: RunOptions) -> pd.DataFrame:
-    """Return the rows of cells, in the order of the problems and then of the methods."""
-    import pandas as pd
-
-    from theory_check.runs.tables import load_cells
-
-    order = {label: at for at, label in enumerate(dict.fromkeys(cell.label for cell in cells))}
-    ordered = sorted(cells, key=lambda cell: order[cell.label])
-    return load_cells(ordered, how.store, quick=how.quick) if ordered else pd.DataFrame()
-
-
-def _record(method: Method) -> ComparedMethod:
-    from theory_check.analysis.comparison import ComparedMethod, StatedExponent
-
-    rate = method.rate
-    stated = (
-        None
-        if rate is None
-        else StatedExponent(rate.exponent, rate.cost, rate.source, rate.provenance, rate.requires)
-    )
-    return ComparedMethod(method.id, method.title, stated)
-
-
-def _scope(cells: Sequence[Cell], quick: bool) -> str:
-    """Say what was compared."""
-    problems = len({cell.label for cell in cells})
-    methods = len({cell.axes for cell in cells})
-    seeds = sorted({cell.seeds for cell in cells})
-    version = ", small version" if quick else ""
-    return (
-        f"Compared: {methods} methods on {problems} problems, "
-        f"{' or '.join(map(str, seeds))} seeds each{version}."
-    )
+    return compared.report, drawn
 
 
 def _publish(

@@ -170,6 +170,8 @@ def _named_as_options() -> Iterator[None]:
 
 def as_text(worst: Worst, file: Path | None) -> str:
     """Return the outcome of a search for a terminal."""
+    from theory_check.cli.reporting import aligned
+
     case, space = worst.case, worst.space
     summary = _summary(worst)
     agreement = f"both routes agree within {case.tolerance:g}"
@@ -182,11 +184,11 @@ def as_text(worst: Worst, file: Path | None) -> str:
         "",
         f"{worst.budget} evaluations of the optimiser in {worst.restarts} restarts, and as many of "
         f"random search, over {space.dimension} parameters, seed {worst.seed}",
-        *_aligned(
+        *aligned(
             [
-                ("", "median", "90 %", "worst", "not certified"),
+                ("  ", "median", "90 %", "worst", "not certified"),
                 *(
-                    (name, *(f"{row[key]:.4g}" for key in ("median", "upper_decile", "worst")),
+                    (f"  {name}", *(f"{row[key]:.4g}" for key in ("median", "upper_decile", "worst")),
                      str(row["not_certified"]))
                     for name, row in summary.items()
                 ),
@@ -232,15 +234,6 @@ def _details(title: str, evaluation: Evaluation) -> list[str]:
             else f"{value:.4g}"
         )
         for name, value in evaluation.details.items()
-    ]
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
     ]
 
 

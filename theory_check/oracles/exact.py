@@ -19,8 +19,8 @@ from torch import Tensor
 from theory_check.errors import (
     CertificationError,
     InvalidArgumentError,
+    is_number,
     require_instance,
-    require_non_negative,
     require_positive_integer,
     require_scale,
     shortened,
@@ -38,6 +38,7 @@ from theory_check.oracles.solutions.penalised import (
     SMALLEST_SIGMA,
     PenalisedSolution,
     minimise_penalised,
+    require_penalty,
 )
 from theory_check.oracles.solutions.penalised_level import (
     DiscountedPenalisedLevel,
@@ -260,7 +261,7 @@ class ExactOracle:
         """Return ``∂_phi G(lambda') + (∂_phi J(lambda*) - ∂_phi J(lambda')) / sigma``."""
         require_rows("phi", phi, (self.reward_model.parameters,))
         require_rows("penalised_log_policy", penalised_log_policy, self.control.policy_shape)
-        require_scale("sigma", sigma)
+        require_penalty(sigma)
         reward = self.reward_model.table(phi)
         optimal = self.control.optimal_log_policy(reward)
         difference = self.control.visit_difference(optimal, penalised_log_policy)
@@ -270,10 +271,14 @@ class ExactOracle:
     def solve_penalised(
         self, reward: Float[Tensor, "replicate s a"], sigma: float
     ) -> PenalisedSolution:
-        """Minimise the penalised lower level; the solution says which replicates are certified."""
+        """Minimise the penalised lower level; the solution says which replicates are certified.
+
+        A negative sigma, the other end of a central difference (``docs/theory.md`` section 3.6), has
+        to be small enough for ``lambda*`` to move to another minimiser and not away from all.
+        """
         require_rows("reward", reward, self.control.policy_shape[1:])
-        require_scale("sigma", sigma)
-        if sigma < SMALLEST_SIGMA:
+        require_penalty(sigma)
+        if abs(sigma) < SMALLEST_SIGMA:
             raise InvalidArgumentError(
                 "sigma",
                 sigma,
@@ -287,9 +292,8 @@ class ExactOracle:
     ) -> PenalisedLowerLevel:
         """Return ``sigma G + (J* - J)`` for given rewards; with sigma 0 the lower level itself."""
         require_rows("reward", reward, self.control.policy_shape[1:])
-        require_non_negative("sigma", sigma)
-        if sigma > 0:
-            require_scale("sigma", sigma)
+        if not is_number(sigma) or sigma != 0:
+            require_penalty(sigma)
         settings = (self.control, self.pair_loss, reward)
         optimal = self.control.optimal_log_policy(reward)
         if isinstance(self.comparisons, DiscountedComparisons):
@@ -322,6 +326,7 @@ class ExactOracle:
         return shape[1:] if self.problem.horizon is None else shape
 
     def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
+        require_scale("sigma", sigma)
         solution = self.solve_penalised(reward, sigma)
         if not bool(solution.certified.all()):
             worst = int(solution.gradient_norm.argmax())

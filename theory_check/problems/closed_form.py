@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.errors import visible
 from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
 
 
@@ -35,6 +36,15 @@ class ClosedFormProblem(ABC):
     upper_parameters: int
     lower_parameters: int
     noise: float
+
+    def __repr__(self) -> str:
+        """Say on one line what it is, and leave out its tensors."""
+        numbers = [
+            f"{each.name} {value:g}"
+            for each in fields(self)
+            if isinstance(value := getattr(self, each.name), int | float)
+        ]
+        return f"<{type(self).__name__} {visible(self.name)}: {', '.join(numbers)}>"
 
     @cached_property
     def gradient_noise(self) -> GradientNoise:

@@ -31,7 +31,7 @@ from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
 NEWTON_STEPS = 60
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class HardInstance(IdentityResponse):
     """Plateau or valley; see the module.
 

@@ -21,7 +21,7 @@ from theory_check.problems.gradient_noise import require_noise
 from theory_check.problems.hard_instance import HardInstance
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class PlateauProblem(HardInstance):
     """The instance for one target; see the module.
 

@@ -21,6 +21,7 @@ from theory_check.errors import (
     require_scale,
     require_text,
     shortened,
+    visible,
 )
 from theory_check.models import (
     Linear,
@@ -115,6 +116,19 @@ class Problem:
                 f"a smallest probability of {self.reference_policy.min().item():g}",
                 "give every action a positive probability, or the KL term is infinite",
             )
+
+    def __repr__(self) -> str:
+        """Say on one line what it is, and leave out its tables."""
+        ends = f"discount {self.discount:g}"
+        if self.horizon is not None:
+            ends = f"horizon {self.horizon}" + (f", {ends}" if self.discount < 1 else "")
+        elif self.segment_length > 1:
+            ends += f", segments of {self.segment_length}"
+        return (
+            f"<Problem {visible(self.name)}: {self.states} states, {self.actions} actions, {ends}, "
+            f"KL weight {self.kl_weight:g}, {self.objective}, {self.reward_class} of "
+            f"{self.parameters} parameters, {self.policy_class}>"
+        )
 
     @property
     def states(self) -> int:

@@ -28,7 +28,7 @@ from theory_check.problems.gradient_noise import require_noise
 UPPER_WEIGHT = 0.1
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class QuadraticProblem(ClosedFormProblem):
     """The quadratic family; see the module.
 

@@ -19,7 +19,7 @@ from theory_check.problems.gradient_noise import require_noise
 NEWTON_STEPS = 100
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class QuarticProblem(IdentityResponse):
     """The quartic counterexample in one dimension each; see the module."""
 

@@ -19,7 +19,7 @@ from theory_check.problems.gradient_noise import require_noise
 from theory_check.problems.hard_instance import NEWTON_STEPS, HardInstance
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ValleyProblem(HardInstance):
     """The valley; see the module.
 

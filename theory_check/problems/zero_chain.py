@@ -49,7 +49,7 @@ TOLERANCE = 1e-13
 """Largest component of the gradient at a minimiser that is certified."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ZeroChainProblem(ClosedFormProblem):
     """The zero-chain family; see the module.
 

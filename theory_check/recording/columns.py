@@ -12,6 +12,7 @@ COLUMNS = MappingProxyType(
         "env_steps": "environment steps drawn by then",
         "trajectories": "rollouts drawn by then, compared ones included",
         "labels": "preference labels drawn by then",
+        "samples": "trajectories plus labels drawn by then: what a complexity claim counts",
         "exact_calls": "exact quantities asked for by then, by methods that are defined with them",
         "hyperobjective": "Phi(phi_t), nats (section 1)",
         "optimality_gap": "Phi(phi_t) - Phi*, nats; NaN where Phi* is neither declared nor certified",

@@ -211,6 +211,7 @@ def _counters(iteration: int, counts: SampleCounts) -> dict[str, Any]:
         "env_steps": counts.env_steps,
         "trajectories": counts.trajectories,
         "labels": counts.labels,
+        "samples": counts.samples,
         "exact_calls": counts.exact_calls,
     }
 

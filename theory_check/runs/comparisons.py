@@ -93,7 +93,7 @@ def chosen_methods(names: Sequence[str], known: Mapping[str, Method]) -> list[st
     for name in names:
         if name not in known and name not in families:
             raise InvalidArgumentError(
-                "--solvers", shortened(name), nearest(name, {*known, *families})
+                "solvers", shortened(name), nearest(name, {*known, *families})
             )
         wanted.update([name] if name in known else families[name])
     return [name for name in known if name in wanted]
@@ -125,10 +125,10 @@ def chosen_cells(
     for name in names:
         if not any(_stands_for(name, label) for label in full):
             known = {*full, *(label.partition("-")[0] for label in full)}
-            raise InvalidArgumentError("--problems", shortened(name), nearest(name, known))
+            raise InvalidArgumentError("problems", shortened(name), nearest(name, known))
         if not any(_stands_for(name, cell.label) for cell in cells):
             raise InvalidArgumentError(
-                "--problems", f"{name!r}, which has no small version", "leave out --quick"
+                "problems", f"{name!r}, which has no small version", "ask for the full one"
             )
     if not names:
         return cells

@@ -47,6 +47,18 @@ class Trace:
     table: pd.DataFrame
     final_upper: Float[Tensor, "replicate upper"]
 
+    def __repr__(self) -> str:
+        """Say on one line how large it is and how its runs ended."""
+        last = self.table.groupby("seed").tail(1)
+        ended = ", ".join(
+            f"{count} {status}" for status, count in last["status"].value_counts(sort=False).items()
+        )
+        longest = f" up to iteration {self.table['iteration'].max()};" if len(last) else ""
+        return (
+            f"<Trace: {len(self.table)} rows, {len(self.table.columns)} columns, {len(last)} seeds,"
+            f"{longest} ended: {ended or 'none'}>"
+        )
+
 
 class Observer(Protocol):
     """What the loop tells about a run; :class:`~theory_check.recording.recorder.Recorder` is one."""

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.provenance import StatedRate
+
+__all__ = ["GRID_SIZE", "Constants", "Method", "Plan", "Scales", "StatedRate", "whole"]
 
 GRID_SIZE = 16
 """Settings that every method is tuned over, no more and no fewer."""
@@ -84,32 +87,6 @@ class Plan:
     solver: Any
 
 
-@dataclass(frozen=True)
-class StatedRate:
-    """What a source states about a method.
-
-    Attributes
-    ----------
-    exponent
-        p in ``cost = O(epsilon^-p)``, logarithms left out, epsilon bounding ``‖∇Phi‖²``.
-    cost
-        ``"samples"``, or ``"iterations"`` where the source counts nothing else.
-    source
-        Paper and theorem.
-    provenance
-        Tag of ``docs/theory.md``.
-    requires
-        Where the statement speaks about ``‖∇Phi‖²`` at all: ``"nothing"`` further, or a
-        ``"realisable"`` reward and the excess risk.
-    """
-
-    exponent: float
-    cost: Literal["samples", "iterations"]
-    source: str
-    provenance: Literal["V", "S", "D", "R"]
-    requires: Literal["nothing", "realisable"] = "nothing"
-
-
 @dataclass(frozen=True, eq=False)
 class Method:
     """A contender of ``theory-check compare``.
@@ -132,7 +109,8 @@ class Method:
         What its source states; None where it states none.
     estimates
         What its estimate tends to with exact information and converged inner loops: the
-        ``"hypergradient"``, that of the ``"penalised"`` problem, or something else (``"other"``).
+        ``"hypergradient"``, that of the ``"penalised"`` problem, the ``"surrogate"`` that its solver
+        declares, such as a combination of several, or something that nothing declares (``"other"``).
     trade_offs
         Pairs of constants of which one makes up for the other, so that a search has to change both;
         every two when None.
@@ -144,7 +122,7 @@ class Method:
     constants: Mapping[str, tuple[float, ...]]
     plan: Callable[[float, Constants, Scales], Plan]
     rate: StatedRate | None
-    estimates: Literal["hypergradient", "penalised", "other"]
+    estimates: Literal["hypergradient", "penalised", "surrogate", "other"]
     trade_offs: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
@@ -172,6 +150,14 @@ class Method:
     def known_as(self) -> str:
         """What stands for it among the settings of a cell; its source is one of the cell's files."""
         return self.id
+
+    def __repr__(self) -> str:
+        """Say on one line what it is."""
+        rate = "no stated rate"
+        if self.rate is not None:
+            rate = f"epsilon^-{self.rate.exponent:g} {self.rate.cost} [{self.rate.provenance}]"
+        constants = ", ".join(self.constants)
+        return f"<Method {self.id}: {self.solver.__name__}, constants {constants}; {rate}>"
 
     @property
     def grid(self) -> list[dict[str, float]]:

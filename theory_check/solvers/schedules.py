@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from theory_check.bilevel import Coupling
 from theory_check.errors import (
@@ -19,10 +19,9 @@ from theory_check.errors import (
     require_positive,
     require_target,
 )
+from theory_check.provenance import Provenance
+from theory_check.solvers.method import whole
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
-
-# A product that is an integer up to rounding stays that integer: 2 / 0.1 is 20 steps, not 21.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Schedule:
 
     id: str
     source: str
-    provenance: Literal["R", "D"]
+    provenance: Provenance
     coupling: Coupling
     sigma: float
     iterations: float
@@ -115,14 +114,14 @@ class Schedule:
         batch = epsilon**self.batch
         solver = PenaltyBilevel(
             sigma=constants.sigma * epsilon**self.sigma,
-            inner_steps=_ceiling(constants.inner_steps * math.log(1 / epsilon)),
+            inner_steps=whole(constants.inner_steps * math.log(1 / epsilon)),
             inner_step_size=constants.inner_step_size,
             step_size=constants.step_size * epsilon**self.step_size,
-            trajectories=_ceiling(constants.trajectories * batch),
-            pairs=_ceiling(constants.pairs * batch),
+            trajectories=whole(constants.trajectories * batch),
+            pairs=whole(constants.pairs * batch),
             coupling=self.coupling,
         )
-        return _ceiling(constants.iterations * epsilon**self.iterations), solver
+        return whole(constants.iterations * epsilon**self.iterations), solver
 
 
 _TOTAL_3 = Schedule(
@@ -199,7 +198,3 @@ def get_schedule(name: str) -> Schedule:
     known = {**SCHEDULES, **CONTROL_SCHEDULES}
     require_choice("schedule", name, known)
     return known[name]
-
-
-def _ceiling(value: float) -> int:
-    return max(1, math.ceil(value * (1 - ROUNDING)))

@@ -21,6 +21,29 @@ class EstimatesHypergradient:
         return truth.hypergradient(state.upper)
 
 
+class EstimatesCentralDifference:
+    """A solver whose estimate is the difference of two penalised levels, at ``sigma`` and ``-sigma``.
+
+    ``(∇ min h_sigma - ∇ min h_-sigma) / (2 sigma)`` is the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``
+    (``docs/theory.md`` section 3.6). Its ``penalty`` is None: no single ``Phi_sigma`` is followed.
+
+    Attributes
+    ----------
+    sigma
+        Half the distance of the two points.
+    """
+
+    sigma: float
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: SolverState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``."""
+        above = truth.surrogate_gradient(state.upper, self.sigma)
+        below = truth.surrogate_gradient(state.upper, -self.sigma)
+        return (above + below) / 2
+
+
 class CountsIterations(SolverState, Protocol):
     """A state that knows how many iterations led to it."""
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from theory_check.analysis.verdict import judge
 from theory_check.catalogue import Catalogue, installed
-from theory_check.claims.base import PROVENANCE_MEANING, Claim
+from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
@@ -24,6 +24,7 @@ from theory_check.claims.rates import (
     ScheduleRate,
 )
 from theory_check.errors import TheoryCheckError
+from theory_check.provenance import PROVENANCE_MEANING
 from theory_check.runs import Experiment, load_experiment
 from theory_check.testing.contract import Check, Contract, checked, known
 

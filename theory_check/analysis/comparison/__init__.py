@@ -5,7 +5,7 @@ from theory_check.analysis.comparison.findings import findings
 from theory_check.analysis.comparison.outcomes import outcomes
 from theory_check.analysis.comparison.profile import Profile, performance_profile
 from theory_check.analysis.comparison.rates import RateFinding, judge_rates
-from theory_check.analysis.comparison.records import ComparedMethod, Interval, StatedExponent
+from theory_check.analysis.comparison.records import ComparedMethod, Interval
 from theory_check.analysis.comparison.results import ComparisonResults, compare
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Interval",
     "Profile",
     "RateFinding",
-    "StatedExponent",
     "compare",
     "findings",
     "judge_rates",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
 
+from theory_check.analysis import replicates
 from theory_check.analysis.comparison.records import UNKNOWN, Interval
 
 MEANS = ("true_return", "policy_regret", "hyperobjective", "shortfall")
@@ -18,13 +18,9 @@ def mean_interval(values: Float[np.ndarray, " replicate"], level: float = 0.95) 
     finite = values[np.isfinite(values)]
     if not finite.size:
         return UNKNOWN
-    mean = float(finite.mean())
     if finite.size < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    reach = float(stats.t.ppf(0.5 + level / 2, finite.size - 1)) * float(
-        finite.std(ddof=1) / np.sqrt(finite.size)
-    )
-    return Interval(mean, mean - reach, mean + reach)
+        return Interval(float(finite.mean()), float("nan"), float("nan"))
+    return Interval(*replicates.mean_interval(finite, level))
 
 
 def outcomes(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,9 +14,9 @@ from theory_check.analysis.comparison.records import (
     UNKNOWN,
     ComparedMethod,
     Interval,
-    StatedExponent,
 )
 from theory_check.analysis.window import MINIMUM_POINTS
+from theory_check.provenance import StatedRate
 
 RateVerdictWord = Literal[
     "tight",
@@ -181,7 +181,7 @@ def fit_exponent(part: pd.DataFrame, column: str) -> tuple[Interval, int]:
 
 
 def _verdict(
-    rate: StatedExponent | None,
+    rate: StatedRate | None,
     part: pd.DataFrame,
     objective: str,
     share: pd.Series,

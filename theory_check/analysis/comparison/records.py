@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from theory_check.provenance import StatedRate
 
 WITHOUT_REWARD = ("online-dpo",)
 """Methods without a reward model: they start at the reference policy, whose implied reward is 0, and not
@@ -24,31 +25,6 @@ UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
-class StatedExponent:
-    """What the source of a method states.
-
-    Attributes
-    ----------
-    exponent
-        p in ``cost = O(epsilon^-p)``, epsilon bounding the squared norm of the gradient.
-    cost
-        What is counted.
-    source
-        Where it is stated.
-    provenance
-        Tag of ``docs/theory.md``.
-    requires
-        ``"realisable"``: a realisable reward and the excess risk as objective.
-    """
-
-    exponent: float
-    cost: Literal["samples", "iterations"]
-    source: str
-    provenance: str
-    requires: Literal["nothing", "realisable"] = "nothing"
-
-
-@dataclass(frozen=True)
 class ComparedMethod:
     """A method as tables and figures call it, and what is stated about it.
 
@@ -64,4 +40,4 @@ class ComparedMethod:
 
     id: str
     title: str
-    rate: StatedExponent | None
+    rate: StatedRate | None

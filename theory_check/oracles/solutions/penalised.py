@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from theory_check.errors import require_finite, require_scale
 from theory_check.oracles.solutions.damped_solve import damped_solve
 from theory_check.oracles.solutions.penalised_level import PenalisedLowerLevel
 
@@ -42,6 +43,12 @@ class PenalisedSolution:
     certified: Bool[Tensor, " replicate"]
 
 
+def require_penalty(sigma: float) -> None:
+    """Refuse a sigma whose size is no usable scale; it may be negative."""
+    require_finite("sigma", sigma)
+    require_scale("sigma", abs(sigma))
+
+
 def tolerance(level: PenalisedLowerLevel) -> Float[Tensor, " replicate"]:
     """Return the gradient norm at which a minimiser counts as found, per replicate.
 
@@ -51,8 +58,9 @@ def tolerance(level: PenalisedLowerLevel) -> Float[Tensor, " replicate"]:
     value. Everything is relative to the size of returns and of the KL weight.
     """
     returns = level.comparisons.space.class_returns(level.reward).abs().amax(-1)
-    scale = returns.clamp_min(max(1.0, level.control.kl_weight, level.sigma))
-    relative = max(GRADIENT_TOLERANCE * min(level.sigma, 1.0), SMALLEST_TOLERANCE)
+    size = abs(level.sigma)
+    scale = returns.clamp_min(max(1.0, level.control.kl_weight, size))
+    relative = max(GRADIENT_TOLERANCE * min(size, 1.0), SMALLEST_TOLERANCE)
     return relative * scale
 
 

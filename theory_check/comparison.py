@@ -1,0 +1,221 @@
+"""Comparison of methods: run what is missing, analyse it, and say what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from theory_check.analysis.comparison import ComparedMethod, ComparisonResults, findings
+from theory_check.analysis.comparison import compare as analysed
+from theory_check.catalogue import Catalogue, installed
+from theory_check.errors import (
+    InvalidArgumentError,
+    listed,
+    require_instance,
+    require_text,
+)
+from theory_check.runs import Report, Store, execute
+from theory_check.runs.comparisons import (
+    chosen_cells,
+    chosen_methods,
+    load_comparisons,
+    settings_of,
+)
+from theory_check.runs.tables import load_cells
+from theory_check.verification import RunOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from theory_check.runs.spec import Cell
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What a comparison found, and what it rests on.
+
+    Attributes
+    ----------
+    results
+        Costs, outcomes, exponents against stated rates and profile: what is tabled and drawn.
+    findings
+        One sentence each, the first of which says what was compared; none where nothing is complete.
+    runs, shift_runs
+        Rows of the measurement, one per seed and target: runs to an accuracy, and those under
+        distribution shift, which use all of their iterations; empty without such runs.
+    tuning_seeds
+        Number of tuning seeds by problem.
+    report
+        What became of the cells; those that failed take no part.
+    """
+
+    results: ComparisonResults
+    findings: tuple[str, ...]
+    runs: pd.DataFrame
+    shift_runs: pd.DataFrame
+    tuning_seeds: Mapping[str, int]
+    report: Report
+
+    def __repr__(self) -> str:
+        """Say on one line how much was compared."""
+        results = self.results
+        problems = {*self.tuning_seeds}
+        return (
+            f"<Compared: {len(results.methods)} methods on {len(problems)} problems, "
+            f"{len(self.findings)} findings, {len(self.report.failed)} failed cells>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonPlan:
+    """What is to be compared, checked and not yet run.
+
+    Attributes
+    ----------
+    methods
+        Ids of the methods.
+    cells
+        One per method and problem.
+    files
+        The experiment files that state them.
+    options
+        How missing cells are run.
+    """
+
+    methods: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    files: tuple[Path, ...]
+    options: RunOptions
+
+    def run(self) -> Compared:
+        """Run what is missing and analyse what is complete.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be read or written.
+        """
+        options, known = self.options, self.options.catalogue.methods
+        report = execute(
+            list(self.cells),
+            Store(options.store),
+            jobs=options.jobs,
+            backend=options.backend,
+            retry_failed=options.retry_failed,
+        )
+        failed = {failure.cell.key for failure in report.failed}
+        complete = [cell for cell in self.cells if cell.key not in failed]
+        to_accuracy = [cell for cell in complete if settings_of(cell).stop_when_reached]
+        under_shift = [cell for cell in complete if not settings_of(cell).stop_when_reached]
+        runs, shift_runs = (_table(cells, options) for cells in (to_accuracy, under_shift))
+        results = analysed(
+            runs,
+            shift_runs,
+            {
+                name: ComparedMethod(known[name].id, known[name].title, known[name].rate)
+                for name in self.methods
+            },
+            {cell.label: cell.parameters.get("objective", "") for cell in to_accuracy},
+        )
+        sentences = [_scope(complete, options.quick), *findings(results)] if complete else []
+        tuning_seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
+        return Compared(results, tuple(sentences), runs, shift_runs, tuning_seeds, report)
+
+
+def plan_comparison(
+    solvers: Iterable[str], problems: Iterable[str], options: RunOptions
+) -> ComparisonPlan:
+    """Return what is to be compared; arguments and errors are those of :func:`compare`."""
+    require_instance("options", options, RunOptions, "pass RunOptions(...)")
+    names, labels = (_names(*each) for each in (("solvers", solvers), ("problems", problems)))
+    chosen = chosen_methods(names, options.catalogue.methods)
+    experiments = load_comparisons(chosen, options.catalogue)
+    cells = chosen_cells(experiments.values(), labels, options.quick)
+    _refuse_shared_labels(cells)
+    files = tuple(experiment.path for experiment in experiments.values())
+    return ComparisonPlan(tuple(chosen), tuple(cells), files, options)
+
+
+def compare(
+    solvers: Iterable[str] = (),
+    problems: Iterable[str] = (),
+    *,
+    store: str | Path = "results",
+    jobs: int = 1,
+    quick: bool = False,
+    retry_failed: bool = False,
+    backend: str = "loky",
+    catalogue: Catalogue | None = None,
+) -> Compared:
+    """Compare methods on the problems of the comparisons, running what is missing.
+
+    What is printed and drawn by ``theory-check compare`` is made of what is returned.
+
+    Parameters
+    ----------
+    solvers
+        Ids of methods, or names of solvers for all of their methods; all when empty.
+    problems
+        Labels of problems, or what they start with before a hyphen; all when empty.
+    store, jobs, quick, retry_failed, backend
+        As in :class:`~theory_check.verification.RunOptions`.
+    catalogue
+        What there is, such as ``Catalogue.installed().with_folder("my_study")``; all that is installed
+        when absent.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For unknown methods or problems, or an experiment file that is not valid; before any work.
+    StoreError
+        When the store cannot be read or written.
+    """
+    catalogue = installed() if catalogue is None else catalogue
+    options = RunOptions(store, jobs, quick, retry_failed, backend, catalogue)
+    return plan_comparison(solvers, problems, options).run()
+
+
+def _names(argument: str, given: Iterable[str]) -> list[str]:
+    """Return names once each, in the order in which they were given."""
+    if isinstance(given, str):
+        raise InvalidArgumentError(argument, repr(given), f"pass a list, as in [{given!r}]")
+    names = listed(argument, given, "pass a list of names")
+    for name in names:
+        require_text(argument, name)
+    return list(dict.fromkeys(names))
+
+
+def _refuse_shared_labels(cells: Iterable[Cell]) -> None:
+    """Refuse two problems of one label: their rows could not be told apart."""
+    places: dict[str, str] = {}
+    for cell in cells:
+        place = places.setdefault(cell.label, cell.experiment)
+        if place != cell.experiment:
+            raise InvalidArgumentError(
+                f"problems.{cell.label}",
+                f"this label in {place}.toml and in {cell.experiment}.toml",
+                "give one of them another label",
+            )
+
+
+def _table(cells: Sequence[Cell], options: RunOptions) -> pd.DataFrame:
+    """Return the rows of cells, in the order of the problems and then of the methods."""
+    import pandas as pd
+
+    order = {label: at for at, label in enumerate(dict.fromkeys(cell.label for cell in cells))}
+    ordered = sorted(cells, key=lambda cell: order[cell.label])
+    return load_cells(ordered, options.store, quick=options.quick) if ordered else pd.DataFrame()
+
+
+def _scope(cells: Sequence[Cell], quick: bool) -> str:
+    """Say what was compared."""
+    problems = len({cell.label for cell in cells})
+    methods = len({cell.axes for cell in cells})
+    seeds = sorted({cell.seeds for cell in cells})
+    version = ", small version" if quick else ""
+    return (
+        f"Compared: {methods} methods on {problems} problems, "
+        f"{' or '.join(map(str, seeds))} seeds each{version}."
+    )
