@@ -14,7 +14,7 @@ import torch
 from theory_check.catalogue import Catalogue
 from theory_check.cli.advise import named_problem
 from theory_check.errors import InvalidArgumentError
-from theory_check.models import Linear, LogLinear, MLPReward
+from theory_check.models import LogLinear, MLPReward
 from theory_check.problems import Problem, bandit, garnet, quartic
 from theory_check.problems.stored import content_digest
 from theory_check.runs import Cell, Store, execute, load_experiment
@@ -181,31 +181,19 @@ class Derived(Problem):
     """A problem whose methods no digest of tables would know."""
 
 
-@dataclass(frozen=True)
-class Unplain(Linear):
-    """A class with a setting that has no canonical form."""
-
-    function: object = object()
-
-
-@dataclass(frozen=True)
-class Homeless(Linear):
-    """A class that no file defines."""
-
-    scale: float = 1.0
-
-
 def test_without_an_honest_identity_a_problem_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: getattr(BANDIT, name) for name in [each.name for each in fields(BANDIT)]}
     with pytest.raises(InvalidArgumentError, match=r"^problem: .* derived class Derived; write"):
         given_problem(Derived(**given))
+    unplain, homeless = MLPReward(width=3), MLPReward(width=3)
+    object.__setattr__(unplain, "width", object())
     with pytest.raises(InvalidArgumentError, match=r"^problem.reward_class: .* frozen dataclass"):
-        given_problem(replace(BANDIT, reward_class=Unplain()))
-    assert given_problem(replace(BANDIT, reward_class=Homeless())).parameters["reward"].scale == 1
-    monkeypatch.setattr(Homeless, "__module__", "typed_by_hand")
+        given_problem(replace(BANDIT, reward_class=unplain))
+    given_problem(replace(BANDIT, reward_class=homeless))
+    monkeypatch.setattr(MLPReward, "__module__", "typed_by_hand")
     monkeypatch.setitem(sys.modules, "typed_by_hand", ModuleType("typed_by_hand"))
     with pytest.raises(InvalidArgumentError, match=r"which no file defines; define"):
-        given_problem(replace(BANDIT, reward_class=Homeless()))
+        given_problem(replace(BANDIT, reward_class=homeless))
     with pytest.raises(InvalidArgumentError, match=r"^problem: received QuarticProblem"):
         given_problem(quartic())
 
