@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, attained, reached
+from theory_check.analysis.conclusions import attained, reached
 from theory_check.analysis.inequality_verdict import clopper_pearson
+from theory_check.claims.neural import ABSOLUTE
 from theory_check.plotting import (
     STYLE,
     column_figure,

@@ -27,6 +27,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "discovery": frozenset(),
     "arrays": frozenset(),
     "files": frozenset(),
+    "thresholds": frozenset(),
     "catalogue": frozenset(),
     "bilevel": frozenset(),
     "kernels": frozenset(),
@@ -37,8 +38,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "advice": frozenset({"oracles", "problems", "solvers", "bilevel"}),
     "recording": frozenset({"oracles", "bilevel"}),
     "worst_cases": frozenset({"oracles", "problems", "claims"}),
-    "claims": frozenset(),
-    "analysis": frozenset({"arrays", "claims"}),
+    "claims": frozenset({"thresholds"}),
+    "analysis": frozenset({"arrays", "claims", "thresholds"}),
     "runs": frozenset(
         [
             "advice",
@@ -53,6 +54,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "problems",
             "recording",
             "solvers",
+            "thresholds",
         ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
@@ -74,6 +76,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "recording",
             "runs",
             "solvers",
+            "thresholds",
             "verification",
             "worst_cases",
         ]
@@ -88,7 +91,7 @@ FOUNDATION_ALLOWED: Mapping[str, frozenset[str]] = {
 
 NUMERICAL = frozenset({"numpy", "torch", "scipy", "pandas", "numba", "pyarrow"})
 # Claims and everything claims may import.
-WITHOUT_NUMERICS = frozenset({"claims"}) | FOUNDATION
+WITHOUT_NUMERICS = frozenset({"claims", "thresholds"}) | FOUNDATION
 
 # What a solver must never see; stated again so that editing the table alone cannot allow it.
 SOLVERS_NEVER = frozenset({"oracles", "problems", "recording", "claims"})

@@ -12,10 +12,10 @@ import pytest
 from theory_check.analysis import judge
 from theory_check.analysis.population import judge_on_units, unit_table
 from theory_check.analysis.verdict import JUDGES
-from theory_check.claims.attained_3 import RATE as NEEDED
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate, ScheduleRate
-from theory_check.claims.schedule_3 import RATE as SUFFICIENT
+from theory_check.claims.sample_complexity import INDEPENDENT_RATE as NEEDED
+from theory_check.claims.schedules import SCHEDULE_3_RATE as SUFFICIENT
 from theory_check.errors import InvalidArgumentError
 
 X = np.geomspace(0.001, 0.1, 9)

@@ -8,7 +8,7 @@ import pytest
 
 from theory_check.analysis import judge_schedule_rate
 from theory_check.analysis.schedule_verdict import growth_of_ratio
-from theory_check.claims.schedule_3 import RATE
+from theory_check.claims.schedules import SCHEDULE_3_RATE as RATE
 from theory_check.errors import InvalidArgumentError
 
 TARGETS = np.geomspace(0.1, 1e-3, 5)

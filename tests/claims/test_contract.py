@@ -11,7 +11,7 @@ from helpers.bound import planted_bound
 
 from theory_check import claims
 from theory_check.analysis import judge
-from theory_check.claims import all_claims, get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.claims.base import PROVENANCE_MEANING, Claim
 from theory_check.claims.rates import (
     AttainedRate,
@@ -24,7 +24,7 @@ from theory_check.claims.rates import (
 from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
 
-CLAIMS = all_claims()
+CLAIMS = Catalogue.shipped().claims
 SEEDS = 16
 NOISE = 0.05
 
@@ -227,6 +227,6 @@ def test_what_only_tests_the_program_is_no_finding() -> None:
 
 
 def test_unknown_claim_is_refused_with_the_nearest_name() -> None:
-    assert get_claim("penalty-bias") is CLAIMS["penalty-bias"]
+    assert Catalogue.shipped().claim("penalty-bias") is CLAIMS["penalty-bias"]
     with pytest.raises(InvalidArgumentError, match="did you mean 'penalty-bias'"):
-        get_claim("penalty-bia")
+        Catalogue.shipped().claim("penalty-bia")

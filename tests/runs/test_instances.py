@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import Experiment, Store, execute, load_experiment, load_table
 from theory_check.verification import RunOptions, sweep
@@ -148,7 +148,7 @@ def test_a_family_is_judged_over_its_instances_and_never_by_the_audit_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Instance 0 has the parameters of a problem that is audited, the others have not."""
-    claim = get_claim("penalty-bias")
+    claim = Catalogue.shipped().claim("penalty-bias")
     done = sweep(["penalty-bias"], RunOptions(tmp_path, quick=True))
     judged = done.judge(claim)
     assert judged.verdict is not None
@@ -167,6 +167,5 @@ def test_a_family_is_judged_over_its_instances_and_never_by_the_audit_of_one(
     audited = load_experiment(Path(__file__).parents[2] / "experiments" / "audits.toml")
     with_audits = sweep([], RunOptions(tmp_path, quick=True))
     monkeypatch.setitem(with_audits.experiments, "audits", audited)  # type: ignore[arg-type]
-    from theory_check.claims.audits import get_audit
 
-    assert with_audits._evidence(get_audit("lower-pl"), wanted) == []
+    assert with_audits._evidence(Catalogue.shipped().audit("lower-pl"), wanted) == []

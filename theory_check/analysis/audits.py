@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 
 from theory_check.analysis.judged import require_mapping, require_table_of_rows
 from theory_check.analysis.replicates import mean_interval
-from theory_check.claims.audits.base import (
+from theory_check.claims.audits import (
     Audit,
     DominationRule,
     GrowthRule,

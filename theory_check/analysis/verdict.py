@@ -198,7 +198,9 @@ def judge(
     InvalidArgumentError
         If the table is empty, lacks a column, or has several rows for one seed and x.
     """
-    require_instance("claim", claim, Claim, "pass a claim, such as theory_check.claims.get_claim()")
+    require_instance(
+        "claim", claim, Claim, "pass a claim, such as those of Catalogue.installed().claims"
+    )
     for argument, given in (("failed_audits", failed_audits), ("families", families)):
         if given is not None:
             require_mapping(argument, given)

@@ -105,10 +105,8 @@ KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
             "measurements", _subclasses("runs.measurements.base.Measurement", "kind")
         ),
         "claims": ModuleKind("claims", _instances("claims.base.Claim")),
-        "audits": ModuleKind("audits", _instances("claims.audits.base.Audit")),
-        "conclusions": ModuleKind(
-            "conclusions", _instances("analysis.conclusions.base.Conclusion")
-        ),
+        "audits": ModuleKind("audits", _instances("claims.audits.Audit")),
+        "conclusions": ModuleKind("conclusions", _instances("analysis.conclusions.Conclusion")),
         "instruments": ModuleKind(
             "instruments", _subclasses("oracles.instruments.Instruments", "problem_type")
         ),

@@ -1,9 +1,13 @@
-"""What networks of a given width cannot represent."""
+"""Networks: what they cannot represent, and whether runs reach the global value."""
 
 from itertools import product
 
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import InequalityRate
+from theory_check.thresholds import VANISHED
+
+ABSOLUTE, RELATIVE = 1e-3, 1e-2
+"""A gap to the global value, in nats and as a share of the gap at the start, that counts as none."""
 
 CLASSES = {
     "policy": r"$\min_\lambda J^* - J(\lambda)$",
@@ -20,7 +24,7 @@ def _rates(parametric_class: str, symbol: str, activation: str) -> tuple[Inequal
             x="width",
             y="largest_width_floor",
             low=None,
-            high=1e-6,
+            high=VANISHED,
             allowed_share=0.0,
             x_symbol="$w$",
             y_symbol=symbol,
@@ -42,7 +46,7 @@ def _rates(parametric_class: str, symbol: str, activation: str) -> tuple[Inequal
     )
 
 
-CLAIM = Claim(
+NEURAL_BIAS = Claim(
     id="neural-bias",
     statement=(
         "the floor eps_bias of networks with one hidden layer falls from no unit to the smallest width "
@@ -63,5 +67,47 @@ CLAIM = Claim(
         rate
         for (parametric_class, symbol), activation in product(CLASSES.items(), ACTIVATIONS)
         for rate in _rates(parametric_class, symbol, activation)
+    ),
+)
+
+GLOBAL_OPTIMALITY = Claim(
+    id="global-optimality",
+    statement=(
+        "with neural policy and neural reward, Phi(phi_T) - Phi* of the reference solver falls below "
+        "1e-3 nats and below 1 % of its start, from every random initialisation and at every width"
+    ),
+    source="arXiv 2410.15610, global convergence under weak gradient domination",
+    provenance="R",
+    kind="open",
+    otherwise="Yes: no theorem covers these networks without assuming weak gradient domination, and a "
+    "run can end at another stationary point.",
+    assumptions=(
+        "weak gradient domination, which makes stationary points global",
+        "the networks represent the optimum",
+        "batches so large that noise is negligible, and a small penalty weight",
+    ),
+    experiment="global-optimality",
+    expected="open",
+    rates=(
+        InequalityRate(
+            name="absolute",
+            x="width",
+            y="optimality_gap",
+            low=None,
+            high=ABSOLUTE,
+            allowed_share=0.0,
+            x_symbol="$w$",
+            y_symbol=r"$\Phi(\phi_T)-\Phi^*$",
+        ),
+        InequalityRate(
+            name="relative",
+            x="width",
+            y="relative_gap",
+            low=None,
+            high=RELATIVE,
+            allowed_share=0.0,
+            x_symbol="$w$",
+            y_symbol=r"$(\Phi(\phi_T)-\Phi^*)/(\Phi(\phi_1)-\Phi^*)$",
+        ),
     ),
 )
