@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from calibration.residuals import stored_rates
 from laboratory import EXPERIMENT, FIGURE, Laboratory
 
 from theory_check import catalogue, verification
 from theory_check.catalogue import Catalogue
 from theory_check.cli import main
-from theory_check.cli.calibrate import stored_rates
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import locations
 from theory_check.runs.comparisons import load_comparisons

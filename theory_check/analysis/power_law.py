@@ -154,7 +154,7 @@ def fit_power_law(
     choose_window`; intervals by :func:`theory_check.analysis.replicates.half_width`, with whole
     replicates as the unit of resampling. The window is chosen once and the interval is conditional
     on it, except that it spans both where the data do not tell a floor from a burn-in;
-    :mod:`theory_check.analysis.calibration` measures what that costs.
+    ``make calibrate`` measures what that costs.
 
     Parameters
     ----------

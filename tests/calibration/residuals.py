@@ -1,15 +1,21 @@
 """How often verdicts are wrong on curves with the residuals of real runs.
 
-Planted power laws (:mod:`theory_check.analysis.verdict_calibration`) have residuals of our choice. Here
-a table of a real experiment is tilted until the exponent fitted to it is a chosen one, and studies
-are drawn from its replicates: whole replicates with replacement, so that curvature, burn-in, floor,
-correlation along x and the tails of the noise are those of the runs (``docs/theory.md`` section 6.7).
+Planted power laws (:mod:`calibration.planted`) have residuals of our choice. Here a table of a real
+experiment is tilted until the exponent fitted to it is a chosen one, and studies are drawn from its
+replicates: whole replicates with replacement, so that curvature, burn-in, floor, correlation along x and
+the tails of the noise are those of the runs (``docs/theory.md`` section 6.7).
+
+``make calibrate`` reads what ``make reproduce`` left in the store and runs no experiment: claims whose
+experiment has no complete table there are named and left out.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -18,7 +24,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from theory_check.analysis.rate_verdict import curves_of, fit_rate, power_status
+from theory_check.catalogue import installed
 from theory_check.claims.rates import PowerRate
+from theory_check.errors import StoreError, visible
+from theory_check.runs import load_table
+from theory_check.runs.locations import experiment_files
 
 HALF_A_UNIT = 0.5
 STATUSES = ("tight", "faster", "violated", "inconclusive")
@@ -176,3 +186,51 @@ def residual_shares(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def stored_rates(
+    store: Path, *, quick: bool = False
+) -> tuple[dict[str, tuple[PowerRate, Sequence[RealCurves]]], list[str]]:
+    """Return the power rates whose tables are stored, and why others are not among them.
+
+    Negative controls are left out: the exponent that they state is not that of their curves.
+    """
+    rates: dict[str, tuple[PowerRate, Sequence[RealCurves]]] = {}
+    missing: list[str] = []
+    files = experiment_files()
+    for claim in installed().claims.values():
+        judged = [rate for rate in claim.rates if isinstance(rate, PowerRate)]
+        if claim.expected == "violated" or not judged:
+            continue
+        if claim.experiment not in files:
+            missing.append(f"{claim.id}: there is no experiment {claim.experiment} here")
+            continue
+        try:
+            table = load_table(claim.experiment, store, quick=quick)
+        except StoreError as error:
+            missing.append(f"{claim.id}: {error}")
+            continue
+        for rate in judged:
+            rates[f"{claim.id}, {rate.name}"] = (rate, real_curves(rate, table))
+    return rates, missing
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the shares of every status for each power rate and planted exponent."""
+    parser = argparse.ArgumentParser(prog="python -m calibration.residuals")
+    parser.add_argument("--store", type=Path, default=Path("results"))
+    parser.add_argument("--quick", action="store_true", help="tables of the small experiments")
+    parser.add_argument("--studies", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    rates, missing = stored_rates(options.store, quick=options.quick)
+    for reason in missing:
+        print(visible(f"left out, {reason}"), file=sys.stderr)
+    found = residual_shares(rates, studies=options.studies, seed=options.seed)
+    with pd.option_context("display.width", 180, "display.max_columns", 20):
+        print(found.round(3).to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from theory_check.analysis.rate_verdict import fit_rate
-from theory_check.analysis.residual_calibration import (
+from calibration.residuals import (
     RealCurves,
+    main,
     planted_exponents,
     real_curves,
     residual_shares,
+    stored_rates,
     study_statuses,
     tilted,
 )
+from theory_check.analysis.rate_verdict import fit_rate
 from theory_check.claims.rates import PowerRate
+from theory_check.verification import RunOptions, sweep
 
 RATE = PowerRate(
     name="1/x",
@@ -145,3 +149,25 @@ def test_curves_that_cannot_be_fitted_are_left_out() -> None:
     (found,) = real_curves(RATE, rows)
     assert found.problem == "good"
     assert found.y.shape == (2, 12)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    sweep(["control-quadratic"], RunOptions(tmp_path / "store", quick=True))
+    return tmp_path / "store"
+
+
+def test_stored_claims_are_judged_and_others_named(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates, missing = stored_rates(store, quick=True)
+    assert list(rates) == ["control-quadratic, gradient"]
+    assert any(reason.startswith("penalty-bias: ") for reason in missing)
+    # Negative controls state an exponent that is not theirs.
+    assert not any("quartic" in reason for reason in missing)
+    assert main(["--store", str(store), "--quick", "--studies", "5"]) == 0
+    out, err = capsys.readouterr()
+    assert "left out, penalty-bias: " in err
+    lines = [line for line in out.splitlines() if "control-quadratic" in line]
+    assert [line.split("gradient")[1].split()[1] for line in lines][:1] == ["prediction"]
+    assert len(lines) == 5
