@@ -88,15 +88,16 @@ def test_the_saving_pairs_replicates() -> None:
     rows = cost_table(3.0, 2.0)
     rows = rows[rows["epsilon"] == rows["epsilon"].min()]
     common = rows.assign(samples=rows["samples"] * (1 + rows["seed"]))
-    assert saving(common)[1:] == pytest.approx((2000.0, 2000.0))
+    paired = saving(common)
+    assert (paired.low, paired.high) == pytest.approx((2000.0, 2000.0))
     tilted = rows.assign(
         samples=rows["samples"] * np.where(rows["method"] == "penalty", 1 + rows["seed"], 1.0)
     )
     logs = np.log(np.arange(1, 9))
     reach = 2.364624 * logs.std(ddof=1) / np.sqrt(8)
     found = saving(tilted)
-    assert found[0] == pytest.approx(2000 * np.exp(logs.mean()))
-    assert found[1] == pytest.approx(2000 * np.exp(logs.mean() - reach), rel=1e-5)
+    assert found.value == pytest.approx(2000 * np.exp(logs.mean()))
+    assert found.low == pytest.approx(2000 * np.exp(logs.mean() - reach), rel=1e-5)
 
 
 def test_each_schedule_is_sufficient_and_needed_or_not() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from theory_check.analysis.power_law import fit_power_law
-from theory_check.analysis.rate_verdict import judge_power_rate
+from theory_check.analysis.power_verdict import judge_power_rate
 from theory_check.analysis.replicates import Average
 from theory_check.claims.rates import PowerRate
 

@@ -23,7 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from theory_check.analysis.rate_verdict import curves_of, fit_rate, power_status
+from theory_check.analysis.power_verdict import fit_rate, power_status
+from theory_check.analysis.rate_verdict import curves_of
 from theory_check.catalogue import installed
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import StoreError, visible

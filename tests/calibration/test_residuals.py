@@ -19,7 +19,7 @@ from calibration.residuals import (
     study_statuses,
     tilted,
 )
-from theory_check.analysis.rate_verdict import fit_rate
+from theory_check.analysis.power_verdict import fit_rate
 from theory_check.claims.rates import PowerRate
 from theory_check.verification import RunOptions, sweep
 

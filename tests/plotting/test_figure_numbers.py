@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from theory_check.analysis.intervals import Interval
 from theory_check.catalogue import Catalogue
 from theory_check.plotting import fixed, general, interval, label_sparsely, power_of_ten
 
@@ -39,7 +40,7 @@ def test_significant_digits(value: float, digits: int, text: str) -> None:
 
 
 def test_intervals_and_powers_of_ten() -> None:
-    assert interval(-0.001, -0.06, 0.05, 2) == "0.00 [−0.06, 0.05]"
+    assert interval(Interval(-0.001, -0.06, 0.05), 2) == "0.00 [−0.06, 0.05]"
     assert [power_of_ten(value) for value in (1e10, 3e4, 0.05)] == [
         "$10^{10}$",
         r"$3 \cdot 10^{4}$",

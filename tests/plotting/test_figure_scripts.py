@@ -60,7 +60,7 @@ def test_every_audited_problem_is_in_the_legend(monkeypatch: pytest.MonkeyPatch)
     def planted(audit: object, rows: pd.DataFrame, problem: str) -> AuditFinding:
         name = str(getattr(audit, "id", ""))
         absent = problem == "flat" and name == "error-bound"
-        constants = () if absent else (Constant("mu", 0.1, 0.05, 0.2, 0.05),) * 3
+        constants = () if absent else (Constant(0.1, 0.05, 0.2, "mu", 0.05),) * 3
         status = "undecided" if absent else "not met" if problem == "steep" else "met"
         return AuditFinding(name, problem, status, "", constants)  # type: ignore[arg-type]
 

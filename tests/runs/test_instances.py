@@ -155,10 +155,10 @@ def test_a_family_is_judged_over_its_instances_and_never_by_the_audit_of_one(
     families = [rate for rate in judged.verdict.rates if rate.problem == "bandit-family"]
     assert len(families) == 2
     for rate in families:
-        assert rate.evidence["population"] == (
+        assert rate.population == (
             "8 random bandit instances (contexts 4, actions 3, features 4), 2 random starts each"
         )
-        assert set(rate.evidence["spread"]) == {"between instances", "between starts"}
+        assert set(rate.spread) == {"between instances", "between starts"}
     wanted = next(
         cell
         for cell in done.experiments["penalty-bias"].cells(True)

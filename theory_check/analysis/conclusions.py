@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from theory_check.analysis.inequality_verdict import clopper_pearson
-from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.intervals import Interval, clopper_pearson
+from theory_check.analysis.rate_verdict import Growth, RateVerdict
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.neural import ABSOLUTE, RELATIVE
 from theory_check.errors import InvalidArgumentError
@@ -39,7 +39,7 @@ class Conclusion:
 DEAR, CHEAP = "penalty", "penalty-shared"
 
 
-def saving(rows: pd.DataFrame) -> tuple[float, float, float]:
+def saving(rows: pd.DataFrame) -> Interval:
     """Return the geometric mean over replicates of the ratio of costs, with its 95 % interval.
 
     Parameters
@@ -54,7 +54,7 @@ def saving(rows: pd.DataFrame) -> tuple[float, float, float]:
     centre, error = float(logs.mean()), float(logs.std(ddof=1) / np.sqrt(logs.size))
     reach = float(stats.t.ppf(0.975, logs.size - 1)) * error
     low, middle, high = np.exp([centre - reach, centre, centre + reach])
-    return float(middle), float(low), float(high)
+    return Interval(float(middle), float(low), float(high))
 
 
 def compose_saving(
@@ -68,10 +68,10 @@ def compose_saving(
             if not {DEAR, CHEAP} <= set(rows["method"]):
                 continue
             target = rows["epsilon"].min()
-            ratio, low, high = saving(rows[rows["epsilon"] == target])
+            ratio = saving(rows[rows["epsilon"] == target])
             sentences.append(
                 f"{problem}: tuned to reach a mean ‖∇Phi‖² of {target:.2g} over the second half, the "
-                f"penalty method draws {ratio:.3g} [{low:.3g}, {high:.3g}] times as many samples "
+                f"penalty method draws {ratio:.3g} times as many samples "
                 "with independent batches as with a shared one."
             )
     return sentences
@@ -118,8 +118,8 @@ def _ratios(rates: list[RateVerdict]) -> str:
     """Return the accuracy over the target, first to last, on every problem."""
     parts = []
     for rate in rates:
-        ratio = rate.measured.get("ratio")
-        if isinstance(ratio, list):
+        if isinstance(rate.numbers, Growth) and rate.numbers.ratios:
+            ratio = [each.value for each in rate.numbers.ratios]
             parts.append(f"{rate.problem} {ratio[0]:.2g} to {ratio[-1]:.2g}")
     return f"accuracy over target: {', '.join(parts)}" if parts else "not measured"
 
@@ -127,12 +127,9 @@ def _ratios(rates: list[RateVerdict]) -> str:
 def _needed(rates: tuple[RateVerdict, ...] | list[RateVerdict]) -> str:
     parts = []
     for rate in rates:
-        numbers = [rate.measured.get(key) for key in ("exponent", "low", "high")]
-        if all(isinstance(number, float) for number in numbers):
-            centre, low, high = (float(str(number)) for number in numbers)
-            parts.append(f"{rate.problem} {centre:.2f} [{low:.2f}, {high:.2f}], {rate.status}")
-        else:
-            parts.append(f"{rate.problem} {rate.status}")
+        found = rate.numbers.estimate
+        number = "" if found is None else f"{found:.2f}, "
+        parts.append(f"{rate.problem} {number}{rate.status}")
     return ", ".join(parts)
 
 
@@ -176,11 +173,11 @@ def compose_optimality(
 
 def _optimality_of(problem: str, width: str, rows: pd.DataFrame) -> str:
     arrived = reached(rows)
-    low, high = clopper_pearson(int(arrived.sum()), len(rows))
+    share = clopper_pearson(int(arrived.sum()), len(rows))
     name = "Phi*" if attained(rows) else "the lowest value known (no optimum is certified)"
     text = (
-        f"{problem}, width {width}: {int(arrived.sum())} of {len(rows)} runs ({arrived.mean():.2f} "
-        f"[{low:.2f}, {high:.2f}]) end within {ABSOLUTE:g} nats and {RELATIVE:.0%} of the start of {name}"
+        f"{problem}, width {width}: {int(arrived.sum())} of {len(rows)} runs ({share:.2f}) "
+        f"end within {ABSOLUTE:g} nats and {RELATIVE:.0%} of the start of {name}"
     )
     if arrived.any():
         text += f", at a median reward error of {rows.loc[arrived, 'reward_error'].median():.2g}"

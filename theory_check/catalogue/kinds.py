@@ -11,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from theory_check.catalogue.roots import Root
+from theory_check.errors import DuplicateNameError
 
 Members = Callable[[ModuleType], Mapping[Any, Any]]
 
@@ -80,7 +81,13 @@ def _instances(kind: str) -> Members:
 
     def members(module: ModuleType) -> Mapping[str, Any]:
         wanted = _named(kind)
-        return {value.id: value for value in vars(module).values() if isinstance(value, wanted)}
+        found: dict[str, Any] = {}
+        for value in vars(module).values():
+            if isinstance(value, wanted) and found.setdefault(value.id, value) is not value:
+                raise DuplicateNameError(
+                    f"{module.__name__} defines {value.id!r} twice; give one of them another name"
+                )
+        return found
 
     return members
 

@@ -193,7 +193,15 @@ def _record(method: Method) -> ComparedMethod:
         if rate is None
         else StatedExponent(rate.exponent, rate.cost, rate.source, rate.provenance, rate.requires)
     )
-    return ComparedMethod(method.id, method.title, stated)
+    return ComparedMethod(
+        method.id,
+        method.title,
+        stated,
+        ignores_response=method.ignores_response,
+        learns_reward=method.learns_reward,
+        baseline=method.baseline,
+        shared_batch_of=method.shared_batch_of,
+    )
 
 
 def _scope(cells: Sequence[Cell], quick: bool) -> str:
