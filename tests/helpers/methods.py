@@ -45,7 +45,10 @@ def _target(method: Method) -> str:
     solver = configured(method)
     if isinstance(solver, EstimatesHypergradient):
         return "hypergradient"
-    return "penalised" if isinstance(solver, Surrogate) or solver.penalty is not None else "other"
+    if not isinstance(solver, Surrogate) and solver.penalty is None:
+        return "other"
+    # A surrogate of one's own, such as a two-point one, has no sigma.
+    return "penalised" if hasattr(solver, "sigma") else "surrogate"
 
 
 def configured(method: Method, scales: Scales = SCALES, **changes: object) -> Any:
