@@ -42,8 +42,8 @@ benchmark: $(VENV)/ready
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -p no:xdist
 
 calibrate: $(VENV)/ready
-	$(BIN)/python -m theory_check.analysis.verdict_calibration
-	$(BIN)/python -m theory_check.cli.calibrate --store $(STORE)
+	PYTHONPATH=tests $(BIN)/python -m calibration.planted
+	PYTHONPATH=tests $(BIN)/python -m calibration.residuals --store $(STORE)
 
 $(VENV)/ready: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -12,15 +12,15 @@ from pandas import DataFrame
 
 from theory_check.analysis import AuditFinding, Verdict, audit_problem
 from theory_check.analysis.audits import AuditStatus
-from theory_check.claims.audits import all_audits
-from theory_check.claims.audits.base import GrowthRule, LevelRule
+from theory_check.catalogue import Catalogue
+from theory_check.claims.audits import GrowthRule, LevelRule
 from theory_check.plotting import STYLE, SeriesStyle, column_figure, legend_below, problem_styles
 
 EXPERIMENTS = ("audits", "audits-discounted", "control-audits")
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    audits = list(all_audits().values())
+    audits = list(Catalogue.shipped().audits.values())
     found = {
         str(problem): {audit.id: audit_problem(audit, rows, str(problem)) for audit in audits}
         for name in EXPERIMENTS

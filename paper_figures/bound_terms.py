@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.bands import average_band
 from theory_check.analysis.bound_model import TERMS, Design
 from theory_check.analysis.bound_terms import design_table, fit_bound
+from theory_check.analysis.replicates import average_band
 from theory_check.plotting import (
     STYLE,
     column_figure,

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, attained, reached
-from theory_check.analysis.inequality_verdict import clopper_pearson
+from theory_check.analysis.conclusions import attained, reached
+from theory_check.analysis.intervals import clopper_pearson
+from theory_check.claims.neural import ABSOLUTE
 from theory_check.plotting import (
     STYLE,
     column_figure,
@@ -64,12 +65,14 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             share = axes.twinx()
             for place, width in enumerate(widths):
                 arrived = reached(rows[rows["width"] == width])
-                centre = float(arrived.mean())
-                low, high = clopper_pearson(int(arrived.sum()), len(arrived))
+                found = clopper_pearson(int(arrived.sum()), len(arrived))
                 share.errorbar(
                     place + 0.2,
-                    centre,
-                    yerr=[[max(centre - low, 0.0)], [max(high - centre, 0.0)]],
+                    found.value,
+                    yerr=[
+                        [max(found.value - found.low, 0.0)],
+                        [max(found.high - found.value, 0.0)],
+                    ],
                     color="0.2",
                     marker="D",
                     capsize=1.5,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import RateVerdict, Verdict
-from theory_check.analysis.collapse import geometric_collapse
+from theory_check.analysis.replicate_verdicts import geometric_collapse
 from theory_check.plotting import (
     STYLE,
     column_figure,
@@ -54,7 +54,8 @@ def _draw_collapse(axes: Axes, judged: list[RateVerdict], start: str, line: str)
     decades = np.linspace(1, 11, 41)
     for found in judged:
         style = styles[found.problem]
-        numbers = [float(str(found.measured[key])) for key in ("rho", "low", "high")]
+        factor = found.numbers.estimate
+        assert factor is not None, "what was not fitted is not drawn"
         curves = geometric_collapse(found.x, found.y, decades)
         # A decade that fewer than half of the replicates reach has no median to speak of.
         reached = np.isfinite(curves).mean(0) >= 0.5
@@ -66,7 +67,7 @@ def _draw_collapse(axes: Axes, judged: list[RateVerdict], start: str, line: str)
             markerfacecolor="white" if line == "--" else style.colour,
             markevery=6,
             linestyle=line,
-            label=f"{start}, {found.problem}: {interval(*numbers, decimals=3)}",
+            label=f"{start}, {found.problem}: {interval(factor, 3)}",
         )
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import RateVerdict, Verdict
-from theory_check.analysis.collapse import geometric_collapse
+from theory_check.analysis.replicate_verdicts import geometric_collapse
 from theory_check.plotting import (
     STYLE,
     column_figure,
@@ -43,11 +43,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
 
 def _factor(found: RateVerdict) -> str:
     """Return the fitted factor with its interval, or why there is none."""
-    if "rho" not in found.measured:
-        return found.status
-    return interval(
-        *(float(str(found.measured[key])) for key in ("rho", "low", "high")), decimals=3
-    )
+    factor = found.numbers.estimate
+    return found.status if factor is None else interval(factor, 3)
 
 
 def _draw_runs(axes: Axes, judged: list[RateVerdict]) -> None:

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.bands import average_band
-from theory_check.analysis.conclusions.neural_bias import VANISHED
+from theory_check.analysis.replicates import average_band
 from theory_check.plotting import STYLE, column_figure, entitle, legend_below, problem_styles
+from theory_check.thresholds import VANISHED
 
 CLAIMS = ("neural-bias",)
 

@@ -17,14 +17,13 @@ from theory_check.plotting import (
     legend_below,
     problem_styles,
 )
+from theory_check.thresholds import NEGLIGIBLE
 
 CLAIMS = ("weak-gradient-domination",)
 LEVELS = {
     "lower": (r"$2 c \|\nabla_\lambda J\|$", r"$J^* - J$, relative"),
     "upper": (r"$2 c \|\nabla\Phi\|$", r"$\Phi - \Phi^*$, relative"),
 }
-NEGLIGIBLE = 0.01
-"""``eps'`` as a share of the largest gap of a run."""
 EDGES = (1e-4, 1e3)
 """What a gradient implies is drawn between these, further values at the edge."""
 

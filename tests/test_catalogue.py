@@ -232,6 +232,14 @@ def test_two_components_of_one_name_are_refused_with_both_files(study: Path) -> 
         _ = Catalogue.shipped().with_folder(study).experiments
 
 
+def test_two_claims_of_one_id_in_one_file_are_refused(study: Path) -> None:
+    (study / "claims" / "slope_decay.py").write_text(
+        CLAIM + '\nfrom dataclasses import replace\nOTHER = replace(CLAIM, statement="Another.")\n'
+    )
+    with pytest.raises(DuplicateNameError, match=r"slope_decay defines 'slope-decay' twice"):
+        _ = Catalogue.shipped().with_folder(study).claims
+
+
 def test_a_catalogue_of_given_components_has_no_others() -> None:
     made = Catalogue.of(families={"line": len})
     assert dict(made.families) == {"line": len}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from theory_check.runs.spec import Cell
+    from theory_check.solvers.method import Method
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +114,7 @@ class ComparisonPlan:
         results = analysed(
             runs,
             shift_runs,
-            {
-                name: ComparedMethod(known[name].id, known[name].title, known[name].rate)
-                for name in self.methods
-            },
+            {name: _record(known[name]) for name in self.methods},
             {cell.label: cell.parameters.get("objective", "") for cell in to_accuracy},
         )
         sentences = [_scope(complete, options.quick), *findings(results)] if complete else []
@@ -207,6 +205,18 @@ def _table(cells: Sequence[Cell], options: RunOptions) -> pd.DataFrame:
     order = {label: at for at, label in enumerate(dict.fromkeys(cell.label for cell in cells))}
     ordered = sorted(cells, key=lambda cell: order[cell.label])
     return load_cells(ordered, options.store, quick=options.quick) if ordered else pd.DataFrame()
+
+
+def _record(method: Method) -> ComparedMethod:
+    return ComparedMethod(
+        method.id,
+        method.title,
+        method.rate,
+        ignores_response=method.ignores_response,
+        learns_reward=method.learns_reward,
+        baseline=method.baseline,
+        shared_batch_of=method.shared_batch_of,
+    )
 
 
 def _scope(cells: Sequence[Cell], quick: bool) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from theory_check.analysis import verdict as verdicts
 from theory_check.analysis.audits import AuditFinding, audit_problem, failures_of, not_audited
 from theory_check.catalogue import Catalogue, installed
-from theory_check.claims.audits.base import Audit
+from theory_check.claims.audits import Audit
 from theory_check.claims.base import Claim
 from theory_check.errors import (
     TheoryCheckError,

@@ -130,5 +130,4 @@ METHOD = Method(
     constants={"step_size": (0.3, 1.0, 2.0, 4.0), "batch": (0.5, 2.0, 8.0, 32.0)},
     plan=_plan,
     rate=None,
-    estimates="hypergradient",
 )

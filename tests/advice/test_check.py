@@ -23,7 +23,7 @@ from theory_check.advice.model import (
     TransientSum,
 )
 from theory_check.advice.plan import plan_schedule
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import InequalityRate
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.solvers.schedules import get_schedule
@@ -62,7 +62,7 @@ def test_a_check_passes_or_fails_on_either_side(
 
 
 def test_the_claim_asks_for_what_the_check_asks_for_but_forgives_a_cheaper_plan() -> None:
-    rates = {rate.name: rate for rate in get_claim("advice").rates}
+    rates = {rate.name: rate for rate in Catalogue.shipped().claim("advice").rates}
     reached, cost = rates["target reached"], rates["cost at most twice predicted"]
     assert isinstance(reached, InequalityRate)
     assert isinstance(cost, InequalityRate)

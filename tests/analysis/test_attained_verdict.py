@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from theory_check.analysis import judge, judge_attained_rate
-from theory_check.claims import get_claim
-from theory_check.claims.attained_3 import RATE
+from theory_check.catalogue import Catalogue
+from theory_check.claims.sample_complexity import INDEPENDENT_RATE as RATE
 from theory_check.errors import InvalidArgumentError
 from theory_check.plotting import draw_attained_rate
 
@@ -144,7 +144,7 @@ def test_replicates_that_miss_a_target_count_as_infinite() -> None:
 
 
 def test_bounds_that_were_planted_too_high_have_to_be_found_loose() -> None:
-    control = get_claim("control-wasteful")
+    control = Catalogue.shipped().claim("control-wasteful")
     caught = judge(control, planted(3.0))
     assert [rate.status for rate in caught.rates] == ["faster", "faster"]
     assert caught.passed
@@ -173,7 +173,7 @@ def test_the_figure_leaves_out_targets_that_were_missed() -> None:
     small = np.sort(TARGETS)[1]
     late = table.assign(samples=np.where(table.epsilon <= small, np.inf, table.samples))
     for rows, drawn in ((late, 1), (table.assign(samples=np.inf), 0)):
-        verdict = judge(get_claim("attained-3"), rows)
+        verdict = judge(Catalogue.shipped().claim("attained-3"), rows)
         figure, axes = plt.subplots()
         draw_attained_rate(axes, verdict, RATE, colour=(0.0, 0.4, 0.7))
         assert len(axes.containers) == drawn

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from theory_check.analysis.audits import audit_problem, failures_of, not_audited
-from theory_check.claims.audits import get_audit
-from theory_check.claims.audits.base import GrowthRule
+from theory_check.catalogue import Catalogue
+from theory_check.claims.audits import GrowthRule
 from theory_check.errors import InvalidArgumentError
 
 SEEDS = 8
@@ -37,7 +37,7 @@ def growth_rows(exponent: float, constant: float = 0.25, spread: float = 0.0) ->
 
 @pytest.mark.parametrize(("exponent", "status"), [(1.0, "met"), (1.5, "not met"), (0.8, "met")])
 def test_growth_follows_the_planted_exponent(exponent: float, status: str) -> None:
-    finding = audit_problem(get_audit("lower-pl"), growth_rows(exponent), "planted")
+    finding = audit_problem(Catalogue.shipped().audit("lower-pl"), growth_rows(exponent), "planted")
     mu, fitted = finding.constants
     assert finding.status == status
     # The smallest ratio is 0.25 gap^(exponent - 1) at the smallest gap, or at 1.
@@ -48,7 +48,9 @@ def test_growth_follows_the_planted_exponent(exponent: float, status: str) -> No
 
 def test_growth_is_undecided_where_the_interval_contains_the_limit() -> None:
     """Exponents 1.1 + 0.05 (seed - 3.5): Student's interval of the mean contains 1.1."""
-    finding = audit_problem(get_audit("lower-pl"), growth_rows(1.1, spread=0.05), "planted")
+    finding = audit_problem(
+        Catalogue.shipped().audit("lower-pl"), growth_rows(1.1, spread=0.05), "planted"
+    )
     exponents = 1.1 + 0.05 * (np.arange(SEEDS) - 3.5)
     reach = stats.t.ppf(0.975, SEEDS - 1) * exponents.std(ddof=1) / np.sqrt(SEEDS)
     assert finding.status == "undecided"
@@ -61,11 +63,11 @@ def test_growth_looks_at_the_smaller_half_of_the_decades() -> None:
     table = rows(lower_gap=GAPS)
     bent = np.where(table["lower_gap"] > 1e-4, table["lower_gap"] ** 2 * 1e4, table["lower_gap"])
     table["lower_gradient"] = bent**0.5
-    assert audit_problem(get_audit("lower-pl"), table, "planted").status == "met"
+    assert audit_problem(Catalogue.shipped().audit("lower-pl"), table, "planted").status == "met"
 
 
 def test_growth_needs_decades_and_resolved_points() -> None:
-    audit = get_audit("lower-pl")
+    audit = Catalogue.shipped().audit("lower-pl")
     short = growth_rows(1.0)
     short = short.loc[short["lower_gap"] > 0.03]
     finding = audit_problem(audit, short, "planted")
@@ -84,7 +86,7 @@ def test_a_gradient_that_vanishes_at_a_gap_is_not_overlooked() -> None:
     """Of the smaller half of the gaps, the 12 smallest of 25 at gradient 0: stuck on a plateau."""
     table = growth_rows(1.0)
     table.loc[table["lower_gap"] < 1e-6, "lower_gradient"] = 0.0
-    finding = audit_problem(get_audit("lower-pl"), table, "planted")
+    finding = audit_problem(Catalogue.shipped().audit("lower-pl"), table, "planted")
     assert finding.status == "not met"
     assert finding.constants[0].value < 1e-100
 
@@ -94,7 +96,7 @@ def test_growth_must_not_vanish_with_sigma(trend: float, status: str) -> None:
     table = rows(penalised_distance=np.geomspace(1, 1e-5, 20))
     constant = table["solver.sigma"] ** trend
     table["penalised_gradient"] = constant * table["penalised_distance"]
-    finding = audit_problem(get_audit("error-bound"), table, "planted")
+    finding = audit_problem(Catalogue.shipped().audit("error-bound"), table, "planted")
     assert finding.status == status
     mu, exponent, vanishing = finding.constants
     assert mu.value == pytest.approx(min(LEVELS) ** trend)
@@ -109,7 +111,7 @@ def test_domination_finds_the_planted_majorant(floor: float, status: str) -> Non
     y = 2 * x + floor
     y[::2] *= 0.5
     table = rows(lower_gradient=x, lower_gap=y)
-    finding = audit_problem(get_audit("weak-gradient-domination"), table, "planted")
+    finding = audit_problem(Catalogue.shipped().audit("weak-gradient-domination"), table, "planted")
     factor, share = finding.constants
     assert finding.status == status
     assert factor.value == pytest.approx(2.0)
@@ -117,7 +119,7 @@ def test_domination_finds_the_planted_majorant(floor: float, status: str) -> Non
 
 
 def test_level_uses_the_smallest_value_of_each_seed() -> None:
-    audit = get_audit("policy-support")
+    audit = Catalogue.shipped().audit("policy-support")
     table = rows(min_policy_probability=np.array([0.5, 0.1, 0.3]))
     table["min_policy_probability"] *= 1 + table["seed"] / 10
     logs = np.log(0.1 * (1 + np.arange(SEEDS) / 10))
@@ -138,18 +140,22 @@ def test_level_uses_the_smallest_value_of_each_seed() -> None:
 def test_step_times_the_largest_curvature(step: float | None, status: str) -> None:
     """Curvatures of at most 4: steps below and above 2 / 4."""
     table = rows(outer_curvature=np.array([1.0, np.nan, 4.0]))
-    finding = audit_problem(get_audit("outer-step"), table, "planted", {"outer": step})
+    finding = audit_problem(
+        Catalogue.shipped().audit("outer-step"), table, "planted", {"outer": step}
+    )
     assert finding.status == status
     assert finding.constants[0].value == pytest.approx(4.0)
     if step is not None:
         assert finding.constants[1].value == pytest.approx(4 * step)
     # The inner step is another matter.
-    other = audit_problem(get_audit("outer-step"), table, "planted", {"inner": step})
+    other = audit_problem(
+        Catalogue.shipped().audit("outer-step"), table, "planted", {"inner": step}
+    )
     assert other.status == "not audited"
 
 
 def test_without_usable_evidence_nothing_is_audited() -> None:
-    audit = get_audit("lower-pl")
+    audit = Catalogue.shipped().audit("lower-pl")
     table = growth_rows(1.5)
     stopped = table.copy()
     stopped.loc[stopped["seed"] == 3, "status"] = "diverged"
@@ -166,7 +172,7 @@ def test_without_usable_evidence_nothing_is_audited() -> None:
 
 
 def test_failures_are_those_not_met() -> None:
-    audit = get_audit("lower-pl")
+    audit = Catalogue.shipped().audit("lower-pl")
     bad = audit_problem(audit, growth_rows(1.5), "bad")
     good = audit_problem(audit, growth_rows(1.0), "good")
     absent = not_audited(audit, "absent", "no rows")

@@ -10,7 +10,7 @@ from scipy import stats
 
 from theory_check.analysis import Verdict, judge
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import BoundRate
 from theory_check.errors import InvalidArgumentError
 from theory_check.testing.claims import planted_bound
@@ -25,7 +25,7 @@ BOTH = pytest.mark.parametrize("coupled", [False, True], ids=["independent", "sh
 
 
 def judged(table: pd.DataFrame, coupled: bool) -> RateVerdict:
-    (verdict,) = judge(get_claim(CLAIMS[coupled]), table).rates
+    (verdict,) = judge(Catalogue.shipped().claim(CLAIMS[coupled]), table).rates
     return verdict
 
 
@@ -164,9 +164,11 @@ def test_what_single_terms_explain_is_a_share_or_words() -> None:
 @BOTH
 def test_one_term_alone_does_not_show_the_sum(coupled: bool) -> None:
     """A gain that no design could reach: what the rate declares is what decides."""
-    rate = get_claim(CLAIMS[coupled]).rates[0]
+    rate = Catalogue.shipped().claim(CLAIMS[coupled]).rates[0]
     assert isinstance(rate, BoundRate)
-    claim = replace(get_claim(CLAIMS[coupled]), rates=(replace(rate, minimum_gain=3.0),))
+    claim = replace(
+        Catalogue.shipped().claim(CLAIMS[coupled]), rates=(replace(rate, minimum_gain=3.0),)
+    )
     # The gain is explained variance minus that of one term, which can be far below 0.
     verdict = judge(claim, planted_bound(coupled=coupled))
     assert verdict.status == "inconclusive"
@@ -193,7 +195,7 @@ def test_unusable_rows_are_not_judged() -> None:
 
 
 def test_the_record_is_json() -> None:
-    verdict = judge(get_claim("bound-terms"), planted_bound(coupled=False))
+    verdict = judge(Catalogue.shipped().claim("bound-terms"), planted_bound(coupled=False))
     assert isinstance(verdict, Verdict)
     record = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     (evidence,) = record["evidence"]

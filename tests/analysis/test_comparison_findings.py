@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,13 @@ from theory_check.analysis.comparison import (
     compare,
     findings,
 )
-from theory_check.analysis.comparison.wording import number
+from theory_check.analysis.intervals import number
 
 METHODS = {
     "penalty": method("penalty", 3.0),
-    "penalty-shared": method("penalty-shared", 2.0),
-    "offline": method("offline", None),
-    "exact": method("exact", 1.0, cost="iterations"),
+    "penalty-shared": replace(method("penalty-shared", 2.0), shared_batch_of="penalty"),
+    "offline": replace(method("offline", None), ignores_response=True),
+    "exact": replace(method("exact", 1.0, cost="iterations"), baseline=True),
 }
 EMPTY = pd.DataFrame()
 
@@ -74,7 +75,7 @@ def test_a_method_without_a_reward_is_shown_and_not_ranked() -> None:
     """It would be the cheapest; two of its five targets take 2 iterations."""
     dpo = planted("online-dpo", noise=0.0, level=1.0)
     dpo["iterations"] = np.where(dpo["target"] >= 0.1, 2.0, 30.0)
-    known = METHODS | {"online-dpo": method("online-dpo", None)}
+    known = METHODS | {"online-dpo": replace(method("online-dpo", None), learns_reward=False)}
     tables = [planted(name, noise=0.0) for name in ("penalty", "offline")]
     sentences = findings(analysed([*tables, dpo], methods=known))
     assert "Of 2 sampled methods" in the(sentences, "fewest samples")
@@ -96,7 +97,7 @@ def test_iterations_are_compared_with_those_of_exact_descent() -> None:
         planted("penalty", noise=0.0, iterations_exponent=2.0),
         planted("exact", noise=0.0, iterations_exponent=1.0, exact=True),
     ]
-    sentence = the(findings(analysed(tables)), "exact hypergradient descent")
+    sentence = the(findings(analysed(tables)), "Method exact descent")
     assert f"a median of {number(1 / 0.03)} times the iterations" in sentence
     assert "(5 pairs" in sentence
 

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from theory_check.analysis.conclusions import all_conclusions
-from theory_check.analysis.conclusions.coupling_saving import saving
+from theory_check.analysis.conclusions import saving
 from theory_check.analysis.verdict import Verdict, judge
-from theory_check.claims import all_claims, get_claim
+from theory_check.catalogue import Catalogue
 
 
 def ratio_table(schedule: str, ratio: float) -> pd.DataFrame:
@@ -59,17 +58,17 @@ def cost_table(independent: float, shared: float) -> pd.DataFrame:
 
 
 def composed(name: str, tables: dict[str, pd.DataFrame]) -> list[str]:
-    conclusion = all_conclusions()[name]
+    conclusion = Catalogue.shipped().conclusions[name]
     verdicts: dict[str, Verdict] = {
-        claim: judge(get_claim(claim), tables[claim]) for claim in conclusion.claims
+        claim: judge(Catalogue.shipped().claim(claim), tables[claim]) for claim in conclusion.claims
     }
     return conclusion.compose(verdicts, tables)
 
 
 def test_every_conclusion_reads_known_claims() -> None:
-    assert {"coupling-saving", "needed"} <= set(all_conclusions())
-    for conclusion in all_conclusions().values():
-        assert set(conclusion.claims) <= set(all_claims())
+    assert {"coupling-saving", "needed"} <= set(Catalogue.shipped().conclusions)
+    for conclusion in Catalogue.shipped().conclusions.values():
+        assert set(conclusion.claims) <= set(Catalogue.shipped().claims)
 
 
 def test_saving_is_that_of_the_planted_costs() -> None:
@@ -89,19 +88,20 @@ def test_the_saving_pairs_replicates() -> None:
     rows = cost_table(3.0, 2.0)
     rows = rows[rows["epsilon"] == rows["epsilon"].min()]
     common = rows.assign(samples=rows["samples"] * (1 + rows["seed"]))
-    assert saving(common)[1:] == pytest.approx((2000.0, 2000.0))
+    paired = saving(common)
+    assert (paired.low, paired.high) == pytest.approx((2000.0, 2000.0))
     tilted = rows.assign(
         samples=rows["samples"] * np.where(rows["method"] == "penalty", 1 + rows["seed"], 1.0)
     )
     logs = np.log(np.arange(1, 9))
     reach = 2.364624 * logs.std(ddof=1) / np.sqrt(8)
     found = saving(tilted)
-    assert found[0] == pytest.approx(2000 * np.exp(logs.mean()))
-    assert found[1] == pytest.approx(2000 * np.exp(logs.mean() - reach), rel=1e-5)
+    assert found.value == pytest.approx(2000 * np.exp(logs.mean()))
+    assert found.low == pytest.approx(2000 * np.exp(logs.mean() - reach), rel=1e-5)
 
 
 def test_each_schedule_is_sufficient_and_needed_or_not() -> None:
-    conclusion = all_conclusions()["needed"]
+    conclusion = Catalogue.shipped().conclusions["needed"]
     natural, hard = cost_table(1.5, 1.0), cost_table(3.0, 2.0)
     tables = {
         "schedule-7/2": ratio_table("total-7/2", 0.1),

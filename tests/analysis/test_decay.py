@@ -82,22 +82,22 @@ def test_pure_noise_around_a_short_decay_is_undecided() -> None:
 @pytest.mark.parametrize("rho", [0.5, 0.9, 0.99])
 def test_rho_is_recovered(rho: float) -> None:
     fit = fit_geometric(LINEAR, replicated(rho**LINEAR, 0.05, seed=1))
-    assert fit.rho == pytest.approx(rho, rel=1e-3)
-    assert fit.low < fit.rho < fit.high
-    assert fit.slope_ratio == pytest.approx(1, abs=0.05)
+    assert fit.rho.value == pytest.approx(rho, rel=1e-3)
+    assert fit.rho.low < fit.rho.value < fit.rho.high
+    assert fit.slope_ratio.value == pytest.approx(1, abs=0.05)
     assert fit.replicates == 16
 
 
 def test_slowest_mode_decides_after_the_burn_in() -> None:
     curve = 0.9 * 0.3**LINEAR + 0.1 * 0.95**LINEAR
     fit = fit_geometric(LINEAR, replicated(curve, 0.0))
-    assert fit.rho == pytest.approx(0.95, rel=1e-6)
+    assert fit.rho.value == pytest.approx(0.95, rel=1e-6)
 
 
 def test_slowing_decay_has_a_small_slope_ratio() -> None:
     fit = fit_geometric(LINEAR, replicated(np.exp(-2 * np.sqrt(LINEAR)), 0.0))
     # Slopes of sqrt(k) over 20..110 and 110..200: (10.49-4.47)/90 and (14.14-10.49)/90.
-    assert fit.slope_ratio == pytest.approx(0.61, abs=0.05)
+    assert fit.slope_ratio.value == pytest.approx(0.61, abs=0.05)
 
 
 def test_numerical_floor_is_excluded() -> None:
@@ -108,7 +108,7 @@ def test_numerical_floor_is_excluded() -> None:
     # 0.5**k reaches the jitter of 2e-16 at k = 52, and ten times it at k = 49.
     assert 40 <= stop <= 51
     fit = fit_geometric(LINEAR, np.stack([y, y]))
-    assert fit.rho == pytest.approx(0.5, rel=0.01)
+    assert fit.rho.value == pytest.approx(0.5, rel=0.01)
 
 
 def test_zeros_and_negative_values_end_the_usable_points() -> None:

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from theory_check.analysis import judge_geometric_rate
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 
-RATE = get_claim("inner-linear").rates[0]
+RATE = Catalogue.shipped().claim("inner-linear").rates[0]
 STEPS = np.unique(np.geomspace(1, 6000, 150).round())
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

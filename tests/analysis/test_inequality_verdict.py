@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from theory_check.analysis.inequality_verdict import clopper_pearson, judge_inequality_rate
+from theory_check.analysis.intervals import clopper_pearson
+from theory_check.analysis.replicate_verdicts import judge_inequality_rate
 from theory_check.claims.rates import InequalityRate
 from theory_check.errors import InvalidArgumentError
 
@@ -82,14 +83,17 @@ def test_what_was_not_measured_is_not_judged() -> None:
 
 def test_interval_solves_its_equations() -> None:
     """14 of 16: P(X >= 14 | low) = P(X <= 14 | high) = 0.025, sums written out."""
-    low, high = clopper_pearson(14, 16)
+    found = clopper_pearson(14, 16)
+    low, high = found.low, found.high
+    assert found.value == 14 / 16
     upper = 120 * low**14 * (1 - low) ** 2 + 16 * low**15 * (1 - low) + low**16
     lower = 1 - 16 * high**15 * (1 - high) - high**16
     assert upper == pytest.approx(0.025, rel=1e-9)
     assert lower == pytest.approx(0.025, rel=1e-9)
     # All of 16: low^16 = 0.025.
-    assert clopper_pearson(16, 16) == (pytest.approx(0.025 ** (1 / 16)), 1.0)
-    assert clopper_pearson(0, 16) == (0.0, pytest.approx(1 - 0.025 ** (1 / 16)))
+    every, none = clopper_pearson(16, 16), clopper_pearson(0, 16)
+    assert (every.low, every.high) == (pytest.approx(0.025 ** (1 / 16)), 1.0)
+    assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 16)))
 
 
 @pytest.mark.parametrize(

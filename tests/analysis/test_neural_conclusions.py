@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from theory_check.analysis.conclusions.global_optimality import ABSOLUTE, RELATIVE
-from theory_check.analysis.conclusions.global_optimality import compose as compose_optimality
-from theory_check.analysis.conclusions.neural_bias import VANISHED
-from theory_check.analysis.conclusions.neural_bias import compose as compose_bias
-from theory_check.claims import get_claim
+from theory_check.analysis.conclusions import compose_bias, compose_optimality
+from theory_check.catalogue import Catalogue
+from theory_check.claims.neural import ABSOLUTE, RELATIVE
 from theory_check.claims.rates import InequalityRate
-from theory_check.runs.measurements import neural_bias as measured
+from theory_check.thresholds import VANISHED
 
 
 def optimality_table(gaps: list[float], stationarity: list[float], status: str) -> pd.DataFrame:
@@ -31,13 +29,15 @@ def optimality_table(gaps: list[float], stationarity: list[float], status: str) 
 
 def bounds(claim: str) -> dict[str, float | None]:
     """Return the upper bound of every column that a claim bounds."""
-    rates = [rate for rate in get_claim(claim).rates if isinstance(rate, InequalityRate)]
+    rates = [
+        rate for rate in Catalogue.shipped().claim(claim).rates if isinstance(rate, InequalityRate)
+    ]
     return {rate.y: rate.high for rate in rates}
 
 
 def test_sentences_and_claims_have_the_same_tolerances() -> None:
     assert bounds("global-optimality") == {"optimality_gap": ABSOLUTE, "relative_gap": RELATIVE}
-    assert bounds("neural-bias")["largest_width_floor"] == VANISHED == measured.VANISHED
+    assert bounds("neural-bias")["largest_width_floor"] == VANISHED
 
 
 def test_runs_are_counted_and_those_away_told_apart() -> None:

@@ -12,10 +12,10 @@ import pytest
 from theory_check.analysis import judge
 from theory_check.analysis.population import judge_on_units, unit_table
 from theory_check.analysis.verdict import JUDGES
-from theory_check.claims.attained_3 import RATE as NEEDED
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import GeometricRate, InequalityRate, PowerRate, Rate, ScheduleRate
-from theory_check.claims.schedule_3 import RATE as SUFFICIENT
+from theory_check.claims.sample_complexity import INDEPENDENT_RATE as NEEDED
+from theory_check.claims.schedules import SCHEDULE_3_RATE as SUFFICIENT
 from theory_check.errors import InvalidArgumentError
 
 X = np.geomspace(0.001, 0.1, 9)
@@ -78,10 +78,8 @@ def test_the_interval_is_over_instances_and_not_over_starts() -> None:
     width, narrow = (found.measured["high"] - found.measured["low"] for found in (rate, naive))
     assert narrow < 0.5 * width  # sqrt(8) = 2.8 in expectation
     assert rate.y.shape == (20, len(X))
-    assert rate.evidence["population"] == (
-        "20 random garnet instances (states 3), 8 random starts each"
-    )
-    assert naive.evidence["population"] == "160 random starts on one instance"
+    assert rate.population == ("20 random garnet instances (states 3), 8 random starts each")
+    assert naive.population == "160 random starts on one instance"
 
 
 @pytest.mark.parametrize(("between", "within"), [(0.05, 0.01), (0.01, 0.05)])
@@ -90,7 +88,7 @@ def test_both_spreads_are_given(between: float, within: float) -> None:
     within²/10 of starts. The relative errors, 1/sqrt(78) and 1/sqrt(720), make that 2.9 sd or more:
     false alarm below 0.5 %, and the draws are fixed."""
     table = family(drawn(between, within, instances=40, starts=10, seed=2))
-    spread = judge(claim(RATE), table).rates[0].evidence["spread"]
+    spread = judge(claim(RATE), table).rates[0].spread
     assert list(spread) == ["between instances", "between starts"]
     of_means = np.sqrt(between**2 + within**2 / 10)
     assert spread["between instances"] == pytest.approx(of_means, rel=1 / 3)
@@ -101,7 +99,7 @@ def test_on_one_instance_the_spread_is_that_of_starts() -> None:
     exponents = {(0, start): 1 + 0.01 * start for start in range(10)}
     rate = judge(claim(RATE), family(exponents, instances=False)).rates[0]
     expected = np.std(0.01 * np.arange(10), ddof=1)
-    assert rate.evidence["spread"] == {"between starts": pytest.approx(expected, rel=1e-9)}
+    assert rate.spread == {"between starts": pytest.approx(expected, rel=1e-9)}
 
 
 def test_of_a_geometric_rate_it_is_the_spread_of_rho() -> None:
@@ -115,7 +113,7 @@ def test_of_a_geometric_rate_it_is_the_spread_of_rho() -> None:
     table = pd.concat(frames, ignore_index=True).assign(problem="p", status="ok")
     rate = judge(claim(GEOMETRIC), table).rates[0]
     assert rate.status == "holds"
-    spread = rate.evidence["spread"]
+    spread = rate.spread
     assert spread["between instances"] == pytest.approx(rhos.std(ddof=1), rel=1e-6)
     assert spread["between starts"] == pytest.approx(0.0, abs=1e-9)
 
@@ -126,7 +124,7 @@ def test_an_inequality_is_kept_by_an_instance_if_all_of_its_starts_keep_it() -> 
     rate = judge(claim(INEQUALITY), table).rates[0]
     assert rate.measured["share"] == 0.9
     assert rate.evidence["exceptions"] == [4]
-    assert "spread" not in rate.evidence
+    assert rate.spread == {}
 
 
 def test_a_fixed_problem_beside_a_family_keeps_its_starts() -> None:
@@ -135,8 +133,8 @@ def test_a_fixed_problem_beside_a_family_keeps_its_starts() -> None:
     table = pd.concat([family(drawn(0.01, 0.01, 8, 2, 3)), fixed], ignore_index=True)
     table["instance"] = table["instance"].astype("Int64")
     rates = {rate.problem: rate for rate in judge(claim(RATE), table).rates}
-    assert rates["fixed"].evidence["population"] == "9 random starts on one instance"
-    assert rates["p"].evidence["population"] == "8 random instances, 2 random starts each"
+    assert rates["fixed"].population == "9 random starts on one instance"
+    assert rates["p"].population == "8 random instances, 2 random starts each"
     assert rates["fixed"].y.shape[0] == 9
     assert rates["p"].y.shape[0] == 8
 
@@ -185,12 +183,12 @@ def test_replicates_of_costs_and_schedules_are_called_what_they_are(
     if isinstance(rate, ScheduleRate):
         rows[rate.noise] = 1.0
     found = judge_on_units(rate, rows, "fixed", JUDGES[type(rate)].judge)
-    assert found.evidence["population"] == population
+    assert found.population == population
 
 
 def test_the_status_of_a_fixed_problem_does_not_change() -> None:
     """Planted verdicts with and without the layer that chooses the unit."""
-    from theory_check.analysis.rate_verdict import judge_power_rate
+    from theory_check.analysis.power_verdict import judge_power_rate
 
     exponents: Sequence[float] = [0.8, 1.0, 1.3]
     for exponent in exponents:
@@ -199,9 +197,4 @@ def test_the_status_of_a_fixed_problem_does_not_change() -> None:
         )
         plain = judge_power_rate(RATE, table, "p")
         found = judge(claim(RATE), table).rates[0]
-        evidence = {
-            key: value
-            for key, value in found.evidence.items()
-            if key not in ("population", "spread")
-        }
-        assert replace(found, evidence=evidence) == plain
+        assert replace(found, population="", spread={}) == plain

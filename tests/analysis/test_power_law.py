@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from calibration.planted import CASES, PlantedTrace, plant
 
 from theory_check.analysis import fit_power_law
-from theory_check.analysis.calibration import CASES, PlantedTrace, plant
 from theory_check.errors import InvalidArgumentError
 
 X = np.geomspace(1, 1000, 13)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from theory_check.analysis.replicates import average_curve, half_width, mean_interval
+from theory_check.analysis.intervals import mean_interval
+from theory_check.analysis.replicates import average_curve, half_width
 
 
 def test_influence_is_the_jackknife_of_the_log_mean() -> None:
@@ -58,4 +59,5 @@ def test_bootstrap_half_width_matches_resampling_by_a_loop(average: str) -> None
 def test_mean_interval_is_students() -> None:
     values = np.array([1.0, 2.0, 4.0])
     interval = stats.t.interval(0.95, 2, loc=values.mean(), scale=stats.sem(values))
-    assert mean_interval(values)[1:] == pytest.approx(interval)
+    found = mean_interval(values)
+    assert (found.low, found.high) == pytest.approx(interval)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from theory_check.analysis import judge_schedule_rate
-from theory_check.analysis.schedule_verdict import growth_of_ratio
-from theory_check.claims.schedule_3 import RATE
+from theory_check.analysis.target_verdicts import growth_of_ratio
+from theory_check.claims.schedules import SCHEDULE_3_RATE as RATE
 from theory_check.errors import InvalidArgumentError
 
 TARGETS = np.geomspace(0.1, 1e-3, 5)
@@ -97,8 +97,8 @@ def test_the_growth_is_that_of_the_smallest_targets_in_any_unit() -> None:
     ratio = np.where(TARGETS > 0.02, TARGETS / 1e-2, (TARGETS / 1e-2) ** -0.7)
     for unit in (1e-9, 1.0, 1e9):
         curves = np.tile(unit * ratio[::-1], (8, 1))
-        for found in growth_of_ratio(unit * TARGETS[::-1], curves):
-            assert found == pytest.approx(0.7, abs=1e-9)
+        found = growth_of_ratio(unit * TARGETS[::-1], curves)
+        assert (found.value, found.low, found.high) == pytest.approx((0.7,) * 3, abs=1e-9)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

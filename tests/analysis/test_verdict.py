@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from theory_check.analysis import PowerLawFit, judge, judge_geometric_rate, judge_power_rate
-from theory_check.analysis.rate_verdict import power_status
+from theory_check.analysis.power_verdict import power_status
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import GeometricRate, PowerRate
 from theory_check.errors import InvalidArgumentError

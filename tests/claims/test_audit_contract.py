@@ -5,24 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from theory_check.claims import all_claims, audits
-from theory_check.claims.audits import all_audits, get_audit
-from theory_check.claims.audits.base import Audit, DominationRule, GrowthRule, LevelRule, StepRule
-from theory_check.discovery import modules
+from theory_check.catalogue import Catalogue
+from theory_check.claims import audits
+from theory_check.claims.audits import Audit, DominationRule, GrowthRule, LevelRule, StepRule
 from theory_check.errors import InvalidArgumentError
 from theory_check.recording.audits import MEASURED
 
-AUDITS = all_audits()
+AUDITS = Catalogue.shipped().audits
 EXPERIMENTS = {path.stem for path in (Path(__file__).parents[2] / "experiments").rglob("*.toml")}
 
 
 def test_the_room_is_not_empty_and_ids_are_unique() -> None:
-    defined = [
-        value.id
-        for module in modules(audits)
-        for value in vars(module).values()
-        if isinstance(value, Audit)
-    ]
+    defined = [value.id for value in vars(audits).values() if isinstance(value, Audit)]
     assert len(defined) == len(set(defined)) == len(AUDITS)
     assert set(AUDITS) == {
         "error-bound",
@@ -61,7 +55,7 @@ def test_declaration_is_complete(name: str) -> None:
         assert rule.limit == 2.0
 
 
-@pytest.mark.parametrize("claim", all_claims().values(), ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", Catalogue.shipped().claims.values(), ids=lambda claim: claim.id)
 def test_claims_name_audits_that_exist(claim) -> None:  # type: ignore[no-untyped-def]
     assert set(claim.audits) <= set(AUDITS)
     assert len(set(claim.audits)) == len(claim.audits)
@@ -71,6 +65,6 @@ def test_claims_name_audits_that_exist(claim) -> None:  # type: ignore[no-untype
 
 
 def test_unknown_audit_is_refused_with_the_nearest_name() -> None:
-    assert get_audit("lower-pl") is AUDITS["lower-pl"]
+    assert Catalogue.shipped().audit("lower-pl") is AUDITS["lower-pl"]
     with pytest.raises(InvalidArgumentError, match="did you mean 'error-bound'"):
-        get_audit("error-bounds")
+        Catalogue.shipped().audit("error-bounds")

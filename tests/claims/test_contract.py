@@ -2,14 +2,13 @@
 
 import re
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from theory_check import claims
 from theory_check.analysis import judge
-from theory_check.catalogue import Catalogue
-from theory_check.claims import all_claims, get_claim
+from theory_check.catalogue import Catalogue, Root
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
@@ -19,20 +18,19 @@ from theory_check.claims.rates import (
     PowerRate,
     ScheduleRate,
 )
-from theory_check.discovery import modules
 from theory_check.errors import InvalidArgumentError
 from theory_check.provenance import PROVENANCE_MEANING
 from theory_check.testing import check_claim, failures
 from theory_check.testing.claims import planted_table
 
-CLAIMS = all_claims()
+CLAIMS = Catalogue.shipped().claims
 
 
 def test_the_room_is_not_empty_and_ids_are_unique() -> None:
     defined = [
         value.id
-        for module in modules(claims)
-        for value in vars(module).values()
+        for name, _ in Root.shipped().module_names("claims")
+        for value in vars(import_module(name)).values()
         if isinstance(value, Claim)
     ]
     assert len(defined) == len(set(defined)) == len(CLAIMS)
@@ -166,6 +164,6 @@ def test_what_only_tests_the_program_is_no_finding() -> None:
 
 
 def test_unknown_claim_is_refused_with_the_nearest_name() -> None:
-    assert get_claim("penalty-bias") is CLAIMS["penalty-bias"]
+    assert Catalogue.shipped().claim("penalty-bias") is CLAIMS["penalty-bias"]
     with pytest.raises(InvalidArgumentError, match="did you mean 'penalty-bias'"):
-        get_claim("penalty-bia")
+        Catalogue.shipped().claim("penalty-bia")

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from theory_check.claims import all_claims
+from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import InvalidArgumentError
 
 RATES = {
     f"{claim.id}, {rate.name}": rate
-    for claim in all_claims().values()
+    for claim in Catalogue.shipped().claims.values()
     for rate in claim.rates
     if isinstance(rate, PowerRate)
 }

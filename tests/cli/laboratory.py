@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from theory_check.analysis.audits import AuditFinding
-from theory_check.analysis.rate_verdict import RateVerdict, Status
+from theory_check.analysis.intervals import Interval
+from theory_check.analysis.rate_verdict import Exponents, RateVerdict, Status
+from theory_check.analysis.replicate_verdicts import DecayFactor
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 
@@ -71,22 +73,19 @@ class Laboratory:
         assert not families
         status = self.statuses[claim.id]
         decay: Status = status if claim.expected == "violated" else "holds"
-        high = {"exponent": 2 * self.measured, "low": 0.9, "high": 1.1}
-        half = {"exponent": self.measured, "low": 0.45, "high": 0.55}
         rates = (
             RateVerdict(
                 "bias",
                 claim.experiment,
                 status,
                 "",
-                {"exponent": 1.0, "norm": {"exponent": 0.5}, "squared norm": {"exponent": 1.0}},
-                {**high, "norm": half, "squared norm": high},
-                {
-                    "population": "2 random starts on one instance",
-                    "spread": {"between starts": 0.25},
-                },
+                Exponents(1.0, Interval(2 * self.measured, 0.9, 1.1), units=(0.5, 1.0)),
+                population="2 random starts on one instance",
+                spread={"between starts": 0.25},
             ),
-            RateVerdict("decay", claim.experiment, decay, "", {"rho": "< 1"}, {"rho": 0.25}, {}),
+            RateVerdict(
+                "decay", claim.experiment, decay, "", DecayFactor(Interval(0.25, 0.2, 0.3))
+            ),
         )
         return Verdict(claim, status, f"{len(table)} rows", rates)
 

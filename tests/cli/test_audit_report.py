@@ -7,6 +7,7 @@ from pathlib import Path
 
 from theory_check.analysis.audits import AuditFinding, Constant
 from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.replicate_verdicts import DecayFactor
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 from theory_check.cli import reporting
@@ -17,16 +18,16 @@ PL = AuditFinding(
     "bandit",
     "not met",
     "an exponent of 1.5.",
-    (Constant("mu", 0.25, 0.2, 0.3, 0.1), Constant("exponent", 1.5, 1.4, 1.6, 1.7)),
+    (Constant(0.25, 0.2, 0.3, "mu", 0.1), Constant(1.5, 1.4, 1.6, "exponent", 1.7)),
 )
-SLOW = AuditFinding("step", "bandit", "met", "", (Constant("L", 2.0, 1.5, 2.5, float("nan")),))
-FAST = AuditFinding("step", "bandit", "undecided", "", (Constant("L", 3.0, 1.5, 2.5, 1.0),))
+SLOW = AuditFinding("step", "bandit", "met", "", (Constant(2.0, 1.5, 2.5, "L", float("nan")),))
+FAST = AuditFinding("step", "bandit", "undecided", "", (Constant(3.0, 1.5, 2.5, "L", 1.0),))
 ABSENT = AuditFinding("lower-pl", "garnet", "not audited", "no such problem.")
 
 
 def judgement(name: str, *audits: AuditFinding) -> Judgement:
     claim = Claim(name, "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
-    rates = (RateVerdict("rate", "bandit", "tight", "", {}, {}, {"problem": "bandit"}),)
+    rates = (RateVerdict("rate", "bandit", "tight", "", DecayFactor(), {"problem": "bandit"}),)
     verdict = Verdict(claim, "tight", "fine", rates, audits)
     return Judgement(claim, verdict, "fine", Path("experiments/planted.toml"))
 
@@ -68,12 +69,12 @@ def test_markdown_has_the_same_rows() -> None:
 
 def test_equal_constants_of_several_claims_are_shown_once() -> None:
     """The step differs between claims, the curvature does not."""
-    curvature, steps = Constant("L", 2.0, 1.5, 2.5, 2.0), (0.1, 0.2)
+    curvature, steps = Constant(2.0, 1.5, 2.5, "L", 2.0), (0.1, 0.2)
     claims = [
         judgement(
             f"claim-{step}",
             AuditFinding(
-                "step", "bandit", "met", "", (curvature, Constant("product", step, 0.0, 1.0, step))
+                "step", "bandit", "met", "", (curvature, Constant(step, 0.0, 1.0, "product", step))
             ),
         )
         for step in steps

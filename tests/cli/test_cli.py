@@ -69,13 +69,13 @@ def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture)
         HEADER,
         ["flatness [V] measured", "TIGHT"],
         ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm", over],
-        ["", "holds", "flat", "decay", "0.25", "< 1"],
+        ["", "holds", "flat", "decay", "0.250 [0.200, 0.300]", "< 1"],
         [""],
         ["Tests of the program, no findings, 1 claim (1 negative control):"],
         HEADER,
         ["steepness [R] identity, negative control", "VIOLATED"],
         ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm", over],
-        ["", "violated", "steep", "decay", "0.25", "< 1"],
+        ["", "violated", "steep", "decay", "0.250 [0.200, 0.300]", "< 1"],
         [""],
         ["flatness: 4 rows Could it have come out otherwise? Yes: a hill."],
         ["steepness: 4 rows Could it have come out otherwise? No."],
@@ -309,7 +309,7 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |  |"
     assert lines[5].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
     assert lines[5].endswith("| 2 random starts on one instance; sd 0.25 between starts |")
-    assert lines[6] == "|  | holds | flat | decay | 0.25 | < 1 |  |"
+    assert lines[6] == "|  | holds | flat | decay | 0.250 [0.200, 0.300] | < 1 |  |"
     assert lines[8] == "### Tests of the program, no findings, 1 claim (1 negative control)"
     assert Path("results/quick/figures/lines.pdf").exists()
     assert laboratory.executions() == 2

@@ -12,7 +12,6 @@ import pytest
 from theory_check.analysis.conclusions import Conclusion
 from theory_check.analysis.verdict import Verdict
 from theory_check.catalogue import Catalogue
-from theory_check.claims import get_claim
 from theory_check.cli import conclusions
 from theory_check.errors import InvalidArgumentError
 from theory_check.verification import Judgement, RunOptions, Sweep
@@ -36,7 +35,7 @@ class Tabled:
 
 
 def judgement(name: str, judged: bool = True) -> Judgement:
-    claim = get_claim(name)
+    claim = Catalogue.shipped().claim(name)
     return Judgement(claim, Verdict(claim, "tight", "fine", ()) if judged else None, "fine", FILE)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from theory_check.analysis.rate_verdict import RateVerdict, Status
+from theory_check.analysis.bound_verdict import TermNumbers
+from theory_check.analysis.intervals import Interval
+from theory_check.analysis.rate_verdict import Exponents, Numbers, RateVerdict, Status
+from theory_check.analysis.replicate_verdicts import KeptShare
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import PowerRate
@@ -20,47 +22,32 @@ FILE = Path("experiments/planted.toml")
 CLAIM = Claim("bound", "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
 HEADER = "| claim | status | problem | rate | measured, 95 % interval | predicted | interval over |"
 
-PREDICTED = {
-    "exponents": {
-        "squared norm": {"optimisation 1/T": 1.0, "sampling 1/sigma": 0.0, "inner 1/sigma": 2.0},
-        "norm": {"optimisation 1/T": 0.5, "sampling 1/sigma": 0.0, "inner 1/sigma": 1.0},
-    },
-    "explained variance": 0.9,
-}
-MEASURED = {
-    "exponents": {
-        "squared norm": {
-            "optimisation 1/T": {"value": 1.002, "low": 0.999, "high": 1.005},
-            "sampling 1/sigma": {"value": -0.01, "low": -0.02, "high": 0.01},
-        },
-        "norm": {
-            "optimisation 1/T": {"value": 0.501, "low": 0.4995, "high": 0.5025},
-            "sampling 1/sigma": {"value": -0.005, "low": -0.01, "high": 0.005},
-        },
-    },
-    "explained variance": 0.9986,
-    "constants": {
-        "optimisation": {"value": 0.5, "low": 0.49, "high": 0.51},
-        "bias": {"value": 0.0213, "low": 0.021, "high": 0.0216},
-        "sampling": {"value": 4.0, "low": 3.9, "high": 4.1},
-        "inner": {"value": 0.0, "low": 0.0, "high": 1.25e-6},
-    },
-}
 SHARES = {
-    "optimisation": {"value": 0.6, "low": 0.59, "high": 0.61},
-    "bias": {"value": 0.3, "low": 0.29, "high": 0.31},
-    "sampling": {"value": 0.1, "low": 0.08, "high": 0.12},
-    "inner": {"value": 0.0, "low": 0.0, "high": 0.004},
+    "optimisation": Interval(0.6, 0.59, 0.61),
+    "bias": Interval(0.3, 0.29, 0.31),
+    "sampling": Interval(0.1, 0.08, 0.12),
+    "inner": Interval(0.0, 0.0, 0.004),
 }
+STATED = TermNumbers({"optimisation 1/T": 1.0, "sampling 1/sigma": 0.0, "inner 1/sigma": 2.0}, 0.9)
+UNSHARED = replace(
+    STATED,
+    explained=0.9986,
+    exponents={
+        "optimisation 1/T": Interval(1.002, 0.999, 1.005),
+        "sampling 1/sigma": Interval(-0.01, -0.02, 0.01),
+    },
+    constants={
+        "optimisation": Interval(0.5, 0.49, 0.51),
+        "bias": Interval(0.0213, 0.021, 0.0216),
+        "sampling": Interval(4.0, 3.9, 4.1),
+        "inner": Interval(0.0, 0.0, 1.25e-6),
+    },
+)
+FITTED = replace(UNSHARED, shares=SHARES)
 
 
-def judgement(
-    measured: Mapping[str, object],
-    predicted: Mapping[str, object],
-    evidence: Mapping[str, object] | None = None,
-    status: Status = "tight",
-) -> Judgement:
-    rate = RateVerdict("rate", "bandit", status, "", predicted, measured, evidence or {})
+def judgement(numbers: Numbers, status: Status = "tight", **about: object) -> Judgement:
+    rate = RateVerdict("rate", "bandit", status, "", numbers, **about)  # type: ignore[arg-type]
     return Judgement(CLAIM, Verdict(CLAIM, status, "fine", (rate,)), "fine", FILE)
 
 
@@ -105,7 +92,7 @@ BOUND = [
 
 
 def test_a_bound_has_a_line_for_each_number() -> None:
-    judged = judgement(MEASURED, PREDICTED, {"mean_shares": SHARES})
+    judged = judgement(FITTED)
     assert cells(judged) == BOUND
     # As wide as the longest exponent, not as all of them side by side.
     assert reporting.text_table([judged]).splitlines()[1].index("interval over") < 150
@@ -117,40 +104,36 @@ def test_a_bound_has_a_line_for_each_number() -> None:
 
 
 def test_without_shares_the_exponents_are_still_shown() -> None:
-    rows = cells(judgement(MEASURED, PREDICTED))
+    rows = cells(judgement(UNSHARED))
     assert rows[3][3] == "not identified"
     assert rows[4] == ["", "", "  a", "0.5 [0.49, 0.51]", ""]
 
 
 def test_a_bound_that_was_not_fitted_shows_what_is_predicted() -> None:
-    rows = cells(judgement({}, PREDICTED))
+    rows = cells(judgement(STATED))
     assert rows[0] == ["tight", "bandit", "rate", "-", ">= 0.9"]
     assert [row[3] for row in rows[1:]] == ["-"] * 3
     assert [row[4] for row in rows[1:]] == [row[4] for row in BOUND[1:4]]
 
 
 def test_a_share_has_its_interval_and_what_is_needed() -> None:
-    judged = judgement(
-        {"share": 0.875, "low": 0.6164, "high": 0.98449},
-        {"share": ">= 0.875", "bounds": "0.5 <= value <= 2"},
-        status="holds",
-    )
+    kept = KeptShare(">= 0.875", "0.5 <= value <= 2", Interval(0.875, 0.6164, 0.98449))
+    judged = judgement(kept, status="holds")
     assert cells(judged) == [["holds", "bandit", "rate", "0.875 [0.616, 0.984]", ">= 0.875"]]
 
 
-def test_a_log_factor_is_reported_beside_the_exponent() -> None:
-    one = {"exponent": 2.0, "low": 1.9, "high": 2.1}
-    two = {"exponent": 4.0, "low": 3.8, "high": 4.2}
-    measured = {**one, "squared norm": one, "norm": two, "log factor not modelled": two}
-    (row,) = cells(judgement(measured, {"exponent": 2.0}))
-    assert row[3] == (
-        "2.000 [1.900, 2.100] squared, 4.000 [3.800, 4.200] norm; "
-        "4.000 [3.800, 4.200] with the log factor left in"
-    )
+def test_an_exponent_is_shown_in_both_units_where_there_are_two() -> None:
+    """An exponent of 2 for the squared norm is 1 for the norm; a value has one exponent alone."""
+    found = Interval(2.0, 1.9, 2.1)
+    (row,) = cells(judgement(Exponents(2.0, found, units=(0.5, 1.0))))
+    assert row[3] == "2.000 [1.900, 2.100] squared, 1.000 [0.950, 1.050] norm"
+    assert row[4] == "2 squared, 1 norm"
+    (row,) = cells(judgement(Exponents(2.0, found)))
+    assert row[3:] == ["2.000 [1.900, 2.100]", "2"]
 
 
 def test_an_open_statement_says_that_it_fails_nothing() -> None:
-    closed = judgement(MEASURED, PREDICTED)
+    closed = judgement(FITTED)
     statement = Judgement(
         replace(CLAIM, expected="open", kind="open"), closed.verdict, "fine", FILE
     )
@@ -162,22 +145,19 @@ def test_an_open_statement_says_that_it_fails_nothing() -> None:
 
 def test_what_the_interval_speaks_about_stands_beside_it_once() -> None:
     """Beside the first number of a rate, with the spreads that were found."""
-    evidence = {
-        "population": "20 random garnet instances (states 3), 2 random starts each",
-        "spread": {"between instances": 0.0123, "between starts": 0.0045},
-        "mean_shares": SHARES,
-    }
+    population = "20 random garnet instances (states 3), 2 random starts each"
+    spread = {"between instances": 0.0123, "between starts": 0.0045}
     text = (
         "20 random garnet instances (states 3), 2 random starts each; sd 0.012 between instances, "
         "0.0045 between starts"
     )
-    judged = judgement(MEASURED, PREDICTED, evidence)
+    judged = judgement(FITTED, population=population, spread=spread)
     lines = [line for line in reporting.text_table([judged]).splitlines() if text in line]
     assert [line.split()[:2] for line in lines] == [["tight", "bandit"]]
     assert reporting.markdown_table([judged]).count(f"| {text} |") == 1
     evidence_found = json.loads(reporting.json_list([judged]))[0]["evidence"][0]
-    assert evidence_found["population"] == evidence["population"]
-    assert evidence_found["spread"] == evidence["spread"]
+    assert evidence_found["population"] == population
+    assert evidence_found["spread"] == spread
 
 
 def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
@@ -185,7 +165,7 @@ def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
     rate = PowerRate(
         "rate", "x", "y", 1.0, True, "zero", "larger", 0.1, (2.0,), "value", "$x$", "$y$"
     )
-    verdict = judgement({"exponent": 1.0}, {"exponent": 1.0}).verdict
+    verdict = judgement(Exponents(1.0, Interval(1.0, 0.9, 1.1))).verdict
     changes: dict[str, dict[str, object]] = {
         "mixed": {"identity_rates": ("rate",), "rates": (rate,)},
         "theorem": {"kind": "proved inequality"},

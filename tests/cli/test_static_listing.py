@@ -43,7 +43,6 @@ OTHER = described.Method(
     EXACT.constants,
     EXACT.plan,
     described.StatedRate(1.5, "samples", "here", "R"),
-    "other",
 )
 """
 

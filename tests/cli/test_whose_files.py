@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from calibration.residuals import stored_rates
 from helpers.catalogues import with_files_of
 from laboratory import EXPERIMENT, FIGURE, Laboratory
 
 from theory_check import catalogue, verification
 from theory_check.catalogue import Catalogue
 from theory_check.cli import main
-from theory_check.cli.calibrate import stored_rates
 from theory_check.verification import verify
 
 Capture = pytest.CaptureFixture[str]

@@ -32,8 +32,6 @@ from theory_check import analysis, models, problems, solvers
 from theory_check.analysis.power_law import fit_power_law
 from theory_check.bilevel import UpperGradients  # noqa: F401 - loads the room
 from theory_check.catalogue import Catalogue, installed
-from theory_check.claims import get_claim
-from theory_check.claims.audits import get_audit
 from theory_check.errors import SampleBudgetExhausted, TheoryCheckError
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.runs import Store, execute, load_experiment, load_table
@@ -373,14 +371,14 @@ def _analysis_calls() -> Iterator[Call]:
         ("schedule-2", analysis.judge_schedule_rate),
         ("attained-2", analysis.judge_attained_rate),
     ):
-        claim = get_claim(claim_name)
+        claim = Catalogue.shipped().claim(claim_name)
         rate = claim.rates[0]
         table = _table(claim.rates)
         yield Call(
             f"analysis.{judge.__name__}", judge, {"rate": rate, "table": table, "problem": "p"}
         )
         yield Call(f"judge of {claim_name}", analysis.judge, {"claim": claim, "table": table})
-    audit = get_audit("error-bound")
+    audit = Catalogue.shipped().audit("error-bound")
     rows = pd.DataFrame(
         {
             column: np.tile(np.geomspace(1e-3, 1.0, 8), 2)

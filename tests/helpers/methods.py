@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from theory_check.bilevel import AdjointSystem
+from theory_check.bilevel import AdjointSystem, Surrogate
 from theory_check.catalogue import installed
 from theory_check.solvers.method import Method, Scales
+from theory_check.solvers.targets import EstimatesHypergradient
 
 EPSILON = 0.25
 SCALES = Scales(outer_step=0.2, inner_step=0.2, penalty=1.0, batch=4.0)
@@ -33,6 +34,25 @@ def chosen(**attributes: object) -> pytest.MarkDecorator:
     }
     assert found
     return pytest.mark.parametrize("method", found.values(), ids=list(found))
+
+
+def estimating(target: str) -> pytest.MarkDecorator:
+    """Return the methods whose estimates are of ``∇Phi`` (``"hypergradient"``) or ``∇Phi_sigma``."""
+    found = {
+        name: method for name, method in installed().methods.items() if _target(method) == target
+    }
+    assert found
+    return pytest.mark.parametrize("method", found.values(), ids=list(found))
+
+
+def _target(method: Method) -> str:
+    solver = configured(method)
+    if isinstance(solver, EstimatesHypergradient):
+        return "hypergradient"
+    if not isinstance(solver, Surrogate) and solver.penalty is None:
+        return "other"
+    # A surrogate of one's own, such as a two-point one, has no sigma.
+    return "penalised" if hasattr(solver, "sigma") else "surrogate"
 
 
 def configured(method: Method, scales: Scales = SCALES, **changes: object) -> Any:

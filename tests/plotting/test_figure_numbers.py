@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from theory_check.claims import all_claims
-from theory_check.claims.audits import all_audits
+from theory_check.analysis.intervals import Interval
+from theory_check.catalogue import Catalogue
 from theory_check.plotting import fixed, general, interval, label_sparsely, power_of_ten
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def test_significant_digits(value: float, digits: int, text: str) -> None:
 
 
 def test_intervals_and_powers_of_ten() -> None:
-    assert interval(-0.001, -0.06, 0.05, 2) == "0.00 [−0.06, 0.05]"
+    assert interval(Interval(-0.001, -0.06, 0.05), 2) == "0.00 [−0.06, 0.05]"
     assert [power_of_ten(value) for value in (1e10, 3e4, 0.05)] == [
         "$10^{10}$",
         r"$3 \cdot 10^{4}$",
@@ -64,11 +64,11 @@ def test_no_label_has_a_fraction_bar() -> None:
     """Beside an axis, bars of fractions and roots run into what is under them."""
     labels = [
         getattr(rate, name)
-        for claim in all_claims().values()
+        for claim in Catalogue.shipped().claims.values()
         for rate in claim.rates
         for name in ("x_symbol", "y_symbol")
     ]
-    labels += [audit.symbol for audit in all_audits().values()]
+    labels += [audit.symbol for audit in Catalogue.shipped().audits.values()]
     labels += [path.read_text(encoding="utf-8") for path in SCRIPTS]
     assert [label for label in labels if r"\frac" in label or r"\sqrt" in label] == []
 

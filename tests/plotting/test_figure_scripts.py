@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from theory_check.analysis.audits import AuditFinding, Constant
 from theory_check.analysis.verdict import judge
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.cli.figures import SIGNATURE, load_drawing
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "paper_figures"
@@ -48,7 +48,7 @@ def test_penalty_bias_keeps_legends_and_labels_apart() -> None:
         for seed in range(4)
         for sigma in sigmas
     ]
-    verdict = judge(get_claim("penalty-bias"), pd.DataFrame(rows))
+    verdict = judge(Catalogue.shipped().claim("penalty-bias"), pd.DataFrame(rows))
     figure = script("penalty_bias").draw({"penalty-bias": verdict}, {})
     assert_apart(figure)
     assert figure.axes[0].get_title(loc="left") == "penalty-bias: tight"
@@ -62,7 +62,7 @@ def test_every_audited_problem_is_in_the_legend(monkeypatch: pytest.MonkeyPatch)
     def planted(audit: object, rows: pd.DataFrame, problem: str) -> AuditFinding:
         name = str(getattr(audit, "id", ""))
         absent = problem == "flat" and name == "error-bound"
-        constants = () if absent else (Constant("mu", 0.1, 0.05, 0.2, 0.05),) * 3
+        constants = () if absent else (Constant(0.1, 0.05, 0.2, "mu", 0.05),) * 3
         status = "undecided" if absent else "not met" if problem == "steep" else "met"
         return AuditFinding(name, problem, status, "", constants)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ def test_every_audited_problem_is_in_the_legend(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 def test_violations_of_gradient_domination_are_drawn_above_all_others() -> None:
     """One held-out iterate of one run breaks the inequality, by a gradient of 0."""
-    claim = get_claim("weak-gradient-domination")
+    claim = Catalogue.shipped().claim("weak-gradient-domination")
     rows = pd.DataFrame(
         [
             {"problem": problem, "seed": seed, "half": half, "level": level, "iteration": step}

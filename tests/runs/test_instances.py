@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import Experiment, Store, execute, load_experiment, load_table
 from theory_check.verification import RunOptions, sweep
@@ -150,17 +150,17 @@ def test_a_family_is_judged_over_its_instances_and_never_by_the_audit_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Instance 0 has the parameters of a problem that is audited, the others have not."""
-    claim = get_claim("penalty-bias")
+    claim = Catalogue.shipped().claim("penalty-bias")
     done = sweep(["penalty-bias"], RunOptions(tmp_path, quick=True))
     judged = done.judge(claim)
     assert judged.verdict is not None
     families = [rate for rate in judged.verdict.rates if rate.problem == "bandit-family"]
     assert len(families) == 2
     for rate in families:
-        assert rate.evidence["population"] == (
+        assert rate.population == (
             "8 random bandit instances (contexts 4, actions 3, features 4), 2 random starts each"
         )
-        assert set(rate.evidence["spread"]) == {"between instances", "between starts"}
+        assert set(rate.spread) == {"between instances", "between starts"}
     wanted = next(
         cell
         for cell in done.experiments["penalty-bias"].cells(True)
@@ -169,6 +169,5 @@ def test_a_family_is_judged_over_its_instances_and_never_by_the_audit_of_one(
     audited = load_experiment(Path(__file__).parents[2] / "experiments" / "audits.toml")
     with_audits = sweep([], RunOptions(tmp_path, quick=True))
     monkeypatch.setitem(with_audits.experiments, "audits", audited)  # type: ignore[arg-type]
-    from theory_check.claims.audits import get_audit
 
-    assert with_audits._evidence(get_audit("lower-pl"), wanted) == []
+    assert with_audits._evidence(Catalogue.shipped().audit("lower-pl"), wanted) == []

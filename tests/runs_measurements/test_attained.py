@@ -214,7 +214,6 @@ def test_a_users_own_method_is_searched_over_its_own_constants() -> None:
         constants={"weight": (0.03, 0.1, 0.3, 1.0), "size": (3.0, 10.0, 30.0, 100.0)},
         plan=plan,
         rate=None,
-        estimates="penalised",
     )
     problem = random_problem(45, (2, 2, 2), objective="excess_risk", features=2)
     found = Attained(own, (0.5,), runs=2).measure(problem, [0, 1], no_progress)

@@ -13,7 +13,6 @@ from helpers.generators import random_problem
 from theory_check import verification
 from theory_check.analysis import Verdict
 from theory_check.catalogue import Catalogue
-from theory_check.claims import get_claim
 from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
@@ -269,11 +268,15 @@ def judged(store: Path) -> dict[str, Verdict]:
         assert found is not None
         return found
 
-    quartic_claim = replace(get_claim("control-quartic"), expected="holds", audits=AUDITED)
+    quartic_claim = replace(
+        Catalogue.shipped().claim("control-quartic"), expected="holds", audits=AUDITED
+    )
     return {
         "quartic": verdict(quartic_claim),
         "quartic, unaudited": verdict(replace(quartic_claim, audits=())),
-        "quadratic": verdict(replace(get_claim("control-quadratic"), audits=AUDITED)),
+        "quadratic": verdict(
+            replace(Catalogue.shipped().claim("control-quadratic"), audits=AUDITED)
+        ),
         "elsewhere": verdict(replace(quartic_claim, audits=("policy-support",))),
     }
 
@@ -329,7 +332,9 @@ def test_problems_are_matched_by_parameters_not_by_label(tmp_path: Path, store: 
     same.write_text(text.replace("[problems.quadratic]", "[problems.renamed]"))
     options = RunOptions(store=store, quick=True)
     done = sweep([other, same, "control-audits"], options)
-    claim = replace(get_claim("control-quadratic"), audits=("lower-pl", "inner-step"))
+    claim = replace(
+        Catalogue.shipped().claim("control-quadratic"), audits=("lower-pl", "inner-step")
+    )
     other_pl, other_step = done.audit(replace(claim, experiment="other"))
     assert (other_pl.status, other_step.status) == ("not audited", "not audited")
     assert "not among those of control-audits" in other_pl.reason
@@ -349,14 +354,14 @@ def test_a_failed_audit_is_missing_on_its_own_problem_only(store: Path) -> None:
     )
     failure = Failure(broken, "RuntimeError: no memory", store / "trace.json")
     done = replace(done, report=replace(done.report, failed=(failure,)))
-    quartic_claim = replace(get_claim("control-quartic"), audits=AUDITED)
+    quartic_claim = replace(Catalogue.shipped().claim("control-quartic"), audits=AUDITED)
     for finding in done.audit(quartic_claim):
         assert finding.status == "not audited"
         assert finding.reason.startswith(
             "1 of 2 cells of control-audits on quartic failed, first: "
         )
         assert "no memory" in finding.reason
-    quadratic_claim = replace(get_claim("control-quadratic"), audits=AUDITED)
+    quadratic_claim = replace(Catalogue.shipped().claim("control-quadratic"), audits=AUDITED)
     assert {finding.status for finding in done.audit(quadratic_claim)} == {"met"}
 
 
@@ -373,7 +378,7 @@ def test_the_rows_of_a_problem_are_loaded_once(
         return load_cells(cells, *arguments, **options)
 
     monkeypatch.setattr(verification, "load_cells", counted)
-    claim = replace(get_claim("control-quadratic"), audits=AUDITED)
+    claim = replace(Catalogue.shipped().claim("control-quadratic"), audits=AUDITED)
     first, second = done.audit(claim), done.audit(replace(claim, id="another"))
     assert first == second
     assert len(first) == 3
@@ -381,6 +386,9 @@ def test_the_rows_of_a_problem_are_loaded_once(
 
 
 def test_the_evidence_of_claims_includes_that_of_their_audits() -> None:
-    claims = [get_claim("penalty-bias"), get_claim("control-quartic")]
+    claims = [
+        Catalogue.shipped().claim("penalty-bias"),
+        Catalogue.shipped().claim("control-quartic"),
+    ]
     audits = ["audits", "audits-discounted", "control-audits"]
     assert evidence_for(claims, Catalogue.shipped()) == ["penalty-bias", *audits, "control-quartic"]

@@ -12,8 +12,8 @@ import torch
 
 from theory_check import problems
 from theory_check.analysis import judge
-from theory_check.claims import get_claim
-from theory_check.claims.gradient_noise_coupled_runs import GROWTHS
+from theory_check.catalogue import Catalogue
+from theory_check.claims.gradient_noise import GROWTHS
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import instruments_for
@@ -116,7 +116,7 @@ def test_separate_inner_batches_are_caught_and_shared_ones_are_not() -> None:
     ]
     table = pd.concat(tables, ignore_index=True)
     claim, control = map(
-        get_claim, ("gradient-noise-coupled-runs", "control-separate-inner-batches")
+        Catalogue.shipped().claim, ("gradient-noise-coupled-runs", "control-separate-inner-batches")
     )
     # Three sigmas are too few for the fitted exponent; the growths are judged.
     growths = replace(claim, rates=GROWTHS)

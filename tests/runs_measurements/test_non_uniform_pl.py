@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from theory_check.analysis import judge
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.control import control_of
 from theory_check.oracles.starts import initial_upper
@@ -84,7 +84,7 @@ def test_a_seed_does_not_depend_on_the_others() -> None:
 @pytest.mark.parametrize("name", ["non-uniform-pl", "non-uniform-pl-visits"])
 def test_a_constant_twice_too_large_is_refuted(name: str) -> None:
     """The inequality is kept; with twice the constant it fails at every seed of the sharpest bandit."""
-    problem, claim = bandit(contexts=1, actions=2, features=2), get_claim(name)
+    problem, claim = bandit(contexts=1, actions=2, features=2), Catalogue.shipped().claim(name)
     table = measurement().measure(problem, range(8), ignore).assign(problem="p", status="ok")
     assert judge(claim, table).status == "holds"
     verdict = judge(claim, table.assign(ratio=table.ratio / 2, paper_ratio=table.paper_ratio / 2))

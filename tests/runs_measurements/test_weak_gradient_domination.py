@@ -8,7 +8,7 @@ import pytest
 from helpers.generators import random_problem
 
 from theory_check.analysis import judge
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
 from theory_check.problems import garnet
 from theory_check.runs.measurements.weak_gradient_domination import (
@@ -18,7 +18,7 @@ from theory_check.runs.measurements.weak_gradient_domination import (
 from theory_check.runs.trace import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
-CLAIM = get_claim("weak-gradient-domination")
+CLAIM = Catalogue.shipped().claim("weak-gradient-domination")
 SOLVER = PenaltyBilevel(
     sigma=0.1,
     inner_steps=3,

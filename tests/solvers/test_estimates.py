@@ -16,10 +16,9 @@ from helpers.generators import (
     random_point,
     random_problem,
 )
-from helpers.methods import changed, chosen, configured, solved
+from helpers.methods import changed, chosen, configured, estimating, solved
 from helpers.statistics import assert_mean
 
-from theory_check.bilevel import Surrogate
 from theory_check.catalogue import installed
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
@@ -69,7 +68,7 @@ def inner_solutions(
 
 
 @pytest.mark.slow
-@chosen(estimates="hypergradient")
+@estimating("hypergradient")
 @GARNETS
 @OBJECTIVES
 def test_exact_information_at_the_lower_optimum_gives_the_hypergradient(
@@ -83,14 +82,6 @@ def test_exact_information_at_the_lower_optimum_gives_the_hypergradient(
     # Relative 1e-8 from PARL's difference quotients, times the condition of its solve.
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6 * expected.abs().max().item())
     assert torch.equal(solver.surrogate_gradient(truth_of(problem), state), expected)
-
-
-@chosen()
-def test_methods_say_what_their_estimates_are_of(method: Method) -> None:
-    """So that the recorder splits their errors at that, or not at all."""
-    solver = configured(method)
-    follows = isinstance(solver, Surrogate) or solver.penalty is not None
-    assert follows == (method.estimates != "other")
 
 
 def truth_of(problem: Problem) -> RLHFTruth:
@@ -116,7 +107,7 @@ def test_a_falling_penalty_is_that_of_the_iteration_that_formed_the_estimate(kin
 
 
 @pytest.mark.slow
-@chosen(estimates="penalised")
+@estimating("penalised")
 @GARNETS
 @OBJECTIVES
 def test_exact_information_at_both_optima_gives_the_penalised_gradient(

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from theory_check.catalogue import installed
-from theory_check.claims import get_claim
+from theory_check.catalogue import Catalogue, installed
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.solutions.penalised_curvature import (
     penalised_curvature_from_values,
@@ -228,6 +227,6 @@ def test_both_routes_agree_on_a_random_instance_and_depend_on_it_alone(name: str
 @CASES
 def test_every_quantity_is_about_a_claim_and_known_families(name: str) -> None:
     case = installed().worst_cases[name]
-    assert case.id.startswith(get_claim(case.claim).id)
+    assert case.id.startswith(Catalogue.shipped().claim(case.claim).id)
     assert set(case.families) <= SPACES.keys()
     assert 0 < case.tolerance <= 0.1

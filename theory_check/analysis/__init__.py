@@ -1,6 +1,5 @@
 """Fits, intervals, decay criteria and verdicts: pure functions of tables."""
 
-from theory_check.analysis.attained_verdict import judge_attained_rate
 from theory_check.analysis.audits import AuditFinding, audit_problem
 from theory_check.analysis.decay import (
     DecayComparison,
@@ -8,11 +7,13 @@ from theory_check.analysis.decay import (
     compare_decay,
     fit_geometric,
 )
-from theory_check.analysis.geometric_verdict import judge_geometric_rate
+from theory_check.analysis.intervals import Interval
 from theory_check.analysis.power_law import PowerLawFit, fit_power_law
-from theory_check.analysis.rate_verdict import RateVerdict, judge_power_rate
-from theory_check.analysis.schedule_verdict import judge_schedule_rate
+from theory_check.analysis.power_verdict import judge_power_rate
+from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.replicate_verdicts import judge_geometric_rate
 from theory_check.analysis.table_verdict import power_law_verdict, power_law_verdicts
+from theory_check.analysis.target_verdicts import judge_attained_rate, judge_schedule_rate
 from theory_check.analysis.verdict import Verdict, judge
 from theory_check.analysis.window import LackOfFit
 
@@ -20,6 +21,7 @@ __all__ = [
     "AuditFinding",
     "DecayComparison",
     "GeometricFit",
+    "Interval",
     "LackOfFit",
     "PowerLawFit",
     "RateVerdict",

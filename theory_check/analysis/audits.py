@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +11,9 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.optimize import linprog
 
-from theory_check.analysis.judged import require_mapping, require_table_of_rows
-from theory_check.analysis.replicates import mean_interval
-from theory_check.claims.audits.base import (
+from theory_check.analysis.intervals import Interval, mean_interval
+from theory_check.analysis.rate_verdict import require_mapping, require_table_of_rows
+from theory_check.claims.audits import (
     Audit,
     DominationRule,
     GrowthRule,
@@ -34,24 +34,25 @@ MINIMUM_POINTS = 4
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Interval):
     """A measured constant with its 95 % interval over replicates.
 
     Attributes
     ----------
-    name
-        What it is.
     value, low, high
         Geometric mean of the replicates' extremes, or mean of exponents and shares; Student's t.
+    name
+        What it is.
     worst
         The least favourable replicate.
     """
 
     name: str
-    value: float
-    low: float
-    high: float
     worst: float
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the constant, ready for JSON."""
+        return {"name": self.name, **self.record("value"), "worst": self.worst}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class AuditFinding:
 
     def to_dict(self) -> dict[str, object]:
         """Return the finding, ready for JSON."""
-        return asdict(self)
+        constants = [constant.to_dict() for constant in self.constants]
+        return {**vars(self), "constants": constants}
 
 
 Outcome = tuple[AuditStatus, str, tuple[Constant, ...]]
@@ -167,11 +169,11 @@ def audit_growth(rule: GrowthRule, series: Series, steps: Steps) -> Outcome:
     ratios, exponents, spans, trends = map(np.array, zip(*(f for f in found if f), strict=True))
     constants = [_extreme("mu", ratios, np.min), _average("exponent", exponents)]
     limits = [1 + rule.resolution]
-    reason = _shown(constants[0]) + f"; {rule.y}^{rule.power} ~ {rule.x}^" + _numbers(constants[1])
+    reason = _shown(constants[0]) + f"; {rule.y}^{rule.power} ~ {rule.x}^{constants[1]:.3g}"
     if rule.uniform_in is not None and np.isfinite(trends).all():
         constants.append(_average(f"exponent of mu in {rule.uniform_in}", trends))
         limits.append(rule.resolution)
-        reason += f"; mu ~ {rule.uniform_in}^" + _numbers(constants[2])
+        reason += f"; mu ~ {rule.uniform_in}^{constants[2]:.3g}"
     reason += f", at most {1 + rule.resolution:g}"
     reason += f" and {rule.resolution:g} allowed." if len(limits) > 1 else " allowed."
     status = _worst(
@@ -224,7 +226,7 @@ def audit_domination(rule: DominationRule, series: Series, steps: Steps) -> Outc
     slope, floor = _extreme("c", factors, np.max), _average("floor share", shares)
     status = _below(floor, rule.negligible)
     reason = (
-        f"{_shown(slope)}; floor {_numbers(floor)} of the largest {rule.y}, at most "
+        f"{_shown(slope)}; floor {floor:.3g} of the largest {rule.y}, at most "
         f"{rule.negligible:g} allowed."
     )
     return status, reason, (slope, floor)
@@ -265,7 +267,7 @@ def audit_step(rule: StepRule, series: Series, steps: Steps) -> Outcome:
         reason = f"{_shown(curvature)}, but no {rule.step} step is taken."
         return "not audited", reason, (curvature,)
     product = _extreme(f"{rule.step} step times L", step * curvatures, np.max)
-    reason = f"{_shown(curvature)}; times the {rule.step} step {step:g}: {_numbers(product)}, "
+    reason = f"{_shown(curvature)}; times the {rule.step} step {step:g}: {product:.3g}, "
     reason += f"less than {rule.limit:g} needed."
     status = _below(product, rule.limit)
     if status == "met" and product.worst >= rule.limit:
@@ -304,17 +306,15 @@ def _extreme(
 ) -> Constant:
     """Return the geometric mean of the seeds' extremes, Student's t on their logarithms."""
     logs = np.log(np.maximum(extremes, SMALLEST))
-    value, low, high = np.exp(mean_interval(logs))
-    return Constant(name, float(value), float(low), float(high), float(worst(extremes)))
+    mean = mean_interval(logs)
+    value, low, high = np.exp([mean.value, mean.low, mean.high]).tolist()
+    return Constant(value, low, high, name, float(worst(extremes)))
 
 
 def _average(name: str, values: Float[np.ndarray, " seeds"]) -> Constant:
-    return Constant(name, *mean_interval(values), worst=float(values.max()))
-
-
-def _numbers(constant: Constant) -> str:
-    return f"{constant.value:.3g} [{constant.low:.3g}, {constant.high:.3g}]"
+    mean = mean_interval(values)
+    return Constant(mean.value, mean.low, mean.high, name, float(values.max()))
 
 
 def _shown(constant: Constant) -> str:
-    return f"{constant.name} = {_numbers(constant)}"
+    return f"{constant.name} = {constant:.3g}"

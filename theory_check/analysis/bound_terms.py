@@ -24,21 +24,13 @@ from theory_check.analysis.bound_model import (
     BoundModel,
     Design,
 )
+from theory_check.analysis.intervals import Interval
 from theory_check.analysis.replicates import AverageCurve, average_curve, half_width
 from theory_check.errors import InvalidArgumentError, require_choice, require_positive_integer
 
 # A constant whose logarithm is less certain than this has an interval on its own scale, where it
 # can reach 0.
 _CERTAIN = 1.0
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A fitted number with its 95 % interval over replicates."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +57,12 @@ class BoundFit:
         One minus residual over total sum of squares of the logarithm of the mean error.
     """
 
-    constants: Mapping[str, Estimate]
-    rho: Estimate | None
+    constants: Mapping[str, Interval]
+    rho: Interval | None
     predicted: Float[np.ndarray, " m"]
     shares: Float[np.ndarray, "m 4"]
-    mean_shares: Mapping[str, Estimate]
-    exponents: Mapping[str, Estimate]
+    mean_shares: Mapping[str, Interval]
+    exponents: Mapping[str, Interval]
     explained_variance: float
 
 
@@ -174,7 +166,7 @@ def single_term_variance(design: Design, errors: NDArray[np.float64]) -> dict[st
 
 def fit_split_exponents(
     design: Design, errors: NDArray[np.float64], factors: Sequence[str]
-) -> dict[str, Estimate]:
+) -> dict[str, Interval]:
     """Fit one product of powers to errors, and return its exponents.
 
     For one column of the exact split, where a single term is seen by itself: ordinary least squares
@@ -198,7 +190,7 @@ def fit_split_exponents(
     found = {}
     for factor, row in zip(factors, contrast[1:], strict=True):
         value, reach = float(row @ curve.log_average), quantile * curve.standard_error(row)
-        found[factor] = Estimate(value, float(value - reach), float(value + reach))
+        found[factor] = Interval(value, float(value - reach), float(value + reach))
     return found
 
 
@@ -228,29 +220,29 @@ class _Intervals:
     def _reach(self, contrast: NDArray[np.float64]) -> float:
         return half_width(self._curve, contrast, self._resamples, self._generator)
 
-    def parameter(self, index: int) -> Estimate:
+    def parameter(self, index: int) -> Interval:
         """Return a parameter whose own scale is that of the fit."""
         value = float(self._best[index])
         if index not in self._present:
-            return Estimate(value, -np.inf, np.inf)
+            return Interval(value, -np.inf, np.inf)
         reach = self._reach(self._contrasts[index])
-        return Estimate(value, value - reach, value + reach)
+        return Interval(value, value - reach, value + reach)
 
-    def constant(self, index: int) -> Estimate:
+    def constant(self, index: int) -> Interval:
         """Return one of the four constants; that of the inner term at the fewest steps."""
         value, contrast = float(self._best[index]), self._contrasts[index]
         if value == 0.0:
-            return Estimate(0.0, 0.0, self._largest_absent(index))
+            return Interval(0.0, 0.0, self._largest_absent(index))
         if TERMS[index] == "inner":
             rho, fewest = float(self._best[4]), float(self._model.design.inner_steps.min())
             value *= rho**fewest
             contrast = contrast + fewest * (1 - rho) * self._contrasts[4]
         reach = self._reach(contrast)
         if reach < _CERTAIN:
-            return Estimate(value, value * float(np.exp(-reach)), value * float(np.exp(reach)))
-        return Estimate(value, value * max(0.0, 1 - reach), value * (1 + reach))
+            return Interval(value, value * float(np.exp(-reach)), value * float(np.exp(reach)))
+        return Interval(value, value * max(0.0, 1 - reach), value * (1 + reach))
 
-    def rho(self) -> Estimate | None:
+    def rho(self) -> Interval | None:
         """Return rho, symmetric in its logit."""
         if self._best[3] == 0.0:
             return None
@@ -258,18 +250,18 @@ class _Intervals:
         reach = self._reach(self._contrasts[4])
         logit = np.log(value / (1 - value))
         low, high = (float(special.expit(end)) for end in (logit - reach, logit + reach))
-        return Estimate(value, low, high)
+        return Interval(value, low, high)
 
-    def mean_share(self, index: int) -> Estimate:
+    def mean_share(self, index: int) -> Interval:
         """Return the mean share of a term over the design."""
         if self._best[index] == 0.0:
             high = self._largest_absent(index, share=True)
-            return Estimate(0.0, 0.0, min(1.0, high))
+            return Interval(0.0, 0.0, min(1.0, high))
         average = np.einsum("mi,mip->mp", self._shares, self._slopes)
         change = self._shares[:, index, None] * (self._slopes[:, index] - average)
         reach = self._reach(change.mean(0) @ self._contrasts)
         value = float(self._shares[:, index].mean())
-        return Estimate(value, max(0.0, value - reach), min(1.0, value + reach))
+        return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
 
     def _largest_absent(self, index: int, *, share: bool = False) -> float:
         """Return the largest constant, or mean share, of an absent term that the errors allow.

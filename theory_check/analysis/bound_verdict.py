@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,23 @@ import pandas as pd
 from theory_check.analysis.bound_model import EXPONENTS, TERMS, Design
 from theory_check.analysis.bound_terms import (
     BoundFit,
-    Estimate,
     design_table,
     fit_bound,
     fit_split_exponents,
     single_term_variance,
 )
-from theory_check.analysis.judged import require_judged
-from theory_check.analysis.rate_verdict import RateVerdict, Status, rows_of
-from theory_check.analysis.units import in_both_units
+from theory_check.analysis.intervals import Interval, in_both_units
+from theory_check.analysis.rate_verdict import (
+    NOTHING,
+    Numbers,
+    RateVerdict,
+    Row,
+    Status,
+    basis,
+    exponent_text,
+    require_judged,
+    rows_of,
+)
 from theory_check.claims.rates import BoundRate
 from theory_check.errors import InvalidArgumentError
 
@@ -43,11 +51,86 @@ _SPLIT: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def predicted_bound(rate: BoundRate) -> dict[str, object]:
-    """Return the exponents of the bound, in both unit conventions."""
+# How docs/theory.md section 5.6 writes the constants; that of the inner term by itself would be an
+# extrapolation to K = 0.
+_CONSTANTS: Mapping[str, str] = dict(
+    zip(TERMS, ("a", "b", "c", "d rho^K at the fewest K"), strict=True)
+)
+
+
+@dataclass(frozen=True)
+class TermNumbers(Numbers):
+    """The numbers of a bound, exponents in squared-norm units.
+
+    Attributes
+    ----------
+    stated
+        The exponents of the bound, by the names of ``EXPONENTS``.
+    needed
+        Share of the variance of the log mean error that it has to explain.
+    explained
+        The share that it does explain; None where nothing was fitted.
+    exponents
+        Those that the design identifies.
+    constants, shares
+        Of every term, the constant and the mean share of the error.
+    """
+
+    stated: Mapping[str, float]
+    needed: float
+    explained: float | None = None
+    exponents: Mapping[str, Interval] = field(default_factory=dict)
+    constants: Mapping[str, Interval] = field(default_factory=dict)
+    shares: Mapping[str, Interval] = field(default_factory=dict)
+
+    estimate = None
+
+    def predicted(self) -> dict[str, object]:
+        """Return the exponents of the bound in both units, and the share to be explained."""
+        return {**_with_units(self.stated), "explained variance": self.needed}
+
+    def measured(self) -> dict[str, object]:
+        """Return the freed exponents in both units, the share explained and the constants."""
+        if self.explained is None:
+            return {}
+        return {
+            **_with_units(_records(self.exponents)),
+            "explained variance": self.explained,
+            "constants": _records(self.constants),
+        }
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """Yield a line for the share explained, for each exponent and for each constant."""
+        fitted = self.explained is not None
+        yield name, f"R² {self.explained:.3f}" if fitted else NOTHING, f">= {self.needed:g}"
+        for exponent, stated in self.stated.items():
+            found = NOTHING
+            if exponent in self.exponents:
+                found = _in_both_units(self.exponents[exponent])
+            elif fitted:
+                share = self.shares.get(EXPONENTS[exponent][0])
+                most = "" if share is None else f" (mean share at most {100 * share.high:.1f} %)"
+                found = f"not identified{most}"
+            yield f"  {exponent}", found, _in_both_units(stated)
+        for term, constant in self.constants.items():
+            share = self.shares.get(term)
+            mean = "" if share is None else f", mean share {share.scaled(100.0):.1f} %"
+            yield f"  {_CONSTANTS[term]}", f"{constant:.3g}{mean}", ""
+
+
+def _in_both_units(exponent: float | Interval) -> str:
+    return f"{exponent_text(exponent)} squared, {exponent_text(exponent, 0.5)} norm"
+
+
+def _records(found: Mapping[str, Interval]) -> dict[str, object]:
+    return {name: each.record("value") for name, each in found.items()}
+
+
+def terms_stated(rate: BoundRate) -> TermNumbers:
+    """Return the exponents of the bound, and the share of the variance that it has to explain."""
     none = np.empty(0)
     exponents = Design(none, none, none, none, rate.coupled).predicted_exponents()
-    return _with_units(exponents) | {"explained variance": rate.minimum_explained}
+    return TermNumbers(exponents, rate.minimum_explained)
 
 
 def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> RateVerdict:
@@ -78,14 +161,12 @@ def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> Rate
         If the table lacks a column or has several rows for one seed and design point.
     """
     require_judged(BoundRate, rate, table, problem)
-    predicted = predicted_bound(rate)
-    evidence: dict[str, object] = {"problem": problem, "rate": rate.name, "predicted": predicted}
+    unjudged = terms_stated(rate)
+    evidence = basis(rate, problem, unjudged)
 
     def refused(why: str) -> RateVerdict:
         reason = f"cannot be judged: {why}."
-        return RateVerdict(
-            rate.name, problem, "inconclusive", reason, predicted, {}, evidence, None
-        )
+        return RateVerdict(rate.name, problem, "inconclusive", reason, unjudged, evidence)
 
     rows = _design_rows(rate, table, problem)
     if isinstance(rows, str):
@@ -99,13 +180,16 @@ def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> Rate
     except InvalidArgumentError as refusal:
         return refused(f"{refusal.argument}: {refusal.received}")
     status, because = _status(rate, design, fit, freed, alone)
-    measured = _with_units({name: asdict(found) for name, found in freed.exponents.items()})
-    measured |= {
-        "explained variance": fit.explained_variance,
-        "constants": {name: asdict(found) for name, found in fit.constants.items()},
-    }
+    numbers = TermNumbers(
+        unjudged.stated,
+        unjudged.needed,
+        fit.explained_variance,
+        freed.exponents,
+        fit.constants,
+        fit.mean_shares,
+    )
     evidence |= _evidence(design, fit, freed, alone) | {
-        "measured": measured,
+        "measured": numbers.measured(),
         "split": _split(rows, rate.coupled),
     }
     summary = (
@@ -113,7 +197,7 @@ def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> Rate
         f"{_best_alone(alone)}; "
         + (
             "exponents "
-            + ", ".join(f"{name} {_text(found)}" for name, found in freed.exponents.items())
+            + ", ".join(f"{name} {found:.2f}" for name, found in freed.exponents.items())
             if freed.exponents
             else "no exponent is identified"
         )
@@ -123,8 +207,7 @@ def judge_bound_rate(rate: BoundRate, table: pd.DataFrame, problem: str) -> Rate
         problem,
         status,
         f"{summary}: {because}.",
-        predicted,
-        measured,
+        numbers,
         evidence,
         None,
         fit.predicted,
@@ -229,18 +312,15 @@ def _agreement(
         name
         for name in outside
         if EXPONENTS[name][0] not in rate.required
-        and not _within(freed.exponents[name], predicted[name], bands[name])
+        and not freed.exponents[name].within(
+            predicted[name] - bands[name], predicted[name] + bands[name]
+        )
     ]
     rest = f", but for {', '.join(ignored)}, which decides nothing," if ignored else ""
     return (
         f"the interval of every exponent that is identified{rest} lies inside its band; "
         f"the interval of {', that of '.join(outside.values())}"
     )
-
-
-def _within(found: Estimate, predicted: float, band: float) -> bool:
-    """Return whether an interval lies inside the band around a prediction."""
-    return predicted - band <= found.low and found.high <= predicted + band
 
 
 def _best_alone(alone: Mapping[str, float]) -> str:
@@ -272,8 +352,8 @@ def _evidence(
         "explained_variance_alone": dict(alone),
         "gain_over_best_term": fit.explained_variance - max(alone.values()),
         "gain_over_optimisation": fit.explained_variance - alone["optimisation"],
-        "rho": None if fit.rho is None else asdict(fit.rho),
-        "mean_shares": {name: asdict(found) for name, found in fit.mean_shares.items()},
+        "rho": None if fit.rho is None else fit.rho.record("value"),
+        "mean_shares": _records(fit.mean_shares),
         "largest_shares": {
             term: float(fit.shares[:, index].max()) for index, term in enumerate(TERMS)
         },
@@ -305,16 +385,9 @@ def _split(rows: pd.DataFrame, coupled: bool) -> dict[str, object]:
             continue
         varied = [factor for factor in factors if chosen[factor].nunique() > 1]
         design, errors = design_table(chosen, column, coupled=coupled)
-        found[label] = {
-            factor: asdict(estimate)
-            for factor, estimate in fit_split_exponents(design, errors, varied).items()
-        }
+        found[label] = _records(fit_split_exponents(design, errors, varied))
     return found
 
 
 def _with_units(exponents: Mapping[str, object]) -> dict[str, object]:
     return {"exponents": in_both_units(exponents, norm=0.5, squared_norm=1.0)}
-
-
-def _text(found: Estimate) -> str:
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"

@@ -30,7 +30,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
-from theory_check.analysis.replicates import checked_curves, mean_interval
+from theory_check.analysis.intervals import Interval, mean_interval
+from theory_check.analysis.replicates import checked_curves
 from theory_check.arrays import as_floats
 from theory_check.errors import InvalidArgumentError, require_non_negative, require_share
 
@@ -55,10 +56,10 @@ class GeometricFit:
 
     Attributes
     ----------
-    rho, low, high
+    rho
         Geometric mean over replicates of the factor per unit of x, and its 95 % interval
         (Student's t over replicates, for log rho).
-    slope_ratio, slope_ratio_low, slope_ratio_high
+    slope_ratio
         Mean over replicates of the slope of log y over the second half of the usable points
         divided by that over the first half, and its 95 % interval: 1 for geometric decay, below
         1 for a decay that slows down, above 1 for one that speeds up.
@@ -70,12 +71,8 @@ class GeometricFit:
         Number of rows of y.
     """
 
-    rho: float
-    low: float
-    high: float
-    slope_ratio: float
-    slope_ratio_low: float
-    slope_ratio_high: float
+    rho: Interval
+    slope_ratio: Interval
     decades: float
     usable: tuple[tuple[int, int], ...]
     replicates: int
@@ -90,7 +87,7 @@ class DecayComparison:
     decision
         ``"geometric"`` if the interval lies above the margin, ``"power law"`` if below minus the
         margin, else ``"undecided"``.
-    statistic, low, high
+    statistic
         Mean over replicates of log10(error of the power law / error of the geometric decay), and
         its 95 % interval (Student's t over replicates).
     margin
@@ -110,9 +107,7 @@ class DecayComparison:
     """
 
     decision: Literal["geometric", "power law", "undecided"]
-    statistic: float
-    low: float
-    high: float
+    statistic: Interval
     margin: float
     burn_in: float
     decades: float
@@ -246,15 +241,10 @@ def fit_geometric(
         second = _line(abscissa[half:], log_y[half:])[0]
         rates.append(_line(abscissa, log_y)[0])
         ratios.append(second / first if first != 0 else 0.0)
-    rate, low, high = mean_interval(np.array(rates))
-    ratio, ratio_low, ratio_high = mean_interval(np.array(ratios))
+    rate, ratio = mean_interval(np.array(rates)), mean_interval(np.array(ratios))
     return GeometricFit(
-        rho=math.exp(rate),
-        low=math.exp(low),
-        high=math.exp(high),
+        rho=Interval(math.exp(rate.value), math.exp(rate.low), math.exp(rate.high)),
         slope_ratio=ratio,
-        slope_ratio_low=ratio_low,
-        slope_ratio_high=ratio_high,
         decades=_median_decades(parts),
         usable=ranges,
         replicates=len(parts),
@@ -361,17 +351,15 @@ def _compare(
     burn_in: float,
 ) -> DecayComparison:
     """Compare the two models on the usable parts of the replicates."""
-    centre, low, high = mean_interval(np.array(statistics))
+    statistic = mean_interval(np.array(statistics))
     decision: Literal["geometric", "power law", "undecided"] = "undecided"
-    if low > margin:
+    if statistic.low > margin:
         decision = "geometric"
-    elif high < -margin:
+    elif statistic.high < -margin:
         decision = "power law"
     return DecayComparison(
         decision=decision,
-        statistic=centre,
-        low=low,
-        high=high,
+        statistic=statistic,
         margin=margin,
         burn_in=burn_in,
         decades=_median_decades(parts),

@@ -33,8 +33,8 @@ def judge_on_units(
 ) -> RateVerdict:
     """Judge a rate with the unit that the table has: starts, or instances of a family.
 
-    The verdict's evidence gets ``population``, what the intervals speak about, and, for rates that are
-    fitted, ``spread``: the standard deviation over units of the exponent (of rho for a geometric
+    The verdict gets ``population``, what the intervals speak about, and, for rates that are fitted,
+    ``spread``: the standard deviation over units of the exponent (of rho for a geometric
     rate), ``"between instances"`` and ``"between starts"``.
 
     Parameters
@@ -60,9 +60,7 @@ def judge_on_units(
         population = (
             f"{instances} random {family or 'instances'}, {_number(starts, 'random start')} each"
         )
-    spread = _spread(verdict, curves)
-    evidence = {**verdict.evidence, "population": population}
-    return replace(verdict, evidence={**evidence, "spread": spread} if spread else evidence)
+    return replace(verdict, population=population, spread=_spread(verdict, curves))
 
 
 def _on_one_problem(rate: Rate, replicates: int) -> str:

@@ -24,7 +24,6 @@ from theory_check.analysis.window import (
     LackOfFit,
     Window,
     choose_window,
-    from_point,
     slope_contrast,
 )
 from theory_check.arrays import as_floats
@@ -154,7 +153,7 @@ def fit_power_law(
     choose_window`; intervals by :func:`theory_check.analysis.replicates.half_width`, with whole
     replicates as the unit of resampling. The window is chosen once and the interval is conditional
     on it, except that it spans both where the data do not tell a floor from a burn-in;
-    :mod:`theory_check.analysis.calibration` measures what that costs.
+    ``make calibrate`` measures what that costs.
 
     Parameters
     ----------
@@ -288,7 +287,7 @@ def _near_limit(
     if window.floor is not None:
         return None
     half = (window.start + len(offset)) // 2
-    part = from_point(curve, half)
+    part = curve.from_point(half)
     contrast = slope_contrast(design[half:, :2])
     slope = float(contrast @ (part.log_average - offset[half:]))
     quantile = float(stats.t.ppf(0.975, part.replicates - 1)) if part.replicates > 1 else 0.0
@@ -305,7 +304,7 @@ def _interval(
     seed: int,
 ) -> tuple[Float[np.ndarray, " columns"], float, float]:
     """Return coefficients, low and high of a window's model over the points of the whole curve."""
-    part, kept = from_point(curve, window.start), slice(window.start, None)
+    part, kept = curve.from_point(window.start), slice(window.start, None)
     local_design, coefficients = _solve(part, design[kept], offset[kept], window)
     exponent = float(coefficients[1])
     if part.replicates > 1:

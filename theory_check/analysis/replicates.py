@@ -1,4 +1,4 @@
-"""The average curve over replicates, and how far each replicate moves it."""
+"""The average curve over replicates, how far each replicate moves it, and its pointwise interval."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from theory_check.analysis.intervals import median_interval
 from theory_check.arrays import as_floats
 from theory_check.errors import InvalidArgumentError
 
@@ -100,6 +101,15 @@ class AverageCurve:
         """Number of replicates."""
         return int(self.curves.shape[0])
 
+    def from_point(self, start: int) -> AverageCurve:
+        """Return the curve without its first ``start`` points."""
+        return AverageCurve(
+            self.curves[:, start:],
+            self.average,
+            self.log_average[start:],
+            self.influence[:, start:],
+        )
+
     def standard_error(self, contrast: Float[np.ndarray, " m"]) -> float:
         """Return the jackknife standard error of ``contrast @ log_average`` (0 for one curve)."""
         if self.replicates < 2:
@@ -188,12 +198,57 @@ def half_width(
     return float(quantile * spread / np.sqrt(replicates))
 
 
-def mean_interval(
-    values: Float[np.ndarray, " replicates"], level: float = 0.95
-) -> tuple[float, float, float]:
-    """Return mean, low and high of Student's t interval over replicates, shape (replicates,)."""
-    centre = float(values.mean())
-    reach = float(
-        stats.t.ppf(0.5 + level / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
+@dataclass(frozen=True)
+class Band:
+    """An average curve with its pointwise 95 % interval.
+
+    Attributes
+    ----------
+    centre, low, high
+        Shape (m,), in the units of the curves.
+    """
+
+    centre: Float[np.ndarray, " m"]
+    low: Float[np.ndarray, " m"]
+    high: Float[np.ndarray, " m"]
+
+
+def average_band(
+    curves: Float[np.ndarray, "replicates m"], average: Average = "mean", level: float = 0.95
+) -> Band:
+    """Return the average of positive curves and its interval over replicates at each point.
+
+    Student's t on the jackknife standard error of the logarithm of the average.
+
+    Parameters
+    ----------
+    curves
+        Positive, at least 2 replicates.
+    average
+        ``"mean"`` for expectations, ``"geometric"`` for a typical replicate.
+    level
+        Coverage at each point by itself.
+    """
+    curve = average_curve(curves, average)
+    error = curve.influence.std(axis=0, ddof=1) / np.sqrt(curve.replicates)
+    reach = float(stats.t.ppf(0.5 + level / 2, curve.replicates - 1)) * error
+    return Band(
+        centre=np.exp(curve.log_average),
+        low=np.exp(curve.log_average - reach),
+        high=np.exp(curve.log_average + reach),
     )
-    return centre, centre - reach, centre + reach
+
+
+def median_band(curves: Float[np.ndarray, "replicates m"]) -> Band:
+    """Return medians with their order-statistic intervals, infinite values counted.
+
+    NaN where a median is infinite, and at an end that is.
+
+    Parameters
+    ----------
+    curves
+        At least 1 replicate.
+    """
+    found = [median_interval(column) for column in curves.T]
+    ends = np.array([(each.value, each.low, each.high) for each in found]).T
+    return Band(*np.where(np.isfinite(ends), ends, np.nan))

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.judged import require_mapping, require_table_of_rows
-from theory_check.analysis.rate_verdict import ORDERS, RateVerdict, judge_power_rate
+from theory_check.analysis.power_verdict import ORDERS, judge_power_rate
+from theory_check.analysis.rate_verdict import RateVerdict, require_mapping, require_table_of_rows
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import (
     InvalidArgumentError,
@@ -120,6 +120,7 @@ def power_law_verdict(
         status=status,
         reason=f"{reason} Judged for {x} towards {rate.limit}.",
         evidence={**verdict.evidence, **evidence},
+        population=population,
     )
 
 

@@ -8,19 +8,30 @@ from typing import Any
 
 import pandas as pd
 
-from theory_check.analysis.attained_verdict import judge_attained_rate, predicted_attained
 from theory_check.analysis.audits import AuditFinding
-from theory_check.analysis.bound_verdict import judge_bound_rate, predicted_bound
-from theory_check.analysis.geometric_verdict import judge_geometric_rate
-from theory_check.analysis.inequality_verdict import judge_inequality_rate, predicted_share
-from theory_check.analysis.judged import require_columns, require_mapping
+from theory_check.analysis.bound_verdict import judge_bound_rate, terms_stated
 from theory_check.analysis.population import judge_on_units
+from theory_check.analysis.power_verdict import judge_power_rate
 from theory_check.analysis.rate_verdict import (
+    Exponents,
+    Numbers,
     RateVerdict,
     Status,
-    judge_power_rate,
+    require_columns,
+    require_mapping,
 )
-from theory_check.analysis.schedule_verdict import judge_schedule_rate, predicted_growth
+from theory_check.analysis.replicate_verdicts import (
+    DecayFactor,
+    judge_geometric_rate,
+    judge_inequality_rate,
+    share_needed,
+)
+from theory_check.analysis.target_verdicts import (
+    exponent_stated,
+    growth_allowed,
+    judge_attained_rate,
+    judge_schedule_rate,
+)
 from theory_check.claims.base import CONTROLS, Claim
 from theory_check.claims.rates import (
     AttainedRate,
@@ -58,16 +69,16 @@ class Judge:
     """
 
     judge: Callable[[Any, pd.DataFrame, str], RateVerdict]
-    predicted: Callable[[Any], dict[str, object]]
+    predicted: Callable[[Any], Numbers]
 
 
 JUDGES: Mapping[type, Judge] = {
-    PowerRate: Judge(judge_power_rate, lambda rate: {"exponent": float(rate.exponent)}),
-    GeometricRate: Judge(judge_geometric_rate, lambda rate: {"rho": "< 1"}),
-    ScheduleRate: Judge(judge_schedule_rate, predicted_growth),
-    AttainedRate: Judge(judge_attained_rate, predicted_attained),
-    InequalityRate: Judge(judge_inequality_rate, predicted_share),
-    BoundRate: Judge(judge_bound_rate, predicted_bound),
+    PowerRate: Judge(judge_power_rate, lambda rate: Exponents(float(rate.exponent))),
+    GeometricRate: Judge(judge_geometric_rate, lambda rate: DecayFactor()),
+    ScheduleRate: Judge(judge_schedule_rate, growth_allowed),
+    AttainedRate: Judge(judge_attained_rate, exponent_stated),
+    InequalityRate: Judge(judge_inequality_rate, share_needed),
+    BoundRate: Judge(judge_bound_rate, terms_stated),
 }
 """The only place that tells the types of rate apart."""
 
@@ -126,6 +137,8 @@ class Verdict:
         return tuple(
             {
                 **rate.evidence,
+                **({"population": rate.population} if rate.population else {}),
+                **({"spread": rate.spread} if rate.spread else {}),
                 "status": rate.status,
                 "reason": rate.reason,
                 "audits": {
@@ -198,7 +211,9 @@ def judge(
     InvalidArgumentError
         If the table is empty, lacks a column, or has several rows for one seed and x.
     """
-    require_instance("claim", claim, Claim, "pass a claim, such as theory_check.claims.get_claim()")
+    require_instance(
+        "claim", claim, Claim, "pass a claim, such as those of Catalogue.installed().claims"
+    )
     for argument, given in (("failed_audits", failed_audits), ("families", families)):
         if given is not None:
             require_mapping(argument, given)
@@ -240,7 +255,7 @@ def _uncaught(claim: Claim, rates: Sequence[RateVerdict]) -> list[RateVerdict]:
 
 def _unjudged(rate: Rate, problem: str, failed: Mapping[str, str]) -> RateVerdict:
     found = "; ".join(f"{name}: {what}" for name, what in failed.items())
-    predicted = JUDGES[type(rate)].predicted(rate)
+    numbers = JUDGES[type(rate)].predicted(rate)
     evidence = {"problem": problem, "rate": rate.name, "failed_audits": dict(failed)}
     reason = f"not judged, {found}"
-    return RateVerdict(rate.name, problem, "assumption not met", reason, predicted, {}, evidence)
+    return RateVerdict(rate.name, problem, "assumption not met", reason, numbers, evidence)

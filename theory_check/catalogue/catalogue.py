@@ -112,8 +112,8 @@ class Catalogue:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """Claims by ``id``."""
-        return self._components("claims")
+        """Claims by ``id``, in its order: reports do not depend on which module defines one."""
+        return MappingProxyType(dict(sorted(self._components("claims").items())))
 
     @property
     def audits(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from theory_check.catalogue.roots import Root
+from theory_check.errors import DuplicateNameError
 
 Members = Callable[[ModuleType], Mapping[Any, Any]]
 
@@ -80,7 +81,13 @@ def _instances(kind: str) -> Members:
 
     def members(module: ModuleType) -> Mapping[str, Any]:
         wanted = _named(kind)
-        return {value.id: value for value in vars(module).values() if isinstance(value, wanted)}
+        found: dict[str, Any] = {}
+        for value in vars(module).values():
+            if isinstance(value, wanted) and found.setdefault(value.id, value) is not value:
+                raise DuplicateNameError(
+                    f"{module.__name__} defines {value.id!r} twice; give one of them another name"
+                )
+        return found
 
     return members
 
@@ -105,10 +112,8 @@ KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
             "measurements", _subclasses("runs.measurements.base.Measurement", "kind")
         ),
         "claims": ModuleKind("claims", _instances("claims.base.Claim")),
-        "audits": ModuleKind("audits", _instances("claims.audits.base.Audit")),
-        "conclusions": ModuleKind(
-            "conclusions", _instances("analysis.conclusions.base.Conclusion")
-        ),
+        "audits": ModuleKind("audits", _instances("claims.audits.Audit")),
+        "conclusions": ModuleKind("conclusions", _instances("analysis.conclusions.Conclusion")),
         "worst_cases": ModuleKind("worst cases", _instances("worst_cases.base.WorstCase")),
         "experiments": FileKind(lambda root: root.experiments.glob("*.toml")),
         "comparisons": FileKind(lambda root: (root.experiments / "comparisons").glob("*.toml")),

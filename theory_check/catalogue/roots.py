@@ -28,8 +28,8 @@ _SHIPPED_ROOMS: Mapping[str, tuple[str, ...]] = {
     "solvers": ("solvers",),
     "measurements": ("runs/measurements",),
     "claims": ("claims",),
-    "audits": ("claims/audits",),
-    "conclusions": ("analysis/conclusions",),
+    "audits": ("claims",),
+    "conclusions": ("analysis",),
     "worst cases": ("worst_cases/quantities",),
 }
 _STUDY_ROOMS: Mapping[str, tuple[str, ...]] = {

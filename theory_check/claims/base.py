@@ -53,7 +53,7 @@ class Claim:
     rates
         The dependences that are judged; the claim's status is the worst of theirs.
     audits
-        Ids of the audits it rests on (``claims/audits/``): where one is not met, the rates are not
+        Ids of the audits it rests on (``claims/audits.py``): where one is not met, the rates are not
         judged.
     expected
         ``"holds"`` for a statement that should survive; ``"violated"`` for a negative control,

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from theory_check.analysis.comparison import ComparisonResults, Interval, RateFinding
-from theory_check.analysis.comparison.costs import COUNTERS
 from theory_check.analysis.comparison.rates import MEANING
-from theory_check.analysis.comparison.wording import number
+from theory_check.analysis.comparison.results import COUNTERS
+from theory_check.analysis.intervals import number
 from theory_check.cli.display_table import DisplayTable, Entry, Quantity
 
 
@@ -53,8 +53,12 @@ def _samples(results: ComparisonResults) -> DisplayTable:
             "Intervals lie between order statistics, whatever the distribution, and cover at least "
             f"{lowest:.1f} %; failures count as infinite.",
             "After > stands what the runs had spent when they failed.",
-            "Online DPO starts at the reference policy, which implies reward 0, and not where the others "
-            "do: its costs are not ranked.",
+            *(
+                f"{method.title[:1].upper()}{method.title[1:]} starts at the reference policy, which "
+                "implies reward 0, and not where the others do: its costs are not ranked."
+                for method in results.methods.values()
+                if not method.learns_reward
+            ),
         ),
     )
 
@@ -149,10 +153,10 @@ def _summary_row(
         rate.method,
         _unit(row["exact"]),
         Quantity(rate.cost_exponent),
-        Quantity(_doubled(rate.cost_exponent)),
+        Quantity(rate.cost_exponent.scaled(2.0)),
         rate.judged if rate.judged == "iterations" else _unit(row["exact"]),
         Quantity(rate.exponent),
-        Quantity(_doubled(rate.exponent)),
+        Quantity(rate.exponent.scaled(2.0)),
         "-" if stated is None else _alone(stated.exponent, ("tag", stated.provenance)),
         rate.verdict,
         _remarks(rate),
@@ -172,10 +176,6 @@ def _remarks(rate: RateFinding) -> str:
         left_out = ", ".join(map(number, rate.left_out))
         return f"without {left_out}, which some seeds miss" if left_out else ""
     return "" if rate.verdict == "no stated rate" else rate.reason
-
-
-def _doubled(found: Interval) -> Interval:
-    return Interval(2 * found.value, 2 * found.low, 2 * found.high)
 
 
 def _alone(value: float, remark: tuple[str, str] | None = None) -> Quantity:

@@ -8,8 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from theory_check.analysis.comparison import Interval
-from theory_check.analysis.comparison.wording import UNKNOWN_TEXT, number
+from theory_check.analysis.intervals import Interval, number
 from theory_check.cli.reporting import aligned, piped
 from theory_check.cli.words import joined
 
@@ -45,10 +44,7 @@ class Quantity:
     remark: tuple[str, str] | None = None
 
     def __str__(self) -> str:
-        value, low, high = (
-            self._end(each) for each in (self.found.value, self.found.low, self.found.high)
-        )
-        shown = value if low == high == UNKNOWN_TEXT else f"{value} [{low}, {high}]"
+        shown = self.found.text(self._end)
         return shown if self.remark is None else f"{shown} ({self.remark[1]})"
 
     def _end(self, value: float) -> str:

@@ -6,10 +6,8 @@ import json
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from theory_check.analysis.audits import AuditFinding
-from theory_check.analysis.bound_model import EXPONENTS, TERMS
 from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims.base import KIND_MEANING, Claim
 from theory_check.cli.claim_words import counted, kind_of
@@ -34,11 +32,6 @@ FINDINGS, TESTS = "Findings", "Tests of the program, no findings"
 OPEN_MEANING = "(open) its verdict is a finding, whichever it is, and fails nothing"
 SMALL_VERSION = "Small version of the experiments (--quick)."
 REASON_WIDTH = 100
-# How docs/theory.md section 5.6 writes the constants; that of the inner term by itself would be an
-# extrapolation to K = 0.
-CONSTANTS: Mapping[str, str] = dict(
-    zip(TERMS, ("a", "b", "c", "d rho^K at the fewest K"), strict=True)
-)
 
 
 def text_table(
@@ -183,10 +176,9 @@ def _audit_rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each constant; claims whose numbers agree share it."""
     lines: dict[tuple[str, str, str], dict[tuple[str, str], None]] = {}
     for _, finding in _findings(judgements):
-        shown = [
-            (constant.name, f"{constant.value:.3g} [{constant.low:.3g}, {constant.high:.3g}]")
-            for constant in finding.constants
-        ] or [("", finding.reason.rstrip("."))]
+        shown = [(constant.name, f"{constant:.3g}") for constant in finding.constants] or [
+            ("", finding.reason.rstrip("."))
+        ]
         key = (finding.audit, finding.problem, finding.status)
         lines.setdefault(key, {}).update(dict.fromkeys(shown))
     for (audit, problem, status), measured in sorted(lines.items(), key=lambda entry: entry[0]):
@@ -224,59 +216,19 @@ def _rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
         for rate in verdict.rates:
             where: tuple[str, str] = (rate.status, rate.problem)
             over = _population(rate)
-            for name, measured, predicted in _lines(rate):
+            for name, measured, predicted in rate.numbers.rows(rate.rate):
                 yield ("", *where, name + _identity(claim, rate), measured, predicted, over)
                 where, over = ("", ""), ""
 
 
 def _population(rate: RateVerdict) -> str:
     """Return what the intervals of a rate speak about, and how far its units are apart."""
-    population: Any = rate.evidence.get("population", "")
-    spread: Any = rate.evidence.get("spread", {})
-    apart = ", ".join(f"{value:.2g} {name}" for name, value in spread.items())
-    return f"{population}; sd {apart}" if apart else str(population)
+    apart = ", ".join(f"{value:.2g} {name}" for name, value in rate.spread.items())
+    return f"{rate.population}; sd {apart}" if apart else rate.population
 
 
 def _identity(claim: Claim, rate: RateVerdict) -> str:
     return " (identity)" if rate.rate in claim.identity_rates else ""
-
-
-def _lines(rate: RateVerdict) -> Iterator[tuple[str, str, str]]:
-    """Yield name, measured and predicted of a rate; a bound has a line for each of its numbers."""
-    if "exponents" not in rate.predicted:
-        yield rate.rate, _in_units(rate.measured), _in_units(rate.predicted)
-        return
-    measured: Mapping[str, Any] = rate.measured
-    predicted: Mapping[str, Any] = rate.predicted
-    shares: Mapping[str, Any] = rate.evidence.get("mean_shares", {})  # type: ignore[assignment]
-    explained = f"R² {measured['explained variance']:.3f}" if measured else "-"
-    yield rate.rate, explained, f">= {predicted['explained variance']:g}"
-    for name in predicted["exponents"]["squared norm"]:
-        found = "-"
-        if measured and name in measured["exponents"]["squared norm"]:
-            found = _exponent(measured["exponents"], name)
-        elif measured:
-            found = "not identified" + _largest_share(shares.get(EXPONENTS[name][0]))
-        yield f"  {name}", found, _exponent(predicted["exponents"], name)
-    for term, constant in measured.get("constants", {}).items():
-        found = f"{constant['value']:.3g} [{constant['low']:.3g}, {constant['high']:.3g}]"
-        yield f"  {CONSTANTS[term]}", found + _mean_share(shares.get(term)), ""
-
-
-def _exponent(exponents: Mapping[str, Any], name: str) -> str:
-    squared, norm = (_value(_numbers(exponents[unit][name])) for unit in ("squared norm", "norm"))
-    return f"{squared} squared, {norm} norm"
-
-
-def _largest_share(share: Mapping[str, float] | None) -> str:
-    return "" if share is None else f" (mean share at most {100 * share['high']:.1f} %)"
-
-
-def _mean_share(share: Mapping[str, float] | None) -> str:
-    if share is None:
-        return ""
-    value, low, high = (100 * share[key] for key in ("value", "low", "high"))
-    return f", mean share {value:.1f} [{low:.1f}, {high:.1f}] %"
 
 
 def _reasons(judgements: Sequence[Judgement]) -> Iterator[str]:
@@ -285,32 +237,6 @@ def _reasons(judgements: Sequence[Judgement]) -> Iterator[str]:
         name = f"{claim.id} (open)" if claim.expected == "open" else claim.id
         reason = " ".join(judgement.reason.split())
         yield f"{name}: {reason} Could it have come out otherwise? {claim.otherwise}"
-
-
-def _in_units(record: Mapping[str, Any]) -> str:
-    """Return an exponent with its interval, in both units where the distinction has a meaning."""
-    text = _value(record)
-    if "norm" in record:
-        text = f"{_value(record['squared norm'])} squared, {_value(record['norm'])} norm"
-    if "log factor not modelled" in record:
-        text += f"; {_value(record['log factor not modelled'])} with the log factor left in"
-    return text
-
-
-def _numbers(value: Any) -> Mapping[str, Any]:
-    """Return a number, or an estimate with its interval, as a record of an exponent."""
-    if isinstance(value, Mapping):
-        return {"exponent": value["value"], "low": value["low"], "high": value["high"]}
-    return {"exponent": value}
-
-
-def _value(numbers: Mapping[str, Any]) -> str:
-    value = next((numbers[key] for key in ("exponent", "rho", "share") if key in numbers), "-")
-    if not isinstance(value, float):
-        return str(value)
-    if "low" in numbers and "high" in numbers:
-        return f"{value:z.3f} [{numbers['low']:z.3f}, {numbers['high']:z.3f}]"
-    return f"{value:g}"
 
 
 def _legend(judgements: Sequence[Judgement]) -> list[str]:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
-from theory_check.analysis.bands import average_band
+from theory_check.analysis.power_verdict import fitted_exponent
+from theory_check.analysis.replicates import average_band
 from theory_check.claims.rates import PowerRate
 from theory_check.plotting.numbers import fixed, general, interval, label_sparsely
 from theory_check.plotting.style import STYLE, SeriesStyle, problem_styles
@@ -61,13 +62,12 @@ def draw_power_rate(
 
 def exponent_text(rate: PowerRate, fit: PowerLawFit) -> str:
     """Return the fitted exponent with its interval, and in the other unit convention."""
-    sign = -1.0 if rate.reciprocal else 1.0
-    low, high = sorted((sign * fit.low, sign * fit.high))
-    text = interval(sign * fit.exponent, low, high, 3)
+    found = fitted_exponent(rate, fit)
+    text = interval(found, 3)
     if rate.y_units == "norm":
-        return f"{text}; squared {fixed(2 * sign * fit.exponent, 2)}"
+        return f"{text}; squared {fixed(2 * found.value, 2)}"
     if rate.y_units == "squared norm":
-        return f"{text}; norm {fixed(sign * fit.exponent / 2, 2)}"
+        return f"{text}; norm {fixed(found.value / 2, 2)}"
     return text
 
 

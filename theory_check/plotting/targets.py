@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from theory_check.analysis import RateVerdict, Verdict
-from theory_check.analysis.bands import Band, average_band, median_band
+from theory_check.analysis.replicates import Band, average_band, median_band
 from theory_check.claims.rates import AttainedRate, ScheduleRate
 from theory_check.plotting.numbers import general, interval, label_sparsely
 from theory_check.plotting.style import STYLE, draw_level, problem_styles
@@ -47,7 +47,7 @@ def draw_schedule_rate(
                 average_band(found.y),
                 colour,
                 markers[found.problem].marker,
-                f"{schedule}, {found.problem}: {found.status}, growth {_interval(found, 'growth')}",
+                f"{schedule}, {found.problem}: {found.status}, growth {_interval(found)}",
             )
         _draw_largest_allowed(axes, rate.multiple)
         _scale(axes)
@@ -85,7 +85,7 @@ def draw_attained_rate(
             if not reached.any():
                 continue
             x, band = found.x[reached], Band(*(part[reached] for part in astuple(band)))
-            label = f"{rate.where['method']}, {found.problem}: {_interval(found, 'exponent')}"
+            label = f"{rate.where['method']}, {found.problem}: {_interval(found)}"
             marker = markers[found.problem].marker
             _draw_ratio(axes, x, band, colour, marker, f"{label}, {found.status}")
             ends = np.array([x.max(), x.min()])
@@ -123,8 +123,6 @@ def _draw_ratio(
     )
 
 
-def _interval(found: RateVerdict, name: str) -> str:
-    if name not in found.measured:
-        return "not judged"
-    centre, low, high = (float(str(found.measured[key])) for key in (name, "low", "high"))
-    return interval(centre, low, high, 2)
+def _interval(found: RateVerdict) -> str:
+    estimate = found.numbers.estimate
+    return "not judged" if estimate is None else interval(estimate, 2)

@@ -124,7 +124,6 @@ REFERENCE = Method(
     constants={"step_size": (0.3, 1.0, 3.0, 10.0), "batch": (0.1, 0.3, 1.0, 3.0)},
     plan=_plan,
     rate=None,
-    estimates="hypergradient",
 )
 REUSED = replace(
     REFERENCE,

@@ -52,5 +52,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(2.0, "samples", "2607.28849, abstract", "V"),
-    estimates="hypergradient",
 )

@@ -61,5 +61,5 @@ METHOD = Method(
     },
     plan=_plan,
     rate=None,
-    estimates="other",
+    ignores_response=True,
 )

@@ -87,5 +87,5 @@ METHOD = Method(
     constants={"step_size": tuple(0.125 * 2 ** (level / 3) for level in range(GRID_SIZE))},
     plan=_plan,
     rate=StatedRate(1.0, "iterations", "Nesterov, Lectures on convex optimization, 1.2.3", "V"),
-    estimates="hypergradient",
+    baseline=True,
 )

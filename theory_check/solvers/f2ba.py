@@ -114,5 +114,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(1.0, "iterations", "2306.14853", "S"),
-    estimates="penalised",
 )

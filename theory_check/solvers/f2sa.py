@@ -160,5 +160,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(3.5, "samples", "2301.10945, abstract", "V"),
-    estimates="penalised",
 )

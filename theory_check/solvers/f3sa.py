@@ -235,5 +235,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(2.5, "samples", "2301.10945, abstract", "V"),
-    estimates="penalised",
 )

@@ -58,5 +58,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(2.0, "iterations", "2406.01575", "S"),
-    estimates="hypergradient",
 )

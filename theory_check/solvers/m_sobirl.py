@@ -126,5 +126,4 @@ METHOD = Method(
     constants={"step_size": (0.1, 0.3, 1.0, 2.0), "adjoint_step_size": (0.1, 0.2, 0.5, 1.0)},
     plan=_plan,
     rate=StatedRate(1.0, "iterations", "2405.19697, abstract", "V"),
-    estimates="hypergradient",
 )

@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from theory_check.errors import InvalidArgumentError, require_positive
 from theory_check.provenance import StatedRate
@@ -107,13 +107,18 @@ class Method:
         in (0, 1).
     rate
         What its source states; None where it states none.
-    estimates
-        What its estimate tends to with exact information and converged inner loops: the
-        ``"hypergradient"``, that of the ``"penalised"`` problem, the ``"surrogate"`` that its solver
-        declares, such as a combination of several, or something that nothing declares (``"other"``).
     trade_offs
         Pairs of constants of which one makes up for the other, so that a search has to change both;
         every two when None.
+    ignores_response
+        Whether it leaves out how the policy responds to the reward.
+    learns_reward
+        Whether it has a reward model. One without starts at the reference policy, whose implied reward
+        is 0, and not where the others do.
+    baseline
+        Whether it is what exact information reaches, with whose iterations others are compared.
+    shared_batch_of
+        Id of the method that differs by independent batches alone; None where there is none.
     """
 
     id: str
@@ -122,8 +127,11 @@ class Method:
     constants: Mapping[str, tuple[float, ...]]
     plan: Callable[[float, Constants, Scales], Plan]
     rate: StatedRate | None
-    estimates: Literal["hypergradient", "penalised", "surrogate", "other"]
     trade_offs: tuple[tuple[str, str], ...] | None = None
+    ignores_response: bool = False
+    learns_reward: bool = True
+    baseline: bool = False
+    shared_batch_of: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a grid that is larger or smaller than those of the other methods."""

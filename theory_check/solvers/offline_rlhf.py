@@ -129,5 +129,5 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(1.0, "samples", "2301.11270, lemma 3.1", "S", requires="realisable"),
-    estimates="other",
+    ignores_response=True,
 )

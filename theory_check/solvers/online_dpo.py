@@ -97,5 +97,6 @@ METHOD = Method(
     constants={"step_size": (0.25, 1.0, 4.0, 16.0), "batch": (0.125, 0.5, 2.0, 8.0)},
     plan=_plan,
     rate=None,
-    estimates="other",
+    ignores_response=True,
+    learns_reward=False,
 )

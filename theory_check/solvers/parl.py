@@ -135,5 +135,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(1.0, "iterations", "2308.02585, abstract", "V"),
-    estimates="hypergradient",
 )

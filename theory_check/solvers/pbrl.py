@@ -191,7 +191,6 @@ METHOD_VALUE = Method(
     },
     plan=partial(_plan, "value"),
     rate=StatedRate(1.5, "iterations", "2402.06886", "S"),
-    estimates="penalised",
 )
 METHOD_BELLMAN = Method(
     id="pbrl-bellman",
@@ -205,5 +204,4 @@ METHOD_BELLMAN = Method(
     },
     plan=partial(_plan, "bellman"),
     rate=StatedRate(1.5, "iterations", "2402.06886", "S"),
-    estimates="other",
 )

@@ -152,7 +152,6 @@ METHOD_INDEPENDENT = Method(
     },
     plan=partial(_plan, "independent"),
     rate=StatedRate(3.0, "samples", "2503.17644, headline", "V"),
-    estimates="penalised",
     trade_offs=TRADE_OFFS,
 )
 METHOD_SHARED = Method(
@@ -168,6 +167,6 @@ METHOD_SHARED = Method(
     },
     plan=partial(_plan, "shared"),
     rate=StatedRate(2.0, "samples", "docs/theory.md, section 5.3", "D"),
-    estimates="penalised",
     trade_offs=TRADE_OFFS,
+    shared_batch_of="penalty",
 )

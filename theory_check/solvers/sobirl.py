@@ -55,5 +55,4 @@ METHOD = Method(
     },
     plan=_plan,
     rate=StatedRate(3.5, "samples", "2405.19697", "S"),
-    estimates="hypergradient",
 )

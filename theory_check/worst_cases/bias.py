@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from theory_check.claims.penalty_bias import CLAIM
+from theory_check.claims.bias import PENALTY_BIAS
 from theory_check.oracles.exact import ExactOracle
 from theory_check.worst_cases.base import power_rate
 
-RATE = power_rate(CLAIM, "gradient")
+RATE = power_rate(PENALTY_BIAS, "gradient")
 
 # Phi_sigma - Phi is differenced, so that the error, step² / 6 times a third derivative, is a share of
 # the bias itself: some 1e-5 at beta = 0.05. Rounding is 1e-16 / sigma over the step.

@@ -8,21 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison.costs import by_majority, ranked
-from theory_check.analysis.comparison.profile import cost_ratios
 from theory_check.analysis.comparison.rates import REALISABLE, RateFinding
-from theory_check.analysis.comparison.records import WITHOUT_REWARD, Interval
-from theory_check.analysis.comparison.results import ComparisonResults
-from theory_check.analysis.comparison.wording import interval, listed, number
-
-COUPLINGS = ("penalty", "penalty-shared")
-"""The same solver with independent batches and with a shared one."""
-
-EXACT = "exact"
-"""Gradient descent with the exact hypergradient."""
-
-WATCHED = ("alternating", "offline", "online-dpo")
-"""Methods that ignore how the policy responds: named wherever they end up outside the class."""
+from theory_check.analysis.comparison.results import (
+    ComparisonResults,
+    by_majority,
+    cost_ratios,
+    ranked,
+)
+from theory_check.analysis.intervals import Interval, listed, number
 
 STARTING = 2
 """Iterations within which a target is met by where a method starts."""
@@ -104,7 +97,7 @@ def _per_problem(results: ComparisonResults) -> Iterator[str]:
         best = last.iloc[0]
         found = Interval(best["median"], best["low"], best["high"])
         won.setdefault(best["method"], []).append(
-            f"{problem} ({interval(found)} samples for {number(best['target'])})"
+            f"{problem} ({found} samples for {number(best['target'])})"
         )
     for method, places in sorted(won.items(), key=lambda entry: -len(entry[1])):
         yield (
@@ -116,7 +109,8 @@ def _per_problem(results: ComparisonResults) -> Iterator[str]:
 def _without_reward(results: ComparisonResults) -> Iterator[str]:
     """Say how much of what unranked methods reach is where they start."""
     costs = results.costs
-    for method, part in costs[costs["method"].isin(WITHOUT_REWARD)].groupby("method", sort=False):
+    unranked = [method.id for method in results.methods.values() if not method.learns_reward]
+    for method, part in costs[costs["method"].isin(unranked)].groupby("method", sort=False):
         reached = part[by_majority(part)]
         at_once = int((reached["iterations"] <= STARTING).sum())
         yield (
@@ -129,37 +123,40 @@ def _without_reward(results: ComparisonResults) -> Iterator[str]:
 def _coupling(results: ComparisonResults) -> Iterator[str]:
     """Compare independent with shared batches."""
     table = results.costs.pivot(index=["problem", "target"], columns="method", values="median")
-    if not {*COUPLINGS} <= {*table.columns}:
-        return
-    both = table[list(COUPLINGS)]
-    ratio = both[np.isfinite(both).all(axis=1)].pipe(
-        lambda finite: finite[COUPLINGS[0]] / finite[COUPLINGS[1]]
-    )
-    if ratio.empty:
-        return
-    yield (
-        f"With independent batches the penalty method needs a median of "
-        f"{number(float(ratio.median()))} times the samples of a shared batch, from "
-        f"{number(float(ratio.min()))} to {number(float(ratio.max()))} over {len(ratio)} pairs of "
-        "problem and target that both reach."
-    )
+    for shared in results.methods.values():
+        independent = shared.shared_batch_of
+        if independent is None or not {independent, shared.id} <= {*table.columns}:
+            continue
+        both = table[[independent, shared.id]]
+        finite = both[np.isfinite(both).all(axis=1)]
+        ratio = finite[independent] / finite[shared.id]
+        if ratio.empty:
+            continue
+        yield (
+            f"With independent batches the {independent} method needs a median of "
+            f"{number(float(ratio.median()))} times the samples of a shared batch, from "
+            f"{number(float(ratio.min()))} to {number(float(ratio.max()))} over {len(ratio)} pairs of "
+            "problem and target that both reach."
+        )
 
 
 def _exact_information(results: ComparisonResults) -> Iterator[str]:
     """Compare the iterations of exact descent with those of the cheapest sampled method."""
     costs = results.costs
     pairs = ["problem", "target"]
-    exact = costs[costs["method"] == EXACT].set_index(pairs)["iterations"]
     sampled = ranked(costs)
     sampled = sampled[np.isfinite(sampled["median"])]
     cheapest = sampled.sort_values("median", kind="stable").drop_duplicates(pairs)
-    ratio = (cheapest.set_index(pairs)["iterations"] / exact).replace(0.0, np.nan).dropna()
-    if ratio.empty:
-        return
-    yield (
-        f"The cheapest sampled method takes a median of {number(float(ratio.median()))} times the "
-        f"iterations of exact hypergradient descent ({len(ratio)} pairs of problem and target)."
-    )
+    for baseline in results.methods.values():
+        if not baseline.baseline:
+            continue
+        exact = costs[costs["method"] == baseline.id].set_index(pairs)["iterations"]
+        ratio = (cheapest.set_index(pairs)["iterations"] / exact).replace(0.0, np.nan).dropna()
+        if not ratio.empty:
+            yield (
+                f"The cheapest sampled method takes a median of {number(float(ratio.median()))} times "
+                f"the iterations of {baseline.title} descent ({len(ratio)} pairs of problem and target)."
+            )
 
 
 def _rates(results: ComparisonResults) -> Iterator[str]:
@@ -181,7 +178,7 @@ def _rates(results: ComparisonResults) -> Iterator[str]:
 
 
 def _exceeded(found: RateFinding) -> str:
-    return f"{found.problem} (p = {interval(found.exponent)}; norm {interval(found.exponent, 2.0)})"
+    return f"{found.problem} (p = {found.exponent}; norm {found.exponent.scaled(2.0)})"
 
 
 def _missed(results: ComparisonResults) -> Iterator[str]:
@@ -218,7 +215,8 @@ def _regrets(results: ComparisonResults) -> Iterator[str]:
         return
     relative = regrets.div(regrets.min(axis=1).clip(lower=SMALLEST), axis=0).median()
     ranked = relative.sort_values(kind="stable")
-    shown = dict.fromkeys([*ranked.index[:3], *(m for m in ranked.index if m in WATCHED)])
+    ignoring = [name for name in ranked.index if results.methods[name].ignores_response]
+    shown = dict.fromkeys([*ranked.index[:3], *ignoring])
     shown[ranked.index[-1]] = None
     told = [f"{_title(results, method)} {number(float(ranked[method]))}" for method in shown]
     yield (
@@ -231,6 +229,7 @@ def _regrets(results: ComparisonResults) -> Iterator[str]:
 def _under_shift(results: ComparisonResults) -> Iterator[str]:
     """Say, per family of problems, what regret is left as the true reward leaves the class."""
     shift = results.shift.dropna(subset=["policy_regret"])
+    watched = [method.id for method in results.methods.values() if method.ignores_response]
     family = [label.rpartition("-")[0] or label for label in shift["problem"]]
     for name, part in shift.groupby(family, sort=False):
         if part["reward_distance"].nunique() < 2:
@@ -238,12 +237,12 @@ def _under_shift(results: ComparisonResults) -> Iterator[str]:
         far = part[part["reward_distance"] == part["reward_distance"].max()]
         near = part[part["reward_distance"] == part["reward_distance"].min()].set_index("method")
         ranked = far.sort_values("policy_regret", kind="stable")
-        told = dict.fromkeys([ranked.index[0], *ranked.index[ranked["method"].isin(WATCHED)]])
+        told = dict.fromkeys([ranked.index[0], *ranked.index[ranked["method"].isin(watched)]])
         told[ranked.index[-1]] = None
         changes = [
             f"{_title(results, far.loc[at, 'method'])} from "
             f"{number(float(near['policy_regret'].get(far.loc[at, 'method'], np.nan)))} to "
-            f"{interval(_regret(far.loc[at]))}"
+            f"{_regret(far.loc[at])}"
             for at in told
         ]
         yield (

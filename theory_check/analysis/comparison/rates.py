@@ -1,4 +1,4 @@
-"""Exponents of the cost in the accuracy, and whether they are those that the sources state."""
+"""What the sources of methods state, and whether exponents of the cost in the accuracy are those."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison.costs import MAJORITY
-from theory_check.analysis.comparison.records import (
-    UNKNOWN,
-    ComparedMethod,
-    Interval,
-)
+from theory_check.analysis.intervals import UNKNOWN, Interval
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.provenance import StatedRate
 
@@ -27,6 +22,8 @@ RateVerdictWord = Literal[
     "assumption not met",
     "no stated rate",
 ]
+
+MAJORITY = 0.5
 
 RESOLUTION = 0.1
 """Half the width of the band around a stated exponent, as a share of it."""
@@ -55,6 +52,34 @@ MEANING: Mapping[RateVerdictWord, str] = {
     "no stated rate": "the source states none",
 }
 """What each verdict says."""
+
+
+@dataclass(frozen=True)
+class ComparedMethod:
+    """A method as tables and figures call it, and what is stated about it.
+
+    Attributes
+    ----------
+    id
+        Value of the column ``method``.
+    title
+        Its name in figures.
+    rate
+        None where its source states none.
+    ignores_response, learns_reward, baseline
+        As in :class:`~theory_check.solvers.method.Method`. Costs of a method without a reward model are
+        shown, but not ranked.
+    shared_batch_of
+        Id of the method that differs by independent batches alone.
+    """
+
+    id: str
+    title: str
+    rate: StatedRate | None
+    ignores_response: bool = False
+    learns_reward: bool = True
+    baseline: bool = False
+    shared_batch_of: str | None = None
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,7 @@ from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.runs.measurements.base import Measurement, Progress
-
-VANISHED = 1e-6
-"""A floor at most this large counts as none: reward units, or nats (docs/theory.md section 5.7)."""
+from theory_check.thresholds import VANISHED
 
 
 @dataclass(frozen=True)

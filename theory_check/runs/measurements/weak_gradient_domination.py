@@ -25,9 +25,7 @@ from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 from theory_check.recording.recorder import recording_grid
 from theory_check.runs.measurements.base import Measurement, Progress, StepSizes, steps_of
 from theory_check.runs.observed import run_observed
-
-NEGLIGIBLE = 0.01
-"""``eps'`` as a share of the largest gap of a run, as in the audit of the same name."""
+from theory_check.thresholds import NEGLIGIBLE
 
 MARGIN = 2.0
 """How much larger than the measured constant that of another run may be."""

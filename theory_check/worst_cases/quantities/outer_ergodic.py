@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory_check.claims.outer_ergodic import CLAIM
+from theory_check.claims.outer_loop import OUTER_ERGODIC
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.solutions.curvature import (
     DIFFERENCE_STEP,
@@ -158,7 +158,7 @@ def _confirm(problem: Problem) -> Evaluation:
 
 WORST_CASE = WorstCase(
     id="outer-ergodic",
-    claim=CLAIM.id,
+    claim=OUTER_ERGODIC.id,
     quantity=(
         f"iterations of exact descent with step 1/L until the mean of ‖∇Phi‖² over the second half is at "
         f"most {TARGET:g}, the slowest of {STARTS} starts in the unit ball; L the largest ‖∇²Phi‖ at "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from theory_check.claims.penalty_bias import CLAIM
+from theory_check.claims.bias import PENALTY_BIAS
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
 from theory_check.worst_cases.base import Evaluation, WorstCase
@@ -60,7 +60,7 @@ def _confirm(problem: Problem) -> Evaluation:
 
 WORST_CASE = WorstCase(
     id="penalty-bias",
-    claim=CLAIM.id,
+    claim=PENALTY_BIAS.id,
     quantity=(
         f"largest ‖∇Phi_sigma - ∇Phi‖ / sigma at {POINTS} points of the unit ball and sigma = "
         f"{SIGMAS[-1]:g} to {SIGMAS[0]:g}"

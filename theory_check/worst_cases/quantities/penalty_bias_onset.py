@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theory_check.claims.penalty_bias import CLAIM
+from theory_check.claims.bias import PENALTY_BIAS
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
 from theory_check.worst_cases.base import Evaluation, WorstCase
@@ -93,7 +93,7 @@ def _confirm(problem: Problem) -> Evaluation:
 
 WORST_CASE = WorstCase(
     id="penalty-bias-onset",
-    claim=CLAIM.id,
+    claim=PENALTY_BIAS.id,
     quantity=(
         f"decades of sigma below 1 after which the local exponent, over half a decade, of the "
         f"largest ‖∇Phi_sigma - ∇Phi‖ at {POINTS} points of the unit ball stays within {DEPARTURE:g} "

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory_check.claims.penalty_smoothness import CLAIM
+from theory_check.claims.bias import PENALTY_SMOOTHNESS
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.solutions.curvature import (
     DIFFERENCE_STEP,
@@ -33,7 +33,7 @@ MORE_POINTS = 128
 # it at beta = 0.05, and rounding of 1e-16 / sigma over step², 1e-8 at sigma = 1e-3.
 VALUE_STEP = 2e-3
 
-RATE = power_rate(CLAIM, "1/sigma")
+RATE = power_rate(PENALTY_SMOOTHNESS, "1/sigma")
 
 
 def _measure(problem: Problem) -> Evaluation:
@@ -101,7 +101,7 @@ def _from_values(exact: ExactOracle, points: Tensor, sigma: float) -> float:
 
 WORST_CASE = WorstCase(
     id="penalty-smoothness",
-    claim=CLAIM.id,
+    claim=PENALTY_SMOOTHNESS.id,
     quantity=(
         f"exponent of the largest ‖∇²Phi_sigma‖ at {POINTS} points of the unit ball in 1/sigma, from "
         f"sigma = {SIGMAS[0]:g} to {SIGMAS[-1]:g}"

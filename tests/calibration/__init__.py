@@ -1,0 +1,1 @@
+"""Coverage of the intervals, false alarms and power of the verdicts: run by ``make calibrate``."""
