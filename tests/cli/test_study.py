@@ -12,6 +12,7 @@ import pytest
 
 from theory_check.catalogue import Catalogue, home
 from theory_check.cli import main, study
+from theory_check.runs.measurements.solver_run import SolverRun
 
 Capture = pytest.CaptureFixture[str]
 
@@ -92,7 +93,7 @@ def test_a_new_study_keeps_the_contracts(new: Path, capsys: Capture) -> None:
     assert re.search(r"^7 components, \d+ checks: 0 fail, 0 files cannot be imported$", out, re.M)
 
 
-def test_its_claim_is_kept_and_can_fail(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_claim_is_kept_and_can_fail(new: Path) -> None:
     """In its small version; the exponent is 1 up to 0.02, and the claim that it is 2 is refuted."""
     words = ("--study", "s", "verify", "--quick", "--jobs", "1", "--json")
     done = fresh(*words)
@@ -112,14 +113,13 @@ def test_its_claim_is_kept_and_can_fail(new: Path, monkeypatch: pytest.MonkeyPat
     assert judged["measured"][0]["exponent"] == pytest.approx(0.8, abs=0.05)
 
 
-def test_its_figure_is_drawn(new: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With those of the package left out, which would run for minutes."""
-    import theory_check.cli.figures as figures
-
-    script = new / "figures" / "falling_steps.py"
-    monkeypatch.setattr(figures, "figure_scripts", lambda catalogue: [script])
-    assert run("--study", "s", "figures", "--quick", "--jobs", "1") == 0
-    assert (new.parent / "results" / "quick" / "figures" / "falling_steps.pdf").is_file()
+def test_its_figure_is_drawn(new: Path) -> None:
+    """With nothing of the package but the measurement: its figures would run for minutes."""
+    (new.parent / "paper_figures").mkdir()
+    alone = Catalogue.of(measurements={"solver-run": SolverRun})
+    assert main(["--study", "s", "figures", "--quick", "--jobs", "1"], alone) == 0
+    drawn = {path.name for path in (new.parent / "results" / "quick" / "figures").iterdir()}
+    assert drawn == {"falling_steps.pdf", "falling_steps.png"}
 
 
 def test_verify_judges_the_claims_of_the_study_alone(new: Path) -> None:
