@@ -44,7 +44,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from theory_check.runs.measurements.base import Measurement
+from theory_check.measurements.base import Measurement
 
 from ..problems.slope import Slope
 

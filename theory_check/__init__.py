@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from theory_check.comparison import compare
     from theory_check.oracles.exact import ExactOracle
     from theory_check.oracles.gradient_check import check_hypergradient
+    from theory_check.recording.run import run
     from theory_check.runs.tables import load_table
-    from theory_check.runs.trace import run
     from theory_check.verification import verify
 
     __version__: str
@@ -48,7 +48,7 @@ _OBJECTS = {
     "check_hypergradient": "theory_check.oracles.gradient_check",
     "compare": "theory_check.comparison",
     "load_table": "theory_check.runs.tables",
-    "run": "theory_check.runs.trace",
+    "run": "theory_check.recording.run",
     "verify": "theory_check.verification",
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from theory_check.analysis import verdict as verdicts
 from theory_check.analysis.audits import AuditFinding, audit_problem, failures_of, not_audited
 from theory_check.catalogue import Catalogue, installed
+from theory_check.catalogue.catalogue import experiment_file
 from theory_check.claims.audits import Audit
 from theory_check.claims.base import Claim
 from theory_check.errors import (
@@ -25,7 +26,6 @@ from theory_check.runs import Experiment, Report, Store, execute, load_experimen
 from theory_check.runs.backends import BACKENDS
 from theory_check.runs.holdings import StoredResult, in_words, of_other_source
 from theory_check.runs.identity import plain
-from theory_check.runs.locations import experiment_file
 from theory_check.runs.own_problem import (
     OwnProblem,
     given_problem,

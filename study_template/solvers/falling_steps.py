@@ -16,9 +16,7 @@ from torch import Tensor
 from theory_check.bilevel import Information, ResponseOracle
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
-from theory_check.solvers.policy_steps import descend_lower
-from theory_check.solvers.states import SingleLowerState
-from theory_check.solvers.targets import EstimatesHypergradient
+from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState, descend_lower
 
 DELAY = 20.0
 """Iterations of the compared method after which the step has halved."""

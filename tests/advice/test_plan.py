@@ -19,8 +19,7 @@ from theory_check.advice.model import (
     penalty_parameter,
 )
 from theory_check.advice.plan import plan_schedule, samples_of
-from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.estimates.sample_costs import sample_costs
+from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel

@@ -24,8 +24,7 @@ from theory_check.advice.rehearsal import (
     rehearse,
 )
 from theory_check.errors import InvalidArgumentError
-from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.estimates.sample_costs import sample_costs
+from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.problems import Problem
 from theory_check.solvers.schedules import get_schedule
 

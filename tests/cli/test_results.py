@@ -266,9 +266,9 @@ def test_a_folder_that_holds_something_is_left_alone_unless_told_otherwise(
 
 
 def test_columns_of_a_trace_have_their_meaning(tmp_path: Path) -> None:
-    from theory_check.recording.columns import COLUMNS
+    from theory_check.catalogue.catalogue import experiment_file
+    from theory_check.recording.recorder import COLUMNS
     from theory_check.runs import load_experiment
-    from theory_check.runs.locations import experiment_file
     from theory_check.runs.tables import column_meanings
 
     shipped = Catalogue.shipped()

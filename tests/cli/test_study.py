@@ -12,7 +12,7 @@ import pytest
 
 from theory_check.catalogue import Catalogue, home
 from theory_check.cli import main, study
-from theory_check.runs.measurements.solver_run import SolverRun
+from theory_check.measurements.solver_run import SolverRun
 
 Capture = pytest.CaptureFixture[str]
 

@@ -91,7 +91,7 @@ def test_an_installation_that_cannot_be_written_caches_elsewhere_and_says_so_onc
     (package / "kernels" / "__pycache__").touch()
     (tmp_path / "home").touch()
     (tmp_path / "temporary").mkdir()
-    program = "import theory_check.kernels.index_draws, theory_check.kernels.rollouts"
+    program = "import theory_check.kernels.random_bits, theory_check.kernels.rollouts"
     surroundings = {
         "PYTHONPATH": str(tmp_path / "site"),
         "PYTHONDONTWRITEBYTECODE": "1",

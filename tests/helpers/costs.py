@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from theory_check.oracles.estimates.sample_costs import SampleCosts
+from theory_check.oracles.estimates.counts import SampleCosts
 
 
 def episodic_costs(steps: int = 1) -> SampleCosts:

@@ -12,7 +12,7 @@ from torch import Tensor
 from theory_check.bilevel import AdjointSystem, Surrogate
 from theory_check.catalogue import installed
 from theory_check.solvers.method import Method, Scales
-from theory_check.solvers.targets import EstimatesHypergradient
+from theory_check.solvers.states import EstimatesHypergradient
 
 EPSILON = 0.25
 SCALES = Scales(outer_step=0.2, inner_step=0.2, penalty=1.0, batch=4.0)

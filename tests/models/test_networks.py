@@ -13,8 +13,7 @@ from helpers.model_cases import INPUTS, inputs, normal, parameters_of
 from numpy.typing import NDArray
 
 from theory_check.models import LogLinear, MLPPolicy, MLPReward, ModelInputs, Tabular
-from theory_check.models.activations import ACTIVATIONS, ActivationName
-from theory_check.models.stacked_mlp import StackedMLP
+from theory_check.models.stacked_mlp import ACTIVATIONS, ActivationName, StackedMLP
 
 PLAIN: dict[str, Callable[[float], float]] = {
     "gelu": lambda x: x * 0.5 * math.erfc(-x / math.sqrt(2)),

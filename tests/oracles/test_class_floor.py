@@ -14,17 +14,16 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
-from theory_check.models.network_jacobian import output_jacobian, widened
+from theory_check.models.network_policy import output_jacobian, widened
 from theory_check.models.stacked_mlp import StackedMLP
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.class_error.class_bias import (
+from theory_check.oracles.optima.class_bias import (
     OutputObjective,
     PolicyGap,
     PolicyImitation,
     PreferenceRisk,
 )
-from theory_check.oracles.class_error.class_floor import Search, class_floors
-from theory_check.oracles.class_error.gauss_newton import fit_networks
+from theory_check.oracles.optima.class_floor import Search, class_floors, fit_networks
 from theory_check.problems import garnet
 
 EPISODIC = random_problem(7, (3, 2, 2), discount=0.9)

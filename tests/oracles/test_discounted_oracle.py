@@ -26,8 +26,8 @@ from theory_check.oracles.comparisons import comparisons_of
 from theory_check.oracles.comparisons.trajectories import count_trajectories, enumerate_segments
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.optima.optimum import find_optimum, optimal_hyperobjective
 from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
-from theory_check.oracles.solutions.optimum import find_optimum, optimal_hyperobjective
 from theory_check.problems import Problem, tabular
 
 PROBLEMS = varied_discounted_problems()

@@ -18,9 +18,9 @@ from theory_check.bilevel import AdjointSystem, ExactOracleInformation
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.models import MLPPolicy
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.counted_information import CountedInformation
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.instruments import CountedInformation
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.solutions.curvature import dominant_curvature
 from theory_check.problems import Problem

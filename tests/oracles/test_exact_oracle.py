@@ -27,7 +27,7 @@ from theory_check.oracles import ExactOracle
 from theory_check.oracles.comparisons.trajectories import count_trajectories, enumerate_trajectories
 from theory_check.oracles.control import control_of
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.solutions.optimum import find_optimum, optimal_hyperobjective
+from theory_check.oracles.optima.optimum import find_optimum, optimal_hyperobjective
 from theory_check.problems import Problem, tabular
 
 SMALL = [p for p in varied_problems() if p.horizon * p.states * p.actions <= 12]

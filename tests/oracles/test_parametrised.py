@@ -13,13 +13,13 @@ from torch import Tensor
 
 from theory_check.models import LogLinear, MLPPolicy, MLPReward, Tabular
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.solutions.lower_solutions import (
+from theory_check.oracles.optima.lower_solutions import (
+    ParametrisedLowerLevel,
     TabularLowerLevel,
     lower_solutions,
     status_of,
 )
-from theory_check.oracles.solutions.parametrised import ParametrisedLowerLevel
-from theory_check.oracles.starts import initial_reward
+from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.problems import Problem, bandit, garnet
 
 SEEDS = range(3)

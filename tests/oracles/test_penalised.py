@@ -20,7 +20,7 @@ from scipy import optimize
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.solutions.damped_solve import damped_solve
+from theory_check.oracles.solutions.newton import damped_solve
 from theory_check.problems import Problem
 
 PROBLEMS = [

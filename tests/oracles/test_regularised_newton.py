@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from theory_check.oracles.solutions.regularised_newton import descend, minimise
+from theory_check.oracles.solutions.newton import descend, minimise
 
 
 def rosenbrock(points: Tensor, owner: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ def test_what_rounding_spoils_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         ExactOracle(problem).hypergradient(phi)
     assert ExactOracle(problem).hypergradient_error(phi) > 1e-3
     with monkeypatch.context() as unguarded:
-        unguarded.setattr("theory_check.oracles.rounding.LARGEST_ERROR", np.inf)
+        unguarded.setattr("theory_check.oracles.numerics.LARGEST_ERROR", np.inf)
         assert relative_error(problem, phi) > 1e-3
     # Rewards near 1000 carry an absolute rounding of 1e-13 into the logarithms of the policy.
     assert relative_error(*nearly_tied(1.0)) < 1e-12
@@ -142,7 +142,7 @@ def test_ordinary_problems_are_not_perturbed(
     oracle, phi = ExactOracle(problem), random_point(0, problem)
     expected = oracle.hypergradient(phi)
     assert oracle.hypergradient_error(phi) < 1e-11
-    monkeypatch.delattr("theory_check.oracles.rounding.perturbed")
+    monkeypatch.delattr("theory_check.oracles.numerics.perturbed")
     assert torch.equal(oracle.hypergradient(phi), expected)
 
 

@@ -19,7 +19,7 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 REPLICATES = 2000

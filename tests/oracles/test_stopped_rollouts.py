@@ -12,8 +12,8 @@ from helpers.statistics import assert_frequencies, assert_mean
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.control import control_of
 from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.oracles.estimates.discounted_estimates import StoppedRollouts
 from theory_check.oracles.estimates.sampled_estimates import SHARED_STEP_BUDGET
-from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem, tabular

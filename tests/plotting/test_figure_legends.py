@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from theory_check.plotting import column_figure, legend_below
-from theory_check.plotting.legends import GAP
+from theory_check.plotting.style import GAP
 
 LABELS = ("x", r"$\sigma$", "two\nlines")
 

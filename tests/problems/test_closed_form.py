@@ -17,7 +17,7 @@ from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedForm
 from theory_check.problems import quadratic, quartic
 from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.hard_instance import HardInstance
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers import PenaltyBilevel
 from theory_check.testing import check_problem, failures
 

@@ -8,7 +8,7 @@ import pytest
 import theory_check as tc
 from theory_check.errors import InvalidArgumentError
 from theory_check.problems import Problem, bandit, tabular
-from theory_check.runs.units import units_of
+from theory_check.tuning.units import units_of
 
 ONE_ACTION = bandit(contexts=3, actions=1, features=2)
 ONE_TRAJECTORY = tabular(

@@ -14,8 +14,8 @@ from theory_check.oracles.closed_form import SampledClosedFormOracle
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import instance_for, plateau, quadratic, valley
 from theory_check.problems.hard_instance import HardInstance
-from theory_check.runs.predicted_cost import bias
 from theory_check.solvers import PenaltyBilevel
+from theory_check.tuning.predicted_cost import bias
 
 PROBLEMS = {
     "plateau": plateau(epsilon=0.02),

@@ -12,7 +12,7 @@ from scipy import optimize
 
 from theory_check.errors import InvalidArgumentError, UndeclaredTruthError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.solutions.optimum import Optimum, find_optimum
+from theory_check.oracles.optima.optimum import Optimum, find_optimum
 from theory_check.problems import Problem, bandit, garnet, gridworld, tabular
 from theory_check.problems.misspecification import (
     distance_to_span,

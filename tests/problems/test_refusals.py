@@ -21,9 +21,10 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
+from theory_check.measurements.solver_run import SolverRun
 from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.optima.optimum import find_optimum
 from theory_check.oracles.sampled import SampledOracle
-from theory_check.oracles.solutions.optimum import find_optimum
 from theory_check.problems import (
     Problem,
     bandit,
@@ -34,8 +35,7 @@ from theory_check.problems import (
     riverswim,
     tabular,
 )
-from theory_check.runs.measurements.solver_run import SolverRun
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 KERNEL = np.full((2, 2, 2), 0.5)
@@ -350,7 +350,7 @@ def test_the_remedy_for_an_undeclared_optimum_works() -> None:
     asked = bandit(contexts=1, actions=2)
     with pytest.raises(UndeclaredTruthError) as caught:
         _ = asked.optimal_hyperobjective
-    remedy = "theory_check.oracles.solutions.optimum.find_optimum(ExactOracle(problem))"
+    remedy = "theory_check.oracles.optima.optimum.find_optimum(ExactOracle(problem))"
     assert remedy in str(caught.value)
     assert find_optimum(ExactOracle(asked), starts_per_scale=1).starts == 6
 

@@ -16,7 +16,7 @@ from theory_check.bilevel import Information
 from theory_check.errors import SampleBudgetExhausted
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.recording.accuracy import AccuracyRecorder
-from theory_check.runs.trace import iterate
+from theory_check.recording.run import iterate
 from theory_check.solvers.states import SingleLowerState
 
 NAN = math.nan

@@ -28,12 +28,10 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
 from theory_check.problems import Problem, tabular
-from theory_check.recording.columns import COLUMNS
-from theory_check.recording.recorder import Recorder, recording_grid
-from theory_check.runs.trace import Trace, iterate
+from theory_check.recording.recorder import COLUMNS, Recorder, recording_grid
+from theory_check.recording.run import Trace, iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
-from theory_check.solvers.states import PenaltyState
-from theory_check.solvers.targets import EstimatesHypergradient
+from theory_check.solvers.states import EstimatesHypergradient, PenaltyState
 
 TRUE = 0.8  # difference of the true rewards
 NAN = float("nan")

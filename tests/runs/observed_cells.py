@@ -13,14 +13,14 @@ from typing import Any
 
 from theory_check import problems
 from theory_check.catalogue import installed
+from theory_check.measurements.attained import Attained
+from theory_check.measurements.comparison import Comparison
+from theory_check.measurements.lower_bound import LowerBound
 from theory_check.runs import Cell, load_experiment
 from theory_check.runs.backends.measuring import measure
-from theory_check.runs.measurements.attained import Attained
-from theory_check.runs.measurements.comparison import Comparison
-from theory_check.runs.measurements.lower_bound import LowerBound
+from theory_check.runs.identity import PACKAGE
 from theory_check.runs.progress import no_progress
-from theory_check.runs.reach import PACKAGE
-from theory_check.runs.reference_descent import REFERENCE
+from theory_check.tuning.reference_descent import REFERENCE
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 LONG = frozenset(

@@ -15,7 +15,7 @@ import torch
 
 from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError, require_positive
-from theory_check.runs.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement, Progress
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import Experiment, Store, execute, load_table
 from theory_check.runs.backends import dask_cluster
-from theory_check.runs.backends.base import ClusterLostError, WorkerMismatchError
+from theory_check.runs.backends.local import ClusterLostError, WorkerMismatchError
 
 Load = Callable[[str], Experiment]
 Text = Callable[..., str]

@@ -8,12 +8,12 @@ import torch
 from helpers.generators import random_discounted_problem
 
 from theory_check.bilevel import Coupling
+from theory_check.measurements.audits import Audits
+from theory_check.measurements.gradient_noise import GradientNoise
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.instruments import instruments_for
 from theory_check.recording.recorder import Recorder
-from theory_check.runs.measurements.audits import Audits
-from theory_check.runs.measurements.gradient_noise import GradientNoise
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 PROBLEM = random_discounted_problem(51, (3, 2), objective="excess_risk", features=3)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import Load, Text
 
+from theory_check.catalogue.catalogue import experiment_file
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.files import as_path, read_file
 from theory_check.problems import stored
 from theory_check.runs import Store, execute, load_experiment
-from theory_check.runs.locations import experiment_file
 
 ENDLESS = Path("/dev/zero")
 

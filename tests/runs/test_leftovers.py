@@ -15,9 +15,8 @@ import pytest
 from dask_processes import wait_until
 from test_interruption import start
 
-from theory_check.runs import leftovers
-from theory_check.runs.leftovers import remove_leftovers, workspace
-from theory_check.runs.processes import alive, signature
+from theory_check.runs import processes as leftovers
+from theory_check.runs.processes import alive, remove_leftovers, signature, workspace
 
 Text = Callable[..., str]
 

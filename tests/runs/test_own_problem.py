@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from theory_check.catalogue import Catalogue
+from theory_check.catalogue.catalogue import experiment_file
 from theory_check.cli.advise import named_problem
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import LogLinear, MLPReward
 from theory_check.problems import Problem, bandit, garnet, quartic
 from theory_check.problems.stored import content_digest
 from theory_check.runs import Cell, Store, execute, load_experiment
-from theory_check.runs.locations import experiment_file
 from theory_check.runs.own_problem import OwnProblem, given_problem
 from theory_check.verification import RunOptions, Sweep, evidence_for, sweep, verify
 

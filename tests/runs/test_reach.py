@@ -21,11 +21,11 @@ import pytest
 
 from theory_check import models, problems, solvers
 from theory_check.catalogue import Catalogue, installed
+from theory_check.measurements.solver_run import SolverRun
 from theory_check.models import MLPReward
 from theory_check.runs import Cell, load_experiment, spec
 from theory_check.runs.comparisons import load_comparisons
-from theory_check.runs.measurements.solver_run import SolverRun
-from theory_check.runs.reach import PACKAGE, sources_of
+from theory_check.runs.identity import PACKAGE, sources_of
 
 ROOT = Path(__file__).resolve().parents[2]
 Keys = Callable[[], list[str]]

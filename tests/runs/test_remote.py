@@ -13,7 +13,7 @@ import pytest
 
 from theory_check.runs import Cell, Experiment
 from theory_check.runs.backends import remote
-from theory_check.runs.backends.base import WorkerMismatchError
+from theory_check.runs.backends.local import WorkerMismatchError
 from theory_check.runs.backends.measuring import measure
 from theory_check.runs.backends.remote import accepted, measure_remotely, origin, packed, traveller
 from theory_check.runs.progress import no_progress

@@ -12,15 +12,15 @@ import torch
 from theory_check.advice.constants import START_SEEDS
 from theory_check.advice.model import CHECKED_SEEDS
 from theory_check.catalogue import installed
-from theory_check.oracles.starts import initial_upper
-from theory_check.runs import Cell, Experiment, load_experiment
-from theory_check.runs.comparisons import AXIS, FOLDER
-from theory_check.runs.measurements.comparison import (
+from theory_check.measurements.comparison import (
     FIRST_TUNING_SEED,
     UNIT_SEEDS,
     Comparison,
 )
-from theory_check.runs.streams import RESERVED, SEEDS_PER_BLOCK, first_seed
+from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.randomness import RESERVED, SEEDS_PER_BLOCK, first_seed
+from theory_check.runs import Cell, Experiment, load_experiment
+from theory_check.runs.comparisons import AXIS, FOLDER
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").rglob("*.toml"))
 

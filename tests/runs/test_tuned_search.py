@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from theory_check.runs.tuned_search import COARSE, FINE, GAIN, Trial, cheapest, neighbours
+from theory_check.tuning.search import COARSE, FINE, GAIN, Trial, cheapest, neighbours
 
 BEST = {"a": 3.0, "b": 0.02, "c": 40.0}
 

@@ -11,9 +11,9 @@ from theory_check.advice import Advice, AdviceCheck
 from theory_check.advice.model import MeasuredConstants, TransientSum
 from theory_check.advice.plan import after_rehearsal, plan_schedule
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements import advice as measurement
+from theory_check.measurements.advice import AdviceMeasurement
 from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.runs.measurements import advice as measurement
-from theory_check.runs.measurements.advice import AdviceMeasurement
 from theory_check.solvers.schedules import get_schedule
 
 

@@ -14,16 +14,16 @@ from helpers.generators import random_problem
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements import attained
+from theory_check.measurements.attained import Attained
 from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import plateau, valley
-from theory_check.runs.arrivals import RunGroups
-from theory_check.runs.measurements import attained
-from theory_check.runs.measurements.attained import Attained
-from theory_check.runs.predicted_cost import lasting_noise, predicted_samples
-from theory_check.runs.units import units_of
 from theory_check.solvers.method import Method, Plan
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.tuning.arrivals import RunGroups
+from theory_check.tuning.predicted_cost import lasting_noise, predicted_samples
+from theory_check.tuning.units import units_of
 
 # Near the best on the plateau, so that searches are short.
 METHODS = installed().methods

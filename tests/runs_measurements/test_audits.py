@@ -15,19 +15,19 @@ from theory_check.analysis import Verdict
 from theory_check.catalogue import Catalogue
 from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.audits import Audits
+from theory_check.measurements.sample_complexity import SampleComplexity
+from theory_check.measurements.solver_run import SolverRun
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.rlhf_instruments import initial_upper
 from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
-from theory_check.oracles.starts import initial_upper
 from theory_check.problems.quadratic import UPPER_WEIGHT, quadratic
 from theory_check.problems.quartic import quartic
+from theory_check.recording.run import run
 from theory_check.runs import Failure
-from theory_check.runs.measurements.audits import Audits
-from theory_check.runs.measurements.sample_complexity import SampleComplexity
-from theory_check.runs.measurements.solver_run import SolverRun
 from theory_check.runs.tables import load_cells
-from theory_check.runs.trace import run
 from theory_check.solvers.alternating import Alternating
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants

@@ -8,8 +8,8 @@ import pytest
 from helpers.generators import random_problem
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.runs.measurements.bound_terms import SPLIT, BoundTerms, run_means
-from theory_check.runs.trace import run
+from theory_check.measurements.bound_terms import SPLIT, BoundTerms, run_means
+from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 SETTINGS = {

@@ -16,14 +16,14 @@ from helpers.generators import random_problem
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.comparison import FIRST_TUNING_SEED, Comparison
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import quadratic
 from theory_check.problems.misspecification import distance_to_span
 from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements.comparison import FIRST_TUNING_SEED, Comparison
-from theory_check.runs.trace import run
-from theory_check.runs.units import units_of
+from theory_check.recording.run import run
+from theory_check.tuning.units import units_of
 
 PROBLEM = quadratic(noise=0.3)
 COLUMNS = [
@@ -177,7 +177,7 @@ def test_the_tuning_seeds_alone_are_refused(
     def measured(*arguments: Any) -> Any:
         raise NotImplementedError
 
-    monkeypatch.setattr("theory_check.runs.measurements.comparison.units_of", measured)
+    monkeypatch.setattr("theory_check.measurements.comparison.units_of", measured)
     expected = InvalidArgumentError if refused else NotImplementedError
     with pytest.raises(expected):
         comparison().measure(PROBLEM, [3, seed], silent)

@@ -12,16 +12,16 @@ from helpers.generators import random_problem
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.policy_gradient import ascend_stationary
-from theory_check.oracles.control import control_of
-from theory_check.oracles.control.hard_control import hard_optimum
-from theory_check.oracles.starts import initial_upper
-from theory_check.problems import Problem, bandit, garnet, tabular
-from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements.inner_sublinear import (
+from theory_check.measurements.inner_loops import (
     InnerSublinear,
     inverse_smoothness,
     leading_constant,
 )
+from theory_check.oracles.control import control_of
+from theory_check.oracles.control.hard_control import hard_optimum
+from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.problems import Problem, bandit, garnet, tabular
+from theory_check.recording.recorder import recording_grid
 
 
 def ignore(done: int, total: int) -> None:

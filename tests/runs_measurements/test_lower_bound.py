@@ -12,11 +12,11 @@ from scipy import stats
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.lower_bound import HittingRecorder, LowerBound
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.problems import quadratic, zero_chain
-from theory_check.runs.measurements.lower_bound import HittingRecorder, LowerBound
-from theory_check.runs.reference_descent import REFERENCE, REUSED
-from theory_check.runs.streams import first_seed
+from theory_check.randomness import first_seed
+from theory_check.tuning.reference_descent import REFERENCE, REUSED
 
 PROBLEM: Any = zero_chain(epsilon=1.1e-7, gap=1.98e-3, noise=6.8e-3)
 

@@ -12,15 +12,15 @@ from scipy import stats
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.gradient_noise import GradientNoise
+from theory_check.measurements.inner_loops import InnerLinear
+from theory_check.measurements.penalty import PenaltyBias
+from theory_check.measurements.solver_run import SolverRun
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.rlhf_instruments import initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
-from theory_check.runs.measurements.gradient_noise import GradientNoise
-from theory_check.runs.measurements.inner_linear import InnerLinear
-from theory_check.runs.measurements.penalty_bias import PenaltyBias
-from theory_check.runs.measurements.solver_run import SolverRun
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 CALLS: list[tuple[int, int]] = []

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements import global_optimality
+from theory_check.measurements.global_optimality import GlobalOptimality, universal_optimum
+from theory_check.measurements.neural_bias import NeuralBias
 from theory_check.models.mlp_reward import MLPReward
 from theory_check.oracles import ExactOracle
 from theory_check.problems import bandit, garnet
-from theory_check.runs.measurements import global_optimality
-from theory_check.runs.measurements.global_optimality import GlobalOptimality, universal_optimum
-from theory_check.runs.measurements.neural_bias import NeuralBias
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 SOLVER = PenaltyBilevel(

@@ -9,14 +9,14 @@ from helpers import naive
 from scipy import stats
 from torch import Tensor
 
+from theory_check.measurements.gradient_noise import GradientNoise
+from theory_check.measurements.penalty import PenaltyBias
 from theory_check.models import MLPPolicy, MLPReward
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.solutions import parametrised
-from theory_check.oracles.solutions.parametrised import ParametrisedLowerLevel
-from theory_check.oracles.starts import initial_reward
+from theory_check.oracles.optima import lower_solutions as parametrised
+from theory_check.oracles.optima.lower_solutions import ParametrisedLowerLevel
+from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.problems import Problem, bandit
-from theory_check.runs.measurements.gradient_noise import GradientNoise
-from theory_check.runs.measurements.penalty_bias import PenaltyBias
 
 REWARD = MLPReward(width=3)
 COMPLETE = bandit(contexts=2, actions=2).with_classes(reward=REWARD, policy=MLPPolicy(width=4))

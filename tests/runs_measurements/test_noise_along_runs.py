@@ -15,10 +15,10 @@ from theory_check.analysis import judge
 from theory_check.catalogue import Catalogue
 from theory_check.claims.gradient_noise import GROWTHS
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.gradient_noise import NoiseAlongRuns
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import instruments_for
-from theory_check.runs.measurements.noise_along_runs import NoiseAlongRuns
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 
 PROBLEM = problems.bandit(contexts=2, actions=3, features=3)
 SEEDS = range(5, 9)

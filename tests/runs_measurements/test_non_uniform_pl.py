@@ -8,10 +8,10 @@ import pytest
 from theory_check.analysis import judge
 from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.non_uniform_pl import NonUniformPL
 from theory_check.oracles.control import control_of
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.rlhf_instruments import initial_upper
 from theory_check.problems import bandit, garnet
-from theory_check.runs.measurements.non_uniform_pl import NonUniformPL
 
 
 def ignore(done: int, total: int) -> None:

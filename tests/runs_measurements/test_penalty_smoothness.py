@@ -7,10 +7,10 @@ import torch
 from helpers.generators import random_problem
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.penalty import PenaltySmoothness, random_points
 from theory_check.oracles import ExactOracle
+from theory_check.oracles.optima.penalised_curvature import penalised_hessian
 from theory_check.oracles.solutions.curvature import DIFFERENCE_STEP
-from theory_check.oracles.solutions.penalised_curvature import penalised_hessian
-from theory_check.runs.measurements.penalty_smoothness import PenaltySmoothness, random_points
 
 PROBLEM = random_problem(53, (2, 2, 2), discount=0.9, features=3)
 

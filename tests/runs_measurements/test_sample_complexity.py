@@ -16,12 +16,12 @@ from helpers.generators import random_problem
 from theory_check.analysis import power_law_verdict
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.sample_complexity import SampleComplexity
 from theory_check.problems import plateau, quadratic
+from theory_check.recording.run import run
 from theory_check.runs import load_experiment
-from theory_check.runs.measurements.sample_complexity import SampleComplexity
-from theory_check.runs.trace import run
-from theory_check.runs.units import units_of
 from theory_check.solvers.schedules import ScheduleConstants, get_schedule
+from theory_check.tuning.units import units_of
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CONSTANTS = ScheduleConstants(

@@ -10,12 +10,12 @@ from helpers.generators import random_problem
 from theory_check.analysis import judge
 from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
-from theory_check.problems import garnet
-from theory_check.runs.measurements.weak_gradient_domination import (
+from theory_check.measurements.weak_gradient_domination import (
     WeakGradientDomination,
     hold_out,
 )
-from theory_check.runs.trace import run
+from theory_check.problems import garnet
+from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 CLAIM = Catalogue.shipped().claim("weak-gradient-domination")

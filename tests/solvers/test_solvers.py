@@ -19,7 +19,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.problems import quadratic
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers.method import GRID_SIZE, Method, Scales
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState

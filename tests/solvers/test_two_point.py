@@ -16,9 +16,12 @@ from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import bandit, quadratic
 from theory_check.problems.quadratic import QuadraticProblem
 from theory_check.recording.recorder import ErrorSplit, Recorder
-from theory_check.runs.trace import run
-from theory_check.solvers.states import PenaltyState
-from theory_check.solvers.targets import EstimatesCentralDifference, EstimatesHypergradient
+from theory_check.recording.run import run
+from theory_check.solvers.states import (
+    EstimatesCentralDifference,
+    EstimatesHypergradient,
+    PenaltyState,
+)
 
 
 @dataclass(frozen=True, eq=False)

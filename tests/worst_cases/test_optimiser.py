@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.worst_cases.optimiser import draw, maximise
+from theory_check.worst_cases.search import draw, maximise
 
 PLANTED = np.array([0.2, 0.9, 0.5, 0.35, 0.7, 0.05])
 

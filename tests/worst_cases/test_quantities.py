@@ -12,13 +12,12 @@ import torch
 
 from theory_check.catalogue import Catalogue, installed
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.solutions.penalised_curvature import (
+from theory_check.oracles.optima.penalised_curvature import (
     penalised_curvature_from_values,
     penalised_hessian,
 )
 from theory_check.problems import Problem, tabular
-from theory_check.worst_cases.bias import gradient_bias, gradient_bias_from_values
-from theory_check.worst_cases.points import ball_points
+from theory_check.worst_cases.base import ball_points, gradient_bias, gradient_bias_from_values
 from theory_check.worst_cases.quantities import outer_ergodic, penalty_bias, penalty_smoothness
 from theory_check.worst_cases.spaces import SPACES
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from theory_check.worst_cases.base import local_slopes
 from theory_check.worst_cases.quantities.penalty_bias_onset import onset
-from theory_check.worst_cases.slopes import local_slopes
 
 SIGMAS = (1.0, 0.1, 0.01, 0.001, 0.0001)
 

@@ -11,7 +11,7 @@ import torch
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.problems import garnet
-from theory_check.worst_cases.points import ball_points
+from theory_check.worst_cases.base import ball_points
 from theory_check.worst_cases.spaces import SPACES, BanditSpace, GarnetSpace, TabularSpace
 
 NAMES = pytest.mark.parametrize("name", sorted(SPACES))

@@ -15,8 +15,7 @@ from theory_check.advice.model import (
     MeasuredConstants,
     penalty_parameter,
 )
-from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.estimates.sample_costs import SampleCosts
+from theory_check.oracles.estimates.counts import SampleCosts, SampleCounts
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import Schedule, ScheduleConstants
 

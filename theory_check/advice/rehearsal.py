@@ -18,8 +18,7 @@ from theory_check.advice.constants import NOISE_SEEDS, START_SEEDS
 from theory_check.advice.history import follow
 from theory_check.advice.model import PLANNED_QUANTILE, PREDICTED_QUANTILE, MeasuredConstants
 from theory_check.advice.plan import SchedulePlan, after_rehearsal, plan_settings
-from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.estimates.sample_costs import sample_costs
+from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
 

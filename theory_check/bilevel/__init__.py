@@ -8,16 +8,16 @@ counts: trajectories for the lower level, labelled pairs for the upper one; a pr
 ignores the numbers.
 """
 
-from theory_check.bilevel.exact_information import AdjointSystem, ExactOracleInformation
-from theory_check.bilevel.first_order import (
+from theory_check.bilevel.responses import (
     BilevelOracle,
     Coupling,
     LowerGradients,
+    ResponseOracle,
+    TotalGradient,
     UpperGradients,
 )
-from theory_check.bilevel.responses import ResponseOracle, TotalGradient
 from theory_check.bilevel.solver import Information, Solver, SolverState, Surrogate
-from theory_check.bilevel.truth import BilevelTruth
+from theory_check.bilevel.truth import AdjointSystem, BilevelTruth, ExactOracleInformation
 
 __all__ = [
     "AdjointSystem",

@@ -153,8 +153,8 @@ def named_problem(
         For an unknown family, experiment, label or key, keys left out, a value that does not fit, or
         a label of random instances.
     """
+    from theory_check.catalogue.catalogue import experiment_file
     from theory_check.runs.build import REQUIRED, function_parameters
-    from theory_check.runs.locations import experiment_file
     from theory_check.runs.own_problem import OwnProblem, problem_of_cells
     from theory_check.runs.problem_table import bound_problem
     from theory_check.runs.spec import load_experiment

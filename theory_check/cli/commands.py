@@ -246,8 +246,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from theory_check.catalogue.catalogue import provenance
     from theory_check.cli import reporting
-    from theory_check.runs.locations import provenance
     from theory_check.verification import evidence_for, sweep
 
     own = results.own_problem(options)
@@ -304,10 +304,10 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
+    from theory_check.catalogue.catalogue import provenance
     from theory_check.cli import reporting
     from theory_check.cli.conclusions import conclude
     from theory_check.cli.figures import draw_complete, drawable_scripts
-    from theory_check.runs.locations import provenance
     from theory_check.verification import sweep
 
     claims = _claims([], options.catalogue)

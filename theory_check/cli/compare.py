@@ -136,8 +136,8 @@ def _publish(
     say: Say,
 ) -> None:
     """Print the tables and the findings, and write them."""
+    from theory_check.catalogue.catalogue import provenance
     from theory_check.cli.reporting import stamp, text_list
-    from theory_check.runs.locations import provenance
 
     version = stamp(how.quick)
     for line in (version, provenance(how.catalogue)):

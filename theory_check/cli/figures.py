@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from theory_check.catalogue.catalogue import is_shipped, stated_path
 from theory_check.cli.reporting import stamp as small_version
 from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, require_choice
 from theory_check.runs.backends import worker_processes
-from theory_check.runs.locations import is_shipped, stated_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.catalogue.catalogue import is_shipped, stated_path
 from theory_check.claims.base import KIND_MEANING, Claim
 from theory_check.cli.claim_words import counted, kind_of
 from theory_check.cli.words import joined
 from theory_check.errors import visible
 from theory_check.provenance import PROVENANCE_MEANING
-from theory_check.runs.locations import is_shipped, stated_path
 from theory_check.verification import Judgement
 
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 REWARD = "theory_check.models.base.RewardClass"
 POLICY = "theory_check.models.base.PolicyClass"
-MEASUREMENT = "theory_check.runs.measurements.base.Measurement"
+MEASUREMENT = "theory_check.measurements.base.Measurement"
 METHOD = "theory_check.solvers.method.Method"
 WORST_CASE = "theory_check.worst_cases.base.WorstCase"
 

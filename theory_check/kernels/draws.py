@@ -24,8 +24,13 @@ from theory_check.kernels.bradley_terry import (
     powers_of,
 )
 from theory_check.kernels.conditional import hazards, suffix_sums, usable
-from theory_check.kernels.index_draws import draw_index, guide_table
-from theory_check.kernels.random_bits import load_bits, next_uniform, store_bits
+from theory_check.kernels.random_bits import (
+    draw_index,
+    guide_table,
+    load_bits,
+    next_uniform,
+    store_bits,
+)
 
 # Where drawing indices stops being the cheaper way, measured on one x86-64 core: an index draw costs
 # about half a conditional binomial; a pair with its label costs two cells of the table of pairs.

@@ -21,13 +21,15 @@ from theory_check.kernels.bradley_terry import (
     powers_of,
 )
 from theory_check.kernels.conditional import hazards, usable
-from theory_check.kernels.index_draws import (
+from theory_check.kernels.random_bits import (
     draw_index,
     draw_index_within,
     fill_guide,
     guide_table,
+    load_bits,
+    next_uniform,
+    store_bits,
 )
-from theory_check.kernels.random_bits import load_bits, next_uniform, store_bits
 
 # Where drawing indices stops being the cheaper way, measured on one x86-64 core: for whole batches per
 # pair of segments, and for the part of a batch that shares credit and first segment per second segment.

@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
-from theory_check.kernels.index_draws import draw_index, guide_table
-from theory_check.kernels.random_bits import load_bits, next_uniform, store_bits
+from theory_check.kernels.random_bits import (
+    draw_index,
+    guide_table,
+    load_bits,
+    next_uniform,
+    store_bits,
+)
 
 
 class _Moves(NamedTuple):

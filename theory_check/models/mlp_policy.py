@@ -10,10 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import require_table
-from theory_check.models.activations import ActivationName
 from theory_check.models.base import ModelInputs, PolicyClass
 from theory_check.models.network_policy import NetworkPolicy
-from theory_check.models.stacked_mlp import StackedMLP, require_network, require_output_scale
+from theory_check.models.stacked_mlp import (
+    ActivationName,
+    StackedMLP,
+    require_network,
+    require_output_scale,
+)
 
 
 @dataclass(frozen=True)

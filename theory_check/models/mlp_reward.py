@@ -9,9 +9,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.models.activations import ActivationName
 from theory_check.models.base import ModelInputs, RewardClass
-from theory_check.models.stacked_mlp import StackedMLP, require_network
+from theory_check.models.stacked_mlp import ActivationName, StackedMLP, require_network
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.models.stacked_mlp import StackedMLP
+from theory_check.errors import InvalidArgumentError
+from theory_check.models.stacked_mlp import ACTIVATIONS, StackedMLP
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +68,108 @@ class NetworkPolicy:
     @cached_property
     def _deviations(self) -> Float[Tensor, " parameter"]:
         return self.network.deviations(self.weight_scale, self.output_scale)
+
+
+def output_jacobian(
+    network: StackedMLP, parameters: Float[Tensor, "replicate parameter"]
+) -> Float[Tensor, "replicate row output parameter"]:
+    """Return the derivative of every output on every row of the inputs.
+
+    A row's outputs depend on that row alone, so one backward pass with an indicator cotangent for
+    every output costs ``outputs`` pullbacks rather than ``rows * outputs``.
+
+    Parameters
+    ----------
+    network
+        The networks.
+    parameters
+        One network per replicate, shape (replicate, parameter).
+    """
+    activation = ACTIVATIONS[network.activation]
+    replicates = parameters.shape[0]
+    weights = [
+        parameters[:, layer.start : layer.biases].reshape(-1, layer.fan_in, layer.fan_out)
+        for layer in network.layers
+    ]
+    signals = [network.inputs.expand(replicates, -1, -1)]
+    slopes: list[Tensor] = []
+    for layer, matrix in zip(network.layers[:-1], weights[:-1], strict=True):
+        before = signals[-1] @ matrix
+        if layer.biased:
+            before = before + parameters[:, None, layer.biases : layer.end]
+        after = activation.value(before)
+        slopes.append(activation.pullback(torch.ones_like(before), before, after))
+        signals.append(after)
+    rows, outputs = network.inputs.shape[0], network.outputs
+    # cotangent[..., o, k]: derivative of output o in what layer k of the loop adds up to.
+    cotangent = torch.eye(outputs, dtype=parameters.dtype, device=parameters.device)
+    cotangent = cotangent.expand(replicates, rows, outputs, outputs)
+    pieces: list[Tensor] = []
+    for position in range(len(network.layers) - 1, -1, -1):
+        if network.layers[position].biased:
+            pieces.append(cotangent)
+        in_weights = signals[position][:, :, None, :, None] * cotangent[:, :, :, None, :]
+        pieces.append(in_weights.flatten(3))
+        if position:
+            back = cotangent @ weights[position].mT[:, None]
+            cotangent = back * slopes[position - 1][:, :, None]
+    return torch.cat(pieces[::-1], dim=-1)
+
+
+def widened(
+    narrow: StackedMLP,
+    wide: StackedMLP,
+    parameters: Float[Tensor, "replicate narrow"],
+    fresh: Float[Tensor, "replicate wide"],
+) -> Float[Tensor, "replicate wide"]:
+    """Return wide networks that compute exactly what the narrow ones do.
+
+    The new units take their incoming weights from ``fresh`` and have no outgoing ones.
+
+    Parameters
+    ----------
+    narrow, wide
+        Networks with one hidden layer, equal but for its width.
+    parameters
+        Those of the narrow networks, shape (replicate, narrow parameters).
+    fresh
+        Parameters of wide networks, shape (replicate, wide parameters).
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the second network does not contain the first in this way.
+    """
+    shapes = [[(layer.fan_in, layer.fan_out) for layer in net.layers] for net in (narrow, wide)]
+    (inputs, before), (*_, outputs) = shapes[0][0], shapes[0][-1]
+    after = shapes[1][0][1]
+    contained = (
+        shapes[0] == [(inputs, before), (before, outputs)]
+        and shapes[1] == [(inputs, after), (after, outputs)]
+        and before <= after
+        and narrow.biased == wide.biased
+        and narrow.activation == wide.activation
+    )
+    if not contained:
+        raise InvalidArgumentError(
+            "wide",
+            f"layers {shapes[1]} for a narrow network with layers {shapes[0]}",
+            "pass networks with one hidden layer that differ in its width only",
+        )
+    grown = fresh.clone()
+    inner, outer = wide.layers
+    inner_weights = grown[:, inner.start : inner.biases].view(-1, inputs, after)
+    outer_weights = grown[:, outer.start : outer.biases].view(-1, after, outputs)
+    old_inner, old_outer = narrow.layers
+    inner_weights[:, :, :before] = parameters[:, old_inner.start : old_inner.biases].reshape(
+        -1, inputs, before
+    )
+    outer_weights[:, :before] = parameters[:, old_outer.start : old_outer.biases].reshape(
+        -1, before, outputs
+    )
+    outer_weights[:, before:] = 0.0
+    if narrow.biased:
+        old = parameters[:, old_inner.biases : old_inner.end]
+        grown[:, inner.biases : inner.biases + before] = old
+        grown[:, outer.biases : outer.end] = parameters[:, old_outer.biases : old_outer.end]
+    return grown

@@ -31,19 +31,24 @@ from theory_check.oracles.comparisons.pairs import PairLoss
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.devices import require_device
-from theory_check.oracles.points import Parameters, as_rows, require_rows
-from theory_check.oracles.rounding import RESOLUTION, GradientParts, certify, rounding_error
+from theory_check.oracles.numerics import (
+    RESOLUTION,
+    GradientParts,
+    Parameters,
+    as_rows,
+    certify,
+    require_device,
+    require_rows,
+    rounding_error,
+)
 from theory_check.oracles.solutions.penalised import (
     SMALLEST_SIGMA,
-    PenalisedSolution,
-    minimise_penalised,
-    require_penalty,
-)
-from theory_check.oracles.solutions.penalised_level import (
     DiscountedPenalisedLevel,
     EpisodicPenalisedLevel,
     PenalisedLowerLevel,
+    PenalisedSolution,
+    minimise_penalised,
+    require_penalty,
 )
 from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem

@@ -11,16 +11,19 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.models.tabular_softmax import TabularSoftmax
-from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.pairs import PairLoss
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.response_system import ResponseSystem
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.estimates.discounted_estimates import DiscountedEstimates, SegmentPairs
+from theory_check.oracles.estimates.discounted_estimates import (
+    DiscountedEstimates,
+    SegmentPairs,
+    StoppedRollouts,
+)
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
-from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
 from theory_check.oracles.estimates.table_estimates import TableEstimates, winner_law
+from theory_check.oracles.rlhf import RLHFOracle
 from theory_check.problems import Problem
 
 

@@ -20,7 +20,7 @@ from theory_check.errors import (
     require_table,
 )
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.points import Parameters
+from theory_check.oracles.numerics import Parameters
 from theory_check.problems import Problem
 
 

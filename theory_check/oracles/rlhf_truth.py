@@ -11,7 +11,7 @@ from torch import Tensor
 from theory_check.models import PolicyModel
 from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.solutions.optimum import optimal_hyperobjective
+from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.penalised import PenalisedSolution
 
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from theory_check.errors import require_positive_integer, require_seeds
-from theory_check.oracles.bilevel import RLHFOracle
 from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
-from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.estimates.sample_costs import sample_costs
+from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.oracles.estimates.table_estimates import TableEstimates
+from theory_check.oracles.rlhf import RLHFOracle
 from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem
 

@@ -1,8 +1,11 @@
 """Drawing a verdict on an ``Axes``: data with intervals, the line of the theory, what was found."""
 
-from theory_check.plotting.legends import legend_below, shared_legend
-from theory_check.plotting.numbers import fixed, general, interval, label_sparsely, power_of_ten
-from theory_check.plotting.power import draw_power_rate, exponent_text
+from theory_check.plotting.power import (
+    draw_attained_rate,
+    draw_power_rate,
+    draw_schedule_rate,
+    exponent_text,
+)
 from theory_check.plotting.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
@@ -12,12 +15,18 @@ from theory_check.plotting.style import (
     column_figure,
     draw_level,
     entitle,
+    fixed,
+    general,
+    interval,
+    label_sparsely,
+    legend_below,
     line_styles,
     page_figure,
+    power_of_ten,
     problem_styles,
+    shared_legend,
     verdict_lines,
 )
-from theory_check.plotting.targets import draw_attained_rate, draw_schedule_rate
 
 __all__ = [
     "COLUMN_WIDTH",

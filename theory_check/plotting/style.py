@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox
 
 from theory_check.analysis import Verdict
+from theory_check.analysis.intervals import Interval
 
 COLUMN_WIDTH = 3.4
 """Width of one column of a two-column paper, inches."""
@@ -150,3 +156,113 @@ def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
         name: LineStyle(palette[at % 8], markers[at % len(markers)], dashes[at // 8 % 4])
         for at, name in enumerate(names)
     }
+
+
+GAP = 4.0
+"""Between the horizontal axis, its label included, and the legend, in points."""
+
+
+class _LegendBelow(Legend):
+    """A legend that finds its place anew at every drawing.
+
+    How far tick labels and label reach depends neither on the height of the panel nor on when the
+    legend was made, so that no number could be right for all figures.
+    """
+
+    def get_bbox_to_anchor(self) -> Bbox:
+        """Return the line below the axis to hang from, as wide as the figure."""
+        axes = self.axes
+        assert axes is not None
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        axis = axes.xaxis.get_tightbbox()
+        bottom = axes.bbox.y0 if axis is None else min(axis.y0, axes.bbox.y0)
+        top = bottom - GAP * figure.dpi / 72
+        return Bbox.from_extents(figure.bbox.x0, top, figure.bbox.x1, top)
+
+
+def legend_below(axes: Axes, title: str, columns: int = 1, marker_scale: float = 1.0) -> None:
+    """Put the legend of a panel under its axis, in the middle of a figure one column wide.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    title
+        Above the entries.
+    columns
+        Entries beside each other.
+    marker_scale
+        Size of the markers over that in the panel, for clouds of tiny ones.
+    """
+    with plt.rc_context(STYLE):
+        legend = _LegendBelow(
+            axes,
+            *axes.get_legend_handles_labels(),
+            loc="upper center",
+            ncols=columns,
+            title=title,
+            title_fontsize=6.5,
+            columnspacing=1.0,
+            borderaxespad=0.0,
+            markerscale=marker_scale,
+        )
+    # Not as a further artist: those are clipped to the panel.
+    axes.legend_ = legend
+
+
+def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+    """Put one legend for all panels below them, an entry for each label."""
+    entries = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    with plt.rc_context(STYLE):
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def fixed(value: float, decimals: int) -> str:
+    """Return a number with so many decimals."""
+    return f"{value:z.{decimals}f}".replace("-", MINUS)
+
+
+def general(value: float, digits: int = 6) -> str:
+    """Return a number with so many significant digits, in mathtext where it needs a power of ten."""
+    text = f"{value:z.{digits}g}"
+    if "e" not in text:
+        return text.replace("-", MINUS)
+    rounded = power_of_ten(abs(float(text)))
+    return rounded if value > 0 else f"$-{rounded[1:]}"
+
+
+def power_of_ten(value: float) -> str:
+    """Return a positive number as mantissa and power of ten, in mathtext."""
+    mantissa, _, exponent = f"{value:.5e}".partition("e")
+    factor = "" if float(mantissa) == 1 else rf"{float(mantissa):g} \cdot "
+    return f"${factor}10^{{{int(exponent)}}}$"
+
+
+def interval(found: Interval, decimals: int) -> str:
+    """Return a number with its interval."""
+    return found.text(lambda value: fixed(value, decimals))
+
+
+def label_sparsely(axis: Axis) -> None:
+    """Label the minor ticks of a logarithmic axis where there is need, and without overlaps.
+
+    Beyond 1.5 decades the powers of ten are enough; below, 2 and 5 are labelled as well, and every
+    other tick where a short axis may show none of these.
+    """
+
+    def text(value: float, position: int) -> str:
+        low, high = sorted(math.log10(end) for end in axis.get_view_interval())
+        if high - low < 0.4 and math.floor(high) < low:
+            return "" if position % 2 else general(value, 3)
+        mantissa = float(f"{value:.5e}".partition("e")[0])
+        return power_of_ten(value) if high - low <= 1.5 and mantissa in (2.0, 5.0) else ""
+
+    axis.set_minor_formatter(FuncFormatter(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
@@ -231,14 +232,14 @@ class Problem:
         Raises
         ------
         UndeclaredTruthError
-            Where no closed form is known; :func:`theory_check.oracles.solutions.optimum.find_optimum`
+            Where no closed form is known; :func:`theory_check.oracles.optima.optimum.find_optimum`
             searches for it instead.
         """
         if self.objective == "excess_risk" and self.realisable:
             return 0.0
         raise UndeclaredTruthError(
             f"{self.name}: the optimum of {self.objective!r} has no closed form here; "
-            "use theory_check.oracles.solutions.optimum.find_optimum(ExactOracle(problem))"
+            "use theory_check.oracles.optima.optimum.find_optimum(ExactOracle(problem))"
         )
 
     @cached_property
@@ -380,3 +381,20 @@ def _class_of(argument: str, given: Any, kind: type) -> Any:
         return known[given]()
     remedy = f"pass an object, or one of the names {', '.join(known)}"
     raise InvalidArgumentError(argument, shortened(given), remedy)
+
+
+@dataclass(frozen=True)
+class BuiltWithClasses:
+    """A family's function that also takes the ``reward`` and ``policy`` class of the problem.
+
+    Parameters
+    ----------
+    family
+        Function that builds a ``Problem``.
+    """
+
+    family: Callable[..., Any]
+
+    def __call__(self, *, reward: Any = None, policy: Any = None, **arguments: Any) -> Any:
+        """Build the problem; a class that is None is the family's own."""
+        return self.family(**arguments).with_classes(reward=reward, policy=policy)

@@ -34,9 +34,8 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.kernels import zero_chain as kernel
-from theory_check.problems.bernoulli_noise import BernoulliNoise
 from theory_check.problems.closed_form import ClosedFormProblem
-from theory_check.problems.gradient_noise import Batch, GradientNoise, require_noise
+from theory_check.problems.gradient_noise import Batch, BernoulliNoise, GradientNoise, require_noise
 from theory_check.problems.zero_chain_bounds import (
     GAP_BOUND,
     SCALE,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import inspect
+import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
 from theory_check.errors import InvalidArgumentError, is_number, nearest, shortened
+from theory_check.files import read_file
 
 REQUIRED = object()
 """Stands for the default of a parameter that has none."""
@@ -288,3 +291,44 @@ def _descendants(cls: type) -> Iterator[type]:
         if dataclasses.is_dataclass(child) and not inspect.isabstract(child):
             yield child
         yield from _descendants(child)
+
+
+Table = dict[str, object]
+
+
+def parsed(path: Path) -> Table:
+    """Return what a TOML file says.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a file that cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(read_file(path).decode("utf-8"))
+    except OSError as error:
+        raise InvalidArgumentError(
+            "experiment file", error.strerror or "no file", "pass the path of a readable TOML file"
+        ) from error
+    except ValueError as error:  # no TOML, no UTF-8, or an integer of thousands of digits
+        raise InvalidArgumentError(
+            "experiment file", "text that is not TOML", f"correct it: {shortened(str(error), 200)}"
+        ) from error
+
+
+def with_axes(content: Table, axes: Mapping[str, list[object]]) -> Table:
+    """Return the file with further axes of its grid, refused where it sets them itself."""
+    grid = content.get("grid", {})
+    if not axes or not isinstance(grid, dict):
+        return content
+    quick = content.get("quick", {})
+    quick_grid = quick.get("grid", {}) if isinstance(quick, dict) else {}
+    for where, table in (("grid", grid), ("quick.grid", quick_grid)):
+        for axis in axes:
+            if isinstance(table, dict) and axis in table:
+                raise InvalidArgumentError(
+                    f"{where}.{axis}",
+                    shortened(table[axis]),
+                    "leave it out: it is chosen by the caller",
+                )
+    return {**content, "grid": {**grid, **axes}}

@@ -10,7 +10,7 @@ from theory_check.errors import (
     nearest,
     shortened,
 )
-from theory_check.runs.measurements.comparison import Comparison
+from theory_check.measurements.comparison import Comparison
 from theory_check.runs.spec import Cell, Experiment, load_experiment
 from theory_check.solvers.method import Method
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, shortened
 from theory_check.runs.identity import plain
-from theory_check.runs.instances import StatedProblem
+from theory_check.runs.problem_table import StatedProblem
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from theory_check.runs.leftovers import OWNER, workspace
+from theory_check.runs.processes import OWNER, workspace
 
 DELAY = 1.0
 """Seconds before the bar is shown."""

@@ -22,14 +22,12 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.files import as_path
-from theory_check.runs.build import Components, build, field_parameters
-from theory_check.runs.experiment_text import Table, parsed, with_axes
-from theory_check.runs.identity import cell_key
-from theory_check.runs.instances import stated_problem
-from theory_check.runs.measurements.base import Measurement
+from theory_check.measurements.base import Measurement
+from theory_check.randomness import first_seed, require_replicates
+from theory_check.runs.build import Components, Table, build, field_parameters, parsed, with_axes
+from theory_check.runs.identity import cell_key, sources_of
 from theory_check.runs.own_problem import OwnProblem
-from theory_check.runs.reach import sources_of
-from theory_check.runs.streams import first_seed, require_replicates
+from theory_check.runs.problem_table import stated_problem
 
 MOST_CELLS = 10**5
 """Combinations of a grid."""
@@ -56,7 +54,7 @@ class Cell:
         Number of replicates.
     first_seed
         The seeds are the ``seeds`` integers from here on: a block of the experiment and the label,
-        see :func:`theory_check.runs.streams.first_seed`.
+        see :func:`theory_check.randomness.first_seed`.
     instance, sizes
         Number of the instance and what the file says of its family, where the label stands for a
         family.

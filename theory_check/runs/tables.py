@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory_check.catalogue import Catalogue, installed
+from theory_check.catalogue.catalogue import experiment_file
 from theory_check.errors import (
     InvalidArgumentError,
     StoreError,
@@ -21,10 +22,9 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.files import as_path
-from theory_check.recording.columns import COLUMNS
+from theory_check.recording.recorder import COLUMNS
 from theory_check.runs.holdings import StoredResult, in_words, of_other_source
 from theory_check.runs.identity import version_of
-from theory_check.runs.locations import experiment_file
 from theory_check.runs.spec import Experiment, load_experiment
 from theory_check.runs.store import Store
 
@@ -334,7 +334,7 @@ def column_meanings(cells: Sequence[Cell]) -> dict[str, str]:
     """Return the meaning of columns by name, of those whose meaning is stated."""
     measurement = type(cells[0].measurement)
     # Other measurements use some of the names for something else.
-    traced = "theory_check.recording.columns" in (inspect.getdoc(measurement) or "")
+    traced = "theory_check.recording.recorder" in (inspect.getdoc(measurement) or "")
     return {
         **{axis: f"setting {axis} of the measurement" for axis, _ in cells[0].axes},
         **(COLUMNS if traced else {}),

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from theory_check.bilevel import ResponseOracle
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
-from theory_check.solvers.single_lower_descent import SingleLowerDescent
-from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.states import SingleLowerDescent, SingleLowerState
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ from theory_check.solvers.method import (
     StatedRate,
     whole,
 )
-from theory_check.solvers.states import SingleLowerState
-from theory_check.solvers.targets import EstimatesHypergradient
+from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState
 
 
 @dataclass(frozen=True)

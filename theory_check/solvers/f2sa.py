@@ -27,8 +27,7 @@ from torch import Tensor
 from theory_check.bilevel import BilevelOracle, Information
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import PenaltyState
-from theory_check.solvers.targets import FallingPenalty
+from theory_check.solvers.states import FallingPenalty, PenaltyState
 
 STEP_EXPONENT, LOWER_EXPONENT = 5 / 7, 4 / 7
 """Of ``alpha_k`` and ``gamma_k`` where both levels are noisy."""

@@ -32,8 +32,7 @@ from theory_check.errors import (
     require_positive_integer,
 )
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import PenaltyState
-from theory_check.solvers.targets import FallingPenalty
+from theory_check.solvers.states import FallingPenalty, PenaltyState
 
 STEP_EXPONENT, LOWER_EXPONENT, MOMENTUM_EXPONENT = 3 / 5, 2 / 5, 4 / 5
 """Of ``alpha_k``, ``gamma_k`` and ``eta_k`` where both levels are noisy."""

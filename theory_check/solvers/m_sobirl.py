@@ -25,8 +25,7 @@ from torch import Tensor
 from theory_check.bilevel import ExactOracleInformation, Information
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import SingleLowerState
-from theory_check.solvers.targets import EstimatesHypergradient
+from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState
 
 VALUE_ITERATIONS = 10
 """Soft value iterations of one outer iteration, as in the authors' code."""

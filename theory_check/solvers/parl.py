@@ -32,9 +32,7 @@ from torch import Tensor
 from theory_check.bilevel import ResponseOracle
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.single_lower_descent import SingleLowerDescent
-from theory_check.solvers.states import SingleLowerState
-from theory_check.solvers.targets import EstimatesHypergradient
+from theory_check.solvers.states import EstimatesHypergradient, SingleLowerDescent, SingleLowerState
 
 DIFFERENCE = 1e-4
 """Largest change of a lower parameter in a difference quotient.

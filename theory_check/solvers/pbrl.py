@@ -37,8 +37,7 @@ from torch import Tensor
 from theory_check.bilevel import Information, ResponseOracle
 from theory_check.errors import require_choice, require_positive, require_positive_integer
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.policy_steps import descend_lower
-from theory_check.solvers.states import PenaltyState
+from theory_check.solvers.states import PenaltyState, descend_lower
 
 PenaltyFunction = Literal["value", "bellman"]
 

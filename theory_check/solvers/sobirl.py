@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.response_descent import ResponseDescent
+from theory_check.solvers.states import ResponseDescent
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,142 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
+
+from theory_check.bilevel import (
+    BilevelOracle,
+    BilevelTruth,
+    Information,
+    ResponseOracle,
+    SolverState,
+)
+from theory_check.errors import require_positive, require_positive_integer
+
+
+class EstimatesHypergradient:
+    """A solver whose estimate tends to ``∇Phi`` itself as its inner loop converges."""
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: SolverState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi``."""
+        return truth.hypergradient(state.upper)
+
+
+class EstimatesCentralDifference:
+    """A solver whose estimate is the difference of two penalised levels, at ``sigma`` and ``-sigma``.
+
+    ``(∇ min h_sigma - ∇ min h_-sigma) / (2 sigma)`` is the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``
+    (``docs/theory.md`` section 3.6). Its ``penalty`` is None: no single ``Phi_sigma`` is followed.
+
+    Attributes
+    ----------
+    sigma
+        Half the distance of the two points.
+    """
+
+    sigma: float
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: SolverState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``."""
+        above = truth.surrogate_gradient(state.upper, self.sigma)
+        below = truth.surrogate_gradient(state.upper, -self.sigma)
+        return (above + below) / 2
+
+
+class CountsIterations(SolverState, Protocol):
+    """A state that knows how many iterations led to it."""
+
+    @property
+    def iteration(self) -> int:
+        """Iterations so far."""
+        ...
+
+
+class FallingPenalty(ABC):
+    """A solver whose estimate follows ``Phi_sigma`` with a sigma that falls with the iterations."""
+
+    @abstractmethod
+    def sigma_at(self, iteration: int) -> float:
+        """Return sigma after a number of iterations."""
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: CountsIterations
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi_sigma`` at the sigma of the iteration that formed the estimate."""
+        return truth.surrogate_gradient(state.upper, self.sigma_at(max(state.iteration - 1, 0)))
+
+
+@dataclass(frozen=True)
+class SingleLowerDescent(ABC):
+    """Inner steps on ``g(x, .)``, then one step of x along the estimate that a subclass defines.
+
+    Parameters
+    ----------
+    inner_steps, inner_step_size
+        Policy gradient steps K of each outer iteration, and their size ``alpha`` > 0.
+    step_size
+        ``eta`` > 0.
+    trajectories
+        Lower-level samples n of every lower gradient.
+    pairs
+        Upper-level samples B of the upper gradients.
+    """
+
+    information: ClassVar[Information] = "samples"
+
+    inner_steps: int
+    inner_step_size: float
+    step_size: float
+    trajectories: int
+    pairs: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        for argument in ("inner_step_size", "step_size"):
+            require_positive(argument, getattr(self, argument))
+        for argument in ("inner_steps", "trajectories", "pairs"):
+            require_positive_integer(argument, getattr(self, argument))
+
+    @property
+    def penalty(self) -> None:
+        """None: it follows no surrogate."""
+        return
+
+    def init(
+        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
+    ) -> SingleLowerState:
+        """Return the state before the first step."""
+        return SingleLowerState.start(upper, lower)
+
+    def step(self, oracle: ResponseOracle, state: SingleLowerState) -> SingleLowerState:
+        """Return the state after one outer iteration."""
+        upper = state.next_upper
+        lower = descend_lower(
+            oracle,
+            upper,
+            state.lower,
+            steps=self.inner_steps,
+            step_size=self.inner_step_size,
+            samples=self.trajectories,
+        )
+        inner = replace(state, upper=upper, lower=lower)
+        estimate = self.hypergradient_estimate(oracle, inner)
+        return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
+
+    @abstractmethod
+    def hypergradient_estimate(
+        self, oracle: ResponseOracle, state: SingleLowerState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return the estimate at the state's iterates, from fresh samples."""
+
 
 # Not Self: the type checker of the tests looks at methods, not at classes.
 Single = TypeVar("Single", bound="SingleLowerState")
@@ -81,3 +212,41 @@ class PenaltyState:
             lower_penalised=lower,
             estimate=upper.new_zeros(upper.shape),
         )
+
+
+def descend_lower(
+    oracle: BilevelOracle,
+    upper: Float[Tensor, "replicate upper"],
+    lower: Float[Tensor, "replicate lower"],
+    *,
+    steps: int,
+    step_size: float,
+    samples: int,
+) -> Float[Tensor, "replicate lower"]:
+    """Return ``y`` after gradient steps on ``g(x, .)``: for RLHF, policy gradient ascent of J."""
+    for _ in range(steps):
+        lower = lower - step_size * oracle.lower_gradient(upper, lower, samples)
+    return lower
+
+
+@dataclass(frozen=True)
+class ResponseDescent(EstimatesHypergradient, SingleLowerDescent):
+    """Along ``∂_x f`` plus the response of the optimum; ``trajectories`` are those of the response too.
+
+    Parameters are those of :class:`SingleLowerDescent`.
+    """
+
+    separate_values: ClassVar[bool] = False
+
+    def hypergradient_estimate(
+        self, oracle: ResponseOracle, state: SingleLowerState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∂_x f`` plus the response at y, from fresh samples."""
+        total = oracle.total_gradient(
+            state.upper,
+            state.lower,
+            self.pairs,
+            self.trajectories,
+            separate_values=self.separate_values,
+        )
+        return total.direct + total.response

@@ -20,10 +20,9 @@ from theory_check.bilevel import (
     Surrogate,
 )
 from theory_check.errors import InvalidArgumentError, TheoryCheckError
-from theory_check.oracles.counted_information import CountedInformation
-from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.instruments import CountedInformation, instruments_for
 from theory_check.problems import garnet, quadratic
-from theory_check.runs.trace import run
+from theory_check.recording.run import run
 from theory_check.solvers.method import GRID_SIZE, Method, Scales
 from theory_check.testing.contract import (
     DIFFERENCED,

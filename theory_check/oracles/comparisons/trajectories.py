@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.errors import EnumerationBudgetError, require_positive_integer
-from theory_check.oracles.control.reachability import reachable_states
+from theory_check.oracles.control.soft_control import reachable_states
 from theory_check.problems import Problem
 
 DEFAULT_ENUMERATION_BUDGET = 4096

@@ -13,8 +13,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.oracles.control.discounted_control import DiscountedControl
-from theory_check.oracles.control.reachability import reachable_states
-from theory_check.oracles.control.soft_control import SoftControl, divergence_density
+from theory_check.oracles.control.soft_control import (
+    SoftControl,
+    divergence_density,
+    reachable_states,
+)
 
 # Rounding error of computed advantages and visits, against the size of what they are computed from.
 ROUNDING = 64 * 2.0**-52

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from theory_check.models import RewardModel
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.episodic_control import EpisodicControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.table_estimates import UpperTables
 
@@ -95,3 +96,54 @@ class ResponseSystem:
         response = self._tables.in_policy - self._log_policy.exp() * per_row
         table = self._tables.in_reward + response.sum(1) / self._kl_weight
         return self._reward_model.pullback(self._upper, table)
+
+
+EPSILON = torch.finfo(torch.float64).eps
+PERTURBATION = 64 * EPSILON
+
+
+@dataclass(frozen=True, eq=False)
+class PerturbedEpisodicControl(EpisodicControl):
+    """See the module; ``seed`` says which perturbation."""
+
+    seed: int = 0
+
+    def optimal_log_policy(
+        self, reward: Float[Tensor, "replicate s a"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``log pi*`` of perturbed rewards."""
+        return super().optimal_log_policy(reward * _factors(reward[0], self.seed))
+
+
+@dataclass(frozen=True, eq=False)
+class PerturbedDiscountedControl(DiscountedControl):
+    """See the module; ``seed`` says which perturbation."""
+
+    seed: int = 0
+
+    def optimal_log_policy(
+        self, reward: Float[Tensor, "replicate s a"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``log pi*`` of perturbed rewards, by perturbed linear systems."""
+        return super().optimal_log_policy(reward * _factors(reward[0], self.seed))
+
+    def system(
+        self, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate s s"]:
+        """Return ``I - gamma P_pi`` with perturbed entries."""
+        system = super().system(log_policy)
+        return system * _factors(system[0], self.seed)
+
+
+def perturbed(control: SoftControl, seed: int) -> SoftControl:
+    """Return the same control with one perturbation of its arithmetic."""
+    settings = {entry.name: getattr(control, entry.name) for entry in fields(control) if entry.init}
+    if isinstance(control, DiscountedControl):
+        return PerturbedDiscountedControl(**settings, seed=seed)
+    return PerturbedEpisodicControl(**settings, seed=seed)
+
+
+def _factors(table: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    uniform = torch.rand(table.shape, generator=generator, dtype=table.dtype).to(table.device)
+    return 1 + PERTURBATION * (2 * uniform - 1)

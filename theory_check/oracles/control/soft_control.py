@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.problems import Problem
@@ -172,3 +172,16 @@ def divergence_density(log_ratio: Tensor) -> Tensor:
     small = log_ratio.abs() < 1e-3
     series = log_ratio**2 * (0.5 - log_ratio / 6 + log_ratio**2 / 24 - log_ratio**3 / 120)
     return torch.where(small, series, log_ratio + torch.expm1(-log_ratio))
+
+
+def reachable_states(
+    transitions: Float[Tensor, "s a t"], initial: Float[Tensor, " s"]
+) -> Bool[Tensor, " s"]:
+    """Return which states some policy reaches from the start law."""
+    leads_to = (transitions > 0).any(1)
+    reached = initial > 0
+    while True:
+        further = reached | leads_to[reached].any(0)
+        if bool((further == reached).all()):
+            return reached
+        reached = further

@@ -15,10 +15,13 @@ from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.estimates.discounted_estimates import DiscountedEstimates, SegmentPairs
+from theory_check.oracles.estimates.discounted_estimates import (
+    DiscountedEstimates,
+    SegmentPairs,
+    StoppedRollouts,
+)
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
 from theory_check.oracles.estimates.sample_source import SampleSource, as_array
-from theory_check.oracles.estimates.stopped_rollouts import StoppedRollouts
 from theory_check.oracles.estimates.table_estimates import TableEstimates, winner_law
 
 SHARED_STEP_BUDGET = 10**9

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from theory_check.runs.backends.base import Pool
-from theory_check.runs.backends.local import ProcessPool, SerialPool, worker_processes
+from theory_check.runs.backends.local import Pool, ProcessPool, SerialPool, worker_processes
 
 __all__ = ["BACKENDS", "Pool", "open_pool", "worker_processes"]
 

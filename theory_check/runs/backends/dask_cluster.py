@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, one_line
-from theory_check.runs.backends.base import (
+from theory_check.runs.backends.local import (
     ClusterLostError,
     WorkerDiedError,
     announce,
@@ -22,7 +22,7 @@ from theory_check.runs.backends.measuring import Outcome
 from theory_check.runs.backends.remote import accepted, origin, packed, traveller
 
 if TYPE_CHECKING:
-    from theory_check.runs.measurements.base import Progress
+    from theory_check.measurements.base import Progress
     from theory_check.runs.spec import Cell
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"

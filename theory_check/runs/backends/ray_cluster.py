@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, one_line
-from theory_check.runs.backends.base import (
+from theory_check.runs.backends.local import (
+    ONE_THREAD,
     ClusterLostError,
     WorkerDiedError,
     announce,
@@ -18,12 +19,11 @@ from theory_check.runs.backends.base import (
     optional_module,
     silence_at,
 )
-from theory_check.runs.backends.local import ONE_THREAD
 from theory_check.runs.backends.measuring import Outcome
 from theory_check.runs.backends.remote import accepted, origin, packed, traveller
 
 if TYPE_CHECKING:
-    from theory_check.runs.measurements.base import Progress
+    from theory_check.measurements.base import Progress
     from theory_check.runs.spec import Cell
 
 ADDRESS = "RAY_ADDRESS"

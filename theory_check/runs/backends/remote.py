@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from theory_check.errors import shortened
-from theory_check.runs.backends.base import mismatch
+from theory_check.runs.backends.local import mismatch
 from theory_check.runs.backends.measuring import Outcome, measure
-from theory_check.runs.identity import Json, differing, specification, version_of
+from theory_check.runs.identity import Json, differing, sources_of, specification, version_of
 from theory_check.runs.progress import no_progress
-from theory_check.runs.reach import sources_of
 
 if TYPE_CHECKING:
     from theory_check.runs.spec import Cell

@@ -16,8 +16,7 @@ from theory_check.oracles.solutions.curvature import (
     spectral_norm_of_hessian,
 )
 from theory_check.problems import Problem
-from theory_check.worst_cases.base import Evaluation, WorstCase
-from theory_check.worst_cases.points import ball_points
+from theory_check.worst_cases.base import Evaluation, WorstCase, ball_points
 
 TARGET = 1e-4
 STARTS = 4

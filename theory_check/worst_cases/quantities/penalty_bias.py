@@ -5,15 +5,16 @@ from __future__ import annotations
 from theory_check.claims.bias import PENALTY_BIAS
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
-from theory_check.worst_cases.base import Evaluation, WorstCase
-from theory_check.worst_cases.bias import (
+from theory_check.worst_cases.base import (
     RATE,
+    Evaluation,
+    WorstCase,
+    ball_points,
     gradient_bias,
     gradient_bias_from_values,
+    local_slopes,
     proportional,
 )
-from theory_check.worst_cases.points import ball_points
-from theory_check.worst_cases.slopes import local_slopes
 
 SIGMAS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 POINTS = 16

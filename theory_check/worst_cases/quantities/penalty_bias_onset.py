@@ -10,15 +10,16 @@ import numpy as np
 from theory_check.claims.bias import PENALTY_BIAS
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
-from theory_check.worst_cases.base import Evaluation, WorstCase
-from theory_check.worst_cases.bias import (
+from theory_check.worst_cases.base import (
     RATE,
+    Evaluation,
+    WorstCase,
+    ball_points,
     gradient_bias,
     gradient_bias_from_values,
+    local_slopes,
     proportional,
 )
-from theory_check.worst_cases.points import ball_points
-from theory_check.worst_cases.slopes import local_slopes
 
 DEPARTURE = 0.1
 LARGEST, SMALLEST = 0.3, 1e-5

@@ -8,19 +8,23 @@ from torch import Tensor
 
 from theory_check.claims.bias import PENALTY_SMOOTHNESS
 from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.optima.penalised_curvature import (
+    penalised_curvature_from_values,
+    penalised_hessian,
+)
 from theory_check.oracles.solutions.curvature import (
     DIFFERENCE_STEP,
     spectral_norm,
     spectral_norm_of_hessian,
 )
-from theory_check.oracles.solutions.penalised_curvature import (
-    penalised_curvature_from_values,
-    penalised_hessian,
-)
 from theory_check.problems import Problem
-from theory_check.worst_cases.base import Evaluation, WorstCase, power_rate
-from theory_check.worst_cases.points import ball_points
-from theory_check.worst_cases.slopes import local_slopes
+from theory_check.worst_cases.base import (
+    Evaluation,
+    WorstCase,
+    ball_points,
+    local_slopes,
+    power_rate,
+)
 
 SIGMAS = (0.3, 0.001)
 # At beta = 0.05 curvatures have spikes some 0.1 wide: fewer points leave gaps, which a search finds.

@@ -1,0 +1,5 @@
+"""One file per kind of measurement, found by being here."""
+
+from theory_check.measurements.base import Measurement, Progress
+
+__all__ = ["Measurement", "Progress"]

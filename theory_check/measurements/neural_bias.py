@@ -1,0 +1,194 @@
+"""What networks of a given width cannot represent: the floors of policy and reward classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_choice,
+    require_positive,
+    require_positive_integer,
+)
+from theory_check.measurements.base import Measurement, Progress
+from theory_check.models import Linear
+from theory_check.models.mlp_policy import MLPPolicy
+from theory_check.models.mlp_reward import MLPReward
+from theory_check.models.stacked_mlp import ACTIVATIONS, ActivationName
+from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.optima.class_bias import (
+    OutputObjective,
+    PolicyGap,
+    PolicyImitation,
+    PreferenceRisk,
+)
+from theory_check.oracles.optima.class_floor import ClassFloor, Search, class_floors
+from theory_check.oracles.rlhf_instruments import initial_reward
+from theory_check.problems import Problem
+from theory_check.thresholds import VANISHED
+
+
+@dataclass(frozen=True)
+class NeuralBias(Measurement):
+    """The floor of both neural classes against width, at random rewards.
+
+    Each seed draws a reward of the problem's linear class (the tabular one where it has no features),
+    standard normal parameters times ``point_scale``. The *policy* floor is ``min J*(phi) - J(phi,
+    lambda)`` over networks, in reward units; the *reward* floor is the smallest excess risk of
+    comparisons, in nats, where the seed's reward is the true one and the law that of its optimal
+    policy (``docs/theory.md`` section 5.7). A floor is the best of several fits, hence an upper bound
+    of the class error; the columns about fits tell how much optimisation may have left in it.
+
+    Columns: ``seed, parametric_class`` (``"policy"`` or ``"reward"``), ``activation, width, floor``;
+    ``floor_ratio``, the floor over that of the next smaller width, of the zero network for the
+    smallest, and 0 where the floor is at most 1e-6; ``largest_width_floor``, the same in all rows of
+    a seed, class and activation. Of the best fit: ``start`` (``"random"``, ``"imitation"`` or
+    ``"nested"``), ``gradient_norm, predicted_decrease, late_decrease`` (see
+    :class:`theory_check.oracles.optima.class_floor.NetworkFit`). ``median_random``, median value
+    over the random starts; ``hypergradient_error``, ``‖∇Phi`` with the fitted policy in the place of
+    ``pi*`` minus ``∇Phi‖²``, policy class only; ``status``.
+
+    Parameters
+    ----------
+    widths
+        Units of the hidden layer, ascending.
+    activations
+        Names of activations.
+    restarts
+        Random starts of each seed and width; every other one of the policy class imitates ``pi*``
+        first. One more start is the best network of the next smaller width, with units added.
+    iterations
+        Largest number of steps of a fit.
+    point_scale
+        Standard deviation of the reward parameters.
+    """
+
+    kind: ClassVar[str] = "neural-bias"
+
+    widths: tuple[int, ...]
+    activations: tuple[ActivationName, ...] = ("tanh",)
+    restarts: int = 4
+    iterations: int = 300
+    point_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        if not self.widths or list(self.widths) != sorted(set(self.widths)):
+            raise InvalidArgumentError(
+                "widths", self.widths, "pass ascending widths, at least one, each once"
+            )
+        for index, width in enumerate(self.widths):
+            require_positive_integer(f"widths[{index}]", width)
+        if not self.activations or len(set(self.activations)) != len(self.activations):
+            raise InvalidArgumentError(
+                "activations", self.activations, "pass at least one activation, each once"
+            )
+        for index, name in enumerate(self.activations):
+            require_choice(f"activations[{index}]", name, ACTIVATIONS)
+        require_positive_integer("restarts", self.restarts)
+        require_positive_integer("iterations", self.iterations)
+        require_positive("point_scale", self.point_scale)
+
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed, class, activation and width."""
+        exact = ExactOracle(problem.with_classes(reward=Linear()))
+        phi = initial_reward(seeds, exact.reward_model, self.point_scale)
+        reward = exact.reward_model.table(phi)
+        optimal = exact.control.optimal_log_policy(reward)
+        law = exact.space.sum_by_class(exact.comparisons.probabilities(optimal))
+        searched = {
+            "policy": _Searched(
+                MLPPolicy,
+                PolicyGap(exact.control, optimal),
+                PolicyImitation(exact.control, optimal),
+            ),
+            "reward": _Searched(
+                MLPReward,
+                PreferenceRisk(exact.space.classes, exact.space.class_returns(reward), law),
+                None,
+            ),
+        }
+        frames: list[pd.DataFrame] = []
+        total = len(searched) * len(self.activations) * len(self.widths)
+        for (kind, what), activation in product(searched.items(), self.activations):
+            labels = {"seed": list(seeds), "parametric_class": kind, "activation": activation}
+            rows: list[pd.DataFrame] = []
+            for width, floor in zip(
+                self.widths, self._floors(problem, what, activation, seeds), strict=True
+            ):
+                error = np.full(len(seeds), np.nan)
+                if kind == "policy":
+                    error = _hypergradient_error(exact, phi, floor)
+                before = rows[-1]["floor"].to_numpy() if rows else what.zero_network(floor)
+                fitted = _columns(width, floor, before)
+                rows.append(pd.DataFrame({**labels, **fitted, "hypergradient_error": error}))
+                progress(len(frames) + len(rows), total)
+            frames += [row.assign(largest_width_floor=rows[-1]["floor"]) for row in rows]
+        return pd.concat(frames, ignore_index=True).assign(status="ok")
+
+    def _floors(
+        self,
+        problem: Problem,
+        what: _Searched,
+        activation: ActivationName,
+        seeds: Sequence[int],
+    ) -> Iterator[ClassFloor]:
+        models = [
+            what.network_class(width=width, activation=activation).bind(problem.model_inputs)
+            for width in self.widths
+        ]
+        search = Search(self.restarts, self.iterations)
+        return class_floors(models, what.objective, what.imitation, seeds, search)
+
+
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """A class of networks, and what its floor is a floor of."""
+
+    network_class: type[MLPPolicy] | type[MLPReward]
+    objective: OutputObjective
+    imitation: OutputObjective | None
+
+    def zero_network(self, floor: ClassFloor) -> NDArray[np.float64]:
+        """Return the objective of the network whose parameters are all 0."""
+        outputs = floor.network.forward(torch.zeros_like(floor.best.parameters)).flatten(1)
+        return np.asarray(self.objective.value(outputs).numpy(), dtype=np.float64)
+
+
+def _columns(width: int, floor: ClassFloor, before: NDArray[np.float64]) -> dict[str, object]:
+    value = floor.best.value.numpy()
+    return {
+        "width": width,
+        "floor": value,
+        "floor_ratio": np.where(value <= VANISHED, 0.0, value / np.maximum(before, VANISHED)),
+        "start": list(floor.start),
+        "gradient_norm": floor.best.gradient_norm.numpy(),
+        "predicted_decrease": floor.best.predicted_decrease.numpy(),
+        "late_decrease": floor.best.late_decrease.numpy(),
+        "median_random": floor.median_random.numpy(),
+    }
+
+
+def _hypergradient_error(
+    exact: ExactOracle, phi: Float[Tensor, "replicate d"], floor: ClassFloor
+) -> NDArray[np.float64]:
+    """Return ``‖∇Phi`` by section 2.3 with the fitted policy for ``pi*``, minus ``∇Phi‖²``."""
+    reward = exact.reward_model.table(phi)
+    reference = exact.control.log_reference
+    outputs = floor.network.forward(floor.best.parameters).reshape(-1, *reference.shape)
+    log_policy = torch.log_softmax(outputs + reference, dim=-1)
+    upper = exact.evaluate_upper(reward, log_policy)
+    response = exact.control.pull_back_through_optimum(log_policy, upper.policy_gradient)
+    gradient = exact.reward_model.pullback(phi, upper.reward_gradient + response)
+    error = (gradient - exact.hypergradient(phi)).square().sum(-1)
+    return np.asarray(error.numpy(), dtype=np.float64)

@@ -1,0 +1,150 @@
+"""How far the penalised hyperobjective and its gradient are from the true ones, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.measurements.base import Measurement, Progress
+from theory_check.oracles.estimates.counts import stream_entropy
+from theory_check.oracles.exact import ExactOracle
+from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
+from theory_check.oracles.optima.penalised_curvature import penalised_hessian
+from theory_check.oracles.rlhf_instruments import initial_reward
+from theory_check.oracles.solutions.curvature import spectral_norm
+from theory_check.problems import Problem
+
+
+@dataclass(frozen=True)
+class PenaltyBias(Measurement):
+    """``‖∇Phi_sigma - ∇Phi‖`` and ``|Phi_sigma - Phi|`` at random reward parameters.
+
+    Both are those of the problem's own policy class (``docs/theory.md`` section 3.5): a class that does
+    not contain the tabular optimum has another ``Phi``. Nothing is sampled but the points: initial
+    parameters of the reward class from normal noise of standard deviation ``point_scale``, one a
+    seed. Rows have columns ``seed, sigma, gradient_bias`` (norm), ``value_bias`` (nats), ``status``
+    (``"not certified"`` where a lower level was not solved to its tolerance).
+
+    Parameters
+    ----------
+    sigmas
+        Penalty parameters.
+    point_scale
+        Standard deviation of the points.
+    """
+
+    kind: ClassVar[str] = "penalty-bias"
+
+    sigmas: tuple[float, ...]
+    point_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        if not self.sigmas:
+            raise InvalidArgumentError("sigmas", "an empty list", "pass at least one value")
+        for index, sigma in enumerate(self.sigmas):
+            require_positive(f"sigmas[{index}]", sigma)
+        require_positive("point_scale", self.point_scale)
+
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed and sigma."""
+        exact = ExactOracle(problem)
+        phi = initial_reward(seeds, exact.reward_model, self.point_scale)
+        solutions = lower_solutions(exact, seeds, phi)
+        gradient = solutions.hypergradient()
+        value = solutions.hyperobjective()
+        frames = []
+        for done, sigma in enumerate(self.sigmas, start=1):
+            penalised = solutions.penalised(sigma)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "seed": list(seeds),
+                        "sigma": sigma,
+                        "gradient_bias": (penalised.gradient - gradient).norm(dim=-1).numpy(),
+                        "value_bias": (penalised.value - value).abs().numpy(),
+                        "status": status_of(penalised),
+                    }
+                )
+            )
+            progress(done, len(self.sigmas))
+        return pd.concat(frames, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class PenaltySmoothness(Measurement):
+    """``max ‖∇²Phi_sigma(phi)‖`` over random points: a lower estimate of the Lipschitz constant.
+
+    The Hessian is the symmetric part of central differences of the exact penalised gradient
+    (``docs/theory.md`` section 3.2), its norm the spectral one. Each seed draws its own points, the
+    same for every sigma. Rows have columns ``seed, sigma, lipschitz_constant`` (nats per squared
+    unit of ``phi``), ``status`` (``"not certified"`` where an inner problem was not solved to
+    gradient norm 1e-11).
+
+    Parameters
+    ----------
+    sigmas
+        Penalty parameters.
+    points
+        Random points per seed.
+    point_scale
+        Standard deviation of the points.
+    """
+
+    kind: ClassVar[str] = "penalty-smoothness"
+
+    sigmas: tuple[float, ...]
+    points: int = 16
+    point_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        if not self.sigmas:
+            raise InvalidArgumentError("sigmas", "an empty list", "pass at least one value")
+        for index, sigma in enumerate(self.sigmas):
+            require_positive(f"sigmas[{index}]", sigma)
+        require_positive_integer("points", self.points)
+        require_positive("point_scale", self.point_scale)
+
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed and sigma."""
+        exact = ExactOracle(problem)
+        phi = random_points(seeds, self.points, problem.parameters, self.point_scale)
+        frames = []
+        for done, sigma in enumerate(self.sigmas, start=1):
+            norms = spectral_norm(penalised_hessian(exact, phi.flatten(0, 1), sigma))
+            largest = norms.reshape(phi.shape[:2]).amax(-1)
+            sound = torch.isfinite(largest).numpy()
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "seed": list(seeds),
+                        "sigma": sigma,
+                        "lipschitz_constant": largest.numpy(),
+                        "status": ["ok" if yes else "not certified" for yes in sound],
+                    }
+                )
+            )
+            progress(done, len(self.sigmas))
+        return pd.concat(frames, ignore_index=True)
+
+
+def random_points(
+    seeds: Sequence[int], points: int, parameters: int, scale: float
+) -> Float[Tensor, "replicate point d"]:
+    """Draw normal points of standard deviation ``scale``, each seed from its own stream."""
+    drawn = [
+        np.random.default_rng(stream_entropy("points of smoothness", seed)).standard_normal(
+            (points, parameters)
+        )
+        for seed in seeds
+    ]
+    return torch.from_numpy(scale * np.stack(drawn))

@@ -1,0 +1,199 @@
+"""How many samples a schedule draws for a target accuracy, and the accuracy it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from theory_check.errors import (
+    InvalidArgumentError,
+    require_instance,
+    require_positive,
+    require_positive_integer,
+    require_target,
+    shortened,
+)
+from theory_check.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.problems import Problem, instance_for
+from theory_check.randomness import require_apart
+from theory_check.recording.run import run
+from theory_check.solvers.method import Method
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.schedules import ScheduleConstants, get_schedule
+from theory_check.tuning.units import units_of
+
+UNIT_SEEDS = range(1000, 1016)
+"""Starts at which the units of a method's constants are measured; no reported run uses them."""
+
+
+@dataclass(frozen=True)
+class SampleComplexity(Measurement):
+    """One run of a schedule, or of a method's plan, at one target accuracy.
+
+    A schedule (``docs/theory.md`` section 5.3) sets the penalty method; a method is any that is
+    compared, and its plan says how its solver depends on the accuracy (section 7.1).
+
+    One row per seed: ``seed``, ``schedule`` or ``method``, ``epsilon, iterations``; the accuracy reached,
+    squared norms, ``half_stationarity`` and ``ergodic_stationarity`` (means of ``‖∇Phi‖²`` over the
+    second half of the run, and over all of it), ``last_stationarity`` (last iterate) and
+    ``best_stationarity`` (smallest of the recorded iterates); ``sampling_error`` (of the last estimate,
+    squared norm); ``optimality_gap`` (Phi of the last iterate minus Phi*, NaN where Phi* is not known);
+    ``env_steps, trajectories, labels``; ``samples`` (trajectories plus labels); ``samples_per_loop``,
+    which is ``samples`` over K + 1, the number of batches of an iteration, K = 0 for a solver without
+    inner steps; ``status``. In a row whose status is not ``"ok"`` the run stopped early: the counts are
+    those drawn by then, and the accuracies are NaN. A problem that is a class of instances takes the
+    one of the target.
+
+    Parameters
+    ----------
+    epsilon
+        Target for the mean of ``‖∇Phi‖²``, in (0, 1). A method is asked for its ratio to the median at
+        random starts; to 1 on problems that declare their start.
+    schedule
+        Id of a schedule; absent where a method is named.
+    constants
+        Prefactors of the schedule.
+    method
+        A method that draws samples; its id in an experiment file.
+    setting
+        Value of each of the method's constants, pure numbers.
+    initial_scale
+        Standard deviation of the initial reward parameters.
+    points_per_decade
+        Density of the recording grid, which ``best_stationarity`` is taken over.
+    """
+
+    kind: ClassVar[str] = "sample-complexity"
+
+    epsilon: float
+    schedule: str | None = None
+    constants: ScheduleConstants | None = None
+    method: Method | None = None
+    setting: Mapping[str, float] | None = None
+    initial_scale: float = 1.0
+    points_per_decade: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        names = ("schedule", "constants", "method", "setting")
+        given = [name for name in names if getattr(self, name) is not None]
+        if given not in (["schedule", "constants"], ["method", "setting"]):
+            raise InvalidArgumentError(
+                "schedule",
+                " and ".join(given) or "nothing",
+                "pass a schedule with its constants, or a method with its setting",
+            )
+        require_target("epsilon", self.epsilon)
+        if self.method is None:
+            self.configured()
+        else:
+            require_instance("method", self.method, Method, "pass one of a catalogue's methods")
+            _require_setting(self.method, self.setting or {})
+        require_positive("initial_scale", self.initial_scale)
+        require_positive_integer("points_per_decade", self.points_per_decade)
+
+    def configured(self) -> tuple[int, PenaltyBilevel]:
+        """Return the number of outer iterations and the solver of a schedule."""
+        if self.schedule is None or self.constants is None:
+            received = "a method" if self.method is None else f"the method {self.method.id!r}"
+            raise InvalidArgumentError("schedule", received, "ask for what is planned on a problem")
+        return get_schedule(self.schedule).configure(self.epsilon, self.constants)
+
+    def planned(self, problem: Any) -> tuple[int, Any]:
+        """Return the number of outer iterations and the solver on a problem.
+
+        Parameters
+        ----------
+        problem
+            The instance that is run, on which the units of a method's constants are measured.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a method is asked for an accuracy that its starts have already.
+        """
+        if self.method is None:
+            return self.configured()
+        own_start = getattr(problem, "start", None) is not None
+        scales, unit = units_of(problem, UNIT_SEEDS, self.initial_scale, 1.0 if own_start else None)
+        if self.epsilon >= unit:
+            raise InvalidArgumentError(
+                "epsilon",
+                self.epsilon,
+                f"pass less than {unit:.3g}, the median of the squared gradient norm at the starts",
+            )
+        plan = self.method.configure(self.epsilon / unit, self.setting or {}, scales)
+        return plan.iterations, plan.solver
+
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed."""
+        instance = instance_for(problem, self.epsilon)
+        if self.method is not None:
+            require_apart(seeds, UNIT_SEEDS)
+        iterations, solver = self.planned(instance)
+        trace = run(
+            instance,
+            solver,
+            iterations,
+            seeds,
+            initial_scale=self.initial_scale,
+            points_per_decade=self.points_per_decade,
+            progress=progress,
+        ).table
+        by_seed = trace.groupby("seed")
+        last = by_seed.tail(1).set_index("seed")
+        finished = last["status"] == "ok"
+        rows = pd.DataFrame(
+            {
+                **(
+                    {"schedule": self.schedule}
+                    if self.method is None
+                    else {"method": self.method.id}
+                ),
+                "epsilon": self.epsilon,
+                "iterations": iterations,
+                "half_stationarity": last["half_stationarity"],
+                "ergodic_stationarity": last["ergodic_stationarity"],
+                "last_stationarity": last["stationarity"],
+                # The best of a run that stopped early is not the accuracy it reached.
+                "best_stationarity": by_seed["stationarity"].min().where(finished),
+                "sampling_error": last["sampling_error"],
+                "optimality_gap": last["optimality_gap"],
+                "env_steps": last["env_steps"],
+                "trajectories": last["trajectories"],
+                "labels": last["labels"],
+                "samples": last["samples"],
+                "samples_per_loop": last["samples"] / (getattr(solver, "inner_steps", 0) + 1),
+                "status": last["status"],
+            }
+        )
+        return rows.loc[list(seeds)].rename_axis("seed").reset_index()
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps of the schedule's solver; those of a method depend on the problem."""
+        return StepSizes() if self.schedule is None else steps_of(self.configured()[1])
+
+    def relative_cost(self) -> float:
+        """Return the number of inner steps: the time does not depend on the batch sizes.
+
+        That of a method, which only its problem decides, is taken to be of order 10 / epsilon.
+        """
+        if self.schedule is None:
+            return 10 / self.epsilon
+        iterations, solver = self.configured()
+        return float(iterations * (solver.inner_steps + 1))
+
+
+def _require_setting(method: Method, setting: Mapping[str, float]) -> None:
+    """Refuse a method that draws no samples, and constants that are not its own."""
+    if method.solver.information != "samples":  # type: ignore[attr-defined]
+        remedy = "name one that draws samples: it asks for exact quantities"
+        raise InvalidArgumentError("method", repr(method.id), remedy)
+    if setting.keys() != method.constants.keys():
+        received, wanted = shortened(sorted(setting)), ", ".join(method.constants)
+        raise InvalidArgumentError("setting", received, f"pass {wanted}")
+    for name, value in setting.items():
+        require_positive(f"setting.{name}", value)

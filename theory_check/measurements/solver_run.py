@@ -1,0 +1,71 @@
+"""Run a solver with sampled gradients and record its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+
+from theory_check.bilevel import Solver
+from theory_check.errors import require_positive, require_positive_integer
+from theory_check.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.problems import Problem
+from theory_check.recording.run import run
+
+
+@dataclass(frozen=True)
+class SolverRun(Measurement):
+    """The trace of one solver, columns as in ``theory_check.recording.recorder``.
+
+    Parameters
+    ----------
+    solver
+        The configured solver.
+    iterations
+        Outer iterations T.
+    initial_scale
+        Standard deviation of the initial reward parameters.
+    points_per_decade
+        Density of the log-spaced recording grid.
+    sample_budget
+        Largest number of samples a replicate may draw; None for no limit.
+    """
+
+    kind: ClassVar[str] = "solver-run"
+
+    solver: Solver
+    iterations: int
+    initial_scale: float = 1.0
+    points_per_decade: int = 10
+    sample_budget: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        require_positive_integer("iterations", self.iterations)
+        require_positive("initial_scale", self.initial_scale)
+        require_positive_integer("points_per_decade", self.points_per_decade)
+        if self.sample_budget is not None:
+            require_positive_integer("sample_budget", self.sample_budget)
+
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return the trace; one replicate per seed."""
+        return run(
+            problem,
+            self.solver,
+            self.iterations,
+            seeds,
+            initial_scale=self.initial_scale,
+            points_per_decade=self.points_per_decade,
+            sample_budget=self.sample_budget,
+            progress=progress,
+        ).table
+
+    def step_sizes(self) -> StepSizes:
+        """Return the steps of the solver."""
+        return steps_of(self.solver)
+
+    def relative_cost(self) -> float:
+        """Return the number of inner steps: the time does not depend on the batch sizes."""
+        return float(self.iterations * (getattr(self.solver, "inner_steps", 0) + 1))

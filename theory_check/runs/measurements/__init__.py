@@ -1,5 +1,0 @@
-"""One file per kind of measurement, found by being here."""
-
-from theory_check.runs.measurements.base import Measurement, Progress
-
-__all__ = ["Measurement", "Progress"]
