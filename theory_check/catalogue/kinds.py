@@ -109,7 +109,7 @@ KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
         "solvers": ModuleKind("solvers", _solvers),
         "methods": ModuleKind("solvers", _instances("solvers.method.Method")),
         "measurements": ModuleKind(
-            "measurements", _subclasses("runs.measurements.base.Measurement", "kind")
+            "measurements", _subclasses("measurements.base.Measurement", "kind")
         ),
         "claims": ModuleKind("claims", _instances("claims.base.Claim")),
         "audits": ModuleKind("audits", _instances("claims.audits.Audit")),

@@ -26,7 +26,7 @@ _SHIPPED_ROOMS: Mapping[str, tuple[str, ...]] = {
     "problems": ("problems",),
     "models": ("models",),
     "solvers": ("solvers",),
-    "measurements": ("runs/measurements",),
+    "measurements": ("measurements",),
     "claims": ("claims",),
     "audits": ("claims",),
     "conclusions": ("analysis",),
