@@ -27,16 +27,33 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "provenance": frozenset(),
     "arrays": frozenset(),
     "files": frozenset(),
+    "randomness": frozenset(),
     "thresholds": frozenset(),
-    "catalogue": frozenset(),
+    "catalogue": frozenset({"files"}),
     "bilevel": frozenset(),
     "kernels": frozenset(),
     "models": frozenset(),
     "problems": frozenset({"arrays", "files", "models", "kernels"}),
-    "oracles": frozenset({"arrays", "problems", "models", "kernels", "bilevel"}),
+    "oracles": frozenset({"arrays", "problems", "models", "kernels", "bilevel", "randomness"}),
     "solvers": frozenset({"bilevel", "models"}),
-    "advice": frozenset({"oracles", "problems", "solvers", "bilevel"}),
-    "recording": frozenset({"oracles", "bilevel"}),
+    "recording": frozenset({"oracles", "bilevel", "problems"}),
+    "advice": frozenset({"oracles", "problems", "solvers", "bilevel", "recording"}),
+    "tuning": frozenset({"oracles", "problems", "solvers", "bilevel", "recording", "randomness"}),
+    "measurements": frozenset(
+        [
+            "advice",
+            "bilevel",
+            "kernels",
+            "models",
+            "oracles",
+            "problems",
+            "randomness",
+            "recording",
+            "solvers",
+            "thresholds",
+            "tuning",
+        ]
+    ),
     "worst_cases": frozenset({"oracles", "problems", "claims"}),
     "claims": frozenset({"thresholds"}),
     "analysis": frozenset({"arrays", "claims", "thresholds"}),
@@ -49,12 +66,15 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "claims",
             "files",
             "kernels",
+            "measurements",
             "models",
             "oracles",
             "problems",
+            "randomness",
             "recording",
             "solvers",
             "thresholds",
+            "tuning",
         ]
     ),
     "testing": frozenset(
@@ -66,13 +86,14 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "models",
             "oracles",
             "problems",
+            "recording",
             "runs",
             "solvers",
         ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
     "verification": frozenset({"runs", "analysis", "catalogue", "claims", "problems"}),
-    "comparison": frozenset({"runs", "analysis", "catalogue", "verification"}),
+    "comparison": frozenset({"runs", "analysis", "catalogue", "solvers", "verification"}),
     "cli": frozenset(
         [
             "advice",
@@ -84,15 +105,18 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "comparison",
             "files",
             "kernels",
+            "measurements",
             "models",
             "oracles",
             "plotting",
             "problems",
+            "randomness",
             "recording",
             "runs",
             "solvers",
             "testing",
             "thresholds",
+            "tuning",
             "verification",
             "worst_cases",
         ]
@@ -162,6 +186,49 @@ def wrong_arrows(package: str) -> list[str]:
         elif target not in permitted(source):
             wrong.append(f"{importer} imports {imported}")
     return wrong
+
+
+def folders_in_circles(package: str) -> list[set[str]]:
+    """Return the groups of folders, rooms inside rooms included, that import one another in a circle.
+
+    A module that lies beside folders is a node of its own; a folder stands for the modules directly in
+    it that lie beside none.
+    """
+    graph = import_graph(package)
+    inside = {module for module in graph.modules if module.partition(".")[0] == package}
+    parents = {module.rpartition(".")[0] for module in inside}
+    holds_folders = {parent.rpartition(".")[0] for parent in parents}
+
+    def node(module: str) -> str:
+        parent = module.rpartition(".")[0]
+        return module if module in parents or parent in holds_folders else parent
+
+    between: dict[str, set[str]] = {}
+    for importer, imported in arrows(graph, package):
+        # What a folder passes on from its own modules is no arrow of theirs.
+        apart = node(importer) != node(imported) and not importer.startswith(f"{imported}.")
+        if imported in inside and apart and not imported.startswith(f"{importer}."):
+            between.setdefault(node(importer), set()).add(node(imported))
+    return circles(between)
+
+
+def circles(between: Mapping[str, set[str]]) -> list[set[str]]:
+    """Return the groups of nodes of a graph that reach one another."""
+    reached: dict[str, set[str]] = {}
+    for start in between:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for following in between.get(waiting.pop(), set()) - seen:
+                seen.add(following)
+                waiting.append(following)
+        reached[start] = seen
+    groups = {
+        frozenset({start, *(each for each in seen if start in reached.get(each, ()))})
+        for start, seen in reached.items()
+        if start in seen
+    }
+    return sorted(map(set, groups), key=sorted)
 
 
 def existing_rooms(package: str) -> set[str]:
@@ -272,6 +339,15 @@ def test_every_room_is_in_the_table_and_every_room_of_the_table_exists() -> None
 def test_the_rules_here_are_those_of_the_document() -> None:
     documented = documented_rules((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
     assert {room: rule - FOUNDATION for room, rule in documented.items()} == dict(ALLOWED)
+
+
+def test_no_folder_imports_one_that_imports_it() -> None:
+    assert folders_in_circles(PACKAGE) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [{"b", "c"}]
+    assert circles({"a": {"b", "c"}, "b": {"c"}}) == []
 
 
 def test_the_rules_have_no_cycle() -> None:

@@ -1,9 +1,12 @@
-"""Which seeds the cells of an experiment use: a block of its own for every experiment and problem."""
+"""Streams of random numbers: a purpose and a seed for each, and blocks of seeds for experiments."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from theory_check.errors import InvalidArgumentError, is_integer, require_positive_integer
 
@@ -59,3 +62,21 @@ def first_seed(experiment: str, label: str, instance: int | None = None) -> int:
     named = "\0".join([experiment, label, *([] if instance is None else [str(instance)])])
     number = int.from_bytes(hashlib.sha256(named.encode()).digest()[:16], "little")
     return RESERVED.stop + SEEDS_PER_BLOCK * (number % BLOCKS)
+
+
+def stream_entropy(purpose: str, seed: int) -> int:
+    """Hash the named axes that should change randomness into generator entropy."""
+    digest = hashlib.sha256(f"{purpose}|{seed}".encode()).digest()
+    return int.from_bytes(digest[:16], "little")
+
+
+def streams(purpose: str, seeds: Sequence[int]) -> list[np.random.Generator]:
+    """Return one generator for each seed; of another purpose they draw other numbers."""
+    return [np.random.default_rng(stream_entropy(purpose, seed)) for seed in seeds]
+
+
+def standard_normals(
+    purpose: str, seeds: Sequence[int], shape: int | Sequence[int]
+) -> list[NDArray[np.float64]]:
+    """Return standard normal numbers of a shape for each seed, each from its own stream."""
+    return [stream.standard_normal(shape) for stream in streams(purpose, seeds)]

@@ -25,9 +25,9 @@ from theory_check.cli.compare_tables import tables
 from theory_check.cli.display_table import DisplayTable, Quantity, escaped
 from theory_check.cli.figures import load_drawing, save_figure
 from theory_check.errors import InvalidArgumentError
-from theory_check.measurements.base import Progress
 from theory_check.measurements.comparison import Comparison
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.runs.comparisons import chosen_methods, load_comparisons
 from theory_check.runs.spec import load_experiment
 

@@ -16,9 +16,9 @@ from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements import attained
 from theory_check.measurements.attained import Attained
-from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import plateau, valley
+from theory_check.randomness import stream_entropy
 from theory_check.solvers.method import Method, Plan
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.tuning.arrivals import RunGroups

@@ -15,7 +15,8 @@ import torch
 
 from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError, require_positive
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
+from theory_check.recording import Progress
 
 
 @dataclass(frozen=True)

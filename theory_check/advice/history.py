@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth
+from theory_check.bilevel import BilevelOracle, BilevelTruth, SolverState
+from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.recording.run import iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
 
@@ -74,19 +77,57 @@ def follow(
         Given the sums of the stationarity and the number of iterations they are over, after every
         iteration; ends the run there by returning True.
     """
-    stationarity = np.full((state.upper.shape[0], iterations), np.inf)
-    total = np.zeros(state.upper.shape[0])
-    alive = torch.ones(state.upper.shape[0], dtype=torch.bool)
-    for iteration in range(iterations):
-        state = solver.step(oracle, state)
-        alive &= torch.isfinite(state.upper).all(-1) & torch.isfinite(state.estimate).all(-1)
-        if not bool(alive.any()):
-            break
-        gradient = truth.hypergradient(state.upper[alive])
-        stationarity[alive.numpy(), iteration] = gradient.square().sum(-1).numpy()
-        if progress is not None:
-            progress(iteration + 1, iterations)
-        total += stationarity[:, iteration]
-        if until(total, iteration + 1):
-            return History(stationarity[:, : iteration + 1], state)
-    return History(stationarity, state)
+    watch = _Stationarity(truth, state.upper.shape[0], iterations)
+    end: Any = iterate(
+        solver,
+        oracle,
+        state,
+        iterations,
+        watch,
+        SampleCounts,
+        progress,
+        lambda: until(watch.total, watch.iteration),
+    )
+    # All columns where every replicate was lost, so that none of them looks like a shorter run.
+    done = watch.iteration if np.isfinite(watch.total).any() else iterations
+    return History(watch.stationarity[:, :done], end)
+
+
+class _Stationarity:
+    """The observer that keeps ``‖∇Phi‖²`` of every iteration."""
+
+    def __init__(self, truth: BilevelTruth, replicates: int, iterations: int) -> None:
+        self._truth = truth
+        self.stationarity = np.full((replicates, iterations), np.inf)
+        self.total = np.zeros(replicates)
+        self.iteration = 0
+
+    def observe(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Add the iteration; lost replicates keep what is infinite."""
+        if len(active):
+            gradient = self._truth.hypergradient(state.upper[active])
+            self.stationarity[active.numpy(), iteration - 1] = (
+                gradient.square().sum(-1).cpu().numpy()
+            )
+        self.total += self.stationarity[:, iteration - 1]
+        self.iteration = iteration
+
+    def record(
+        self,
+        iteration: int,
+        state: SolverState,
+        counts: SampleCounts,
+        active: Int[Tensor, " active"],
+    ) -> None:
+        """Keep nothing besides: every completed iteration is kept already."""
+
+    def mark(
+        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
+    ) -> None:
+        """Keep nothing: what is not finite says why."""

@@ -1,5 +1,5 @@
 """One file per kind of measurement, found by being here."""
 
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 
-__all__ = ["Measurement", "Progress"]
+__all__ = ["Measurement"]

@@ -10,8 +10,9 @@ import pandas as pd
 
 from theory_check.advice.advisor import ADVISED, INNER_STEPS, advise, validate_request
 from theory_check.advice.check import check_advice
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem, instance_for
 from theory_check.problems.hard_instance import HardInstance
+from theory_check.recording import Progress
 from theory_check.recording.run import iterate
 from theory_check.solvers.method import Method, Plan, Scales
 from theory_check.solvers.stacked import can_be_stacked, join, same_program, stack

@@ -5,19 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from theory_check.recording import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from theory_check.problems import Problem
-
-
-class Progress(Protocol):
-    """Told how far a cell has come; cheap enough to be called at any rate."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` equal parts of the cell are finished."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress, StepSizes
+from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 

@@ -19,7 +19,7 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.estimates.counts import SampleCounts
@@ -27,6 +27,7 @@ from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem
 from theory_check.problems.misspecification import distance_to_span
 from theory_check.randomness import FIRST_TUNING_SEED, require_apart
+from theory_check.recording import Progress
 from theory_check.recording.accuracy import AccuracyRecorder
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import iterate

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
-from theory_check.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -19,6 +19,7 @@ from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import find_optimum
 from theory_check.problems import Problem
 from theory_check.problems.misspecification import observation_basis
+from theory_check.recording import Progress
 from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 

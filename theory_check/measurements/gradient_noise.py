@@ -18,7 +18,7 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress, StepSizes
+from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
@@ -27,6 +27,7 @@ from theory_check.oracles.optima.lower_solutions import PenalisedPoint, lower_so
 from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.recording.run import iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState

@@ -18,12 +18,13 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress, StepSizes
-from theory_check.oracles.estimates.counts import stream_entropy
+from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.rlhf_instruments import initial_policy, initial_reward
 from theory_check.problems import Problem
+from theory_check.randomness import standard_normals
+from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
@@ -165,8 +166,4 @@ def _penalised_gradient(
 
 def _displacements(seeds: Sequence[int], logits: int) -> Float[Tensor, "replicate lower"]:
     """Draw standard normal changes of the logits, each seed from its own stream."""
-    drawn = [
-        np.random.default_rng(stream_entropy("separate inner start", seed)).standard_normal(logits)
-        for seed in seeds
-    ]
-    return torch.from_numpy(np.stack(drawn))
+    return torch.from_numpy(np.stack(standard_normals("separate inner start", seeds, logits)))

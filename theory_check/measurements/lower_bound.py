@@ -18,13 +18,14 @@ from torch import Tensor
 
 from theory_check.bilevel import SolverState
 from theory_check.errors import InvalidArgumentError, require_instance, require_positive_integer
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
 from theory_check.problems.zero_chain import ZeroChainProblem
 from theory_check.problems.zero_chain_bounds import CHAIN_CURVATURE, SCALE
 from theory_check.randomness import FIRST_TUNING_SEED, require_apart
+from theory_check.recording import Progress
 from theory_check.recording.run import iterate
 from theory_check.solvers.method import Constants, Method, Scales
 from theory_check.tuning.reference_descent import REFERENCE, REUSED, HyperobjectiveSamples

@@ -20,7 +20,7 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -35,6 +35,7 @@ from theory_check.oracles.optima.class_bias import (
 from theory_check.oracles.optima.class_floor import ClassFloor, Search, class_floors
 from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.thresholds import VANISHED
 
 

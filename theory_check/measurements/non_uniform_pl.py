@@ -17,7 +17,7 @@ from theory_check.errors import (
     require_positive,
     require_positive_integer,
 )
-from theory_check.measurements.base import Measurement, Progress
+from theory_check.measurements.base import Measurement
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.lower_geometry import (
     LowerGeometry,
@@ -25,9 +25,10 @@ from theory_check.oracles.control.lower_geometry import (
     policy_gradient,
 )
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.problems import Problem
+from theory_check.randomness import standard_normals
+from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid
 
 SEARCH_SCALES = (1.0, 0.3, 0.1, 0.03)
@@ -180,11 +181,7 @@ class _Level:
 
 def _normal(purpose: str, seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
     """Return standard normal numbers, the seeds in the third dimension: (x, y, seed, ...)."""
-    rows = [
-        np.random.default_rng(stream_entropy(purpose, seed)).standard_normal(shape)
-        for seed in seeds
-    ]
-    return torch.from_numpy(np.stack(rows, axis=2))
+    return torch.from_numpy(np.stack(standard_normals(purpose, seeds, shape), axis=2))
 
 
 def _rows(

@@ -13,14 +13,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
-from theory_check.measurements.base import Measurement, Progress
-from theory_check.oracles.estimates.counts import stream_entropy
+from theory_check.measurements.base import Measurement
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
 from theory_check.oracles.optima.penalised_curvature import penalised_hessian
 from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.oracles.solutions.curvature import spectral_norm
 from theory_check.problems import Problem
+from theory_check.randomness import standard_normals
+from theory_check.recording import Progress
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,5 @@ def random_points(
     seeds: Sequence[int], points: int, parameters: int, scale: float
 ) -> Float[Tensor, "replicate point d"]:
     """Draw normal points of standard deviation ``scale``, each seed from its own stream."""
-    drawn = [
-        np.random.default_rng(stream_entropy("points of smoothness", seed)).standard_normal(
-            (points, parameters)
-        )
-        for seed in seeds
-    ]
+    drawn = standard_normals("points of smoothness", seeds, (points, parameters))
     return torch.from_numpy(scale * np.stack(drawn))

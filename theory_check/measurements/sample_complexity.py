@@ -16,9 +16,10 @@ from theory_check.errors import (
     require_target,
     shortened,
 )
-from theory_check.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.problems import Problem, instance_for
 from theory_check.randomness import require_apart
+from theory_check.recording import Progress
 from theory_check.recording.run import run
 from theory_check.solvers.method import Method
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel

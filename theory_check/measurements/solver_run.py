@@ -10,8 +10,9 @@ import pandas as pd
 
 from theory_check.bilevel import Solver
 from theory_check.errors import require_positive, require_positive_integer
-from theory_check.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.recording.run import run
 
 

@@ -18,10 +18,11 @@ from theory_check.errors import (
     require_positive_integer,
     shortened,
 )
-from theory_check.measurements.base import Measurement, Progress, StepSizes, steps_of
+from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run_observed

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.models import PolicyModel, RewardModel
-from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem
+from theory_check.randomness import standard_normals
 
 
 def initial_upper(
@@ -41,11 +41,7 @@ def initial_policy(seeds: Sequence[int], model: PolicyModel) -> Float[Tensor, "r
 def _standard_normal(
     purpose: str, seeds: Sequence[int], parameters: int
 ) -> Float[Tensor, "replicate parameter"]:
-    rows = [
-        np.random.default_rng(stream_entropy(purpose, seed)).standard_normal(parameters)
-        for seed in seeds
-    ]
-    return torch.from_numpy(np.stack(rows))
+    return torch.from_numpy(np.stack(standard_normals(purpose, seeds, parameters)))
 
 
 class RLHFInstruments(Instruments):

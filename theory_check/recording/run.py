@@ -22,12 +22,12 @@ from theory_check.errors import (
     require_scale,
     require_seeds,
 )
-from theory_check.measurements.base import Progress
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.oracles.numerics import require_device
 from theory_check.problems import Problem
+from theory_check.recording import Progress
 from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 from theory_check.recording.recorder import Recorder, recording_grid
 

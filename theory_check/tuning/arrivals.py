@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.bilevel import BilevelTruth, SolverState
-from theory_check.oracles.estimates.counts import SampleCounts, stream_entropy
+from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.randomness import stream_entropy
 from theory_check.recording.accuracy import RunningMeans
 
 Accuracy = Literal["half", "ergodic"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +105,6 @@ class SampleCounter:
             )
         self.counts = counts
         self._env_steps = total_steps
-
-
-def stream_entropy(purpose: str, seed: int) -> int:
-    """Hash the named axes that should change randomness into generator entropy."""
-    digest = hashlib.sha256(f"{purpose}|{seed}".encode()).digest()
-    return int.from_bytes(digest[:16], "little")
 
 
 @dataclass(frozen=True)

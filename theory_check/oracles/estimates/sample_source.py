@@ -16,8 +16,9 @@ from theory_check.kernels.bradley_terry import LabelLaw, label_law
 from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.comparisons import Comparisons
-from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter, stream_entropy
+from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
 from theory_check.problems.gradient_noise import BatchSize
+from theory_check.randomness import stream_entropy, streams
 
 
 class SampleSource:
@@ -194,7 +195,7 @@ class ReplicateDraws:
         return self._generators(f"{self._purpose}, counts")
 
     def _generators(self, purpose: str) -> list[np.random.Generator]:
-        return [np.random.default_rng(stream_entropy(purpose, seed)) for seed in self._seeds]
+        return streams(purpose, self._seeds)
 
     def normal(self, count: int) -> Float[np.ndarray, "replicate count"]:
         """Return the next ``count`` standard normal numbers of each replicate."""

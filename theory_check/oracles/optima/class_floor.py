@@ -13,9 +13,9 @@ from torch import Tensor
 from theory_check.models.mlp_reward import MLPRewardModel
 from theory_check.models.network_policy import NetworkPolicy, output_jacobian, widened
 from theory_check.models.stacked_mlp import StackedMLP
-from theory_check.oracles.estimates.counts import stream_entropy
 from theory_check.oracles.optima.class_bias import OutputObjective
 from theory_check.oracles.solutions.newton import damped_solve
+from theory_check.randomness import standard_normals
 
 FIRST_DAMPING = 1e-2
 # Relative to the largest diagonal entry: rounding of J^T H J is amplified by its reciprocal.
@@ -266,12 +266,7 @@ def _noise(
     seeds: Sequence[int], starts: int, parameters: int
 ) -> Float[Tensor, "replicate parameter"]:
     """Draw standard normal noise from each seed's own stream."""
-    draws = [
-        np.random.default_rng(stream_entropy("network starts", seed)).standard_normal(
-            (starts, parameters)
-        )
-        for seed in seeds
-    ]
+    draws = standard_normals("network starts", seeds, (starts, parameters))
     return torch.from_numpy(np.concatenate(draws))
 
 

@@ -21,7 +21,7 @@ from theory_check.runs.backends.measuring import Outcome, measure
 from theory_check.runs.processes import workspace
 
 if TYPE_CHECKING:
-    from theory_check.measurements.base import Progress
+    from theory_check.recording import Progress
     from theory_check.runs.backends.measuring import Outcome
     from theory_check.runs.spec import Cell
 

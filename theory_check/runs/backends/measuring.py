@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from theory_check.measurements.base import Progress
+    from theory_check.recording import Progress
     from theory_check.runs.spec import Cell
 
 

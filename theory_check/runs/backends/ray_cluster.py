@@ -23,7 +23,7 @@ from theory_check.runs.backends.measuring import Outcome
 from theory_check.runs.backends.remote import accepted, origin, packed, traveller
 
 if TYPE_CHECKING:
-    from theory_check.measurements.base import Progress
+    from theory_check.recording import Progress
     from theory_check.runs.spec import Cell
 
 ADDRESS = "RAY_ADDRESS"
