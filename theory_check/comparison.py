@@ -115,7 +115,7 @@ class ComparisonPlan:
             runs,
             shift_runs,
             {name: _record(known[name]) for name in self.methods},
-            {cell.label: cell.parameters.get("objective", "") for cell in to_accuracy},
+            {cell.label: cell.problem.parameters.get("objective", "") for cell in to_accuracy},
         )
         sentences = [_scope(complete, options.quick), *findings(results)] if complete else []
         tuning_seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}

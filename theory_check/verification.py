@@ -27,11 +27,11 @@ from theory_check.runs.backends import BACKENDS
 from theory_check.runs.holdings import StoredResult, in_words, of_other_source
 from theory_check.runs.identity import plain
 from theory_check.runs.own_problem import (
-    OwnProblem,
     given_problem,
     is_audited_in,
     require_fitting,
 )
+from theory_check.runs.problem_table import OwnProblem
 from theory_check.runs.tables import load_cells
 
 if TYPE_CHECKING:
@@ -216,13 +216,14 @@ class Sweep:
         """
         if wanted.instance is not None:
             return []
-        parameters = plain(wanted.parameters)
+        parameters = plain(wanted.problem.parameters)
         for name in audit.experiments:
             if name not in self.experiments:
                 continue
             cells = self.experiments[name].cells(self.options.quick)
             for cell in cells:
-                if cell.family == wanted.family and plain(cell.parameters) == parameters:
+                spec = cell.problem
+                if spec.family == wanted.problem.family and plain(spec.parameters) == parameters:
                     return [other for other in cells if other.label == cell.label]
         return []
 
@@ -248,7 +249,7 @@ def evidence_for(
         if problem is None:
             names |= dict.fromkeys(name for each in audited for name in each if name in present)
             continue
-        built = problem.build()
+        built = problem.spec.build()
 
         def stated(name: str) -> Experiment:
             return load_experiment(experiment_file(name, catalogue), catalogue)

@@ -12,7 +12,7 @@ from theory_check.advice.history import follow
 from theory_check.advice.model import PLANNED_QUANTILE
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.run import run
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel

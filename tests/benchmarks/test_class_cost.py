@@ -13,8 +13,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from theory_check.bilevel import Coupling
 from theory_check.models import MLPPolicy, MLPReward
 from theory_check.models.stacked_mlp import StackedMLP
-from theory_check.oracles.rlhf_instruments import initial_policy, initial_reward
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import bandit, garnet
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 

@@ -10,8 +10,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from theory_check.bilevel import Coupling
 from theory_check.catalogue import installed
-from theory_check.oracles.rlhf_instruments import initial_upper
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 

@@ -21,8 +21,8 @@ from theory_check.measurements.solver_run import SolverRun
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.rlhf_instruments import initial_upper
 from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems.quadratic import UPPER_WEIGHT, quadratic
 from theory_check.problems.quartic import quartic
 from theory_check.recording.run import run

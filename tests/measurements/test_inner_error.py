@@ -12,7 +12,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.inner_error import InnerError, _displacements
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 
 PROBLEM = random_problem(52, (2, 2, 2), discount=0.9)
 TABLES = naive.Tables(PROBLEM)

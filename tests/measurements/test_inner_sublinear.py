@@ -19,7 +19,7 @@ from theory_check.measurements.inner_loops import (
 )
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_optimum
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem, bandit, garnet, tabular
 from theory_check.recording.recorder import recording_grid
 

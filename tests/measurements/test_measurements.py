@@ -17,7 +17,7 @@ from theory_check.measurements.inner_loops import InnerLinear
 from theory_check.measurements.penalty import PenaltyBias
 from theory_check.measurements.solver_run import SolverRun
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run

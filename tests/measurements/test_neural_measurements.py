@@ -15,7 +15,7 @@ from theory_check.models import MLPPolicy, MLPReward
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.optima import lower_solutions as parametrised
 from theory_check.oracles.optima.lower_solutions import ParametrisedLowerLevel
-from theory_check.oracles.rlhf_instruments import initial_reward
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem, bandit
 
 REWARD = MLPReward(width=3)

@@ -10,7 +10,7 @@ from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.non_uniform_pl import NonUniformPL
 from theory_check.oracles.control import control_of
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems import bandit, garnet
 
 

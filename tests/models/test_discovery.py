@@ -24,6 +24,6 @@ def test_the_example_of_the_guide_is_a_class(tmp_path: Path) -> None:
         "actions": 2,
         "reward": {"name": "state", "scale": 2},
     }
-    _, parameters, function = bound_problem(table, "problems.p", found)
-    assert function(**parameters).reward_model.parameters == 3
+    spec = bound_problem(table, "problems.p", found)
+    assert spec.build().reward_model.parameters == 3
     assert failures(check_class(found.rewards["state"])) == ()

@@ -19,7 +19,7 @@ from theory_check.oracles.optima.lower_solutions import (
     lower_solutions,
     status_of,
 )
-from theory_check.oracles.rlhf_instruments import initial_reward
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem, bandit, garnet
 
 SEEDS = range(3)

@@ -303,7 +303,7 @@ def test_an_experiment_file_may_hold_the_arguments_of_an_environment(tmp_path: P
     for slippery in ("true", "false"):
         file.write_text(text.format(slippery))
         (cell,) = load_experiment(file).cells()
-        problem = cell.build_problem(**cell.parameters)
+        problem = cell.problem.build()
         assert problem.states == 64
         assert ((problem.transitions == 1).sum() == 64 * 4) == (slippery == "false")
         keys.add(cell.key)

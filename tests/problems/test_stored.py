@@ -93,13 +93,13 @@ def test_a_file_of_another_content_is_refused_where_the_hash_is_given(kept: Path
 def test_a_changed_file_is_another_cell(kept: Path, read: Read) -> None:
     before = read(kept)
     assert read(kept).key == before.key
-    assert len(before.parameters["sha256"]) == 64
+    assert len(before.problem.parameters["sha256"]) == 64
     write(kept, PROBLEMS["sparse"])
     after = read(kept)
     assert after.key != before.key
     # A cell that was read before the change never computes numbers of the changed file.
     with pytest.raises(InvalidArgumentError, match=r"^sha256: received .*; .* has "):
-        before.build_problem(**before.parameters)
+        before.problem.build()
 
 
 def test_a_hash_in_the_experiment_file_pins_the_content(kept: Path, read: Read) -> None:
@@ -112,7 +112,7 @@ def test_a_hash_in_the_experiment_file_pins_the_content(kept: Path, read: Read) 
 
 def test_classes_go_with_a_stored_problem(kept: Path, read: Read) -> None:
     cell = read(kept, 'reward = { name = "mlp", width = 4 }')
-    assert cell.build_problem(**cell.parameters).reward_class == MLPReward(width=4)
+    assert cell.problem.build().reward_class == MLPReward(width=4)
 
 
 def without(key: str) -> Callable[[dict[str, Any]], None]:

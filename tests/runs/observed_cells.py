@@ -19,6 +19,7 @@ from theory_check.measurements.lower_bound import LowerBound
 from theory_check.runs import Cell, load_experiment
 from theory_check.runs.backends.measuring import measure
 from theory_check.runs.identity import PACKAGE
+from theory_check.runs.problem_table import ProblemSpec
 from theory_check.runs.progress import no_progress
 from theory_check.tuning.reference_descent import REFERENCE
 
@@ -41,7 +42,7 @@ def by_hand() -> Iterator[Cell]:
     """Yield cells of measurements of a method, of another one each."""
     methods = installed().methods
     attained = Attained(methods["penalty-shared"], (0.5,), runs=1, evaluations=2)
-    yield Cell("by", "hand", (), attained, "plateau", {}, problems.plateau, 2)
+    yield Cell("by", "hand", (), attained, ProblemSpec("plateau", {}, problems.plateau), 2)
     compared = {"targets": (0.9,), "tuning_target": 0.9, "tuning_seeds": 1, "iterations": 2}
     sizes = {"contexts": 2, "actions": 2}
     for method, build, given in (
@@ -49,9 +50,11 @@ def by_hand() -> Iterator[Cell]:
         ("parl", problems.quadratic, {}),
     ):
         compare = Comparison(methods[method], **compared)  # type: ignore[arg-type]
-        yield Cell("by", "hand", (), compare, build.__name__, given, build, 2)
+        yield Cell("by", "hand", (), compare, ProblemSpec(build.__name__, given, build), 2)
     bound = LowerBound(REFERENCE, (1.1e-7,), trials=1, tuning_seeds=1, iterations=4)
-    yield Cell("by", "hand", (), bound, "zero_chain", {}, problems.zero_chain, 2, 10**8)
+    yield Cell(
+        "by", "hand", (), bound, ProblemSpec("zero_chain", {}, problems.zero_chain), 2, 10**8
+    )
 
 
 def small() -> Iterator[Cell]:

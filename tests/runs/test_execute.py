@@ -18,6 +18,7 @@ from sweep_toys import Careless, line
 
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.runs import Cell, Experiment, Store, execute, load_table
+from theory_check.runs.problem_table import ProblemSpec
 from theory_check.runs.store import _is_as_written
 
 Load = Callable[[str], Experiment]
@@ -86,7 +87,9 @@ def test_a_failure_is_recorded_and_not_a_result(
 
 def test_the_other_cells_survive_a_failure(load: Load, text: Text, store: Store) -> None:
     good = load(text()).cells()[0]
-    bad = Cell("e", "bad", (), Careless(), "line", {"slope": 1.0, "limit": None}, line, 2)
+    bad = Cell(
+        "e", "bad", (), Careless(), ProblemSpec("line", {"slope": 1.0, "limit": None}, line), 2
+    )
     report = execute([bad, good], store)
     assert report.executed == (good,)
     assert report.failed[0].message == "ValueError: rows for seeds [0]; expected [0, 1]"

@@ -7,11 +7,12 @@ from sweep_toys import Values, line
 
 from theory_check.runs import Cell, identity
 from theory_check.runs.identity import changed_sources, plain
+from theory_check.runs.problem_table import ProblemSpec
 
 
 def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def cell() -> Cell:
-        return Cell("e", "l", (), Values((1.0,), "j"), "line", {"slope": 1.0}, line, 1)
+        return Cell("e", "l", (), Values((1.0,), "j"), ProblemSpec("line", {"slope": 1.0}, line), 1)
 
     before = cell().key
     assert cell().key == before
@@ -23,7 +24,7 @@ def test_the_version_of_a_familys_library_is_part_of_the_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def cell() -> Cell:
-        return Cell("e", "l", (), Values((1.0,), "j"), "line", {"slope": 1.0}, line, 1)
+        return Cell("e", "l", (), Values((1.0,), "j"), ProblemSpec("line", {"slope": 1.0}, line), 1)
 
     before = cell().key
     monkeypatch.setattr(sys.modules[line.__module__], "LIBRARY", "numpy", raising=False)
@@ -36,7 +37,7 @@ def test_a_setting_without_a_canonical_form_is_refused() -> None:
 
 
 def test_a_reader_is_told_which_files_changed() -> None:
-    cell = Cell("e", "l", (), Values((1.0,), "j"), "line", {"slope": 1.0}, line, 1)
+    cell = Cell("e", "l", (), Values((1.0,), "j"), ProblemSpec("line", {"slope": 1.0}, line), 1)
     recorded = dict(cell.sources)
     assert changed_sources(recorded, cell) == []
     recorded["errors.py"] = "another"

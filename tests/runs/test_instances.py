@@ -67,13 +67,13 @@ def test_one_cell_per_instance_each_with_its_own_problem_and_seeds(load: Load) -
     ]
     fixed, *drawn = cells
     assert (fixed.instance, fixed.seeds, fixed.parameters["seed"]) == (None, 3, 0)
-    assert [cell.parameters["seed"] for cell in drawn] == [0, 1, 2, 3]
+    assert [cell.problem.parameters["seed"] for cell in drawn] == [0, 1, 2, 3]
     assert {cell.seeds for cell in drawn} == {2}
     assert len({cell.first_seed for cell in cells}) == 5
     assert {cell.sizes for cell in drawn} == {
         "bandit instances (contexts 2, actions 2, features 2, kl weight 0.5)"
     }
-    rewards = [cell.build_problem(**cell.parameters).true_reward for cell in drawn]
+    rewards = [cell.problem.build().true_reward for cell in drawn]
     assert not any(np.allclose(rewards[0], other) for other in rewards[1:])
 
 

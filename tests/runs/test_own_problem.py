@@ -132,8 +132,8 @@ def test_a_problem_of_ones_own_file_is_found(tmp_path: Path) -> None:
     file.write_text(MINE)
     own = named_problem(f"{file}/mine", [], CATALOGUE)
     (cell,) = cells_on(own)
-    assert (cell.experiment, cell.label, cell.family) == ("penalty-bias", "mine", "bandit")
-    assert cell.parameters["kl_weight"] == 0.5
+    assert (cell.experiment, cell.label, cell.problem.family) == ("penalty-bias", "mine", "bandit")
+    assert cell.problem.parameters["kl_weight"] == 0.5
     assert cell.seeds == shipped_cell().seeds
     assert own.build().states == 2
 

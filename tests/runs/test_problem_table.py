@@ -17,7 +17,7 @@ from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
 from theory_check.runs import Cell, load_experiment
 from theory_check.runs.build import function_parameters
 from theory_check.runs.identity import plain
-from theory_check.runs.problem_table import CLASS_KEYS, bound_problem
+from theory_check.runs.problem_table import CLASS_KEYS, ProblemSpec, bound_problem
 
 FILE = """\
 measurement = "penalty-bias"
@@ -48,7 +48,7 @@ def read(tmp_path: Path) -> Read:
 
 def test_classes_are_part_of_the_problem(read: Read) -> None:
     cell = read('reward = { name = "mlp", width = 8 }\npolicy = { name = "log-linear" }')
-    problem = cell.build_problem(**cell.parameters)
+    problem = cell.problem.build()
     assert problem.reward_class == MLPReward(width=8)
     assert problem.policy_class == LogLinear()
     assert problem.states == 2
@@ -56,21 +56,21 @@ def test_classes_are_part_of_the_problem(read: Read) -> None:
 
 def test_one_class_leaves_the_other(read: Read) -> None:
     cell = read('policy = { name = "mlp", activation = "gelu", output_scale = 1 }')
-    problem = cell.build_problem(**cell.parameters)
+    problem = cell.problem.build()
     assert problem.reward_class == Linear()
     assert problem.policy_class == MLPPolicy(activation="gelu", output_scale=1.0)
-    assert "reward" not in cell.parameters
+    assert "reward" not in cell.problem.parameters
 
 
 def test_a_cell_with_classes_goes_to_another_process(read: Read) -> None:
     cell = pickle.loads(pickle.dumps(read('reward = { name = "mlp" }')))
-    assert cell.build_problem(**cell.parameters).reward_class == MLPReward()
+    assert cell.problem.build().reward_class == MLPReward()
 
 
 def test_the_identity_has_every_setting(read: Read) -> None:
     cell = read('reward = { name = "mlp", width = 8 }')
     settings = {"name": "mlp", **dataclasses.asdict(MLPReward(width=8))}
-    assert plain(cell.parameters["reward"]) == settings
+    assert plain(cell.problem.parameters["reward"]) == settings
     spelled = 'reward = { width = 8, depth = 1, name = "mlp", weight_scale = 1 }'
     assert read(spelled).key == cell.key
 
@@ -94,7 +94,7 @@ def test_the_key_depends_on_every_setting(read: Read, classes: str) -> None:
 def test_the_default_classes_spelled_out_are_no_other_problem(read: Read) -> None:
     spelled = read('reward = { name = "linear" }\npolicy = { name = "tabular" }')
     assert spelled.key == read().key
-    problem = spelled.build_problem(**spelled.parameters)
+    problem = spelled.problem.build()
     assert (problem.reward_class, problem.policy_class) == (Linear(), Tabular())
 
 
@@ -157,6 +157,6 @@ def test_a_family_that_passes_keys_on_gets_unknown_ones() -> None:
 
     catalogue = Catalogue.of(families={"spread": spread, "line": line})
     bound = bound_problem({"family": "spread", "slope": 2, "offset": 3}, "problems.p", catalogue)
-    assert bound == ("spread", {"slope": 2.0, "offset": 3}, spread)
+    assert bound == ProblemSpec("spread", {"slope": 2.0, "offset": 3}, spread)
     with pytest.raises(InvalidArgumentError, match=r"^problems.p.slop: received an unknown key"):
         bound_problem({"family": "line", "slope": 2, "slop": 3}, "problems.p", catalogue)

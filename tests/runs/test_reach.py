@@ -26,6 +26,7 @@ from theory_check.models import MLPReward
 from theory_check.runs import Cell, load_experiment, spec
 from theory_check.runs.comparisons import load_comparisons
 from theory_check.runs.identity import PACKAGE, sources_of
+from theory_check.runs.problem_table import ProblemSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 Keys = Callable[[], list[str]]
@@ -119,11 +120,11 @@ def test_an_edited_kernel_changes_the_keys_of_the_cells_that_reach_it(
     before = keys()
     append(package / "kernels" / f"{kernel}.py", "\nSHIFT = 1\n")
     found = changed(cells, before, keys())
-    of_the_family = [cell for cell in cells if cell.family in families]
+    of_the_family = [cell for cell in cells if cell.problem.family in families]
     assert of_the_family
     assert set(map(str, of_the_family)) <= set(map(str, found))
     # Others reach it where their measurement names the class of these problems.
-    kinds = {cell.measurement.kind for cell in found if cell.family not in families}
+    kinds = {cell.measurement.kind for cell in found if cell.problem.family not in families}
     assert kinds <= {"attained", "lower-bound"}
 
 
@@ -164,7 +165,9 @@ def test_an_edited_file_of_a_study_changes_the_keys_of_its_cells(tmp_path: Path)
 
     def cell(kind: type[Any]) -> Cell:
         built = kind(**settings, trajectories=2, pairs=2)
-        return Cell("e", "l", (), SolverRun(built, 2), "bandit", {}, problems.bandit, 2)
+        return Cell(
+            "e", "l", (), SolverRun(built, 2), ProblemSpec("bandit", {}, problems.bandit), 2
+        )
 
     first = cell(solver)
     names = {name for name in first.sources if name.startswith("study/")}
@@ -189,16 +192,17 @@ def test_a_file_that_lies_outside_its_package_counts(
     monkeypatch.setitem(sys.modules, name, None)  # so that it is forgotten afterwards
     del sys.modules[name]
     built = importlib.import_module(name).Mine(0.1, 1, 0.1, 0.1, 2, 2)
-    cell = Cell("e", "l", (), SolverRun(built, 2), "bandit", {}, problems.bandit, 2)
+    cell = Cell("e", "l", (), SolverRun(built, 2), ProblemSpec("bandit", {}, problems.bandit), 2)
     assert {"theory_check/solvers/outside.py", "solvers/parl.py"} <= cell.sources.keys()
     append(file, "X = 1\n")
     assert replace(cell).key != cell.key
 
 
 def test_the_classes_of_a_problem_are_reached(cells: list[Cell]) -> None:
-    cell = next(cell for cell in cells if not cell.parameters.get("reward"))
+    cell = next(cell for cell in cells if not cell.problem.parameters.get("reward"))
     assert "models/mlp_reward.py" not in cell.sources
-    other = replace(cell, parameters={**cell.parameters, "reward": MLPReward()})
+    parameters = {**cell.problem.parameters, "reward": MLPReward()}
+    other = replace(cell, problem=replace(cell.problem, parameters=parameters))
     assert {"models/mlp_reward.py", "models/stacked_mlp.py"} <= other.sources.keys()
 
 

@@ -26,8 +26,8 @@ def test_one_cell_per_problem_and_grid_combination(load: Load, text: Text) -> No
     ]
     cell = experiment.cells()[3]
     assert cell.seeds == 3
-    assert cell.parameters == {"slope": 4.0, "offset": 1, "limit": None}
-    assert isinstance(cell.parameters["slope"], float)
+    assert cell.problem.parameters == {"slope": 4.0, "offset": 1, "limit": None}
+    assert isinstance(cell.problem.parameters["slope"], float)
     assert cell.measurement.points == (1.0, 2.5)
     assert cell.measurement.method == "product"
 

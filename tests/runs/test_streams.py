@@ -17,7 +17,7 @@ from theory_check.measurements.comparison import (
     UNIT_SEEDS,
     Comparison,
 )
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 from theory_check.randomness import RESERVED, SEEDS_PER_BLOCK, first_seed
 from theory_check.runs import Cell, Experiment, load_experiment
 from theory_check.runs.comparisons import AXIS, FOLDER

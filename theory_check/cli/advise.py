@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from theory_check.advice.check import AdviceCheck
     from theory_check.advice.plan import SchedulePlan
     from theory_check.catalogue import Catalogue
-    from theory_check.runs.own_problem import OwnProblem
+    from theory_check.runs.problem_table import OwnProblem
 
 
 EPILOG = """\
@@ -134,7 +134,7 @@ def find_problem(name: str, settings: Sequence[str], catalogue: Catalogue) -> An
         for family, function in catalogue.families.items()
         if signature(function).return_annotation in (Problem, Problem.__name__)
     ]
-    return named_problem(name, settings, catalogue, advisable).build()
+    return named_problem(name, settings, catalogue, advisable).spec.build()
 
 
 def named_problem(
@@ -155,8 +155,8 @@ def named_problem(
     """
     from theory_check.catalogue.catalogue import experiment_file
     from theory_check.runs.build import REQUIRED, function_parameters
-    from theory_check.runs.own_problem import OwnProblem, problem_of_cells
-    from theory_check.runs.problem_table import bound_problem
+    from theory_check.runs.own_problem import problem_of_cells
+    from theory_check.runs.problem_table import OwnProblem, bound_problem
     from theory_check.runs.spec import load_experiment
 
     if "/" not in name:
@@ -179,7 +179,7 @@ def named_problem(
                 f"no {', '.join(missing)}",
                 f"add {' '.join(f'--set {key}=VALUE' for key in missing)}",
             )
-        return OwnProblem(name, *bound_problem({"family": name, **given}, "--set", catalogue))
+        return OwnProblem(name, bound_problem({"family": name, **given}, "--set", catalogue))
     if settings:
         raise InvalidArgumentError(
             "--set",

@@ -14,7 +14,7 @@ from theory_check.errors import InvalidArgumentError, StoreError
 
 if TYPE_CHECKING:
     from theory_check.runs.holdings import Holding
-    from theory_check.runs.own_problem import OwnProblem
+    from theory_check.runs.problem_table import OwnProblem
     from theory_check.verification import Sweep
 
 STORE_EPILOG = """\

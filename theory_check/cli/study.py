@@ -191,7 +191,7 @@ def _checks(own: Catalogue, catalogue: Catalogue) -> Iterator[tuple[str, Check]]
     for name, cls in own.solvers.items():
         used = _configured(cls, experiments)
         for solver, cell in used.items():
-            problem = {str(cell): cell.build_problem(**cell.parameters)}
+            problem = {str(cell): cell.problem.build()}
             for check in check_solver(solver, problem):
                 yield "solver", check
         if not used and cls not in compared:
@@ -213,10 +213,9 @@ def _stated(
     found: dict[str, tuple[Callable[..., Any], Mapping[str, Any] | None]] = {}
     for experiment in experiments:
         for cell in experiment.full:
-            if cell.family == name and cell.parameters not in [
-                given for _, given in found.values()
-            ]:
-                found[f"{experiment.name}/{cell.label}"] = cell.build_problem, cell.parameters
+            spec = cell.problem
+            if spec.family == name and spec.parameters not in [each for _, each in found.values()]:
+                found[f"{experiment.name}/{cell.label}"] = spec.with_parameters, spec.parameters
     return found or {name: (family, None)}
 
 

@@ -24,8 +24,8 @@ from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import instruments_for
 from theory_check.oracles.optima.lower_solutions import PenalisedPoint, lower_solutions, status_of
-from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.run import iterate

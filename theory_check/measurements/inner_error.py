@@ -21,7 +21,7 @@ from theory_check.errors import (
 from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.rlhf_instruments import initial_policy, initial_reward
+from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress

@@ -18,7 +18,7 @@ from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import HardOptimum, hard_optimum
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.rlhf_instruments import initial_policy, initial_reward
+from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid

@@ -33,7 +33,7 @@ from theory_check.oracles.optima.class_bias import (
     PreferenceRisk,
 )
 from theory_check.oracles.optima.class_floor import ClassFloor, Search, class_floors
-from theory_check.oracles.rlhf_instruments import initial_reward
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.thresholds import VANISHED

@@ -25,7 +25,7 @@ from theory_check.oracles.control.lower_geometry import (
     policy_gradient,
 )
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.rlhf_instruments import initial_reward
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress

@@ -17,8 +17,8 @@ from theory_check.measurements.base import Measurement
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
 from theory_check.oracles.optima.penalised_curvature import penalised_hessian
-from theory_check.oracles.rlhf_instruments import initial_reward
 from theory_check.oracles.solutions.curvature import spectral_norm
+from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress

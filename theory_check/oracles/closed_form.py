@@ -18,7 +18,7 @@ from theory_check.bilevel import (
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
 from theory_check.oracles.estimates.sample_source import ReplicateDraws
 from theory_check.oracles.instruments import Instruments
-from theory_check.oracles.rlhf_instruments import initial_upper
+from theory_check.oracles.starts import initial_upper
 from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.gradient_noise import Batch, BatchSize
 

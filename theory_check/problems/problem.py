@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
@@ -381,20 +380,3 @@ def _class_of(argument: str, given: Any, kind: type) -> Any:
         return known[given]()
     remedy = f"pass an object, or one of the names {', '.join(known)}"
     raise InvalidArgumentError(argument, shortened(given), remedy)
-
-
-@dataclass(frozen=True)
-class BuiltWithClasses:
-    """A family's function that also takes the ``reward`` and ``policy`` class of the problem.
-
-    Parameters
-    ----------
-    family
-        Function that builds a ``Problem``.
-    """
-
-    family: Callable[..., Any]
-
-    def __call__(self, *, reward: Any = None, policy: Any = None, **arguments: Any) -> Any:
-        """Build the problem; a class that is None is the family's own."""
-        return self.family(**arguments).with_classes(reward=reward, policy=policy)

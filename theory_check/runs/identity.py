@@ -12,17 +12,47 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from theory_check.catalogue import PACKAGE, STUDY
 from theory_check.runs.closure import Closure, Reached
 from theory_check.runs.source_files import read_source
 
 if TYPE_CHECKING:
-    from theory_check.runs.spec import Cell
+    from theory_check.measurements.base import Measurement
+    from theory_check.runs.problem_table import ProblemSpec
 
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class Identified(Protocol):
+    """What of a cell decides its numbers."""
+
+    @property
+    def measurement(self) -> Measurement:
+        """The measurement, with its settings."""
+        ...
+
+    @property
+    def problem(self) -> ProblemSpec:
+        """What builds the problem."""
+        ...
+
+    @property
+    def seeds(self) -> int:
+        """Number of replicates."""
+        ...
+
+    @property
+    def first_seed(self) -> int:
+        """Where the seeds begin."""
+        ...
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Digests of the source files that compute it."""
+        ...
 
 
 def plain(value: object) -> Json:
@@ -55,27 +85,26 @@ def plain(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} has no canonical JSON form; use numbers and text")
 
 
-def specification(cell: Cell) -> dict[str, Json]:
+def specification(cell: Identified) -> dict[str, Json]:
     """Return everything that decides a cell's numbers, defaults included."""
     return {
         "measurement": cell.measurement.kind,
         "settings": plain(cell.measurement),
-        "family": cell.family,
-        "parameters": plain(cell.parameters),
+        "family": cell.problem.family,
+        "parameters": plain(cell.problem.parameters),
         "seeds": cell.seeds,
         "first_seed": cell.first_seed,
         **_library_of(cell),
     }
 
 
-def _library_of(cell: Cell) -> dict[str, Json]:
+def _library_of(cell: Identified) -> dict[str, Json]:
     """Return the version of the library that a family reads its problems from, where it does."""
-    function = getattr(cell.build_problem, "family", cell.build_problem)
-    library = getattr(sys.modules.get(function.__module__), "LIBRARY", None)
+    library = cell.problem.library
     return {} if library is None else {"library": f"{library} {version_of(library)}"}
 
 
-def changed_sources(recorded: Mapping[str, str], cell: Cell) -> list[str]:
+def changed_sources(recorded: Mapping[str, str], cell: Identified) -> list[str]:
     """Return the source files that differ between a stored result and a cell as it would be computed.
 
     Parameters
@@ -107,7 +136,7 @@ def version_of(distribution: str) -> str:
         return "not installed"
 
 
-def cell_key(cell: Cell) -> str:
+def cell_key(cell: Identified) -> str:
     """Return the name under which the result of ``cell`` is stored: 64 hexadecimal digits."""
     identity = {
         "cell": specification(cell),
@@ -126,7 +155,7 @@ INSTRUMENTS = "theory_check.oracles.instruments"
 
 
 def sources_of(
-    cell: Cell, package: Path = PACKAGE, without: Collection[str] = ()
+    cell: Identified, package: Path = PACKAGE, without: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the digests of the source files that compute a cell, by names such as ``solvers/parl.py``.
 
@@ -145,7 +174,7 @@ def sources_of(
         Files of this package go by their place in it, those of a study by ``study/`` and their place in
         the study, those of another package by its name and their place.
     """
-    problem = _modules_of((cell.build_problem, cell.parameters))
+    problem = _modules_of((cell.problem.function, cell.problem.parameters))
     measurement = _modules_of(cell.measurement)
     roots = {"theory_check": PACKAGE}
     beside: list[Path] = []

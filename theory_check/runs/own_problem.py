@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, shortened
 from theory_check.runs.identity import plain
-from theory_check.runs.problem_table import StatedProblem
+from theory_check.runs.problem_table import OwnProblem, ProblemSpec
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim
     from theory_check.runs.spec import Cell, Experiment
-
-
-@dataclass(frozen=True)
-class OwnProblem:
-    """A fixed problem with what identifies it.
-
-    Attributes
-    ----------
-    label
-        What tables call it; the seeds of an experiment on it depend on this name, as on any label.
-    family, parameters, build_problem
-        As in :class:`~theory_check.runs.Cell`.
-    """
-
-    label: str
-    family: str
-    parameters: Mapping[str, Any]
-    build_problem: Callable[..., Any]
-
-    @property
-    def stated(self) -> StatedProblem:
-        """The problem as an experiment file would state it."""
-        return StatedProblem(((self.family, self.parameters, self.build_problem),))
-
-    def build(self) -> Any:
-        """Return the problem."""
-        return self.build_problem(**self.parameters)
 
 
 def problem_of_cells(cells: Iterable[Cell], label: str) -> OwnProblem:
@@ -52,13 +24,14 @@ def problem_of_cells(cells: Iterable[Cell], label: str) -> OwnProblem:
         Where the label stands for random instances.
     """
     cell = next(cell for cell in cells if cell.label == label)
+    family = cell.problem.family
     if cell.instance is not None:
         raise InvalidArgumentError(
             "--problem",
             f"{cell.experiment}/{label}, random instances of a family",
-            f"name a fixed problem, or one instance: {cell.family} with --set seed=0 and the like",
+            f"name a fixed problem, or one instance: {family} with --set seed=0 and the like",
         )
-    return OwnProblem(label, cell.family, cell.parameters, cell.build_problem)
+    return OwnProblem(label, cell.problem)
 
 
 def given_problem(problem: object) -> OwnProblem:
@@ -100,7 +73,7 @@ def given_problem(problem: object) -> OwnProblem:
     for key, value in classes.items():
         _require_identity(f"problem.{key}_class", value)
     parameters = {"sha256": content_digest(given), **classes}
-    return OwnProblem(given.name, "given", parameters, GivenProblem(given))
+    return OwnProblem(given.name, ProblemSpec("given", parameters, GivenProblem(given)))
 
 
 def _require_identity(argument: str, component: object) -> None:
@@ -134,7 +107,7 @@ def _is_discounted(problem: object) -> bool:
 def problems_of(experiment: Experiment) -> list[Any]:
     """Return the problems of an experiment, one instance of each label."""
     first = {cell.label: cell for cell in reversed(experiment.full)}
-    return [cell.build_problem(**cell.parameters) for cell in first.values()]
+    return [cell.problem.build() for cell in first.values()]
 
 
 def require_fitting(claim: Claim, experiment: Experiment, problem: object) -> None:
@@ -146,7 +119,7 @@ def require_fitting(claim: Claim, experiment: Experiment, problem: object) -> No
         Naming the families that it has.
     """
     stated = problems_of(experiment)
-    families = ", ".join(sorted({cell.family for cell in experiment.full}))
+    families = ", ".join(sorted({cell.problem.family for cell in experiment.full}))
     alike = [each for each in stated if type(each) is type(problem)]
     if not alike:
         raise InvalidArgumentError(

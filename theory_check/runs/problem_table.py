@@ -1,10 +1,11 @@
-"""The table of a problem -> the function and the arguments that build it."""
+"""Problems of experiment files: from their tables to what builds and identifies them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from theory_check.catalogue import Catalogue
@@ -14,7 +15,6 @@ from theory_check.errors import (
     require_choice,
     shortened,
 )
-from theory_check.problems.problem import BuiltWithClasses
 from theory_check.randomness import require_replicates
 from theory_check.runs.build import (
     Components,
@@ -30,10 +30,74 @@ CLASS_KEYS = ("reward", "policy")
 """Keys of a problem's table that name its classes; a family's own parameters go by other names."""
 
 
-def bound_problem(
-    table: Mapping[str, object], where: str, catalogue: Catalogue
-) -> tuple[str, dict[str, Any], Callable[..., Any]]:
-    """Return family, parameters and function of a problem, having built it once.
+@dataclass(frozen=True)
+class ProblemSpec:
+    """What builds a problem, and what identifies it.
+
+    Attributes
+    ----------
+    family
+        Name of the family.
+    parameters
+        Keyword arguments with the defaults filled in; ``reward`` and ``policy`` are the classes, where
+        they are not the family's own.
+    function
+        The family's function.
+    """
+
+    family: str
+    parameters: Mapping[str, Any]
+    function: Callable[..., Any]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without the problem, which is built again where this arrives."""
+        return {key: value for key, value in vars(self).items() if key != "_built"}
+
+    def build(self) -> Any:
+        """Return the problem, built once in a process."""
+        return self._built
+
+    @cached_property
+    def _built(self) -> Any:
+        classes = {key: self.parameters[key] for key in CLASS_KEYS if key in self.parameters}
+        rest = {key: value for key, value in self.parameters.items() if key not in classes}
+        problem = self.function(**rest)
+        return problem.with_classes(**classes) if classes else problem
+
+    def with_parameters(self, **parameters: Any) -> Any:
+        """Return the problem of other parameters, built anew."""
+        return replace(self, parameters=parameters).build()
+
+    @property
+    def library(self) -> str | None:
+        """The distribution that the family reads its problems from, None for most."""
+        found: str | None = getattr(sys.modules.get(self.function.__module__), "LIBRARY", None)
+        return found
+
+
+@dataclass(frozen=True)
+class OwnProblem:
+    """A problem that takes the place of those that an experiment file states.
+
+    Attributes
+    ----------
+    label
+        What tables call it; the seeds of an experiment on it depend on this name, as on any label.
+    spec
+        What builds and identifies it.
+    """
+
+    label: str
+    spec: ProblemSpec
+
+    @property
+    def stated(self) -> StatedProblem:
+        """The problem as an experiment file would state it."""
+        return StatedProblem((self.spec,))
+
+
+def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue) -> ProblemSpec:
+    """Return what builds the problem of a table, having built it.
 
     Parameters
     ----------
@@ -69,8 +133,8 @@ def bound_problem(
     bound = {key: given[key] for key in given if key not in passed_on}
     parameters = bind(bound, known, where, Components(catalogue.solvers)) | passed_on
     with located(where):
-        parameters = _pinned(function, parameters)
-        problem = function(**parameters)
+        spec = ProblemSpec(family, _pinned(function, parameters), function)
+        problem = spec.build()
     classes = {
         key: _bound_class(key, table[key], join(where, key), catalogue)
         for key in CLASS_KEYS
@@ -83,7 +147,7 @@ def bound_problem(
                 "a class",
                 f"leave it out: family {family!r} has no {key} table, its levels are closed forms",
             )
-        return family, parameters, function
+        return spec
     own = {"reward": problem.reward_class, "policy": problem.policy_class}
     classes = {key: found for key, found in classes.items() if found != own[key]}
     for key in classes:
@@ -91,9 +155,7 @@ def bound_problem(
         with located(join(where, key)):
             classes[key].bind(problem.model_inputs)
     _check_size(problem, where)
-    if not classes:
-        return family, parameters, function
-    return family, parameters | classes, BuiltWithClasses(function)
+    return replace(spec, parameters={**spec.parameters, **classes}) if classes else spec
 
 
 def _pinned(function: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -139,8 +201,6 @@ def _check_size(problem: Any, where: str) -> None:
         )
 
 
-Bound = tuple[str, Mapping[str, Any], Callable[..., Any]]
-
 INSTANCES, STARTS, SEED = "instances", "starts", "seed"
 """Keys of a problem's table: how many instances, how many starts on each; and what tells them apart."""
 
@@ -152,18 +212,18 @@ class StatedProblem:
     Attributes
     ----------
     instances
-        Family, parameters and function of every instance; of the only one where it is fixed.
+        Every instance; the only one where the problem is fixed.
     starts
         Replicates on each random instance; None for a fixed one, which has those of the file.
     sizes
         What the file says of a family, in words; ``""`` for a fixed problem.
     """
 
-    instances: tuple[Bound, ...]
+    instances: tuple[ProblemSpec, ...]
     starts: int | None = None
     sizes: str = ""
 
-    def numbered(self, most: int | None) -> Iterator[tuple[int | None, Bound]]:
+    def numbered(self, most: int | None) -> Iterator[tuple[int | None, ProblemSpec]]:
         """Yield instances with their numbers, ``most`` of them; None where there is a fixed one."""
         if self.starts is None:
             yield None, self.instances[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,7 @@ from theory_check.measurements.base import Measurement
 from theory_check.randomness import first_seed, require_replicates
 from theory_check.runs.build import Components, Table, build, field_parameters, parsed, with_axes
 from theory_check.runs.identity import cell_key, sources_of
-from theory_check.runs.own_problem import OwnProblem
-from theory_check.runs.problem_table import stated_problem
+from theory_check.runs.problem_table import OwnProblem, ProblemSpec, stated_problem
 
 MOST_CELLS = 10**5
 """Combinations of a grid."""
@@ -46,10 +45,8 @@ class Cell:
         and values. They enter :attr:`key` through ``first_seed`` only.
     measurement
         The measurement, with its settings.
-    family, parameters, build_problem
-        The problem: name of its family, keyword arguments with the defaults filled in, among them
-        the reward and policy class where they are not the family's own, and the function that takes
-        them.
+    problem
+        What builds the problem.
     seeds
         Number of replicates.
     first_seed
@@ -66,9 +63,7 @@ class Cell:
     label: str
     axes: Axes
     measurement: Measurement
-    family: str
-    parameters: Mapping[str, Any]
-    build_problem: Callable[..., Any]
+    problem: ProblemSpec
     seeds: int
     first_seed: int = 0
     instance: int | None = None
@@ -234,13 +229,13 @@ def _validated(
         for axes, measurement in _measurements(file, changes, catalogue):
             for label in labels:
                 stated = problems[label]
-                for instance, bound in stated.numbered(changes.instances):
+                for instance, spec in stated.numbered(changes.instances):
                     yield Cell(
                         path.stem,
                         label,
                         axes,
                         measurement,
-                        *bound,
+                        spec,
                         seeds=seeds if stated.starts is None else stated.starts,
                         first_seed=first_seed(path.stem, label, instance),
                         studies=catalogue.studies,

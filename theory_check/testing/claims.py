@@ -110,7 +110,7 @@ def its_rates_read_columns_that_exist(case: ClaimCase) -> str:
     if case.claim.experiment not in case.catalogue.experiments:
         return "its experiment does not exist"
     cell = case.experiment.quick[0]
-    problem = cell.build_problem(**cell.parameters)
+    problem = cell.problem.build()
     table = cell.measurement.measure(problem, cell.replicates[:2], lambda done, total: None)
     axes: dict[str, set[Any]] = {}
     for each in (*case.experiment.quick, *case.experiment.full):

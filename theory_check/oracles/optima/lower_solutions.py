@@ -17,9 +17,9 @@ from theory_check.errors import require_positive
 from theory_check.models import Tabular
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.oracles.rlhf_instruments import initial_policy
 from theory_check.oracles.solutions.curvature import Gradient, hessian
 from theory_check.oracles.solutions.newton import Minimum, Value, descend, minimise
+from theory_check.oracles.starts import initial_policy
 
 GRADIENT_TOLERANCE = 1e-11
 # What double precision leaves of a gradient of order 1 in a few hundred parameters.

@@ -37,7 +37,7 @@ def measure(key: str, cell: Cell, progress: Progress) -> Outcome:
     try:
         with _one_thread():
             seeds = cell.replicates
-            problem = cell.build_problem(**cell.parameters)
+            problem = cell.problem.build()
             frame = cell.measurement.measure(problem, seeds, progress)
             _check(frame, seeds)
     except Exception as error:
