@@ -196,7 +196,7 @@ def test_workers_import_a_study_by_its_path(study: Path, tmp_path: Path, jobs: i
     report = execute(cells, Store(tmp_path / "store"), jobs=jobs)
     assert (len(report.executed), len(report.failed)) == (2, 0)
     # A process that has never heard of the study loads a cell all the same.
-    program = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).family)"
+    program = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).problem.family)"
     loaded = subprocess.run(
         [sys.executable, "-c", program],
         input=pickle.dumps(cells[0]),

@@ -13,11 +13,11 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from calibration.planted import CASES, plant
 from scipy import stats
 
 from theory_check import analysis
 from theory_check.analysis import power_law_verdict, power_law_verdicts
-from theory_check.analysis.calibration import CASES, plant
 from theory_check.errors import InvalidArgumentError
 
 N = np.geomspace(10.0, 10_000.0, 13)

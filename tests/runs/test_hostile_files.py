@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Load, Text
 
+from theory_check.catalogue import installed
 from theory_check.catalogue.catalogue import experiment_file
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.files import as_path, read_file
@@ -99,7 +100,7 @@ def test_what_is_no_path_is_named(value: object) -> None:
 @pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}.toml", "x" * 5000, "a\0b"])
 def test_a_name_that_no_file_has_is_named(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^experiment: |File name too long") as caught:
-        load_experiment(experiment_file(name))
+        load_experiment(experiment_file(name, installed()))
     assert len(str(caught.value)) < 5000
 
 

@@ -66,7 +66,7 @@ def test_one_cell_per_instance_each_with_its_own_problem_and_seeds(load: Load) -
         *(f"families/drawn instance={number}" for number in range(4)),
     ]
     fixed, *drawn = cells
-    assert (fixed.instance, fixed.seeds, fixed.parameters["seed"]) == (None, 3, 0)
+    assert (fixed.instance, fixed.seeds, fixed.problem.parameters["seed"]) == (None, 3, 0)
     assert [cell.problem.parameters["seed"] for cell in drawn] == [0, 1, 2, 3]
     assert {cell.seeds for cell in drawn} == {2}
     assert len({cell.first_seed for cell in cells}) == 5

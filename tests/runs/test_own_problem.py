@@ -135,7 +135,7 @@ def test_a_problem_of_ones_own_file_is_found(tmp_path: Path) -> None:
     assert (cell.experiment, cell.label, cell.problem.family) == ("penalty-bias", "mine", "bandit")
     assert cell.problem.parameters["kl_weight"] == 0.5
     assert cell.seeds == shipped_cell().seeds
-    assert own.build().states == 2
+    assert own.spec.build().states == 2
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_without_an_honest_identity_a_problem_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "typed_by_hand", ModuleType("typed_by_hand"))
     with pytest.raises(InvalidArgumentError, match=r"which no file defines; define"):
         given_problem(replace(BANDIT, reward_class=homeless))
-    with pytest.raises(InvalidArgumentError, match=r"^problem: received QuarticProblem"):
+    with pytest.raises(InvalidArgumentError, match=r"^problem: received <QuarticProblem"):
         given_problem(quartic())
 
 

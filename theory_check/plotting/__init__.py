@@ -1,5 +1,6 @@
 """Drawing a verdict on an ``Axes``: data with intervals, the line of the theory, what was found."""
 
+from theory_check.plotting.numbers import fixed, general, interval, label_sparsely, power_of_ten
 from theory_check.plotting.power import (
     draw_attained_rate,
     draw_power_rate,
@@ -15,14 +16,9 @@ from theory_check.plotting.style import (
     column_figure,
     draw_level,
     entitle,
-    fixed,
-    general,
-    interval,
-    label_sparsely,
     legend_below,
     line_styles,
     page_figure,
-    power_of_ten,
     problem_styles,
     shared_legend,
     verdict_lines,

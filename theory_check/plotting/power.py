@@ -14,16 +14,8 @@ from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
 from theory_check.analysis.power_verdict import fitted_exponent
 from theory_check.analysis.replicates import Band, average_band, median_band
 from theory_check.claims.rates import AttainedRate, PowerRate, ScheduleRate
-from theory_check.plotting.style import (
-    STYLE,
-    SeriesStyle,
-    draw_level,
-    fixed,
-    general,
-    interval,
-    label_sparsely,
-    problem_styles,
-)
+from theory_check.plotting.numbers import fixed, general, interval, label_sparsely
+from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, problem_styles
 
 
 def draw_power_rate(

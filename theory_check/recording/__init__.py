@@ -1,10 +1,11 @@
 """Runs of a solver and what is measured along them: the columns of a trace, and when they are filled."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["Progress"]
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Told how far a run has come; cheap enough to be called at any rate."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -26,7 +26,6 @@ from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BU
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.oracles.numerics import require_device
-from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 from theory_check.recording.recorder import Recorder, recording_grid
@@ -62,6 +61,7 @@ class Trace:
         )
 
 
+@runtime_checkable
 class Observer(Protocol):
     """What the loop tells about a run; :class:`~theory_check.recording.recorder.Recorder` is one."""
 
@@ -93,7 +93,7 @@ class Observer(Protocol):
 
 
 def run(
-    problem: Problem,
+    problem: object,
     solver: Solver,
     iterations: int,
     seeds: Sequence[int],
@@ -111,7 +111,7 @@ def run(
     Parameters
     ----------
     problem
-        An episodic or discounted problem.
+        What ``theory_check.problems`` builds, or one whose class names its instruments.
     solver
         A configured solver.
     iterations
@@ -225,7 +225,7 @@ def _finite(state: SolverState) -> Tensor:
 
 
 def run_observed(
-    problem: Problem,
+    problem: object,
     solver: Solver,
     iterations: int,
     seeds: Sequence[int],
