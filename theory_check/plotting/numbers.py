@@ -7,6 +7,8 @@ import math
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter
 
+from theory_check.analysis.intervals import Interval
+
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -31,10 +33,9 @@ def power_of_ten(value: float) -> str:
     return f"${factor}10^{{{int(exponent)}}}$"
 
 
-def interval(centre: float, low: float, high: float, decimals: int) -> str:
+def interval(found: Interval, decimals: int) -> str:
     """Return a number with its interval."""
-    middle, lower, upper = (fixed(value, decimals) for value in (centre, low, high))
-    return f"{middle} [{lower}, {upper}]"
+    return found.text(lambda value: fixed(value, decimals))
 
 
 def label_sparsely(axis: Axis) -> None:
