@@ -10,7 +10,8 @@ from theory_check.catalogue import Catalogue, installed
 from theory_check.runs import load_experiment
 from theory_check.runs.comparisons import AXIS, FOLDER
 
-FILES = sorted((Path(__file__).parents[1] / "experiments").rglob("*.toml"))
+SHIPPED = Catalogue.shipped()
+FILES = sorted([*SHIPPED.experiments.values(), *SHIPPED.comparisons.values()])
 
 
 @pytest.mark.slow

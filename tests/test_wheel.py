@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import theory_check
+from theory_check.catalogue import Catalogue
 
 pytestmark = pytest.mark.slow
 
@@ -130,7 +131,7 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
     assert packages.is_relative_to(installed.environment)
     inside = [packages / "theory_check" / name for name in ("experiments", "paper_figures")]
     assert [Path(line) for line in where[1:3]] == inside
-    count = len(list((ROOT / "experiments").glob("*.toml")))
+    count = len(Catalogue.shipped().experiments)
     assert where[3] == f"{theory_check.__version__} {count}"
 
     assert installed("--version") == f"theory-check {theory_check.__version__}\n"

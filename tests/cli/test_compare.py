@@ -275,7 +275,9 @@ def test_findings_replace_what_is_between_the_lines(journal: list[str]) -> None:
 def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert run("--solvers", "hpgd,penalty-shared,exact", "--quick") == 0
     wanted = ["exact", "hpgd", "penalty-shared"]
-    found = theory_check.compare(wanted[::-1], store="results", quick=True)
+    found = theory_check.compare(
+        wanted[::-1], store="results", quick=True, catalogue=with_files_of(Path())
+    )
     # One problem to an accuracy and two under shift, and nothing is measured again.
     assert len(journal) == 9
     assert str(found.report) == "9 cells: 0 run, 9 reused, 0 failed"
@@ -293,7 +295,7 @@ def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert repr(found) == (
         f"<Compared: 3 methods on 3 problems, {len(found.findings)} findings, 0 failed cells>"
     )
-    one = theory_check.compare(["penalty"], ["garnet"], quick=True)
+    one = theory_check.compare(["penalty"], ["garnet"], quick=True, catalogue=with_files_of(Path()))
     assert len(journal) == 10
     assert set(one.runs["method"]) == {"penalty"}
     assert one.shift_runs.empty
@@ -316,7 +318,7 @@ def test_python_refuses_before_any_work(
     journal: list[str], arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=f"^{re.escape(message)}"):
-        theory_check.compare(**arguments)
+        theory_check.compare(**arguments, catalogue=with_files_of(Path()))
     assert journal == []
     assert not Path("results").exists()
 

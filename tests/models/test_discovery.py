@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers.worked_examples import write_study
 
-from theory_check.catalogue import Catalogue
+from theory_check.catalogue import Catalogue, installed
 from theory_check.runs.problem_table import bound_problem
 from theory_check.testing import check_class, failures
 

@@ -93,7 +93,7 @@ def test_all_closed_forms_are_found() -> None:
 @pytest.mark.slow
 @FAMILIES
 def test_it_keeps_the_contract(name: str) -> None:
-    assert failures(check_problem(families()[name])) == ()
+    assert failures(check_problem(installed().families[name])) == ()
 
 
 @FAMILIES
@@ -266,7 +266,7 @@ def test_what_is_printed_of_a_closed_form_is_one_line() -> None:
         "<QuadraticProblem quadratic(4, 6, rank 4, seed 0): upper_parameters 4, lower_parameters 6, "
         "noise 1>"
     )
-    for name, family in families().items():
+    for name, family in installed().families.items():
         problem = family() if name in VALUES else None
         if isinstance(problem, ClosedFormProblem):
             text = repr(problem)

@@ -16,7 +16,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels import zero_chain as kernel
 from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedFormOracle
-from theory_check.oracles.estimates.sample_source import ReplicateDraws
+from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.problems import zero_chain
 from theory_check.problems.zero_chain import ZeroChainProblem
 from theory_check.problems.zero_chain_bounds import (

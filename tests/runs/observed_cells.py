@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,7 +22,6 @@ from theory_check.runs.problem_table import ProblemSpec
 from theory_check.runs.progress import no_progress
 from theory_check.tuning.reference_descent import REFERENCE
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 LONG = frozenset(
     {
         "advice",
@@ -61,7 +59,7 @@ def small() -> Iterator[Cell]:
     """Yield the first small cell of every other kind."""
     registry = installed()
     seen = set(LONG)
-    for path in sorted(EXPERIMENTS.glob("*.toml")):
+    for path in sorted(registry.experiments.values()):
         for cell in load_experiment(path, registry).quick:
             kind = cell.measurement.kind
             if kind not in seen:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_toys import line
+from sweep_toys import CATALOGUE, line
 
-from theory_check.catalogue import Catalogue, installed
+from theory_check.catalogue import Catalogue, Root, installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
-from theory_check.runs import Cell, load_experiment
+from theory_check.runs import Cell, Experiment, load_experiment
 from theory_check.runs.build import function_parameters
 from theory_check.runs.identity import plain
 from theory_check.runs.problem_table import CLASS_KEYS, ProblemSpec, bound_problem
@@ -160,3 +160,71 @@ def test_a_family_that_passes_keys_on_gets_unknown_ones() -> None:
     assert bound == ProblemSpec("spread", {"slope": 2.0, "offset": 3}, spread)
     with pytest.raises(InvalidArgumentError, match=r"^problems.p.slop: received an unknown key"):
         bound_problem({"family": "line", "slope": 2, "slop": 3}, "problems.p", catalogue)
+
+
+STATED = '[steep]\nfamily = "line"\nslope = 4.0\n\n[flat]\nfamily = "line"\nslope = 0.5\n'
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Callable[[str], Experiment]:
+    """Load an experiment of lines whose problems are given, beside a file that states two."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "problems.toml").write_text(STATED)
+    root = Root(tmp_path, "theory_check", {}, folder, tmp_path / "figures")
+    catalogue = Catalogue((root,), CATALOGUE.given)
+
+    def load(problems: str) -> Experiment:
+        file = folder / "lines.toml"
+        file.write_text(
+            f'measurement = "values"\ndescription = "Lines."\nseeds = 1\n{problems}\n'
+            '[settings]\npoints = [1.0]\njournal = "j"\n'
+        )
+        assert list(catalogue.experiments) == ["lines"]
+        return load_experiment(file, catalogue)
+
+    return load
+
+
+def test_problems_are_named_and_a_label_may_be_another(
+    named: Callable[[str], Experiment],
+) -> None:
+    listed = named('problems = ["steep", "flat"]').full
+    assert [(cell.label, cell.problem.parameters["slope"]) for cell in listed] == [
+        ("steep", 4.0),
+        ("flat", 0.5),
+    ]
+    written = named(
+        '[problems]\nmine = "steep"\n[problems.flat]\nfamily = "line"\nslope = 0.5'
+    ).full
+    assert [cell.label for cell in written] == ["mine", "flat"]
+    # The label decides the seeds and nothing else; a table is the same written out or named.
+    assert written[0].problem == listed[0].problem
+    assert written[0].first_seed != listed[0].first_seed
+    assert written[1].key == listed[1].key
+
+
+@pytest.mark.parametrize(
+    ("problems", "message"),
+    [
+        ('problems = ["step"]', r"problems\.step: received 'step'; did you mean 'steep'"),
+        ('[problems]\nmine = "stepp"', r"problems\.mine: received 'stepp'; did you mean 'steep'"),
+        ('problems = ["flat", "flat"]', r"problems: received .*; list every name once"),
+        ("problems = []", r"problems: received none"),
+        ("problems = [1]", r"problems"),
+    ],
+)
+def test_problems_that_cannot_be_named(
+    named: Callable[[str], Experiment], problems: str, message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        named(problems)
+
+
+@pytest.mark.parametrize(("text", "message"), [("a = 1", r"problems\.toml: a"), ("[", "not TOML")])
+def test_a_file_of_problems_that_is_none_is_named(
+    named: Callable[[str], Experiment], tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "experiments" / "problems.toml").write_text(text)
+    with pytest.raises(InvalidArgumentError, match=message):
+        named('problems = ["a"]')

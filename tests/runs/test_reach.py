@@ -36,7 +36,7 @@ Keys = Callable[[], list[str]]
 def cells() -> list[Cell]:
     """The small cells of the experiments, and of the comparisons with every method."""
     registry = installed()
-    paths = sorted((ROOT / "experiments").glob("*.toml"))
+    paths = sorted(registry.experiments.values())
     loaded = [load_experiment(path, registry) for path in paths]
     loaded += load_comparisons(list(registry.methods), registry).values()
     return [cell for experiment in loaded for cell in experiment.quick]

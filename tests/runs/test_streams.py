@@ -22,7 +22,7 @@ from theory_check.randomness import RESERVED, SEEDS_PER_BLOCK, first_seed
 from theory_check.runs import Cell, Experiment, load_experiment
 from theory_check.runs.comparisons import AXIS, FOLDER
 
-FILES = sorted((Path(__file__).parents[2] / "experiments").rglob("*.toml"))
+FILES = sorted([*installed().experiments.values(), *installed().comparisons.values()])
 
 Load = Callable[[str], Experiment]
 Text = Callable[..., str]

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from theory_check.catalogue.kinds import KINDS, FileKind, ModuleKind
+from theory_check.catalogue.kinds import KINDS, FileKind, ModuleKind, TableKind
 from theory_check.catalogue.roots import ENTRY_POINTS, Root, home, refuse_twins
 from theory_check.errors import InvalidArgumentError, require_choice, shortened
 from theory_check.files import as_path
@@ -133,6 +133,11 @@ class Catalogue:
         return self._components("worst_cases")
 
     @property
+    def problems(self) -> Mapping[str, Any]:
+        """Tables of problems by name: what ``problems.toml`` beside the experiments states."""
+        return self._components("problems")
+
+    @property
     def experiments(self) -> Mapping[str, Path]:
         """Experiment files by stem."""
         return self._components("experiments")
@@ -184,8 +189,12 @@ class Catalogue:
         known: Mapping[Any, Any] = self._found[name]
         return known
 
-    def _members(self, kind: ModuleKind | FileKind) -> Iterator[tuple[Any, Any, Path]]:
+    def _members(self, kind: ModuleKind | FileKind | TableKind) -> Iterator[tuple[Any, Any, Path]]:
         for root in self.roots:
+            if isinstance(kind, TableKind):
+                tables = kind.tables(root)
+                yield from ((name, table, kind.file(root)) for name, table in tables.items())
+                continue
             if isinstance(kind, FileKind):
                 yield from ((path.stem, path, path) for path in sorted(kind.files(root)))
                 continue

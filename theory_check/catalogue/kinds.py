@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,13 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from theory_check.catalogue.roots import Root
-from theory_check.errors import DuplicateNameError
+from theory_check.errors import DuplicateNameError, InvalidArgumentError, shortened
+from theory_check.files import read_file
 
 Members = Callable[[ModuleType], Mapping[Any, Any]]
+
+PROBLEMS = "problems.toml"
+"""The file beside experiments that states problems by name."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,47 @@ class FileKind:
     """
 
     files: Callable[[Root], Iterator[Path]]
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """Components that are tables of one file, by their keys.
+
+    Attributes
+    ----------
+    file
+        That of a root, which need not have one.
+    """
+
+    file: Callable[[Root], Path]
+
+    def tables(self, root: Root) -> Mapping[str, Any]:
+        """Return the tables of a root.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For a file that is no TOML, or an entry that is no table.
+        """
+        path = self.file(root)
+        if not path.is_file():
+            return {}
+        try:
+            found = tomllib.loads(read_file(path).decode("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidArgumentError(
+                str(path), "a file that is not TOML", f"correct it: {shortened(str(error), 200)}"
+            ) from error
+        for name, table in found.items():
+            if not isinstance(table, dict):
+                raise InvalidArgumentError(
+                    f"{path}: {name}", shortened(table), "write a table, as in [bandit]"
+                )
+        return found
+
+
+def _experiments(root: Root) -> Iterator[Path]:
+    return (path for path in root.experiments.glob("*.toml") if path.name != PROBLEMS)
 
 
 def _function_of_the_file(module: ModuleType) -> Mapping[str, Any]:
@@ -101,7 +147,7 @@ def _named(path: str) -> Any:
     return getattr(importlib.import_module(f"theory_check.{module}"), name)
 
 
-KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
+KINDS: Mapping[str, ModuleKind | FileKind | TableKind] = MappingProxyType(
     {
         "families": ModuleKind("problems", _function_of_the_file),
         "rewards": ModuleKind("models", _subclasses("models.base.RewardClass", "name")),
@@ -115,7 +161,8 @@ KINDS: Mapping[str, ModuleKind | FileKind] = MappingProxyType(
         "audits": ModuleKind("audits", _instances("claims.audits.Audit")),
         "conclusions": ModuleKind("conclusions", _instances("analysis.conclusions.Conclusion")),
         "worst_cases": ModuleKind("worst cases", _instances("worst_cases.base.WorstCase")),
-        "experiments": FileKind(lambda root: root.experiments.glob("*.toml")),
+        "problems": TableKind(lambda root: root.experiments / PROBLEMS),
+        "experiments": FileKind(_experiments),
         "comparisons": FileKind(lambda root: (root.experiments / "comparisons").glob("*.toml")),
         "figures": FileKind(lambda root: root.figures.glob("[!_]*.py")),
         "comparison_figures": FileKind(lambda root: (root.figures / "comparison").glob("[!_]*.py")),

@@ -163,7 +163,7 @@ class Comparison(Measurement):
         solver = _Clocked(plan.solver)
         state = instruments.initial_state(plan.solver, seeds, self.initial_scale)
         iterate(
-            solver,  # type: ignore[arg-type]
+            solver,
             oracle,
             state,
             iterations,

@@ -16,7 +16,7 @@ from theory_check.bilevel import (
     UpperGradients,
 )
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
-from theory_check.oracles.estimates.sample_source import ReplicateDraws
+from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.starts import initial_upper
 from theory_check.problems.closed_form import ClosedFormProblem

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, Solver, SolverState
+from theory_check.bilevel import Solver, SolverState
 from theory_check.errors import (
     InvalidArgumentError,
     SampleBudgetExhausted,
@@ -62,6 +62,16 @@ class Trace:
 
 
 @runtime_checkable
+class Stepping(Protocol):
+    """What the loop asks of a solver."""
+
+    # Any: the oracle and the state are of the kind that this solver's step takes.
+    def step(self, oracle: Any, state: Any) -> Any:
+        """Return the state after an outer iteration."""
+        ...
+
+
+@runtime_checkable
 class Observer(Protocol):
     """What the loop tells about a run; :class:`~theory_check.recording.recorder.Recorder` is one."""
 
@@ -96,7 +106,7 @@ def run(
     problem: object,
     solver: Solver,
     iterations: int,
-    seeds: Sequence[int],
+    seeds: Iterable[Any],
     *,
     initial_scale: float = 1.0,
     sample_budget: int | None = None,
@@ -179,8 +189,8 @@ def run(
 
 
 def iterate(
-    solver: Solver,
-    oracle: BilevelOracle,
+    solver: Stepping,
+    oracle: object,
     state: SolverState,
     iterations: int,
     recorder: Observer,

@@ -231,6 +231,23 @@ class StatedProblem:
             yield from enumerate(self.instances[:most])
 
 
+def named_table(
+    given: Mapping[str, object] | str, label: str, catalogue: Catalogue
+) -> Mapping[str, object]:
+    """Return the table of a problem, which an experiment file writes out or names.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a name that no ``problems.toml`` has, with the nearest that one has.
+    """
+    if not isinstance(given, str):
+        return given
+    require_choice(f"problems.{label}", given, catalogue.problems)
+    table: Mapping[str, object] = catalogue.problems[given]
+    return table
+
+
 def stated_problem(table: Mapping[str, object], where: str, catalogue: Catalogue) -> StatedProblem:
     """Return the problem of a table, every instance of it built once.
 

@@ -26,7 +26,7 @@ from theory_check.measurements.base import Measurement
 from theory_check.randomness import first_seed, require_replicates
 from theory_check.runs.build import Components, Table, build, field_parameters, parsed, with_axes
 from theory_check.runs.identity import cell_key, sources_of
-from theory_check.runs.problem_table import OwnProblem, ProblemSpec, stated_problem
+from theory_check.runs.problem_table import OwnProblem, ProblemSpec, named_table, stated_problem
 
 MOST_CELLS = 10**5
 """Combinations of a grid."""
@@ -153,7 +153,7 @@ class _File:
     measurement: str
     description: str
     seeds: int
-    problems: dict[str, dict[str, object]]
+    problems: dict[str, dict[str, object] | str] | tuple[str, ...]
     settings: dict[str, object] = field(default_factory=dict)
     grid: dict[str, object] = field(default_factory=dict)
     quick: _Quick = field(default_factory=_Quick)
@@ -161,9 +161,22 @@ class _File:
     def __post_init__(self) -> None:
         require_replicates("seeds", self.seeds)
         if not self.problems:
-            raise InvalidArgumentError("problems", "an empty table", "add [problems.LABEL]")
+            raise InvalidArgumentError(
+                "problems", "none", "list names of problems, or add [problems.LABEL]"
+            )
+        if len(self.labelled) < len(self.problems):
+            raise InvalidArgumentError("problems", shortened(self.problems), "list every name once")
         for label in self.quick.problems or ():
-            require_choice("quick.problems", label, self.problems)
+            require_choice("quick.problems", label, self.labelled)
+
+    @property
+    def labelled(self) -> Mapping[str, Mapping[str, object] | str]:
+        """Problems by label, each a table or the name of one; a listed name is its own label."""
+        return (
+            self.problems
+            if isinstance(self.problems, Mapping)
+            else {each: each for each in self.problems}
+        )
 
 
 def load_experiment(
@@ -219,8 +232,10 @@ def _validated(
         problems = {own.label: own.stated}
     else:
         problems = {
-            label: stated_problem(table, f"problems.{label}", catalogue)
-            for label, table in file.problems.items()
+            label: stated_problem(
+                named_table(each, label, catalogue), f"problems.{label}", catalogue
+            )
+            for label, each in file.labelled.items()
         }
 
     def cells(changes: _Quick) -> Iterator[Cell]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from theory_check.bilevel import Information
 from theory_check.errors import require_positive, require_positive_integer
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
-from theory_check.oracles.estimates.sample_source import ReplicateDraws
+from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.problems.gradient_noise import Batch
 from theory_check.problems.zero_chain import ZeroChainProblem
 from theory_check.solvers.method import Constants, Method, Plan, Scales

@@ -17,8 +17,7 @@ from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencie
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.comparisons import Comparisons
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
-from theory_check.problems.gradient_noise import BatchSize
-from theory_check.randomness import stream_entropy, streams
+from theory_check.randomness import stream_entropy
 
 
 class SampleSource:
@@ -162,62 +161,3 @@ def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
 def as_array(values: Tensor) -> NDArray:
     """Return a tensor as the contiguous array that kernels take."""
     return np.ascontiguousarray(values.cpu().numpy())
-
-
-BLOCK = 4096
-"""Normal numbers drawn at a time for each replicate; how many changes no number."""
-
-
-class ReplicateDraws:
-    """Normal and binomial numbers; what a replicate gets does not depend on those beside it.
-
-    Parameters
-    ----------
-    purpose
-        Name of the streams.
-    seeds
-        One per replicate. Replicates with one seed get the same numbers, which are drawn once.
-    """
-
-    def __init__(self, purpose: str, seeds: Sequence[int]) -> None:
-        self._purpose = purpose
-        self._seeds = list(dict.fromkeys(seeds))
-        place = {seed: row for row, seed in enumerate(self._seeds)}
-        self._rows = np.array([place[seed] for seed in seeds])
-        self._repeated = len(self._seeds) < len(seeds)
-        self._normal = self._generators(purpose)
-        # Numbers lead, so that those of one draw lie together.
-        self._block: NDArray[np.float64] = np.empty((0, len(self._seeds)))
-        self._used = 0
-
-    @cached_property
-    def _counts(self) -> list[np.random.Generator]:
-        return self._generators(f"{self._purpose}, counts")
-
-    def _generators(self, purpose: str) -> list[np.random.Generator]:
-        return streams(purpose, self._seeds)
-
-    def normal(self, count: int) -> Float[np.ndarray, "replicate count"]:
-        """Return the next ``count`` standard normal numbers of each replicate."""
-        if self._used + count > len(self._block):
-            fresh = [generator.standard_normal(max(BLOCK, count)) for generator in self._normal]
-            new = np.stack(fresh, axis=1)
-            self._block = np.concatenate([self._block[self._used :], new])
-            self._used = 0
-        found = self._block[self._used : self._used + count].T
-        self._used += count
-        return found[self._rows] if self._repeated else found
-
-    def binomial(self, samples: BatchSize, probability: float) -> Float[np.ndarray, " replicate"]:
-        """Return the number of successes among ``samples`` trials of each replicate."""
-        if self._repeated:
-            raise InvalidArgumentError(
-                "seeds", "repeated", "pass distinct ones: counts are drawn for each replicate"
-            )
-        sizes = np.broadcast_to(samples, len(self._counts))
-        return np.array(
-            [
-                float(generator.binomial(size, probability))
-                for generator, size in zip(self._counts, sizes, strict=True)
-            ]
-        )
