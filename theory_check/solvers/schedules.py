@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,16 +16,16 @@ from theory_check.bilevel import Coupling
 from theory_check.errors import (
     require_choice,
     require_instance,
-    require_positive,
     require_target,
 )
 from theory_check.provenance import Provenance
+from theory_check.settings import Positive, Settings
 from theory_check.solvers.method import whole
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 
 @dataclass(frozen=True)
-class ScheduleConstants:
+class ScheduleConstants(Settings):
     """Prefactors of a schedule, all finite and greater than 0.
 
     Attributes
@@ -44,18 +44,13 @@ class ScheduleConstants:
         The inner step size itself, which depends on no accuracy.
     """
 
-    sigma: float
-    iterations: float
-    inner_steps: float
-    trajectories: float
-    pairs: float
-    step_size: float
-    inner_step_size: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for field in fields(self):
-            require_positive(field.name, getattr(self, field.name))
+    sigma: Positive
+    iterations: Positive
+    inner_steps: Positive
+    trajectories: Positive
+    pairs: Positive
+    step_size: Positive
+    inner_step_size: Positive
 
 
 @dataclass(frozen=True)
