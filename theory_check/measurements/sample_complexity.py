@@ -20,7 +20,7 @@ from theory_check.recording.run import run
 from theory_check.settings import Positive, PositiveInteger, Target
 from theory_check.solvers.method import KnownMethod, Method
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
-from theory_check.solvers.schedules import ScheduleConstants, get_schedule
+from theory_check.solvers.schedules import ScheduleConstants, ScheduleName, get_schedule
 from theory_check.tuning.units import units_of
 
 UNIT_SEEDS = range(1000, 1016)
@@ -67,7 +67,7 @@ class SampleComplexity(Measurement):
     kind: ClassVar[str] = "sample-complexity"
 
     epsilon: Target
-    schedule: str | None = None
+    schedule: ScheduleName | None = None
     constants: ScheduleConstants | None = None
     method: KnownMethod | None = None
     setting: Mapping[str, Positive] | None = None

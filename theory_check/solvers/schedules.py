@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from theory_check.bilevel import Coupling
 from theory_check.errors import (
@@ -19,7 +19,7 @@ from theory_check.errors import (
     require_target,
 )
 from theory_check.provenance import Provenance
-from theory_check.settings import Positive, Settings
+from theory_check.settings import Positive, Settings, one_of
 from theory_check.solvers.method import whole
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
@@ -186,6 +186,10 @@ CONTROL_SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
 )
 """Negative controls by id, never to be advised: schedules of which one exponent is too small to reach
 every accuracy, and wasteful ones, which draw more than any target needs."""
+
+
+ScheduleName = Annotated[str, one_of((*SCHEDULES, *CONTROL_SCHEDULES))]
+"""The id of a schedule, as a setting."""
 
 
 def get_schedule(name: str) -> Schedule:
