@@ -57,6 +57,8 @@ MALFORMED: Mapping[Any, tuple[object, ...]] = {
 TAKES_ZERO = {"output_scale", "support_seed"}
 MAY_BE_EMPTY = {"held", "start", "setting"}
 REFUSED_AS_A_WHOLE = {"held", "targets"}
+CHECKED_ELSEWHERE = {"solver", "constants", "store"}
+"""Components within components, and a path."""
 
 
 def malformed(hint: Any, argument: str, setting: str) -> Iterator[tuple[str, object, object]]:
@@ -142,6 +144,16 @@ def test_no_class_of_settings_is_left_out() -> None:
     assert expected <= COMPONENTS.keys()
     assert all(issubclass(cls, Settings) for cls in expected)
     assert {cls for cls in _descendants(Settings) if _is_shipped(cls)} <= COMPONENTS.keys()
+
+
+def test_no_setting_is_left_out() -> None:
+    untried = {
+        each.name
+        for cls in COMPONENTS
+        for each in dataclasses.fields(cls)
+        if not any(malformed(get_type_hints(cls)[each.name], each.name, each.name))
+    }
+    assert untried == CHECKED_ELSEWHERE
 
 
 def _descendants(cls: type) -> Iterator[type]:
