@@ -232,6 +232,19 @@ def require_share(argument: str, value: object) -> None:
         )
 
 
+def require_fraction(argument: str, value: object) -> None:
+    """Refuse anything that is not a number above 0 and below 1."""
+    if not is_setting(value) or not 0 < value < 1:
+        raise InvalidArgumentError(argument, shortened(value), "pass an accuracy between 0 and 1")
+
+
+def require_positive_share(argument: str, value: Any) -> None:
+    """Refuse anything that is not a number above 0 and at most 1."""
+    require_positive(argument, value)
+    if value > 1:
+        raise InvalidArgumentError(argument, shortened(value), "pass a share of at most 1")
+
+
 def require_positive_integer(argument: str, value: object) -> None:
     """Refuse anything that is not an integer, of Python or numpy, in ``1 .. 2**62 - 1``."""
     if not is_integer(value) or not 1 <= value < INTEGER_LIMIT:

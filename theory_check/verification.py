@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from theory_check.analysis import verdict as verdicts
 from theory_check.analysis.audits import AuditFinding, audit_problem, failures_of, not_audited
@@ -17,10 +17,7 @@ from theory_check.claims.base import Claim
 from theory_check.errors import (
     TheoryCheckError,
     listed,
-    require_choice,
-    require_flag,
     require_instance,
-    require_positive_integer,
 )
 from theory_check.runs import Experiment, Report, Store, execute, load_experiment
 from theory_check.runs.backends import BACKENDS
@@ -33,6 +30,7 @@ from theory_check.runs.own_problem import (
 )
 from theory_check.runs.problem_table import OwnProblem
 from theory_check.runs.tables import load_cells
+from theory_check.settings import Flag, PositiveInteger, Settings, instance_of, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +45,7 @@ class FailedCellsError(TheoryCheckError):
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Settings):
     """How missing cells are run.
 
     Attributes
@@ -69,22 +67,19 @@ class RunOptions:
     """
 
     store: str | Path = "results"
-    jobs: int = 1
-    quick: bool = False
-    retry_failed: bool = False
-    backend: str = "loky"
-    catalogue: Catalogue = field(default_factory=installed)
-    any_source: bool = False
+    jobs: PositiveInteger = 1
+    quick: Flag = False
+    retry_failed: Flag = False
+    backend: Annotated[str, one_of(BACKENDS)] = "loky"
+    catalogue: Annotated[Catalogue, instance_of(Catalogue, "pass Catalogue.installed()")] = field(
+        default_factory=installed
+    )
+    any_source: Flag = False
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be run with, before experiments are read."""
+        super().__post_init__()
         Store(self.store)
-        require_positive_integer("jobs", self.jobs)
-        require_flag("quick", self.quick)
-        require_flag("retry_failed", self.retry_failed)
-        require_flag("any_source", self.any_source)
-        require_choice("backend", self.backend, BACKENDS)
-        require_instance("catalogue", self.catalogue, Catalogue, "pass Catalogue.installed()")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Information, ResponseOracle
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState, descend_lower
 
@@ -36,7 +36,7 @@ class FallingStepsState(SingleLowerState):
 
 
 @dataclass(frozen=True)
-class FallingSteps(EstimatesHypergradient):
+class FallingSteps(EstimatesHypergradient, Settings):
     """Hypergradient descent with falling steps; see the module.
 
     Parameters
@@ -54,23 +54,11 @@ class FallingSteps(EstimatesHypergradient):
     name: ClassVar[str] = "falling-steps"
     information: ClassVar[Information] = "samples"
 
-    inner_steps: int
-    inner_step_size: float
-    step_size: float
-    delay: float
-    trajectories: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("inner_step_size", "step_size", "delay"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("inner_steps", "trajectories"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: it estimates ``∇Phi`` itself."""
-        return
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    step_size: Positive
+    delay: Positive
+    trajectories: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

@@ -96,21 +96,7 @@ def test_every_point_is_the_prefix_of_its_own_run(
                 assert getattr(row, name) == pytest.approx(own[name].mean(), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("changes", "argument"),
-    [
-        ({"iterations": ()}, "iterations"),
-        ({"iterations": (3, 3)}, "iterations"),
-        ({"sigmas": (0.1, 0.0)}, r"sigmas\[1\]"),
-        ({"trajectories": (0,)}, r"trajectories\[0\]"),
-        ({"inner_steps": (1.5,)}, r"inner_steps\[0\]"),
-        ({"inner_step_size": -1.0}, "inner_step_size"),
-        ({"step_size": 0.0}, "step_size"),
-        ({"initial_scale": 0.0}, "initial_scale"),
-        ({"points_per_decade": 0}, "points_per_decade"),
-        ({"coupling": "sharde"}, "coupling"),
-    ],
-)
-def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received "):
-        BoundTerms(**{**SETTINGS, **changes})  # type: ignore[arg-type]
+@pytest.mark.parametrize("argument", ["iterations", "sigmas", "trajectories", "inner_steps"])
+def test_values_that_are_listed_twice_are_refused(argument: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received .*each of them once"):
+        BoundTerms(**{**SETTINGS, argument: (3, 3)})  # type: ignore[arg-type]

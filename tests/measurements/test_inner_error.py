@@ -9,7 +9,6 @@ from helpers import naive
 from helpers.generators import random_problem
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.inner_error import InnerError, _displacements
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.starts import initial_upper
@@ -103,21 +102,3 @@ def test_displacements_belong_to_their_seed() -> None:
     together = _displacements([1, 2], 6)
     assert torch.equal(_displacements([2], 6)[0], together[1])
     assert not torch.equal(together[0], together[1])
-
-
-@pytest.mark.parametrize(
-    ("changes", "argument"),
-    [
-        ({"sigmas": ()}, "sigmas"),
-        ({"sigmas": (0.1, -0.1)}, r"sigmas\[1\]"),
-        ({"inner_steps": 0}, "inner_steps"),
-        ({"fixed_steps": 0}, "fixed_steps"),
-        ({"fixed_sigma": 0.0}, "fixed_sigma"),
-        ({"inner_step_size": float("nan")}, "inner_step_size"),
-        ({"points_per_decade": 0}, "points_per_decade"),
-        ({"point_scale": -1.0}, "point_scale"),
-    ],
-)
-def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received .*; pass"):
-        measure([0], **changes)

@@ -142,11 +142,7 @@ def test_only_rows_that_the_optimal_policy_visits_count() -> None:
     assert leading_constant(optimum).tolist() == [2.0]
 
 
-def test_what_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match=r"^inner_steps: received 0; pass"):
-        InnerSublinear(inner_steps=0)
-    with pytest.raises(InvalidArgumentError, match=r"^points_per_decade: received 0; pass"):
-        InnerSublinear(inner_steps=5, points_per_decade=0)
+def test_a_constant_reward_is_refused() -> None:
     constant = tabular(
         transitions=np.ones((1, 2, 1)),
         initial=[1.0],

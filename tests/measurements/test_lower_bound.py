@@ -87,11 +87,8 @@ def test_a_recorder_finds_the_first_iterate_and_the_second_half() -> None:
 @pytest.mark.parametrize(
     ("settings", "argument"),
     [
-        ({"method": "penalty"}, "method"),
         ({"method": installed().methods["f2ba"]}, "method"),
-        ({"epsilons": ()}, "epsilons"),
         ({"epsilons": (1e-8, 1e-7)}, "epsilons"),
-        ({"trials": 0}, "trials"),
     ],
 )
 def test_refusals(settings: dict[str, Any], argument: str) -> None:

@@ -11,7 +11,6 @@ from helpers.generators import random_problem
 from scipy import stats
 
 from theory_check.catalogue import installed
-from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.gradient_noise import GradientNoise
 from theory_check.measurements.inner_loops import InnerLinear
 from theory_check.measurements.penalty import PenaltyBias
@@ -199,28 +198,3 @@ def test_initial_points_are_standard_normal_and_of_their_own_stream() -> None:
     assert stats.kstest(points.numpy().ravel(), "norm").pvalue > 1e-6
     assert torch.equal(initial_upper([17], 2, 1.0)[0], points[17])
     assert torch.equal(initial_upper([17], 2, 3.0)[0], 3 * points[17])
-
-
-@pytest.mark.parametrize(
-    ("call", "argument"),
-    [
-        (lambda: PenaltyBias(sigmas=()), "sigmas"),
-        (lambda: PenaltyBias(sigmas=(0.1, -0.1)), r"sigmas\[1\]"),
-        (lambda: PenaltyBias(sigmas=(0.1,), point_scale=0.0), "point_scale"),
-        (lambda: InnerLinear(inner_steps=0, inner_step_size=0.1), "inner_steps"),
-        (lambda: InnerLinear(inner_steps=5, inner_step_size=float("nan")), "inner_step_size"),
-        (
-            lambda: InnerLinear(inner_steps=5, inner_step_size=1.0, points_per_decade=0),
-            "points_per_decade",
-        ),
-        (lambda: GradientNoise((), (1,), 0.1, 1, 1), "sigmas"),
-        (lambda: GradientNoise((0.1,), (0,), 0.1, 1, 1), r"trajectories\[0\]"),
-        (lambda: GradientNoise((0.1,), (1,), -0.1, 1, 1), "fixed_sigma"),
-        (lambda: GradientNoise((0.1,), (1,), 0.1, 1, 0), "draws"),
-        (lambda: SolverRun(solver=solver(), iterations=0), "iterations"),
-        (lambda: SolverRun(solver=solver(), iterations=1, initial_scale=-1.0), "initial_scale"),
-    ],
-)
-def test_settings_that_are_refused(call: object, argument: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received .*; pass"):
-        call()  # type: ignore[operator]

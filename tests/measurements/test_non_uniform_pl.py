@@ -7,7 +7,6 @@ import pytest
 
 from theory_check.analysis import judge
 from theory_check.catalogue import Catalogue
-from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.non_uniform_pl import NonUniformPL
 from theory_check.oracles.control import control_of
 from theory_check.oracles.starts import initial_upper
@@ -89,21 +88,3 @@ def test_a_constant_twice_too_large_is_refuted(name: str) -> None:
     assert judge(claim, table).status == "holds"
     verdict = judge(claim, table.assign(ratio=table.ratio / 2, paper_ratio=table.paper_ratio / 2))
     assert [rate.status for rate in verdict.rates] == ["violated"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "argument"),
-    [
-        ({"scales": ()}, "scales"),
-        ({"near_scales": (0.1, 0.0)}, r"near_scales\[1\]"),
-        ({"policies": 0}, "policies"),
-        ({"run_steps": 0}, "run_steps"),
-        ({"searches": 0}, "searches"),
-        ({"search_steps": -1}, "search_steps"),
-        ({"step_size": 0.0}, "step_size"),
-        ({"point_scale": float("inf")}, "point_scale"),
-    ],
-)
-def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received .*; pass"):
-        measurement(**changes)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from helpers.generators import random_problem
 
-from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.penalty import PenaltySmoothness, random_points
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.optima.penalised_curvature import penalised_hessian
@@ -85,17 +84,3 @@ def test_points_belong_to_their_seed() -> None:
     both = random_points([1, 2], 3, 4, 1.0)
     assert torch.equal(random_points([2], 3, 4, 2.0)[0], 2 * both[1])
     assert not torch.equal(both[0], both[1])
-
-
-@pytest.mark.parametrize(
-    ("changes", "argument"),
-    [
-        ({"sigmas": ()}, "sigmas"),
-        ({"sigmas": (0.1, 0.0)}, r"sigmas\[1\]"),
-        ({"points": 0}, "points"),
-        ({"point_scale": 0.0}, "point_scale"),
-    ],
-)
-def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=f"^{argument}: received .*; pass"):
-        PenaltySmoothness(**{"sigmas": (0.1,), **changes})  # type: ignore[arg-type]

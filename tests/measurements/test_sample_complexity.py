@@ -106,23 +106,6 @@ def test_cost_is_the_number_of_inner_steps() -> None:
     assert many.relative_cost() == 200 * 6
 
 
-@pytest.mark.parametrize(
-    ("changes", "argument"),
-    [
-        ({"schedule": "total-4"}, "schedule"),
-        ({"epsilon": 0.0}, "epsilon"),
-        ({"epsilon": 1.5}, "epsilon"),
-        ({"initial_scale": -1.0}, "initial_scale"),
-        ({"points_per_decade": 0}, "points_per_decade"),
-    ],
-)
-def test_settings_that_are_refused(changes: dict[str, object], argument: str) -> None:
-    settings = {"schedule": "total-3", "epsilon": 0.1, "constants": CONSTANTS} | changes
-    with pytest.raises(InvalidArgumentError) as caught:
-        SampleComplexity(**settings)  # type: ignore[arg-type]
-    assert caught.value.argument == argument
-
-
 def test_a_class_takes_the_instance_of_the_target() -> None:
     """The start of a plateau depends on its target: ``‖∇Phi‖² = 2 epsilon`` there."""
     constants = ScheduleConstants(

@@ -142,12 +142,3 @@ def test_what_is_refused() -> None:
         measurement.measure(excess, [0], ignore)
     with pytest.raises(InvalidArgumentError, match=r"^objective: received 'cross_entropy'; pass"):
         measurement.measure(wrong, [0, 1], ignore)
-    for changes, argument in (
-        ({"iterations": 0}, "iterations"),
-        ({"initial_scale": 0.0}, "initial_scale"),
-        ({"points_per_decade": 0}, "points_per_decade"),
-        ({"inner_points_per_decade": 0}, "inner_points_per_decade"),
-    ):
-        arguments = {"solver": SOLVER, "iterations": 2, **changes}
-        with pytest.raises(InvalidArgumentError, match=f"^{argument}: received .*; pass"):
-            WeakGradientDomination(**arguments)  # type: ignore[arg-type]

@@ -176,14 +176,6 @@ def test_schedules_are_frozen_and_not_solvers() -> None:
         CONSTANTS.sigma = 1.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ScheduleConstants)])
-@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
-def test_impossible_constants_are_refused(name: str, bad: float) -> None:
-    with pytest.raises(InvalidArgumentError, match="pass a finite number") as caught:
-        dataclasses.replace(CONSTANTS, **{name: bad})
-    assert caught.value.argument == name
-
-
 @pytest.mark.parametrize("bad", [0.0, 1.0, 2.0, -0.1, float("nan")])
 def test_impossible_targets_are_refused(bad: float) -> None:
     with pytest.raises(InvalidArgumentError, match="between 0 and 1") as caught:

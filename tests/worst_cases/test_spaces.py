@@ -82,14 +82,9 @@ def test_bandits_have_one_step_and_tabular_ones_no_zeros() -> None:
 @pytest.mark.parametrize(
     ("family", "changes", "argument"),
     [
-        ("bandit", {"states": 0}, "states"),
         ("bandit", {"actions": 1}, "actions"),
-        ("bandit", {"features": 0}, "features"),
-        ("bandit", {"kl_weight_low": 0.0}, "kl_weight_low"),
         ("bandit", {"kl_weight_high": 0.05}, "kl_weight_high"),
         ("garnet", {"branching": 9}, "branching"),
-        ("garnet", {"horizon": 0}, "horizon"),
-        ("tabular", {"horizon": 0}, "horizon"),
     ],
 )
 def test_what_is_no_family_is_refused(family: str, changes: dict[str, Any], argument: str) -> None:

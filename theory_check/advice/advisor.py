@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from theory_check.advice.constants import measure_constants
 from theory_check.advice.model import MeasuredConstants
@@ -12,15 +13,10 @@ from theory_check.advice.rehearsal import REHEARSAL_SEEDS, Rehearsal, rehearse
 from theory_check.errors import (
     InvalidArgumentError,
     require_callable,
-    require_choice,
-    require_positive_integer,
-    require_scale,
-    require_sequence,
-    require_target,
-    shortened,
 )
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.problems import Problem
+from theory_check.settings import PositiveInteger, Scale, Settings, Target, one_of
 from theory_check.solvers.schedules import SCHEDULES
 
 ADVISED = tuple(SCHEDULES)
@@ -28,6 +24,16 @@ ADVISED = tuple(SCHEDULES)
 
 INNER_STEPS = (1, 2, 4)
 """The K that are compared."""
+
+
+@dataclass(frozen=True)
+class AdviceRequest(Settings):
+    """What :func:`advise` is asked for, described there."""
+
+    epsilon: Target
+    schedules: Sequence[Annotated[str, one_of(SCHEDULES)]] = ADVISED
+    inner_steps: Sequence[PositiveInteger] = INNER_STEPS
+    initial_scale: Scale = 1.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def advise(
     """
     require_advisable(problem)
     require_callable("report", report)
-    validate_request(epsilon, initial_scale, schedules, inner_steps)
+    AdviceRequest(epsilon, schedules, inner_steps, initial_scale)
     chosen = [SCHEDULES[name] for name in dict.fromkeys(schedules)]
     couplings = list(dict.fromkeys(schedule.coupling for schedule in chosen))
     constants = measure_constants(
@@ -176,25 +182,6 @@ def rehearse_cheapest(
         if rehearsal.plan.rehearsal == "met" and rehearsal.plan.planned.samples <= next_cost:
             break
     return found, drawn
-
-
-def validate_request(
-    epsilon: object, initial_scale: object, schedules: object, inner_steps: object
-) -> None:
-    """Refuse settings of :func:`advise` that make no sense."""
-    require_target("epsilon", epsilon)
-    require_scale("initial_scale", initial_scale)
-    for argument, values in (("schedules", schedules), ("inner_steps", inner_steps)):
-        given = require_sequence(argument, values)
-        if not given:
-            raise InvalidArgumentError(
-                argument, shortened(values), "pass a list of at least one value"
-            )
-        for index, value in enumerate(given):
-            if argument == "schedules":
-                require_choice(f"schedules[{index}]", value, SCHEDULES)
-            else:
-                require_positive_integer(f"inner_steps[{index}]", value)
 
 
 def require_advisable(problem: object) -> None:

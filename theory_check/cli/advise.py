@@ -91,16 +91,14 @@ def run(options: argparse.Namespace) -> bool:
     """Print the advice, and return whether its check, if asked for, succeeded."""
     # Here, so that help comes at once.
     from theory_check.advice.advisor import (
-        ADVISED,
-        INNER_STEPS,
+        AdviceRequest,
         advise,
         require_advisable,
-        validate_request,
     )
     from theory_check.advice.check import check_advice
 
     with _named_as_options():
-        validate_request(options.epsilon, options.initial_scale, ADVISED, INNER_STEPS)
+        AdviceRequest(options.epsilon, initial_scale=options.initial_scale)
     problem = find_problem(options.problem, options.set, options.catalogue)
 
     def say(line: str) -> None:

@@ -8,7 +8,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from theory_check.advice.advisor import ADVISED, INNER_STEPS, advise, validate_request
+from theory_check.advice.advisor import (
+    AdviceRequest,
+    advise,
+)
 from theory_check.advice.check import check_advice
 from theory_check.measurements.base import Measurement
 from theory_check.problems import Problem
@@ -16,7 +19,7 @@ from theory_check.recording import Progress
 
 
 @dataclass(frozen=True)
-class AdviceMeasurement(Measurement):
+class AdviceMeasurement(AdviceRequest, Measurement):
     """Advice from pilot seeds, and the cheapest plan run on the seeds of the experiment.
 
     One row per seed: ``seed, epsilon, schedule, sigma, inner_steps, trajectories`` (n = B) and
@@ -37,15 +40,6 @@ class AdviceMeasurement(Measurement):
     """
 
     kind: ClassVar[str] = "advice"
-
-    epsilon: float
-    schedules: tuple[str, ...] = ADVISED
-    inner_steps: tuple[int, ...] = INNER_STEPS
-    initial_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        validate_request(self.epsilon, self.initial_scale, self.schedules, self.inner_steps)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,7 @@ import pandas as pd
 from theory_check.errors import (
     InvalidArgumentError,
     require_choice,
-    require_instance,
-    require_positive,
-    require_positive_integer,
+    require_sequence,
 )
 from theory_check.measurements.base import Measurement
 from theory_check.oracles.instruments import Instruments, instruments_for
@@ -25,7 +23,8 @@ from theory_check.problems import Problem, instance_for
 from theory_check.problems.hard_instance import HardInstance
 from theory_check.recording import Progress
 from theory_check.recording.run import iterate
-from theory_check.solvers.method import Method, Plan, Scales
+from theory_check.settings import Accuracies, Flag, Positive, PositiveInteger, PositiveShare
+from theory_check.solvers.method import KnownMethod, Method, Plan, Scales
 from theory_check.solvers.stacked import can_be_stacked, join, same_program, stack
 from theory_check.tuning.arrivals import Accuracy, Arrivals, ArrivalWatch, RunGroups
 from theory_check.tuning.predicted_cost import predicted_samples
@@ -119,38 +118,27 @@ class Attained(Measurement):
 
     kind: ClassVar[str] = "attained"
 
-    method: Method
-    targets: tuple[float, ...]
+    method: KnownMethod
+    targets: Accuracies
     accuracy: Accuracy = "half"
-    runs: int = 4
-    margin: float = 0.9
-    evaluations: int = 300
-    start: Mapping[str, float] = field(default_factory=dict)
+    runs: PositiveInteger = 4
+    margin: PositiveShare = 0.9
+    evaluations: PositiveInteger = 300
+    start: Mapping[str, Positive] = field(default_factory=dict)
     held: tuple[str, ...] = ()
-    thorough: bool = True
-    initial_scale: float = 1.0
+    thorough: Flag = True
+    initial_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        require_instance("method", self.method, Method, "pass one of a catalogue's methods")
-        require_choice("accuracy", self.accuracy, get_args(Accuracy))
-        if not self.targets or not all(0 < value < 1 for value in self.targets):
-            raise InvalidArgumentError("targets", self.targets, "pass accuracies between 0 and 1")
+        super().__post_init__()
         if list(self.targets) != sorted(set(self.targets), reverse=True):
             raise InvalidArgumentError("targets", self.targets, "list them once each, descending")
-        for argument in ("runs", "evaluations"):
-            require_positive_integer(argument, getattr(self, argument))
-        require_positive("initial_scale", self.initial_scale)
-        require_positive("margin", self.margin)
-        if self.margin > 1:
-            raise InvalidArgumentError("margin", self.margin, "pass a share of at most 1")
         known = self.method.constants
         if self.start and self.start.keys() != known.keys():
             raise InvalidArgumentError("start", sorted(self.start), f"pass {sorted(known)}")
-        for name in self.held:
+        for name in require_sequence("held", self.held):
             require_choice("held", name, known)
-        for name, value in self.start.items():
-            require_positive(f"start.{name}", value)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""

@@ -9,7 +9,6 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.bilevel import Solver
-from theory_check.errors import require_positive, require_positive_integer
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
@@ -18,6 +17,7 @@ from theory_check.recording.audits import AuditRecorder
 from theory_check.recording.inner_paths import ObservedOracle
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run_observed
+from theory_check.settings import Positive, PositiveInteger
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,10 @@ class Audits(Measurement):
     kind: ClassVar[str] = "audits"
 
     solver: Solver
-    iterations: int
-    initial_scale: float = 1.0
-    points_per_decade: int = 4
-    inner_points_per_decade: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive("initial_scale", self.initial_scale)
-        for argument in ("iterations", "points_per_decade", "inner_points_per_decade"):
-            require_positive_integer(argument, getattr(self, argument))
+    iterations: PositiveInteger
+    initial_scale: Positive = 1.0
+    points_per_decade: PositiveInteger = 4
+    inner_points_per_decade: PositiveInteger = 4
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, recorded outer iteration and recorded inner iteration."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from theory_check.recording import Progress
+from theory_check.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +37,13 @@ def steps_of(solver: object) -> StepSizes:
     )
 
 
-class Measurement(ABC):
+class Measurement(Settings, ABC):
     """Base of all measurements; a concrete one is a frozen dataclass of its settings.
 
-    The settings are the fields, with their types and defaults, and are validated in
-    ``__post_init__``. The results of a measurement depend on its settings, the problem and the
-    seeds, and on nothing else: that is what the store assumes when it reuses a cell.
+    The settings are the fields, with their defaults and with annotations that say which values they
+    take (:mod:`theory_check.settings`); a rule across fields stands in ``__post_init__``. The results of
+    a measurement depend on its settings, the problem and the seeds, and on nothing else: that is what
+    the store assumes when it reuses a cell.
 
     Attributes
     ----------

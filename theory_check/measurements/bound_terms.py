@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from theory_check.bilevel import Coupling
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_choice,
-    require_positive,
-    require_positive_integer,
-)
+from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.run import run
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 SPLIT = ("penalty_bias", "inner_error", "sampling_error")
@@ -53,31 +49,25 @@ class BoundTerms(Measurement):
 
     kind: ClassVar[str] = "bound-terms"
 
-    iterations: tuple[int, ...]
-    sigmas: tuple[float, ...]
-    trajectories: tuple[int, ...]
-    inner_steps: tuple[int, ...]
-    inner_step_size: float
-    step_size: float
+    iterations: tuple[PositiveInteger, ...]
+    sigmas: tuple[Positive, ...]
+    trajectories: tuple[PositiveInteger, ...]
+    inner_steps: tuple[PositiveInteger, ...]
+    inner_step_size: Positive
+    step_size: Positive
     coupling: Coupling = "independent"
-    initial_scale: float = 1.0
-    points_per_decade: int = 8
+    initial_scale: Positive = 1.0
+    points_per_decade: PositiveInteger = 8
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
+        """Refuse values that are listed twice."""
+        super().__post_init__()
         for argument in ("iterations", "sigmas", "trajectories", "inner_steps"):
             values = getattr(self, argument)
-            if not values or len(set(values)) != len(values):
+            if len(set(values)) != len(values):
                 raise InvalidArgumentError(
                     argument, list(values), "pass at least one value, each of them once"
                 )
-            for index, value in enumerate(values):
-                check = require_positive if argument == "sigmas" else require_positive_integer
-                check(f"{argument}[{index}]", value)
-        for argument in ("inner_step_size", "step_size", "initial_scale"):
-            require_positive(argument, getattr(self, argument))
-        require_positive_integer("points_per_decade", self.points_per_decade)
-        require_choice("coupling", self.coupling, get_args(Coupling))
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and design point."""

@@ -13,12 +13,6 @@ import pandas as pd
 import torch
 
 from theory_check.bilevel import Solver
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_instance,
-    require_positive,
-    require_positive_integer,
-)
 from theory_check.measurements.base import Measurement
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_return
@@ -31,7 +25,8 @@ from theory_check.recording import Progress
 from theory_check.recording.accuracy import AccuracyRecorder
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import iterate
-from theory_check.solvers.method import Constants, Method, Plan
+from theory_check.settings import Accuracies, Flag, Fraction, Positive, PositiveInteger
+from theory_check.solvers.method import Constants, KnownMethod, Plan
 from theory_check.tuning.units import units_of
 
 UNIT_SEEDS = 16
@@ -83,28 +78,15 @@ class Comparison(Measurement):
 
     kind: ClassVar[str] = "comparison"
 
-    method: Method
-    targets: tuple[float, ...]
-    tuning_target: float
-    tuning_seeds: int = 4
-    iterations: int = 1000
-    sample_budget: int = 10**12
-    initial_scale: float = 1.0
-    points_per_decade: int = 16
-    stop_when_reached: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_instance("method", self.method, Method, "pass one of a catalogue's methods")
-        for argument, values in (
-            ("targets", self.targets),
-            ("tuning_target", (self.tuning_target,)),
-        ):
-            if not values or not all(0 < value < 1 for value in values):
-                raise InvalidArgumentError(argument, values, "pass accuracies between 0 and 1")
-        for argument in ("tuning_seeds", "iterations", "sample_budget", "points_per_decade"):
-            require_positive_integer(argument, getattr(self, argument))
-        require_positive("initial_scale", self.initial_scale)
+    method: KnownMethod
+    targets: Accuracies
+    tuning_target: Fraction
+    tuning_seeds: PositiveInteger = 4
+    iterations: PositiveInteger = 1000
+    sample_budget: PositiveInteger = 10**12
+    initial_scale: Positive = 1.0
+    points_per_decade: PositiveInteger = 16
+    stop_when_reached: Flag = True
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
@@ -21,6 +21,7 @@ from theory_check.problems import Problem
 from theory_check.problems.misspecification import observation_basis
 from theory_check.recording import Progress
 from theory_check.recording.run import run
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 NOT_CERTIFIED = "optimum not certified"
@@ -67,24 +68,19 @@ class GlobalOptimality(Measurement):
     kind: ClassVar[str] = "global-optimality"
 
     solver: PenaltyBilevel
-    iterations: int
-    widths: tuple[int, ...]
+    iterations: PositiveInteger
+    widths: tuple[PositiveInteger, ...]
     activation: ActivationName = "tanh"
-    full_step_width: int = 8
-    initial_scale: float = 1.0
+    full_step_width: PositiveInteger = 8
+    initial_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive_integer("iterations", self.iterations)
-        if not self.widths or len(set(self.widths)) != len(self.widths):
+        """Refuse widths that are listed twice."""
+        super().__post_init__()
+        if len(set(self.widths)) != len(self.widths):
             raise InvalidArgumentError(
                 "widths", self.widths, "pass at least one width, each of them once"
             )
-        for index, width in enumerate(self.widths):
-            require_positive_integer(f"widths[{index}]", width)
-        MLPReward(activation=self.activation)
-        require_positive_integer("full_step_width", self.full_step_width)
-        require_positive("initial_scale", self.initial_scale)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and width."""

@@ -13,11 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, Coupling, LowerGradients
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_positive,
-    require_positive_integer,
-)
+from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
@@ -29,6 +25,7 @@ from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.run import iterate
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
 
@@ -61,27 +58,13 @@ class GradientNoise(Measurement):
 
     kind: ClassVar[str] = "gradient-noise"
 
-    sigmas: tuple[float, ...]
-    trajectories: tuple[int, ...]
-    fixed_sigma: float
-    fixed_trajectories: int
-    draws: int
+    sigmas: tuple[Positive, ...]
+    trajectories: tuple[PositiveInteger, ...]
+    fixed_sigma: Positive
+    fixed_trajectories: PositiveInteger
+    draws: PositiveInteger
     coupling: Coupling = "independent"
-    point_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        for argument in ("sigmas", "trajectories"):
-            if not getattr(self, argument):
-                raise InvalidArgumentError(argument, "an empty list", "pass at least one value")
-        for index, sigma in enumerate(self.sigmas):
-            require_positive(f"sigmas[{index}]", sigma)
-        for index, number in enumerate(self.trajectories):
-            require_positive_integer(f"trajectories[{index}]", number)
-        require_positive("fixed_sigma", self.fixed_sigma)
-        require_positive_integer("fixed_trajectories", self.fixed_trajectories)
-        require_positive_integer("draws", self.draws)
-        require_positive("point_scale", self.point_scale)
+    point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, sweep and setting."""
@@ -190,26 +173,20 @@ class NoiseAlongRuns(Measurement):
 
     kind: ClassVar[str] = "noise-along-runs"
 
-    sigmas: tuple[float, ...]
-    trajectories: int
-    iterations: int
-    inner_steps: int
-    inner_step_size: float
-    step_size: float
+    sigmas: tuple[Positive, ...]
+    trajectories: PositiveInteger
+    iterations: PositiveInteger
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    step_size: Positive
     inner_coupling: Coupling = "shared"
-    initial_scale: float = 1.0
+    initial_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        if not self.sigmas:
-            raise InvalidArgumentError("sigmas", "an empty list", "pass at least one value")
-        for index, sigma in enumerate(self.sigmas):
-            require_positive(f"sigmas[{index}]", sigma)
-        require_positive_integer("iterations", self.iterations)
+        super().__post_init__()
         if self.iterations < 2:
             raise InvalidArgumentError("iterations", self.iterations, "pass at least 2")
-        require_positive("initial_scale", self.initial_scale)
-        self._solver(self.sigmas[0])
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""

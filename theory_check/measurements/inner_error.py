@@ -14,9 +14,6 @@ from torch import Tensor
 
 from theory_check.errors import (
     CertificationError,
-    InvalidArgumentError,
-    require_positive,
-    require_positive_integer,
 )
 from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.exact import ExactOracle
@@ -26,6 +23,7 @@ from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
 
@@ -65,24 +63,13 @@ class InnerError(Measurement):
 
     kind: ClassVar[str] = "inner-error"
 
-    inner_steps: int
-    sigmas: tuple[float, ...]
-    fixed_sigma: float
-    fixed_steps: int
-    inner_step_size: float
-    points_per_decade: int = 30
-    point_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        if not self.sigmas:
-            raise InvalidArgumentError("sigmas", "an empty list", "pass at least one value")
-        for index, sigma in enumerate(self.sigmas):
-            require_positive(f"sigmas[{index}]", sigma)
-        for argument in ("inner_steps", "fixed_steps", "points_per_decade"):
-            require_positive_integer(argument, getattr(self, argument))
-        for argument in ("fixed_sigma", "inner_step_size", "point_scale"):
-            require_positive(argument, getattr(self, argument))
+    inner_steps: PositiveInteger
+    sigmas: tuple[Positive, ...]
+    fixed_sigma: Positive
+    fixed_steps: PositiveInteger
+    inner_step_size: Positive
+    points_per_decade: PositiveInteger = 30
+    point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, start, sweep and setting."""

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
 from theory_check.measurements.base import Measurement, StepSizes
 from theory_check.oracles.control import control_of
@@ -22,6 +22,7 @@ from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid
+from theory_check.settings import Positive, PositiveInteger
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,10 @@ class InnerLinear(Measurement):
 
     kind: ClassVar[str] = "inner-linear"
 
-    inner_steps: int
-    inner_step_size: float
-    points_per_decade: int = 40
-    point_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        require_positive_integer("inner_steps", self.inner_steps)
-        require_positive_integer("points_per_decade", self.points_per_decade)
-        require_positive("inner_step_size", self.inner_step_size)
-        require_positive("point_scale", self.point_scale)
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    points_per_decade: PositiveInteger = 40
+    point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and recorded step."""
@@ -115,13 +109,8 @@ class InnerSublinear(Measurement):
 
     kind: ClassVar[str] = "inner-sublinear"
 
-    inner_steps: int
-    points_per_decade: int = 8
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        require_positive_integer("inner_steps", self.inner_steps)
-        require_positive_integer("points_per_decade", self.points_per_decade)
+    inner_steps: PositiveInteger
+    points_per_decade: PositiveInteger = 8
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and recorded step."""

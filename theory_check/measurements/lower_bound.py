@@ -17,7 +17,7 @@ from scipy import stats
 from torch import Tensor
 
 from theory_check.bilevel import SolverState
-from theory_check.errors import InvalidArgumentError, require_instance, require_positive_integer
+from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
@@ -27,7 +27,8 @@ from theory_check.problems.zero_chain_bounds import CHAIN_CURVATURE, SCALE
 from theory_check.randomness import FIRST_TUNING_SEED, require_apart
 from theory_check.recording import Progress
 from theory_check.recording.run import iterate
-from theory_check.solvers.method import Constants, Method, Scales
+from theory_check.settings import Positive, PositiveInteger
+from theory_check.solvers.method import Constants, KnownMethod, Method, Scales
 from theory_check.tuning.reference_descent import REFERENCE, REUSED, HyperobjectiveSamples
 
 FACTORS = (4.0, 2.0)
@@ -78,23 +79,20 @@ class LowerBound(Measurement):
     kind: ClassVar[str] = "lower-bound"
     own_methods: ClassVar[tuple[Method, ...]] = (REFERENCE, REUSED)
 
-    method: Method
-    epsilons: tuple[float, ...]
-    tuning_seeds: int = 4
-    iterations: int = 600
-    trials: int = 24
+    method: KnownMethod
+    epsilons: tuple[Positive, ...]
+    tuning_seeds: PositiveInteger = 4
+    iterations: PositiveInteger = 600
+    trials: PositiveInteger = 24
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        require_instance("method", self.method, Method, "pass one of a catalogue's methods")
+        super().__post_init__()
         solver: Any = self.method.solver
         if solver.information != "samples":
             raise InvalidArgumentError("method", self.method.id, "pass a method that samples")
-        falling = all(b < a for a, b in itertools.pairwise(self.epsilons))
-        if not self.epsilons or not falling or min(self.epsilons) <= 0:
+        if not all(b < a for a, b in itertools.pairwise(self.epsilons)):
             raise InvalidArgumentError("epsilons", self.epsilons, "pass descending accuracies")
-        for argument in ("tuning_seeds", "iterations", "trials"):
-            require_positive_integer(argument, getattr(self, argument))
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and accuracy."""

@@ -14,17 +14,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_choice,
-    require_positive,
-    require_positive_integer,
-)
+from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
-from theory_check.models.stacked_mlp import ACTIVATIONS, ActivationName
+from theory_check.models.stacked_mlp import ActivationName
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.class_bias import (
     OutputObjective,
@@ -36,6 +31,7 @@ from theory_check.oracles.optima.class_floor import ClassFloor, Search, class_fl
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.thresholds import VANISHED
 
 
@@ -76,29 +72,23 @@ class NeuralBias(Measurement):
 
     kind: ClassVar[str] = "neural-bias"
 
-    widths: tuple[int, ...]
+    widths: tuple[PositiveInteger, ...]
     activations: tuple[ActivationName, ...] = ("tanh",)
-    restarts: int = 4
-    iterations: int = 300
-    point_scale: float = 1.0
+    restarts: PositiveInteger = 4
+    iterations: PositiveInteger = 300
+    point_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        if not self.widths or list(self.widths) != sorted(set(self.widths)):
+        """Refuse widths that do not ascend, and activations that are listed twice."""
+        super().__post_init__()
+        if list(self.widths) != sorted(set(self.widths)):
             raise InvalidArgumentError(
                 "widths", self.widths, "pass ascending widths, at least one, each once"
             )
-        for index, width in enumerate(self.widths):
-            require_positive_integer(f"widths[{index}]", width)
-        if not self.activations or len(set(self.activations)) != len(self.activations):
+        if len(set(self.activations)) != len(self.activations):
             raise InvalidArgumentError(
                 "activations", self.activations, "pass at least one activation, each once"
             )
-        for index, name in enumerate(self.activations):
-            require_choice(f"activations[{index}]", name, ACTIVATIONS)
-        require_positive_integer("restarts", self.restarts)
-        require_positive_integer("iterations", self.iterations)
-        require_positive("point_scale", self.point_scale)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, class, activation and width."""

@@ -12,11 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_positive,
-    require_positive_integer,
-)
 from theory_check.measurements.base import Measurement
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.lower_geometry import (
@@ -30,6 +25,7 @@ from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid
+from theory_check.settings import Positive, PositiveInteger
 
 SEARCH_SCALES = (1.0, 0.3, 0.1, 0.03)
 """Standard deviations of the moves of a search, in turn."""
@@ -66,26 +62,14 @@ class NonUniformPL(Measurement):
 
     kind: ClassVar[str] = "non-uniform-pl"
 
-    scales: tuple[float, ...]
-    near_scales: tuple[float, ...]
-    policies: int
-    run_steps: int
-    step_size: float
-    searches: int
-    search_steps: int
-    point_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        for argument in ("scales", "near_scales"):
-            if not getattr(self, argument):
-                raise InvalidArgumentError(argument, "()", "pass at least one number above 0")
-            for index, scale in enumerate(getattr(self, argument)):
-                require_positive(f"{argument}[{index}]", scale)
-        for argument in ("policies", "run_steps", "searches", "search_steps"):
-            require_positive_integer(argument, getattr(self, argument))
-        require_positive("step_size", self.step_size)
-        require_positive("point_scale", self.point_scale)
+    scales: tuple[Positive, ...]
+    near_scales: tuple[Positive, ...]
+    policies: PositiveInteger
+    run_steps: PositiveInteger
+    step_size: Positive
+    searches: PositiveInteger
+    search_steps: PositiveInteger
+    point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and policy."""

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
 from theory_check.measurements.base import Measurement
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
@@ -22,6 +21,7 @@ from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
+from theory_check.settings import Positive, PositiveInteger
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,8 @@ class PenaltyBias(Measurement):
 
     kind: ClassVar[str] = "penalty-bias"
 
-    sigmas: tuple[float, ...]
-    point_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        if not self.sigmas:
-            raise InvalidArgumentError("sigmas", "an empty list", "pass at least one value")
-        for index, sigma in enumerate(self.sigmas):
-            require_positive(f"sigmas[{index}]", sigma)
-        require_positive("point_scale", self.point_scale)
+    sigmas: tuple[Positive, ...]
+    point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""
@@ -102,18 +94,9 @@ class PenaltySmoothness(Measurement):
 
     kind: ClassVar[str] = "penalty-smoothness"
 
-    sigmas: tuple[float, ...]
-    points: int = 16
-    point_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured."""
-        if not self.sigmas:
-            raise InvalidArgumentError("sigmas", "an empty list", "pass at least one value")
-        for index, sigma in enumerate(self.sigmas):
-            require_positive(f"sigmas[{index}]", sigma)
-        require_positive_integer("points", self.points)
-        require_positive("point_scale", self.point_scale)
+    sigmas: tuple[Positive, ...]
+    points: PositiveInteger = 16
+    point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""

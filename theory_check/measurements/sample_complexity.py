@@ -10,10 +10,6 @@ import pandas as pd
 
 from theory_check.errors import (
     InvalidArgumentError,
-    require_instance,
-    require_positive,
-    require_positive_integer,
-    require_target,
     shortened,
 )
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
@@ -21,9 +17,10 @@ from theory_check.problems import Problem, instance_for
 from theory_check.randomness import require_apart
 from theory_check.recording import Progress
 from theory_check.recording.run import run
-from theory_check.solvers.method import Method
+from theory_check.settings import Positive, PositiveInteger, Target
+from theory_check.solvers.method import KnownMethod, Method
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
-from theory_check.solvers.schedules import ScheduleConstants, get_schedule
+from theory_check.solvers.schedules import ScheduleConstants, ScheduleName, get_schedule
 from theory_check.tuning.units import units_of
 
 UNIT_SEEDS = range(1000, 1016)
@@ -69,16 +66,17 @@ class SampleComplexity(Measurement):
 
     kind: ClassVar[str] = "sample-complexity"
 
-    epsilon: float
-    schedule: str | None = None
+    epsilon: Target
+    schedule: ScheduleName | None = None
     constants: ScheduleConstants | None = None
-    method: Method | None = None
-    setting: Mapping[str, float] | None = None
-    initial_scale: float = 1.0
-    points_per_decade: int = 2
+    method: KnownMethod | None = None
+    setting: Mapping[str, Positive] | None = None
+    initial_scale: Positive = 1.0
+    points_per_decade: PositiveInteger = 2
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
+        super().__post_init__()
         names = ("schedule", "constants", "method", "setting")
         given = [name for name in names if getattr(self, name) is not None]
         if given not in (["schedule", "constants"], ["method", "setting"]):
@@ -87,14 +85,10 @@ class SampleComplexity(Measurement):
                 " and ".join(given) or "nothing",
                 "pass a schedule with its constants, or a method with its setting",
             )
-        require_target("epsilon", self.epsilon)
         if self.method is None:
             self.configured()
         else:
-            require_instance("method", self.method, Method, "pass one of a catalogue's methods")
             _require_setting(self.method, self.setting or {})
-        require_positive("initial_scale", self.initial_scale)
-        require_positive_integer("points_per_decade", self.points_per_decade)
 
     def configured(self) -> tuple[int, PenaltyBilevel]:
         """Return the number of outer iterations and the solver of a schedule."""
@@ -196,5 +190,3 @@ def _require_setting(method: Method, setting: Mapping[str, float]) -> None:
     if setting.keys() != method.constants.keys():
         received, wanted = shortened(sorted(setting)), ", ".join(method.constants)
         raise InvalidArgumentError("setting", received, f"pass {wanted}")
-    for name, value in setting.items():
-        require_positive(f"setting.{name}", value)

@@ -9,11 +9,11 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.bilevel import Solver
-from theory_check.errors import require_positive, require_positive_integer
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.run import run
+from theory_check.settings import Positive, PositiveInteger
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,10 @@ class SolverRun(Measurement):
     kind: ClassVar[str] = "solver-run"
 
     solver: Solver
-    iterations: int
-    initial_scale: float = 1.0
-    points_per_decade: int = 10
-    sample_budget: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive_integer("iterations", self.iterations)
-        require_positive("initial_scale", self.initial_scale)
-        require_positive_integer("points_per_decade", self.points_per_decade)
-        if self.sample_budget is not None:
-            require_positive_integer("sample_budget", self.sample_budget)
+    iterations: PositiveInteger
+    initial_scale: Positive = 1.0
+    points_per_decade: PositiveInteger = 10
+    sample_budget: PositiveInteger | None = None
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return the trace; one replicate per seed."""

@@ -14,8 +14,6 @@ from torch import Tensor
 from theory_check.bilevel import Solver
 from theory_check.errors import (
     InvalidArgumentError,
-    require_positive,
-    require_positive_integer,
     shortened,
 )
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
@@ -26,6 +24,7 @@ from theory_check.recording import Progress
 from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run_observed
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.thresholds import NEGLIGIBLE
 
 MARGIN = 2.0
@@ -63,16 +62,10 @@ class WeakGradientDomination(Measurement):
     kind: ClassVar[str] = "weak-gradient-domination"
 
     solver: Solver
-    iterations: int
-    initial_scale: float = 1.0
-    points_per_decade: int = 8
-    inner_points_per_decade: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive("initial_scale", self.initial_scale)
-        for argument in ("iterations", "points_per_decade", "inner_points_per_decade"):
-            require_positive_integer(argument, getattr(self, argument))
+    iterations: PositiveInteger
+    initial_scale: Positive = 1.0
+    points_per_decade: PositiveInteger = 8
+    inner_points_per_decade: PositiveInteger = 4
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, level and recorded iterate."""

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.settings import Settings
+
 
 @dataclass(frozen=True, eq=False)
 class ModelInputs:
@@ -106,7 +108,7 @@ class PolicyModel(Protocol):
         ...
 
 
-class RewardClass(ABC):
+class RewardClass(Settings, ABC):
     """A reward class by its settings; a concrete one is a frozen dataclass.
 
     Attributes
@@ -122,7 +124,7 @@ class RewardClass(ABC):
         """Return the model of this class on a problem's states and actions."""
 
 
-class PolicyClass(ABC):
+class PolicyClass(Settings, ABC):
     """A policy class by its settings; a concrete one is a frozen dataclass.
 
     Attributes

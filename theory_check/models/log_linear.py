@@ -10,7 +10,8 @@ import torch
 from theory_check.errors import require_table
 from theory_check.models.base import ModelInputs, PolicyClass
 from theory_check.models.network_policy import NetworkPolicy
-from theory_check.models.stacked_mlp import StackedMLP, require_output_scale
+from theory_check.models.stacked_mlp import StackedMLP
+from theory_check.settings import NonNegative
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,7 @@ class LogLinear(PolicyClass):
 
     name: ClassVar[str] = "log-linear"
 
-    output_scale: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what is not a scale."""
-        require_output_scale(self.output_scale)
+    output_scale: NonNegative = 0.0
 
     def bind(self, inputs: ModelInputs) -> NetworkPolicy:
         """Return the model of this class on a problem's steps, states and actions."""

@@ -16,8 +16,8 @@ from theory_check.models.stacked_mlp import (
     ActivationName,
     StackedMLP,
     require_network,
-    require_output_scale,
 )
+from theory_check.settings import NonNegative, PositiveInteger, Scale
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class MLPPolicy(PolicyClass):
 
     name: ClassVar[str] = "mlp"
 
-    width: int = 16
-    depth: int = 1
+    width: PositiveInteger = 16
+    depth: PositiveInteger = 1
     activation: ActivationName = "tanh"
-    weight_scale: float = 1.0
-    output_scale: float = 0.0
+    weight_scale: Scale = 1.0
+    output_scale: NonNegative = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is not a network."""
-        require_network(self.width, self.depth, self.activation, self.weight_scale)
-        require_output_scale(self.output_scale)
+        super().__post_init__()
+        require_network(self.width, self.depth)
 
     def bind(self, inputs: ModelInputs) -> NetworkPolicy:
         """Return the model of this class on a problem's steps, states and actions."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from theory_check.models.base import ModelInputs, RewardClass
 from theory_check.models.stacked_mlp import ActivationName, StackedMLP, require_network
+from theory_check.settings import PositiveInteger, Scale
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,15 @@ class MLPReward(RewardClass):
 
     name: ClassVar[str] = "mlp"
 
-    width: int = 16
-    depth: int = 1
+    width: PositiveInteger = 16
+    depth: PositiveInteger = 1
     activation: ActivationName = "tanh"
-    weight_scale: float = 1.0
+    weight_scale: Scale = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what is not a network."""
-        require_network(self.width, self.depth, self.activation, self.weight_scale)
+        super().__post_init__()
+        require_network(self.width, self.depth)
 
     def bind(self, inputs: ModelInputs) -> MLPRewardModel:
         """Return the model of this class on a problem's states and actions."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -19,10 +19,6 @@ from torch.nn import functional
 
 from theory_check.errors import (
     InvalidArgumentError,
-    require_choice,
-    require_non_negative,
-    require_positive_integer,
-    require_scale,
     require_table,
 )
 
@@ -69,21 +65,14 @@ DEEPEST = 1000
 """Hidden layers of a network."""
 
 
-def require_network(width: Any, depth: Any, activation: Any, weight_scale: object) -> None:
-    """Refuse the settings of a network without hidden units or without a scale."""
-    require_positive_integer("width", width)
-    require_positive_integer("depth", depth)
-    require_choice("activation", activation, get_args(ActivationName))
-    require_scale("weight_scale", weight_scale)
-    # Of its hidden layers alone: what a problem adds is looked at where it is bound.
+def require_network(width: int, depth: int) -> None:
+    """Refuse more hidden layers, or more parameters of them, than are ever useful.
+
+    What a problem adds is looked at where it is bound.
+    """
     if depth > DEEPEST:
         raise InvalidArgumentError("depth", depth, f"pass at most {DEEPEST} hidden layers")
     require_table("width", width, int(width) * (1 + int(width) * (int(depth) - 1)))
-
-
-def require_output_scale(output_scale: object) -> None:
-    """Refuse anything that is not a finite number of at least 0."""
-    require_non_negative("output_scale", output_scale)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from beartype.door import is_bearable
 
@@ -55,7 +55,7 @@ class Parameter:
 
 def field_parameters(cls: type) -> dict[str, Parameter]:
     """Return the parameters of a dataclass by name."""
-    hints = get_type_hints(cls, include_extras=True)
+    hints = get_type_hints(cls)  # without what an annotation refuses: the class does that itself
     found = {}
     for field in dataclasses.fields(cls):
         if not field.init:
@@ -93,7 +93,7 @@ def _hint(function: Callable[..., object], name: str) -> Any:
     annotations = {name: function.__annotations__.get(name, object)}
     holder = types.SimpleNamespace(__annotations__=annotations)
     try:
-        return get_type_hints(holder, function.__globals__, include_extras=True)[name]
+        return get_type_hints(holder, function.__globals__)[name]
     except NameError:  # a name imported for type checkers only; the function checks the value
         return object
 
@@ -171,8 +171,6 @@ def coerce(value: object, hint: Any, where: str, components: Components) -> Any:
 
     Integers stand for floats, lists for tuples, and tables and names for components.
     """
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
     if get_origin(hint) in (Union, types.UnionType):
         return _coerce_to_any(value, hint, where, components)
     if isinstance(value, bool) and hint in (int, float):

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import ExactOracleInformation, Information
-from theory_check.errors import require_positive
+from theory_check.settings import Positive, Settings
 from theory_check.solvers.method import (
     GRID_SIZE,
     Constants,
@@ -30,7 +30,7 @@ from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState
 
 
 @dataclass(frozen=True)
-class ExactHypergradient(EstimatesHypergradient):
+class ExactHypergradient(EstimatesHypergradient, Settings):
     """``x <- x - eta ∇Phi(x)``.
 
     Parameters
@@ -42,16 +42,7 @@ class ExactHypergradient(EstimatesHypergradient):
     name: ClassVar[str] = "exact-hypergradient"
     information: ClassVar[Information] = "exact"
 
-    step_size: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive("step_size", self.step_size)
-
-    @property
-    def penalty(self) -> None:
-        """None: it estimates ``∇Phi`` itself."""
-        return
+    step_size: Positive
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

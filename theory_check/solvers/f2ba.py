@@ -21,13 +21,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import ExactOracleInformation, Information
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState
 
 
 @dataclass(frozen=True)
-class F2BA:
+class F2BA(Settings):
     """The double loop of the penalty method, deterministic.
 
     Parameters
@@ -45,16 +45,10 @@ class F2BA:
     name: ClassVar[str] = "f2ba"
     information: ClassVar[Information] = "exact"
 
-    sigma: float
-    inner_steps: int
-    inner_step_size: float
-    step_size: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("sigma", "inner_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        require_positive_integer("inner_steps", self.inner_steps)
+    sigma: Positive
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    step_size: Positive
 
     @property
     def penalty(self) -> float:

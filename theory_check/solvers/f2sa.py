@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, Information
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import FallingPenalty, PenaltyState
 
@@ -50,7 +50,7 @@ class F2SAState(PenaltyState):
 
 
 @dataclass(frozen=True)
-class F2SA(FallingPenalty):
+class F2SA(FallingPenalty, Settings):
     """The single loop; settings are those of its first iterations.
 
     Parameters
@@ -70,23 +70,11 @@ class F2SA(FallingPenalty):
     name: ClassVar[str] = "f2sa"
     information: ClassVar[Information] = "samples"
 
-    sigma: float
-    inner_step_size: float
-    step_size: float
-    trajectories: int
-    pairs: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("sigma", "inner_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: sigma falls with the iterations."""
-        return
+    sigma: Positive
+    inner_step_size: Positive
+    step_size: Positive
+    trajectories: PositiveInteger
+    pairs: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

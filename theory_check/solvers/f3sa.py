@@ -26,11 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Information, ResponseOracle
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_positive,
-    require_positive_integer,
-)
+from theory_check.settings import Positive, PositiveInteger, PositiveShare, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import FallingPenalty, PenaltyState
 
@@ -80,7 +76,7 @@ class F3SAState(PenaltyState):
 
 
 @dataclass(frozen=True)
-class F3SA(FallingPenalty):
+class F3SA(FallingPenalty, Settings):
     """The single loop with momentum; settings are those of its first iterations.
 
     Parameters
@@ -102,26 +98,12 @@ class F3SA(FallingPenalty):
     name: ClassVar[str] = "f3sa"
     information: ClassVar[Information] = "samples"
 
-    sigma: float
-    momentum: float
-    inner_step_size: float
-    step_size: float
-    trajectories: int
-    pairs: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("sigma", "momentum", "inner_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        if self.momentum > 1:
-            raise InvalidArgumentError("momentum", self.momentum, "pass a share of at most 1")
-        for argument in ("trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: sigma falls with the iterations."""
-        return
+    sigma: Positive
+    momentum: PositiveShare
+    inner_step_size: Positive
+    step_size: Positive
+    trajectories: PositiveInteger
+    pairs: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

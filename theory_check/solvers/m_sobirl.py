@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import ExactOracleInformation, Information
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState
 
@@ -45,7 +45,7 @@ class MSoBiRLState(SingleLowerState):
 
 
 @dataclass(frozen=True)
-class MSoBiRL(EstimatesHypergradient):
+class MSoBiRL(EstimatesHypergradient, Settings):
     """See the module.
 
     Parameters
@@ -61,22 +61,10 @@ class MSoBiRL(EstimatesHypergradient):
     name: ClassVar[str] = "m-sobirl"
     information: ClassVar[Information] = "exact"
 
-    value_iterations: int
-    adjoint_steps: int
-    adjoint_step_size: float
-    step_size: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("adjoint_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("value_iterations", "adjoint_steps"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: it estimates ``∇Phi`` itself."""
-        return
+    value_iterations: PositiveInteger
+    adjoint_steps: PositiveInteger
+    adjoint_step_size: Positive
+    step_size: Positive
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

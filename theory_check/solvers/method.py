@@ -12,12 +12,22 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.errors import InvalidArgumentError, require_fraction
 from theory_check.provenance import StatedRate
+from theory_check.settings import Positive, Settings, instance_of
 
-__all__ = ["GRID_SIZE", "Constants", "Method", "Plan", "Scales", "StatedRate", "whole"]
+__all__ = [
+    "GRID_SIZE",
+    "Constants",
+    "KnownMethod",
+    "Method",
+    "Plan",
+    "Scales",
+    "StatedRate",
+    "whole",
+]
 
 GRID_SIZE = 16
 """Settings that every method is tuned over, no more and no fewer."""
@@ -29,7 +39,7 @@ Constants = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Scales:
+class Scales(Settings):
     """Units of the constants, measured exactly on the problem and equal for all methods.
 
     Constants of a grid are pure numbers, so that one grid serves problems whose rewards, horizons and
@@ -48,15 +58,10 @@ class Scales:
         the total variance of one over that.
     """
 
-    outer_step: float
-    inner_step: float
-    penalty: float
-    batch: float
-
-    def __post_init__(self) -> None:
-        """Refuse what is no unit."""
-        for argument in ("outer_step", "inner_step", "penalty", "batch"):
-            require_positive(argument, getattr(self, argument))
+    outer_step: Positive
+    inner_step: Positive
+    penalty: Positive
+    batch: Positive
 
     def direct_batch(self, share: float) -> int:
         """Return the batch of a gradient whose noise is ``share`` of the start's squared gradient."""
@@ -184,13 +189,16 @@ class Method:
         InvalidArgumentError
             If ``epsilon`` is not in (0, 1), or constants are missing or unknown.
         """
-        if not 0 < epsilon < 1:
-            raise InvalidArgumentError("epsilon", epsilon, "pass an accuracy between 0 and 1")
+        require_fraction("epsilon", epsilon)
         if constants.keys() != self.constants.keys():
             raise InvalidArgumentError(
                 "constants", sorted(constants), f"pass {sorted(self.constants)}"
             )
         return self.plan(epsilon, constants, scales)
+
+
+KnownMethod = Annotated[Method, instance_of(Method, "pass one of a catalogue's methods")]
+"""A method, as a setting."""
 
 
 def _defined(module: str, name: str) -> Method:

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Information, ResponseOracle
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import SingleLowerState, descend_lower
 
@@ -40,7 +40,7 @@ class OfflineState(SingleLowerState):
 
 
 @dataclass(frozen=True)
-class OfflineRLHF:
+class OfflineRLHF(Settings):
     """Reward learning on fixed data, with the policy following.
 
     Parameters
@@ -55,24 +55,13 @@ class OfflineRLHF:
 
     name: ClassVar[str] = "offline-rlhf"
     information: ClassVar[Information] = "samples"
+    penalty: ClassVar[None] = None
 
-    pairs: int
-    step_size: float
-    inner_steps: int
-    inner_step_size: float
-    trajectories: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("inner_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("inner_steps", "trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: it follows no surrogate."""
-        return
+    pairs: PositiveInteger
+    step_size: Positive
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    trajectories: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

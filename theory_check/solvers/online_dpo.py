@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Information, ResponseOracle
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
 from theory_check.solvers.states import SingleLowerState
 
 
 @dataclass(frozen=True)
-class OnlineDPO:
+class OnlineDPO(Settings):
     """Gradient steps in the policy parameters.
 
     Parameters
@@ -43,19 +43,10 @@ class OnlineDPO:
 
     name: ClassVar[str] = "online-dpo"
     information: ClassVar[Information] = "samples"
+    penalty: ClassVar[None] = None
 
-    step_size: float
-    pairs: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive("step_size", self.step_size)
-        require_positive_integer("pairs", self.pairs)
-
-    @property
-    def penalty(self) -> None:
-        """None: it follows no surrogate."""
-        return
+    step_size: Positive
+    pairs: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

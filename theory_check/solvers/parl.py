@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import ResponseOracle
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerDescent, SingleLowerState
 
@@ -54,14 +54,8 @@ class PARL(EstimatesHypergradient, SingleLowerDescent):
 
     name: ClassVar[str] = "parl"
 
-    solve_steps: int
-    solve_step_size: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        super().__post_init__()
-        require_positive("solve_step_size", self.solve_step_size)
-        require_positive_integer("solve_steps", self.solve_steps)
+    solve_steps: PositiveInteger
+    solve_step_size: Positive
 
     def hypergradient_estimate(
         self, oracle: ResponseOracle, state: SingleLowerState

@@ -29,13 +29,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Information, ResponseOracle
-from theory_check.errors import require_choice, require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState, descend_lower
 
@@ -56,7 +56,7 @@ class PBRLState(PenaltyState):
 
 
 @dataclass(frozen=True)
-class PBRL:
+class PBRL(Settings):
     """Joint gradient descent on a penalised problem.
 
     Parameters
@@ -81,21 +81,13 @@ class PBRL:
     information: ClassVar[Information] = "samples"
 
     penalty_function: PenaltyFunction
-    sigma: float
-    inner_steps: int
-    inner_step_size: float
-    penalised_step_size: float
-    step_size: float
-    trajectories: int
-    pairs: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_choice("penalty_function", self.penalty_function, get_args(PenaltyFunction))
-        for argument in ("sigma", "inner_step_size", "penalised_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("inner_steps", "trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
+    sigma: Positive
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    penalised_step_size: Positive
+    step_size: Positive
+    trajectories: PositiveInteger
+    pairs: PositiveInteger
 
     @property
     def penalty(self) -> float | None:

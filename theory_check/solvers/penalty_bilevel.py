@@ -9,19 +9,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, Coupling, Information
-from theory_check.errors import require_choice, require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState
 
 
 @dataclass(frozen=True)
-class PenaltyBilevel:
+class PenaltyBilevel(Settings):
     """Double-loop penalty method for bilevel problems.
 
     One outer iteration takes ``inner_steps`` steps on ``y`` and ``y'``,
@@ -60,21 +60,13 @@ class PenaltyBilevel:
         "pairs",
     )
 
-    sigma: float
-    inner_steps: int
-    inner_step_size: float
-    step_size: float
-    trajectories: int
-    pairs: int
+    sigma: Positive
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    step_size: Positive
+    trajectories: PositiveInteger
+    pairs: PositiveInteger
     coupling: Coupling = "independent"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("sigma", "inner_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("inner_steps", "trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
-        require_choice("coupling", self.coupling, get_args(Coupling))
 
     @property
     def penalty(self) -> float:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from theory_check.bilevel import Coupling
 from theory_check.errors import (
     require_choice,
     require_instance,
-    require_positive,
     require_target,
 )
 from theory_check.provenance import Provenance
+from theory_check.settings import Positive, Settings, one_of
 from theory_check.solvers.method import whole
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 
 @dataclass(frozen=True)
-class ScheduleConstants:
+class ScheduleConstants(Settings):
     """Prefactors of a schedule, all finite and greater than 0.
 
     Attributes
@@ -44,18 +44,13 @@ class ScheduleConstants:
         The inner step size itself, which depends on no accuracy.
     """
 
-    sigma: float
-    iterations: float
-    inner_steps: float
-    trajectories: float
-    pairs: float
-    step_size: float
-    inner_step_size: float
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for field in fields(self):
-            require_positive(field.name, getattr(self, field.name))
+    sigma: Positive
+    iterations: Positive
+    inner_steps: Positive
+    trajectories: Positive
+    pairs: Positive
+    step_size: Positive
+    inner_step_size: Positive
 
 
 @dataclass(frozen=True)
@@ -191,6 +186,10 @@ CONTROL_SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
 )
 """Negative controls by id, never to be advised: schedules of which one exponent is too small to reach
 every accuracy, and wasteful ones, which draw more than any target needs."""
+
+
+ScheduleName = Annotated[str, one_of((*SCHEDULES, *CONTROL_SCHEDULES))]
+"""The id of a schedule, as a setting."""
 
 
 def get_schedule(name: str) -> Schedule:

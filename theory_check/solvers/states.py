@@ -16,11 +16,13 @@ from theory_check.bilevel import (
     ResponseOracle,
     SolverState,
 )
-from theory_check.errors import require_positive, require_positive_integer
+from theory_check.settings import Positive, PositiveInteger, Settings
 
 
 class EstimatesHypergradient:
     """A solver whose estimate tends to ``∇Phi`` itself as its inner loop converges."""
+
+    penalty: ClassVar[None] = None
 
     def surrogate_gradient(
         self, truth: BilevelTruth, state: SolverState
@@ -64,6 +66,8 @@ class CountsIterations(SolverState, Protocol):
 class FallingPenalty(ABC):
     """A solver whose estimate follows ``Phi_sigma`` with a sigma that falls with the iterations."""
 
+    penalty: ClassVar[None] = None
+
     @abstractmethod
     def sigma_at(self, iteration: int) -> float:
         """Return sigma after a number of iterations."""
@@ -76,7 +80,7 @@ class FallingPenalty(ABC):
 
 
 @dataclass(frozen=True)
-class SingleLowerDescent(ABC):
+class SingleLowerDescent(Settings, ABC):
     """Inner steps on ``g(x, .)``, then one step of x along the estimate that a subclass defines.
 
     Parameters
@@ -92,24 +96,13 @@ class SingleLowerDescent(ABC):
     """
 
     information: ClassVar[Information] = "samples"
+    penalty: ClassVar[None] = None
 
-    inner_steps: int
-    inner_step_size: float
-    step_size: float
-    trajectories: int
-    pairs: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for argument in ("inner_step_size", "step_size"):
-            require_positive(argument, getattr(self, argument))
-        for argument in ("inner_steps", "trajectories", "pairs"):
-            require_positive_integer(argument, getattr(self, argument))
-
-    @property
-    def penalty(self) -> None:
-        """None: it follows no surrogate."""
-        return
+    inner_steps: PositiveInteger
+    inner_step_size: Positive
+    step_size: Positive
+    trajectories: PositiveInteger
+    pairs: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Information
-from theory_check.errors import require_positive, require_positive_integer
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
 from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.problems.gradient_noise import Batch
 from theory_check.problems.zero_chain import ZeroChainProblem
+from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales
 from theory_check.solvers.states import SingleLowerState
 
@@ -72,7 +72,7 @@ class HyperobjectiveSamples:
 
 
 @dataclass(frozen=True)
-class ReferenceDescent:
+class ReferenceDescent(Settings):
     """``x <- x - eta g`` with g a mean of sampled hypergradients.
 
     Parameters
@@ -86,13 +86,8 @@ class ReferenceDescent:
     name: ClassVar[str] = "reference-descent"
     information: ClassVar[Information] = "samples"
 
-    step_size: float
-    samples: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        require_positive("step_size", self.step_size)
-        require_positive_integer("samples", self.samples)
+    step_size: Positive
+    samples: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

@@ -15,10 +15,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.errors import InvalidArgumentError, require_positive, require_positive_integer
+from theory_check.errors import InvalidArgumentError
 from theory_check.problems import Problem
 from theory_check.problems.garnet import garnet
 from theory_check.problems.tabular import tabular
+from theory_check.settings import Positive, PositiveInteger, Seed, Settings
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ INITIAL_LOGIT = 2.0
 
 
 @dataclass(frozen=True)
-class Space(ABC):
+class Space(Settings, ABC):
     """A family of fixed sizes whose instances are the points of the unit cube.
 
     A random instance is uniform in the cube: rewards and features are then uniform within their
@@ -46,21 +47,17 @@ class Space(ABC):
 
     name: ClassVar[str]
 
-    states: int = 3
-    actions: int = 2
-    features: int = 1
-    kl_weight_low: float = 0.05
-    kl_weight_high: float = 1.0
+    states: PositiveInteger = 3
+    actions: PositiveInteger = 2
+    features: PositiveInteger = 1
+    kl_weight_low: Positive = 0.05
+    kl_weight_high: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what is no family."""
-        for argument in ("states", "features"):
-            require_positive_integer(argument, getattr(self, argument))
-        require_positive_integer("actions", self.actions)
+        super().__post_init__()
         if self.actions < 2:
             raise InvalidArgumentError("actions", self.actions, "pass at least 2: one is no choice")
-        require_positive("kl_weight_low", self.kl_weight_low)
-        require_positive("kl_weight_high", self.kl_weight_high)
         if self.kl_weight_high <= self.kl_weight_low:
             raise InvalidArgumentError(
                 "kl_weight_high",
@@ -118,8 +115,8 @@ class BanditSpace(Space):
 
     name: ClassVar[str] = "bandit"
 
-    states: int = 2
-    actions: int = 3
+    states: PositiveInteger = 2
+    actions: PositiveInteger = 3
 
     @property
     def dynamics(self) -> int:
@@ -140,9 +137,9 @@ class GarnetSpace(Space):
 
     name: ClassVar[str] = "garnet"
 
-    horizon: int = 2
-    branching: int = 2
-    support_seed: int = 0
+    horizon: PositiveInteger = 2
+    branching: PositiveInteger = 2
+    support_seed: Seed = 0
 
     def __post_init__(self) -> None:
         """Refuse what is no family."""
@@ -179,12 +176,7 @@ class TabularSpace(Space):
 
     name: ClassVar[str] = "tabular"
 
-    horizon: int = 2
-
-    def __post_init__(self) -> None:
-        """Refuse what is no family."""
-        super().__post_init__()
-        require_positive_integer("horizon", self.horizon)
+    horizon: PositiveInteger = 2
 
     @property
     def dynamics(self) -> int:
