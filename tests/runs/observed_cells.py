@@ -15,10 +15,10 @@ from theory_check.catalogue import installed
 from theory_check.measurements.attained import Attained
 from theory_check.measurements.comparison import Comparison
 from theory_check.measurements.lower_bound import LowerBound
+from theory_check.problems.spec import ProblemSpec
 from theory_check.runs import Cell, load_experiment
 from theory_check.runs.backends.measuring import measure
 from theory_check.runs.identity import PACKAGE
-from theory_check.runs.problem_table import ProblemSpec
 from theory_check.runs.progress import no_progress
 from theory_check.tuning.reference_descent import REFERENCE
 

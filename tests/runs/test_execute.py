@@ -17,8 +17,8 @@ import torch
 from sweep_toys import Careless, line
 
 from theory_check.errors import InvalidArgumentError, StoreError
+from theory_check.problems.spec import ProblemSpec
 from theory_check.runs import Cell, Experiment, Store, execute, load_table
-from theory_check.runs.problem_table import ProblemSpec
 from theory_check.runs.store import _is_as_written
 
 Load = Callable[[str], Experiment]

@@ -5,9 +5,9 @@ import sys
 import pytest
 from sweep_toys import Values, line
 
+from theory_check.problems.spec import ProblemSpec
 from theory_check.runs import Cell, identity
 from theory_check.runs.identity import changed_sources, plain
-from theory_check.runs.problem_table import ProblemSpec
 
 
 def test_the_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

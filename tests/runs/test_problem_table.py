@@ -14,10 +14,11 @@ from sweep_toys import CATALOGUE, line
 from theory_check.catalogue import Catalogue, Root, installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
+from theory_check.problems.spec import CLASS_KEYS, ProblemSpec
 from theory_check.runs import Cell, Experiment, load_experiment
 from theory_check.runs.build import function_parameters
 from theory_check.runs.identity import plain
-from theory_check.runs.problem_table import CLASS_KEYS, ProblemSpec, bound_problem
+from theory_check.runs.problem_table import bound_problem
 
 FILE = """\
 measurement = "penalty-bias"

@@ -23,10 +23,10 @@ from theory_check import models, problems, solvers
 from theory_check.catalogue import Catalogue, installed
 from theory_check.measurements.solver_run import SolverRun
 from theory_check.models import MLPReward
+from theory_check.problems.spec import ProblemSpec
 from theory_check.runs import Cell, load_experiment, spec
 from theory_check.runs.comparisons import load_comparisons
 from theory_check.runs.identity import PACKAGE, sources_of
-from theory_check.runs.problem_table import ProblemSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 Keys = Callable[[], list[str]]
@@ -67,7 +67,8 @@ def append(path: Path, text: str) -> None:
 
 
 def method_of(cell: Cell) -> str | None:
-    return getattr(cell.measurement, "method", None)
+    method = getattr(cell.measurement, "method", None)
+    return None if method is None else str(method.id)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from theory_check.runs.source_files import read_source
 
 if TYPE_CHECKING:
     from theory_check.measurements.base import Measurement
-    from theory_check.runs.problem_table import ProblemSpec
+    from theory_check.problems.spec import ProblemSpec
 
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -174,7 +174,7 @@ def sources_of(
         Files of this package go by their place in it, those of a study by ``study/`` and their place in
         the study, those of another package by its name and their place.
     """
-    problem = _modules_of((cell.problem.function, cell.problem.parameters))
+    problem = _modules_of(cell.problem)
     measurement = _modules_of(cell.measurement)
     roots = {"theory_check": PACKAGE}
     beside: list[Path] = []

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, shortened
+from theory_check.problems.spec import ProblemSpec
 from theory_check.runs.identity import plain
-from theory_check.runs.problem_table import OwnProblem, ProblemSpec
+from theory_check.runs.problem_table import OwnProblem
 
 if TYPE_CHECKING:
     from theory_check.claims.base import Claim

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from theory_check.catalogue import Catalogue
@@ -15,6 +14,7 @@ from theory_check.errors import (
     require_choice,
     shortened,
 )
+from theory_check.problems.spec import CLASS_KEYS, ProblemSpec
 from theory_check.randomness import require_replicates
 from theory_check.runs.build import (
     Components,
@@ -25,54 +25,6 @@ from theory_check.runs.build import (
     located,
     takes_any_key,
 )
-
-CLASS_KEYS = ("reward", "policy")
-"""Keys of a problem's table that name its classes; a family's own parameters go by other names."""
-
-
-@dataclass(frozen=True)
-class ProblemSpec:
-    """What builds a problem, and what identifies it.
-
-    Attributes
-    ----------
-    family
-        Name of the family.
-    parameters
-        Keyword arguments with the defaults filled in; ``reward`` and ``policy`` are the classes, where
-        they are not the family's own.
-    function
-        The family's function.
-    """
-
-    family: str
-    parameters: Mapping[str, Any]
-    function: Callable[..., Any]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Travel without the problem, which is built again where this arrives."""
-        return {key: value for key, value in vars(self).items() if key != "_built"}
-
-    def build(self) -> Any:
-        """Return the problem, built once in a process."""
-        return self._built
-
-    @cached_property
-    def _built(self) -> Any:
-        classes = {key: self.parameters[key] for key in CLASS_KEYS if key in self.parameters}
-        rest = {key: value for key, value in self.parameters.items() if key not in classes}
-        problem = self.function(**rest)
-        return problem.with_classes(**classes) if classes else problem
-
-    def with_parameters(self, **parameters: Any) -> Any:
-        """Return the problem of other parameters, built anew."""
-        return replace(self, parameters=parameters).build()
-
-    @property
-    def library(self) -> str | None:
-        """The distribution that the family reads its problems from, None for most."""
-        found: str | None = getattr(sys.modules.get(self.function.__module__), "LIBRARY", None)
-        return found
 
 
 @dataclass(frozen=True)

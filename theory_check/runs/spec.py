@@ -23,10 +23,11 @@ from theory_check.errors import (
 )
 from theory_check.files import as_path
 from theory_check.measurements.base import Measurement
+from theory_check.problems.spec import ProblemSpec
 from theory_check.randomness import first_seed, require_replicates
 from theory_check.runs.build import Components, Table, build, field_parameters, parsed, with_axes
 from theory_check.runs.identity import cell_key, sources_of
-from theory_check.runs.problem_table import OwnProblem, ProblemSpec, named_table, stated_problem
+from theory_check.runs.problem_table import OwnProblem, named_table, stated_problem
 
 MOST_CELLS = 10**5
 """Combinations of a grid."""
