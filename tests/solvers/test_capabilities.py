@@ -194,6 +194,8 @@ def test_a_pair_that_does_not_fit_is_refused_by_run() -> None:
     message = rf"^solver: {MISFIT.format(name=re.escape(problem.name))}"
     with pytest.raises(InvalidArgumentError, match=message):
         tc.run(problem, OFFLINE, 2, [0])
+    with pytest.raises(InvalidArgumentError, match=message):
+        Audits(OFFLINE, iterations=2).measure(problem, [0], lambda done, total: None)
 
 
 def test_audits_need_a_solver_that_tells_its_inner_path() -> None:

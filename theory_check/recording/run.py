@@ -256,8 +256,9 @@ def run_observed(
     Raises
     ------
     InvalidArgumentError
-        If the solver does not tell its inner path, before any work.
+        If the solver does not tell its inner path, or does not fit the problem, before any work.
     """
+    require_fit("solver", problem, getattr(problem, "name", ""), solver)
     path: InnerPath = []
     telling = TellingSolver(require_inner_path(solver), path)
     instruments = instruments_for(problem, seeds)
