@@ -8,12 +8,12 @@ with ``eta_t = eta_0 / (1 + t / delay)`` in iteration t = 0, 1, ...: the steps o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, ResponseOracle
+from theory_check.bilevel import HypergradientOracle, Information, InnerPath, LowerOracle
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState, descend_lower
@@ -33,6 +33,10 @@ class FallingStepsState(SingleLowerState):
     """
 
     iteration: int = 0
+
+
+class FallingStepsOracle(LowerOracle, HypergradientOracle, Protocol):
+    """What it asks for: gradients of the lower level, and the hypergradient."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,10 @@ class FallingSteps(EstimatesHypergradient, Settings):
         """Return the state before the first step."""
         return FallingStepsState.start(upper, lower)
 
-    def step(self, oracle: ResponseOracle, state: FallingStepsState) -> FallingStepsState:
-        """Return the state after one outer iteration."""
+    def step(
+        self, oracle: FallingStepsOracle, state: FallingStepsState, path: InnerPath | None = None
+    ) -> FallingStepsState:
+        """Return the state after one outer iteration; ``path`` takes y before every inner step."""
         upper = state.next_upper
         lower = descend_lower(
             oracle,
@@ -76,6 +82,7 @@ class FallingSteps(EstimatesHypergradient, Settings):
             steps=self.inner_steps,
             step_size=self.inner_step_size,
             samples=self.trajectories,
+            path=path,
         )
         inner = replace(state, upper=upper, lower=lower)
         estimate = self.hypergradient_estimate(oracle, inner)
@@ -88,7 +95,7 @@ class FallingSteps(EstimatesHypergradient, Settings):
         )
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: FallingStepsState
+        self, oracle: HypergradientOracle, state: FallingStepsState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f`` plus the response, from fresh samples."""
         total = oracle.total_gradient(

@@ -174,28 +174,10 @@ def test_solving_the_system_at_the_optimum_gives_the_hypergradient(label: str) -
     )
 
 
-@LINEAR
-def test_data_are_drawn_once(label: str) -> None:
-    problem, oracle, x, y, _ = setting(label)
-    close(
-        oracle.data_gradient(x, oracle.preference_data(y, 1)),
-        slope(lambda at: f(problem, at, y), x),
-    )
-    sampled = SampledClosedFormOracle(problem, [0, 1, 2])
-    data = sampled.preference_data(y, 9)
-    first, second = (sampled.data_gradient(at, data) for at in (x, x + 1))
-    assert torch.equal(first, sampled.data_gradient(x, data))
-    # The noise is that of the data: the same at every x.
-    exact = [oracle.upper_gradient(at, y, 1) for at in (x, x + 1)]
-    torch.testing.assert_close(first - exact[0], second - exact[1], rtol=1e-9, atol=1e-12)
-    assert (first - exact[0]).abs().max() > 1e-3
-    assert sampled.counts == SampleCounts(0, 0, 9)
-
-
 @pytest.mark.slow
 @LINEAR
 def test_sampled_operations_have_the_exact_mean(label: str) -> None:
-    """Seven tests over 1000 replicates, each with false-alarm probability 1e-6."""
+    """Six tests over 1000 replicates, each with false-alarm probability 1e-6."""
     problem, oracle, x, y, other = setting(label)
     sampled = SampledClosedFormOracle(problem, range(1000))
 
@@ -207,7 +189,6 @@ def test_sampled_operations_have_the_exact_mean(label: str) -> None:
 
     both(lambda o, x, y, z: o.total_gradient(x, y, 5, 5).response)
     both(lambda o, x, y, z: o.implicit_gradient(y, 5))
-    both(lambda o, x, y, z: o.data_gradient(x, o.preference_data(y, 5)))
     if label not in ("plateau", "valley"):  # whose errors cancel in a difference
         both(lambda o, x, y, z: o.pointwise_penalty_in_upper(x, y, z, 5))
     both(lambda o, x, y, z: o.pointwise_penalty_in_lower(x, y, z, 5))
@@ -234,5 +215,5 @@ def test_what_operations_count_and_what_a_budget_refuses() -> None:
         assert oracle.counts == expected
     capped = SampledClosedFormOracle(problem, [0, 1, 2], sample_budget=9)
     with pytest.raises(SampleBudgetExhausted, match=r"sample_budget: 9"):
-        capped.preference_data(y, 10)
+        capped.upper_gradient(x, y, 10)
     assert capped.counts == SampleCounts()

@@ -152,7 +152,12 @@ def test_sampled_estimates_have_the_mean_of_exact_information(method: Method, la
         sampled = changed(sampled, data=oracle.preference_data(sampled.lower, solver.pairs))
         wanted = changed(wanted, data=exact.preference_data(wanted.lower, solver.pairs))
     found = solver.hypergradient_estimate(oracle, sampled)
-    assert_mean(found.numpy(), solver.hypergradient_estimate(exact, wanted)[0].numpy())
+    expected = solver.hypergradient_estimate(exact, wanted)
+    if found is None or expected is None:
+        assert found is expected is None
+        assert method.id == "online-dpo"
+    else:
+        assert_mean(found.numpy(), expected[0].numpy())
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import pytest
 import torch
 
+from theory_check.bilevel import DirectOracle, HypergradientOracle, InnerPath, LowerOracle
 from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import GeometricRate
 from theory_check.errors import SampleBudgetExhausted
@@ -109,9 +110,54 @@ class Copying(HPGD):
 class Peeking(HPGD):
     """It reads the truth."""
 
-    def hypergradient_estimate(self, oracle: Any, state: Any) -> Any:
+    def hypergradient_estimate(self, oracle: HypergradientOracle, state: Any) -> Any:
         super().hypergradient_estimate(oracle, state)
-        return oracle.problem.hypergradient(state.upper)
+        return oracle.problem.hypergradient(state.upper)  # type: ignore[attr-defined]
+
+
+class Undeclared(HPGD):
+    """It asks for more than it declares: its estimate is that of a solver for another kind of oracle."""
+
+    def hypergradient_estimate(self, oracle: DirectOracle, state: Any) -> Any:
+        return super().hypergradient_estimate(oracle, state)
+
+
+class Untyped(HPGD):
+    """It says nothing of its oracle."""
+
+    def step(self, oracle: Any, state: Any) -> Any:
+        return super().step(oracle, state)
+
+    def hypergradient_estimate(self, oracle: Any, state: Any) -> Any:
+        return super().hypergradient_estimate(oracle, state)
+
+
+class Elated(HPGD):
+    """It takes another step where it is watched."""
+
+    def step(self, oracle: LowerOracle, state: Any, path: InnerPath | None = None) -> Any:
+        found = super().step(oracle, state, path)
+        return found if path is None else replace(found, next_upper=found.upper)
+
+
+class Silent(HPGD):
+    """It takes a path and tells nothing."""
+
+    def step(self, oracle: LowerOracle, state: Any, path: InnerPath | None = None) -> Any:
+        return super().step(oracle, state)
+
+
+class OracleOfDreams(LowerOracle, Protocol):
+    """What nobody offers."""
+
+    def optimum(self) -> Any: ...
+
+
+class Dreaming(HPGD):
+    """It asks for the solution."""
+
+    def step(self, oracle: OracleOfDreams, state: Any) -> Any:
+        return oracle.optimum()
 
 
 class Insatiable(HPGD):
@@ -189,8 +235,20 @@ class Pretending(HPGD):
         (Idle, "seeds decide everything", "two seeds give the same numbers"),
         (Idle, "what it uses is counted", "after 4 iterations no sample is counted"),
         (Pretending, "what it uses is counted", "it asks for no exact quantity"),
-        (Copying, "it asks for nothing beside the interface", "a copy"),
-        (Peeking, "it asks for nothing beside the interface", "asks the oracle for problem"),
+        (Copying, "it asks for nothing beside what it declares", "a copy"),
+        (Peeking, "it asks for nothing beside what it declares", "asks the oracle for problem"),
+        (
+            Undeclared,
+            "it asks for nothing beside what it declares",
+            "asks the oracle for total_gradient, and declares LowerOracle, DirectOracle; give",
+        ),
+        (
+            Untyped,
+            "it asks for nothing beside what it declares",
+            "asks the oracle for lower_gradient, and declares nothing; give the oracle of step a type",
+        ),
+        (Elated, "telling its inner path changes nothing", "next_upper.* changes where its path"),
+        (Silent, "telling its inner path changes nothing", "append .y, y'. before every step"),
         (Insatiable, "its budget is kept", r"end as \['ok'\]; do not catch SampleBudget"),
         (Late, "its states are finite and have the shapes", "upper=state.next_upper"),
         (Divided, "its states are finite and have the shapes", "not finite in iteration 1"),
@@ -237,6 +295,15 @@ def test_a_solver_is_checked_on_the_problems_that_it_is_for() -> None:
     names = [check.name for check in check_solver(OneKind(**SETTINGS))]
     assert any(name.endswith(", closed form") for name in names)
     assert not any(name.endswith(", tabular") for name in names)
+    # A quadratic problem has no preferences to be kept.
+    names = [check.name for check in check_solver(Catalogue.shipped().methods["offline"])]
+    assert any(name.endswith(", tabular") for name in names)
+    assert not any(name.endswith(", closed form") for name in names)
+    # What no problem has is asked for in vain, and not left unchecked.
+    assert (
+        "theory_check.bilevel"
+        in broken(check_solver(Dreaming(**SETTINGS)))["it asks for nothing beside what it declares"]
+    )
 
 
 def _shrinking(epsilon: float, constants: Any, scales: Any) -> Plan:

@@ -8,29 +8,72 @@ counts: trajectories for the lower level, labelled pairs for the upper one; a pr
 ignores the numbers.
 """
 
-from theory_check.bilevel.responses import (
+from theory_check.bilevel.capabilities import (
+    CAPABILITIES,
+    AdjointOracle,
+    AdjointSystem,
     BilevelOracle,
+    ContractionOracle,
     Coupling,
+    DirectOracle,
+    FirstOrderOracle,
+    HypergradientOracle,
+    ImplicitUpperOracle,
+    LowerChangeOracle,
     LowerGradients,
-    ResponseOracle,
+    LowerOracle,
+    OptimalLowerOracle,
+    PairedLowerOracle,
+    PenaltyOracle,
+    PointwisePenaltyOracle,
+    PreferenceOracle,
     TotalGradient,
     UpperGradients,
+    UpperOracle,
+    needs,
+    operations,
 )
-from theory_check.bilevel.solver import Information, Solver, SolverState, Surrogate
-from theory_check.bilevel.truth import AdjointSystem, BilevelTruth, ExactOracleInformation
+from theory_check.bilevel.solver import (
+    Information,
+    InnerPath,
+    Solver,
+    SolverState,
+    Surrogate,
+    TellsInnerPath,
+    tells_inner_path,
+)
+from theory_check.bilevel.truth import BilevelTruth
 
 __all__ = [
+    "CAPABILITIES",
+    "AdjointOracle",
     "AdjointSystem",
     "BilevelOracle",
     "BilevelTruth",
+    "ContractionOracle",
     "Coupling",
-    "ExactOracleInformation",
+    "DirectOracle",
+    "FirstOrderOracle",
+    "HypergradientOracle",
+    "ImplicitUpperOracle",
     "Information",
+    "InnerPath",
+    "LowerChangeOracle",
     "LowerGradients",
-    "ResponseOracle",
+    "LowerOracle",
+    "OptimalLowerOracle",
+    "PairedLowerOracle",
+    "PenaltyOracle",
+    "PointwisePenaltyOracle",
+    "PreferenceOracle",
     "Solver",
     "SolverState",
     "Surrogate",
+    "TellsInnerPath",
     "TotalGradient",
     "UpperGradients",
+    "UpperOracle",
+    "needs",
+    "operations",
+    "tells_inner_path",
 ]

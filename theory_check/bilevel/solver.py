@@ -1,13 +1,17 @@
-"""What the loop and the recorder see of a solver."""
+"""Solvers, as the loop and the recorder see them."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+import inspect
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 Information = Literal["samples", "exact"]
+
+InnerPath = list[tuple[Tensor, Tensor | None]]
+"""Iterates (y, y') of an inner loop, each before the step that leaves it; y' is None without one."""
 
 
 @runtime_checkable
@@ -53,8 +57,8 @@ class Solver(Protocol):
     name
         Name of the algorithm in experiment files.
     information
-        What it is defined with: ``"samples"`` of a :class:`ResponseOracle`, or ``"exact"``
-        quantities, whose calls are counted, of an :class:`ExactOracleInformation`.
+        What it is defined with: ``"samples"``, which are counted and capped, or ``"exact"``
+        expectations and quantities that take the dynamics to be known, whose calls are.
     """
 
     name: ClassVar[str]
@@ -74,18 +78,47 @@ class Solver(Protocol):
         """Return the state before the first step."""
         ...
 
-    # Any below: each solver accepts the oracle it is written for, and its own kind of SolverState.
+    # Any below: each solver accepts its own kind of SolverState, and an oracle of the capabilities that
+    # it needs, which it declares by the type of the argument.
     def step(self, oracle: Any, state: Any) -> Any:
-        """Return the state after one outer iteration."""
-        ...
+        """Return the state after one outer iteration.
 
-    def hypergradient_estimate(self, oracle: Any, state: Any) -> Float[Tensor, "replicate upper"]:
-        """Return an estimate at the state's iterates.
-
-        Evaluated with an oracle of exact information, this is the expectation of ``estimate``
-        given the inner iterates.
+        A solver with an inner loop takes a further argument: see :class:`TellsInnerPath`.
         """
         ...
+
+    def hypergradient_estimate(
+        self, oracle: Any, state: Any
+    ) -> Float[Tensor, "replicate upper"] | None:
+        """Return an estimate at the state's iterates; None where nothing that it uses is an estimate.
+
+        Evaluated with an oracle of exact information, this is the expectation of ``estimate``
+        given the inner iterates. Errors of a solver without one are NaN.
+        """
+        ...
+
+
+class TellsInnerPath(Solver, Protocol):
+    """A solver that says where its inner loop goes, to those who ask."""
+
+    def step(self, oracle: Any, state: Any, path: InnerPath | None = None) -> Any:
+        """Return the state after one outer iteration.
+
+        Parameters
+        ----------
+        oracle, state
+            As of every solver.
+        path
+            Takes the iterates of the inner loop, each before its step, the last one excepted: that is in
+            the state. Nothing is kept where it is None.
+        """
+        ...
+
+
+def tells_inner_path(solver: object) -> TypeGuard[TellsInnerPath]:
+    """Return whether the ``step`` of a solver takes a ``path``."""
+    step = getattr(solver, "step", None)
+    return callable(step) and "path" in inspect.signature(step).parameters
 
 
 @runtime_checkable

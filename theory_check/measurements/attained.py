@@ -143,7 +143,7 @@ class Attained(Measurement):
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""
         method = self.method
-        if method.solver.information != "samples":  # type: ignore[attr-defined]
+        if method.solver.information != "samples":
             raise InvalidArgumentError("method", self.method.id, "pass one that draws samples")
         kept = {name: value for name, value in self.start.items() if name in self.held}
         grid: list[Constants] = [{**constants, **kept} for constants in method.grid]

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import pandas as pd
 
-from theory_check.bilevel import Solver
+from theory_check.bilevel import InnerPath, Solver
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.audits import AuditRecorder
-from theory_check.recording.inner_paths import ObservedOracle
+from theory_check.recording.inner_paths import require_inner_path
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run_observed
 from theory_check.settings import Positive, PositiveInteger
@@ -48,14 +48,19 @@ class Audits(Measurement):
     points_per_decade: PositiveInteger = 4
     inner_points_per_decade: PositiveInteger = 4
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        super().__post_init__()
+        require_inner_path(self.solver)
+
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, recorded outer iteration and recorded inner iteration."""
 
-        def recorder_of(instruments: Instruments, oracle: ObservedOracle) -> AuditRecorder:
+        def recorder_of(instruments: Instruments, path: InnerPath) -> AuditRecorder:
             return AuditRecorder(
                 instruments.truth,
                 instruments.information,
-                oracle,
+                path,
                 self.solver.penalty,
                 seeds,
                 recording_grid(self.iterations, self.points_per_decade),

@@ -75,6 +75,11 @@ class Measurement(Settings, ABC):
             Tidy, first column ``seed``, at least one row for every seed.
         """
 
+    def solvers(self) -> tuple[Any, ...]:
+        """Return the solvers among its settings, and the classes of those that its methods configure."""
+        settings = [getattr(value, "solver", value) for value in vars(self).values()]
+        return tuple(value for value in settings if hasattr(value, "step"))
+
     def step_sizes(self) -> StepSizes:
         """Return the steps it takes; audits hold them against measured curvatures."""
         return StepSizes()

@@ -88,8 +88,7 @@ class LowerBound(Measurement):
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         super().__post_init__()
-        solver: Any = self.method.solver
-        if solver.information != "samples":
+        if self.method.solver.information != "samples":
             raise InvalidArgumentError("method", self.method.id, "pass a method that samples")
         if not all(b < a for a, b in itertools.pairwise(self.epsilons)):
             raise InvalidArgumentError("epsilons", self.epsilons, "pass descending accuracies")

@@ -184,7 +184,7 @@ class SampleComplexity(Measurement):
 
 def _require_setting(method: Method, setting: Mapping[str, float]) -> None:
     """Refuse a method that draws no samples, and constants that are not its own."""
-    if method.solver.information != "samples":  # type: ignore[attr-defined]
+    if method.solver.information != "samples":
         remedy = "name one that draws samples: it asks for exact quantities"
         raise InvalidArgumentError("method", repr(method.id), remedy)
     if setting.keys() != method.constants.keys():

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import Solver
+from theory_check.bilevel import InnerPath, Solver
 from theory_check.errors import (
     InvalidArgumentError,
     shortened,
@@ -21,7 +21,7 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
 from theory_check.recording import Progress
-from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
+from theory_check.recording.inner_paths import InnerPathRecorder, require_inner_path
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run_observed
 from theory_check.settings import Positive, PositiveInteger
@@ -67,6 +67,11 @@ class WeakGradientDomination(Measurement):
     points_per_decade: PositiveInteger = 8
     inner_points_per_decade: PositiveInteger = 4
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        super().__post_init__()
+        require_inner_path(self.solver)
+
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, level and recorded iterate."""
         if len(seeds) < 2:
@@ -80,11 +85,11 @@ class WeakGradientDomination(Measurement):
                 "objective", shortened(problem.objective), "pass 'excess_risk', whose infimum is 0"
             )
 
-        def recorder_of(instruments: Instruments, oracle: ObservedOracle) -> _GapRecorder:
+        def recorder_of(instruments: Instruments, path: InnerPath) -> _GapRecorder:
             return _GapRecorder(
                 instruments.truth,
                 instruments.information,
-                oracle,
+                path,
                 seeds,
                 recording_grid(self.iterations, self.points_per_decade),
                 self.inner_points_per_decade,

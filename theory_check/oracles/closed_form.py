@@ -147,22 +147,6 @@ class ClosedFormOracle:
         """Return ``∂_y g(x, y')``."""
         return self.lower_gradient(upper, penalised, rollouts)
 
-    def preference_data(
-        self, lower: Float[Tensor, "replicate lower"], samples: BatchSize
-    ) -> Float[Tensor, "replicate winner loser"]:
-        """Return what a batch of upper-level samples at y amounts to: y and the mean noise."""
-        return torch.cat([lower, self._upper_errors(samples, lower)], dim=1)[:, :, None]
-
-    def data_gradient(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        data: Float[Tensor, "replicate winner loser"],
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∂_x f`` at the y of the data, with its noise."""
-        split, first = self.problem.upper_parameters, self.problem.lower_parameters
-        lower, noise = data[:, :first, 0], data[:, first : first + split, 0]
-        return self.problem.upper_gradients(upper, lower)[0] + noise
-
     def implicit_gradient(
         self, lower: Float[Tensor, "replicate lower"], samples: BatchSize
     ) -> Float[Tensor, "replicate lower"]:
@@ -330,6 +314,8 @@ class ClosedFormInstruments(Instruments):
     """Oracles of a closed-form problem; see :class:`Instruments`."""
 
     differing_batches: ClassVar[bool] = True
+    sampled_kind: ClassVar[type] = SampledClosedFormOracle
+    exact_kind: ClassVar[type] = ClosedFormOracle
 
     def __init__(
         self,

@@ -11,26 +11,32 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, ParamSpec, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import (
+    CAPABILITIES,
     AdjointSystem,
     BilevelOracle,
     BilevelTruth,
-    ExactOracleInformation,
     Solver,
+    needs,
+    operations,
 )
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.estimates.counts import SampleCounts
 
+P = ParamSpec("P")
+
 
 class CountedInformation:
     """An oracle of exact information whose calls are counted, those of its linear systems included.
+
+    It offers what ``information`` offers of the capabilities of ``theory_check.bilevel``.
 
     Nothing is sampled through it: trajectories, labels and steps stay 0.
 
@@ -47,32 +53,29 @@ class CountedInformation:
         From any operation that would exceed the budget.
     """
 
-    def __init__(self, information: BilevelOracle, call_budget: int | None = None) -> None:
-        self._information = information
+    def __init__(self, information: Any, call_budget: int | None = None) -> None:
         self._call_budget = call_budget
         self._calls = 0
+        for name in operations(CAPABILITIES):
+            if hasattr(information, name):
+                setattr(self, name, self._counted(getattr(information, name)))
 
     @property
     def counts(self) -> SampleCounts:
         """Exact quantities asked for so far, as ``exact_calls``."""
         return SampleCounts(exact_calls=self._calls)
 
-    def adjoint_system(self, *variables: Any) -> AdjointSystem:
-        """Return the system of the hypergradient, whose products are counted too."""
-        self._count()
-        assert isinstance(self._information, ExactOracleInformation)
-        return _CountedSystem(self._information.adjoint_system(*variables), self._count)
+    def _counted(self, operation: Callable[P, Any]) -> Callable[P, Any]:
+        """Return an operation that is counted when it is called, and so is what it returns."""
 
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        """Return an operation of the oracle that is counted when it is called."""
-        answer = getattr(self._information, operation)
-
-        @functools.wraps(answer)
-        def counted(*variables: Any, **options: Any) -> Any:
+        @functools.wraps(operation)
+        def counted(*variables: P.args, **options: P.kwargs) -> Any:
             self._count()
-            return answer(*variables, **options)
+            answer = operation(*variables, **options)
+            return (
+                _CountedSystem(answer, self._count) if isinstance(answer, AdjointSystem) else answer
+            )
 
-        self.__dict__[operation] = counted  # made once: attributes that are set are found first
         return counted
 
     def _count(self) -> None:
@@ -104,13 +107,18 @@ class _CountedSystem:
         return self._system.hypergradient(solution)
 
 
-class CountingOracle(BilevelOracle, Protocol):
-    """A sampled oracle: the bilevel interface, with its counters."""
+@runtime_checkable
+class Counting(Protocol):
+    """What a solver uses, with its counters."""
 
     @property
     def counts(self) -> SampleCounts:
-        """Samples each replicate has drawn so far."""
+        """Samples each replicate has drawn so far, and exact quantities that were asked for."""
         ...
+
+
+class CountingOracle(BilevelOracle, Counting, Protocol):
+    """A sampled oracle: first-order information of both levels, with its counters."""
 
 
 class Instruments(ABC):
@@ -124,24 +132,37 @@ class Instruments(ABC):
         Whether ``sampled`` takes batches whose sizes differ between replicates.
     upper_parameters
         Number of upper parameters of a replicate.
+    sampled_kind, exact_kind
+        Classes of ``sampled`` and of ``information``: what they offer is known before they are made.
     """
 
     differing_batches: ClassVar[bool] = False
+    sampled_kind: ClassVar[type]
+    exact_kind: ClassVar[type]
 
     truth: BilevelTruth
     sampled: CountingOracle
     information: BilevelOracle
     upper_parameters: int
 
-    def oracle_for(self, solver: Solver, call_budget: int | None = None) -> CountingOracle:
+    @classmethod
+    def lacking(cls, solver: Any) -> tuple[type, ...]:
+        """Return the capabilities that a solver, or a class of solvers, needs and would not find."""
+        kind = cls.sampled_kind if solver.information == "samples" else cls.exact_kind
+        return tuple(
+            capability
+            for capability in needs(solver)
+            if not all(hasattr(kind, name) for name in operations([capability]))
+        )
+
+    def oracle_for(self, solver: Solver, call_budget: int | None = None) -> Counting:
         """Return what a solver may see: samples, or counted exact information where it declares it.
 
         ``call_budget`` limits exact calls, as the budget of samples does samples.
         """
         if solver.information == "samples":
             return self.sampled
-        counted: CountingOracle = CountedInformation(self.information, call_budget)
-        return counted
+        return CountedInformation(self.information, call_budget)
 
     # Any: of the kind that the solver's own step takes.
     def initial_state(self, solver: Solver, seeds: Sequence[int], scale: float) -> Any:
@@ -186,6 +207,47 @@ class Instruments(ABC):
         """Return where the lower variables start."""
 
 
+def instruments_of(problem: object) -> type[Instruments] | None:
+    """Return the instruments that the class of a problem names; None where it names none."""
+    kind = getattr(type(problem), "instruments", None)
+    if isinstance(kind, str):
+        module, _, name = kind.rpartition(".")
+        kind = getattr(importlib.import_module(module), name)
+    return kind if isinstance(kind, type) and issubclass(kind, Instruments) else None
+
+
+def require_fit(argument: str, problem: object, name: str, solver: Any) -> None:
+    """Refuse a solver that needs what no oracle of a problem offers.
+
+    Parameters
+    ----------
+    argument
+        What the error names.
+    problem, name
+        The problem, and what it is called; nothing is refused of one without instruments.
+    solver
+        A solver, or a class of solvers.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Naming the solver, the problem, and the capabilities that are missing.
+    """
+    kind = instruments_of(problem)
+    missing = () if kind is None else kind.lacking(solver)
+    if missing:
+        wanted = " and ".join(
+            f"{capability.__name__} ({', '.join(sorted(operations([capability])))})"
+            for capability in missing
+        )
+        raise InvalidArgumentError(
+            argument,
+            f"solver {solver.name!r}, which needs {wanted}, with problem {name!r}, a "
+            f"{type(problem).__name__}, which has none",
+            "pass another solver for this problem, or this solver a problem of another kind",
+        )
+
+
 def instruments_for(
     problem: object,
     seeds: Sequence[int],
@@ -214,11 +276,8 @@ def instruments_for(
     InvalidArgumentError
         If no instruments are known for this kind of problem.
     """
-    kind = getattr(type(problem), "instruments", None)
-    if isinstance(kind, str):
-        module, _, name = kind.rpartition(".")
-        kind = getattr(importlib.import_module(module), name)
-    if not (isinstance(kind, type) and issubclass(kind, Instruments)):
+    kind = instruments_of(problem)
+    if kind is None:
         raise InvalidArgumentError(
             "problem",
             f"a {type(problem).__name__}",

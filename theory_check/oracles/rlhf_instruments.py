@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,9 @@ from theory_check.problems import Problem
 
 class RLHFInstruments(Instruments):
     """Oracles of an RLHF problem; see :class:`Instruments`."""
+
+    sampled_kind: ClassVar[type] = SampledOracle
+    exact_kind: ClassVar[type] = ExactInformation
 
     def __init__(
         self,

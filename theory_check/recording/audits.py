@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, BilevelTruth
+from theory_check.bilevel import BilevelOracle, BilevelTruth, InnerPath
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.solutions.curvature import spectral_norm_of_hessian
-from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
+from theory_check.recording.inner_paths import InnerPathRecorder
 
 MEASURED = (
     "lower_gap",
@@ -43,8 +43,8 @@ class AuditRecorder(InnerPathRecorder):
     ----------
     truth, information
         What is exactly known of the problem, and its gradients with exact expectations.
-    oracle
-        What the solver draws from.
+    path
+        Where the solver tells its inner iterates.
     penalty
         The solver's sigma, None where it has none.
     seeds
@@ -61,13 +61,13 @@ class AuditRecorder(InnerPathRecorder):
         self,
         truth: BilevelTruth,
         information: BilevelOracle,
-        oracle: ObservedOracle,
+        path: InnerPath,
         penalty: float | None,
         seeds: Sequence[int],
         grid: frozenset[int],
         inner_points_per_decade: int,
     ) -> None:
-        super().__init__(truth, information, oracle, seeds, grid, inner_points_per_decade)
+        super().__init__(truth, information, path, seeds, grid, inner_points_per_decade)
         self._penalty = penalty
 
     def mark(

@@ -1,4 +1,4 @@
-"""What is seen of the inner loops of a run: the iterates at which gradients were asked for."""
+"""Inner loops of a run, as solvers tell them: every iterate of the lower variables."""
 
 from __future__ import annotations
 
@@ -14,74 +14,37 @@ from torch import Tensor
 from theory_check.bilevel import (
     BilevelOracle,
     BilevelTruth,
-    Coupling,
-    LowerGradients,
+    InnerPath,
+    Solver,
     SolverState,
-    UpperGradients,
+    TellsInnerPath,
+    tells_inner_path,
 )
+from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.recording.recorder import recording_grid
 
 
-class ObservedOracle:
-    """Another oracle, with the lower iterates at which its lower gradients were asked for.
+class TellingSolver:
+    """A solver for the loop, whose inner loops are told to a path."""
 
-    Attributes
-    ----------
-    visited
-        (y, y') of every inner step since it was last cleared, before the step; y' is None for
-        solvers without a penalised iterate.
-    """
+    def __init__(self, solver: TellsInnerPath, path: InnerPath) -> None:
+        self._solver, self._path = solver, path
 
-    def __init__(self, oracle: BilevelOracle) -> None:
-        self._oracle = oracle
-        self.visited: list[tuple[Tensor, Tensor | None]] = []
+    def step(self, oracle: Any, state: Any) -> Any:
+        """Return the state after one outer iteration, the path of its inner loop kept."""
+        return self._solver.step(oracle, state, self._path)
 
-    def lower_gradient(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        samples: int,
-    ) -> Float[Tensor, "replicate lower"]:
-        """Return ``∂_y g(x, y)``, having noted y."""
-        self.visited.append((lower, None))
-        return self._oracle.lower_gradient(upper, lower, samples)
 
-    def lower_gradients(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        samples: int,
-        coupling: Coupling,
-    ) -> LowerGradients:
-        """Return ``∂_y g`` at y and y', having noted both."""
-        self.visited.append((lower, penalised))
-        return self._oracle.lower_gradients(upper, lower, penalised, samples, coupling)
-
-    def upper_gradients(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        samples: int,
-    ) -> UpperGradients:
-        """Return ``∂_x f`` and ``∂_y f``."""
-        return self._oracle.upper_gradients(upper, lower, samples)
-
-    def penalty_difference(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        samples: int,
-        coupling: Coupling,
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∂_x g(x, y') - ∂_x g(x, y)``."""
-        return self._oracle.penalty_difference(upper, lower, penalised, samples, coupling)
-
-    def __getattr__(self, operation: str) -> Any:
-        """Return what solvers beyond the penalty family ask: no inner step of theirs is observed."""
-        return getattr(self._oracle, operation)
+def require_inner_path(solver: Solver) -> TellsInnerPath:
+    """Return a solver, refused where it does not tell its inner path."""
+    if tells_inner_path(solver):
+        return solver
+    raise InvalidArgumentError(
+        "solver",
+        f"{solver.name!r}, which does not tell its inner path",
+        "pass a solver with an inner loop whose step takes a path, as those of theory_check.solvers",
+    )
 
 
 class InnerPathRecorder(ABC):
@@ -91,8 +54,8 @@ class InnerPathRecorder(ABC):
     ----------
     truth, information
         What is exactly known of the problem, and its gradients with exact expectations.
-    oracle
-        What the solver draws from.
+    path
+        Where the solver tells its inner iterates; emptied after every outer iteration.
     seeds
         Seeds of the replicates.
     grid
@@ -112,14 +75,14 @@ class InnerPathRecorder(ABC):
         self,
         truth: BilevelTruth,
         information: BilevelOracle,
-        oracle: ObservedOracle,
+        path: InnerPath,
         seeds: Sequence[int],
         grid: frozenset[int],
         inner_points_per_decade: int,
     ) -> None:
         self._truth = truth
         self._information = information
-        self._oracle = oracle
+        self._path = path
         self._seeds = np.array(seeds)
         self._grid = grid
         self._density = inner_points_per_decade
@@ -149,8 +112,8 @@ class InnerPathRecorder(ABC):
         active: Int[Tensor, " active"],
     ) -> None:
         """Look at the replicates ``active`` after an outer iteration and its inner loop."""
-        visited = self._oracle.visited.copy()
-        self._oracle.visited.clear()
+        visited = self._path.copy()
+        self._path.clear()
         if iteration in self._grid and len(active):
             path = [*visited, (state.lower, state.lower_penalised)]
             self._record(iteration, state.upper[active], path, active)

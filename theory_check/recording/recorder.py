@@ -55,6 +55,8 @@ COLUMNS = MappingProxyType(
 class ErrorSplit:
     """The error of a hypergradient estimate as a sum of three vectors.
 
+    All are NaN for a solver without an estimate.
+
     Attributes
     ----------
     penalty_bias
@@ -182,6 +184,9 @@ class Recorder:
         gradient = self._truth.hypergradient(state.upper)
         surrogate = self._surrogate_gradient(state, gradient)
         expected = self._solver.hypergradient_estimate(self._information, state)
+        if expected is None:
+            unknown = torch.full_like(gradient, torch.nan)
+            return ErrorSplit(unknown, unknown, unknown, unknown)
         return ErrorSplit(
             penalty_bias=surrogate - gradient,
             inner_error=expected - surrogate,

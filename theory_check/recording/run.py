@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import Solver, SolverState
+from theory_check.bilevel import InnerPath, Solver, SolverState
 from theory_check.errors import (
     InvalidArgumentError,
     SampleBudgetExhausted,
@@ -24,10 +24,10 @@ from theory_check.errors import (
 )
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.oracles.instruments import Instruments, instruments_for
+from theory_check.oracles.instruments import Instruments, instruments_for, require_fit
 from theory_check.oracles.numerics import require_device
 from theory_check.recording import Progress
-from theory_check.recording.inner_paths import InnerPathRecorder, ObservedOracle
+from theory_check.recording.inner_paths import InnerPathRecorder, TellingSolver, require_inner_path
 from theory_check.recording.recorder import Recorder, recording_grid
 
 
@@ -172,6 +172,7 @@ def run(
     if sample_budget is not None:
         require_positive_integer("sample_budget", sample_budget)
     require_device("device", device)
+    require_fit("solver", problem, getattr(problem, "name", ""), solver)
     instruments = instruments_for(
         problem,
         replicate_seeds,
@@ -240,7 +241,7 @@ def run_observed(
     iterations: int,
     seeds: Sequence[int],
     initial_scale: float,
-    recorder_of: Callable[[Instruments, ObservedOracle], InnerPathRecorder],
+    recorder_of: Callable[[Instruments, InnerPath], InnerPathRecorder],
     progress: Progress,
 ) -> pd.DataFrame:
     """Run ``solver`` with sampled gradients and return what a recorder of inner paths kept.
@@ -250,13 +251,19 @@ def run_observed(
     problem, solver, iterations, seeds, initial_scale, progress
         As in :func:`theory_check.run`.
     recorder_of
-        Builds the recorder from what is known of the problem and the observed oracle.
+        Builds the recorder from what is known of the problem and the path that the solver tells.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the solver does not tell its inner path, or does not fit the problem, before any work.
     """
+    require_fit("solver", problem, getattr(problem, "name", ""), solver)
+    path: InnerPath = []
+    telling = TellingSolver(require_inner_path(solver), path)
     instruments = instruments_for(problem, seeds)
-    oracle = ObservedOracle(instruments.sampled)
-    recorder = recorder_of(instruments, oracle)
+    oracle = instruments.oracle_for(solver)
+    recorder = recorder_of(instruments, path)
     state = instruments.initial_state(solver, seeds, initial_scale)
-    iterate(
-        solver, oracle, state, iterations, recorder, lambda: instruments.sampled.counts, progress
-    )
+    iterate(telling, oracle, state, iterations, recorder, lambda: oracle.counts, progress)
     return recorder.table()

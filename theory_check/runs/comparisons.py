@@ -88,7 +88,7 @@ def chosen_methods(names: Sequence[str], known: Mapping[str, Method]) -> list[st
         return list(known)
     families: dict[str, list[str]] = {}
     for name, method in known.items():
-        families.setdefault(method.solver.name, []).append(name)  # type: ignore[attr-defined]
+        families.setdefault(method.solver.name, []).append(name)
     wanted: set[str] = set()
     for name in names:
         if name not in known and name not in families:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -181,6 +181,14 @@ class StatedProblem:
             yield None, self.instances[0]
         else:
             yield from enumerate(self.instances[:most])
+
+    def require_fit(self, label: str, solvers: Iterable[Any]) -> None:
+        """Refuse solvers that need what no oracle of such problems offers, under the label."""
+        # Here, so that reading an experiment's format does not load the oracles.
+        from theory_check.oracles.instruments import require_fit
+
+        for solver in solvers:
+            require_fit(f"problems.{label}", self.instances[0].build(), label, solver)
 
 
 def named_table(

@@ -245,6 +245,7 @@ def _validated(
         for axes, measurement in _measurements(file, changes, catalogue):
             for label in labels:
                 stated = problems[label]
+                stated.require_fit(label, measurement.solvers())
                 for instance, spec in stated.numbered(changes.instances):
                     yield Cell(
                         path.stem,

@@ -15,7 +15,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import ResponseOracle
+from theory_check.bilevel import DirectOracle
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
 from theory_check.solvers.states import SingleLowerDescent, SingleLowerState
 
@@ -30,7 +30,7 @@ class Alternating(SingleLowerDescent):
     name: ClassVar[str] = "alternating"
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: SingleLowerState
+        self, oracle: DirectOracle, state: SingleLowerState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y)`` from fresh samples."""
         return oracle.upper_gradient(state.upper, state.lower, self.pairs)

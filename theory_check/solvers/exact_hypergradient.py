@@ -10,12 +10,12 @@ textbook bound for smooth functions (Nesterov, "Lectures on convex optimization"
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import ExactOracleInformation, Information
+from theory_check.bilevel import HypergradientOracle, Information, OptimalLowerOracle
 from theory_check.settings import Positive, Settings
 from theory_check.solvers.method import (
     GRID_SIZE,
@@ -27,6 +27,10 @@ from theory_check.solvers.method import (
     whole,
 )
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState
+
+
+class SolvedOracle(OptimalLowerOracle, HypergradientOracle, Protocol):
+    """The solution of the lower level, and the hypergradient there."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class ExactHypergradient(EstimatesHypergradient, Settings):
         """Return the state before the first step."""
         return SingleLowerState.start(upper, lower)
 
-    def step(self, oracle: ExactOracleInformation, state: SingleLowerState) -> SingleLowerState:
+    def step(self, oracle: SolvedOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one iteration."""
         upper = state.next_upper
         inner = replace(state, upper=upper, lower=oracle.optimal_lower(upper))
@@ -58,7 +62,7 @@ class ExactHypergradient(EstimatesHypergradient, Settings):
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
 
     def hypergradient_estimate(
-        self, oracle: ExactOracleInformation, state: SingleLowerState
+        self, oracle: HypergradientOracle, state: SingleLowerState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇Phi(x)``."""
         total = oracle.total_gradient(state.upper, state.lower, 1, 1)

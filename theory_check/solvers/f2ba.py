@@ -15,15 +15,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import ExactOracleInformation, Information
+from theory_check.bilevel import DirectOracle, FirstOrderOracle, Information, InnerPath
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState
+
+
+class F2BAOracle(FirstOrderOracle, DirectOracle, Protocol):
+    """Gradients of both levels."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,14 @@ class F2BA(Settings):
         """Return the state before the first step, both lower variables at ``lower``."""
         return PenaltyState.start(upper, lower)
 
-    def step(self, oracle: ExactOracleInformation, state: PenaltyState) -> PenaltyState:
-        """Return the state after one outer iteration."""
+    def step(
+        self, oracle: F2BAOracle, state: PenaltyState, path: InnerPath | None = None
+    ) -> PenaltyState:
+        """Return the state after one outer iteration; ``path`` takes (y, y') before every inner step."""
         upper, lower, penalised = state.next_upper, state.lower, state.lower_penalised
         for _ in range(self.inner_steps):
+            if path is not None:
+                path.append((lower, penalised))
             gradients = oracle.lower_gradients(upper, lower, penalised, 1, "independent")
             pull = oracle.upper_gradients(upper, penalised, 1).in_lower
             lower = lower - self.inner_step_size * gradients.at_lower
@@ -76,7 +84,7 @@ class F2BA(Settings):
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
 
     def hypergradient_estimate(
-        self, oracle: ExactOracleInformation, state: PenaltyState
+        self, oracle: F2BAOracle, state: PenaltyState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma``."""
         direct = oracle.upper_gradient(state.upper, state.lower_penalised, 1)

@@ -24,7 +24,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, Information
+from theory_check.bilevel import FirstOrderOracle, Information, InnerPath
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import FallingPenalty, PenaltyState
@@ -82,9 +82,13 @@ class F2SA(FallingPenalty, Settings):
         """Return the state before the first step, both lower variables at ``lower``."""
         return F2SAState.start(upper, lower)
 
-    def step(self, oracle: BilevelOracle, state: F2SAState) -> F2SAState:
-        """Return the state after one iteration."""
+    def step(
+        self, oracle: FirstOrderOracle, state: F2SAState, path: InnerPath | None = None
+    ) -> F2SAState:
+        """Return the state after one iteration; ``path`` takes both lower variables before their step."""
         upper, lower, penalised = state.next_upper, state.lower, state.lower_penalised
+        if path is not None:
+            path.append((lower, penalised))
         age = 1 + state.iteration / WARM_UP
         inner_step = self.inner_step_size * age**-LOWER_EXPONENT
         gradients = oracle.lower_gradients(
@@ -112,7 +116,7 @@ class F2SA(FallingPenalty, Settings):
         return self.sigma * math.pow(1 + iteration / WARM_UP, LOWER_EXPONENT - STEP_EXPONENT)
 
     def hypergradient_estimate(
-        self, oracle: BilevelOracle, state: F2SAState
+        self, oracle: FirstOrderOracle, state: F2SAState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y) + lambda_k (∂_x g(x, y) - ∂_x g(x, z))`` from fresh samples."""
         direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper

@@ -20,12 +20,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, ResponseOracle
+from theory_check.bilevel import (
+    FirstOrderOracle,
+    Information,
+    InnerPath,
+    LowerChangeOracle,
+    PenaltyOracle,
+)
 from theory_check.settings import Positive, PositiveInteger, PositiveShare, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import FallingPenalty, PenaltyState
@@ -75,6 +81,10 @@ class F3SAState(PenaltyState):
     difference: Float[Tensor, "replicate upper"] | None = None
 
 
+class F3SAOracle(FirstOrderOracle, LowerChangeOracle, Protocol):
+    """Gradients of both levels, and those of the lower one at two iterations."""
+
+
 @dataclass(frozen=True)
 class F3SA(FallingPenalty, Settings):
     """The single loop with momentum; settings are those of its first iterations.
@@ -111,9 +121,13 @@ class F3SA(FallingPenalty, Settings):
         """Return the state before the first step, both lower variables at ``lower``."""
         return F3SAState.start(upper, lower)
 
-    def step(self, oracle: ResponseOracle, state: F3SAState) -> F3SAState:
-        """Return the state after one iteration."""
+    def step(
+        self, oracle: F3SAOracle, state: F3SAState, path: InnerPath | None = None
+    ) -> F3SAState:
+        """Return the state after one iteration; ``path`` takes both lower variables before their step."""
         upper = state.next_upper
+        if path is not None:
+            path.append((state.lower, state.lower_penalised))
         age = 1 + state.iteration / WARM_UP
         keep = 1 - min(1.0, self.momentum * age**-MOMENTUM_EXPONENT)
         momenta = self._lower_momenta(oracle, state, keep)
@@ -144,7 +158,7 @@ class F3SA(FallingPenalty, Settings):
         return self.sigma * math.pow(1 + iteration / WARM_UP, LOWER_EXPONENT - STEP_EXPONENT)
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: F3SAState
+        self, oracle: FirstOrderOracle, state: F3SAState
     ) -> Float[Tensor, "replicate upper"]:
         """Return what the momentum estimate follows, from fresh samples and without memory."""
         direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper
@@ -153,7 +167,7 @@ class F3SA(FallingPenalty, Settings):
         )
         return direct + difference / self.sigma_at(max(state.iteration - 1, 0))
 
-    def _lower_momenta(self, oracle: ResponseOracle, state: F3SAState, keep: float) -> Momenta:
+    def _lower_momenta(self, oracle: F3SAOracle, state: F3SAState, keep: float) -> Momenta:
         upper, points = state.next_upper, (state.lower, state.lower_penalised)
         before = state.momenta
         if before is None:
@@ -171,7 +185,7 @@ class F3SA(FallingPenalty, Settings):
         return Momenta(upper, *points, *estimates)
 
     def _difference(
-        self, oracle: ResponseOracle, before: F3SAState, now: F3SAState, keep: float
+        self, oracle: PenaltyOracle, before: F3SAState, now: F3SAState, keep: float
     ) -> Float[Tensor, "replicate upper"]:
         """Return the momentum estimate of ``∂_x g(x, y) - ∂_x g(x, z)``.
 

@@ -17,12 +17,12 @@ Stated rate: O(epsilon^-1) iterations (abstract).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import ExactOracleInformation, Information
+from theory_check.bilevel import AdjointOracle, ContractionOracle, Information, InnerPath
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerState
@@ -42,6 +42,10 @@ class MSoBiRLState(SingleLowerState):
     """
 
     adjoint: Float[Tensor, "replicate unknown"] | None = None
+
+
+class ModelOracle(ContractionOracle, AdjointOracle, Protocol):
+    """Soft value iteration, and the linear system of the response."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,14 @@ class MSoBiRL(EstimatesHypergradient, Settings):
         """Return the state before the first step."""
         return MSoBiRLState.start(upper, lower)
 
-    def step(self, oracle: ExactOracleInformation, state: MSoBiRLState) -> MSoBiRLState:
-        """Return the state after one iteration."""
+    def step(
+        self, oracle: ModelOracle, state: MSoBiRLState, path: InnerPath | None = None
+    ) -> MSoBiRLState:
+        """Return the state after one iteration; ``path`` takes y before every contraction."""
         upper, lower = state.next_upper, state.lower
         for _ in range(self.value_iterations):
+            if path is not None:
+                path.append((lower, None))
             lower = oracle.contracted_lower(upper, lower)
         system = oracle.adjoint_system(upper, lower)
         adjoint = state.adjoint
@@ -89,7 +97,7 @@ class MSoBiRL(EstimatesHypergradient, Settings):
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
 
     def hypergradient_estimate(
-        self, oracle: ExactOracleInformation, state: MSoBiRLState
+        self, oracle: AdjointOracle, state: MSoBiRLState
     ) -> Float[Tensor, "replicate upper"]:
         """Return the hypergradient with the adjoint of the state in the place of the solution."""
         assert state.adjoint is not None, "the first step starts the adjoint"

@@ -128,7 +128,7 @@ class Method:
 
     id: str
     title: str
-    solver: type
+    solver: type[Any]
     constants: Mapping[str, tuple[float, ...]]
     plan: Callable[[float, Constants, Scales], Plan]
     rate: StatedRate | None

@@ -15,12 +15,12 @@ same start as the other methods, with as many iterations as they have.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, ResponseOracle
+from theory_check.bilevel import Information, InnerPath, LowerOracle, PreferenceOracle
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import SingleLowerState, descend_lower
@@ -37,6 +37,10 @@ class OfflineState(SingleLowerState):
     """
 
     data: Float[Tensor, "replicate winner loser"] | None = None
+
+
+class OfflineOracle(LowerOracle, PreferenceOracle, Protocol):
+    """Policy gradients, and preferences that are kept."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,10 @@ class OfflineRLHF(Settings):
         """Return the state before the first step, which draws the data at ``lower``."""
         return OfflineState.start(upper, lower)
 
-    def step(self, oracle: ResponseOracle, state: OfflineState) -> OfflineState:
-        """Return the state after one iteration."""
+    def step(
+        self, oracle: OfflineOracle, state: OfflineState, path: InnerPath | None = None
+    ) -> OfflineState:
+        """Return the state after one iteration; ``path`` takes y before every inner step."""
         upper, data = state.next_upper, state.data
         if data is None:
             data = oracle.preference_data(state.lower, self.pairs)
@@ -81,13 +87,14 @@ class OfflineRLHF(Settings):
             steps=self.inner_steps,
             step_size=self.inner_step_size,
             samples=self.trajectories,
+            path=path,
         )
         inner = replace(state, upper=upper, lower=lower, data=data)
         estimate = self.hypergradient_estimate(oracle, inner)
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: OfflineState
+        self, oracle: PreferenceOracle, state: OfflineState
     ) -> Float[Tensor, "replicate upper"]:
         """Return the gradient of the loss on the data."""
         assert state.data is not None, "the first step draws the data"

@@ -23,7 +23,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, ResponseOracle
+from theory_check.bilevel import ImplicitUpperOracle, Information
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
 from theory_check.solvers.states import SingleLowerState
@@ -54,7 +54,7 @@ class OnlineDPO(Settings):
         """Return the state before the first step; the start of the reward is not used."""
         return SingleLowerState.start(upper, lower)
 
-    def step(self, oracle: ResponseOracle, state: SingleLowerState) -> SingleLowerState:
+    def step(self, oracle: ImplicitUpperOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one step of the policy; the reward is the one it implies."""
         lower = state.lower - self.step_size * oracle.implicit_gradient(state.lower, self.pairs)
         following = oracle.implied_upper(lower)
@@ -66,11 +66,9 @@ class OnlineDPO(Settings):
             next_upper=following,
         )
 
-    def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: SingleLowerState
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return the change of the implied reward, which is all that takes the place of an estimate."""
-        return state.estimate
+    def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
+        """None: the change of the implied reward takes the place of an estimate, and is none."""
+        return
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:

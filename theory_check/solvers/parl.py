@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import ResponseOracle
+from theory_check.bilevel import FirstOrderOracle
 from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import EstimatesHypergradient, SingleLowerDescent, SingleLowerState
@@ -58,7 +58,7 @@ class PARL(EstimatesHypergradient, SingleLowerDescent):
     solve_step_size: Positive
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: SingleLowerState
+        self, oracle: FirstOrderOracle, state: SingleLowerState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f - ∇²_xy g v`` from fresh samples."""
         gradients = oracle.upper_gradients(state.upper, state.lower, self.pairs)
@@ -69,7 +69,7 @@ class PARL(EstimatesHypergradient, SingleLowerDescent):
         return gradients.in_upper - self._cross_curvature(oracle, state, solution)
 
     def _curvature(
-        self, oracle: ResponseOracle, state: SingleLowerState, vector: Tensor
+        self, oracle: FirstOrderOracle, state: SingleLowerState, vector: Tensor
     ) -> Float[Tensor, "replicate lower"]:
         """Return ``∇²_yy g v``."""
         ends, width = _ends(state.lower, vector)
@@ -81,7 +81,7 @@ class PARL(EstimatesHypergradient, SingleLowerDescent):
         return (ahead - behind) / width
 
     def _cross_curvature(
-        self, oracle: ResponseOracle, state: SingleLowerState, vector: Tensor
+        self, oracle: FirstOrderOracle, state: SingleLowerState, vector: Tensor
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇²_xy g v``."""
         ends, width = _ends(state.lower, vector)

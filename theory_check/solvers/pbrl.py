@@ -29,12 +29,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, ResponseOracle
+from theory_check.bilevel import (
+    DirectOracle,
+    Information,
+    InnerPath,
+    LowerOracle,
+    PenaltyOracle,
+    PointwisePenaltyOracle,
+    UpperOracle,
+)
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState, descend_lower
@@ -53,6 +61,12 @@ class PBRLState(PenaltyState):
     """
 
     next_penalised: Float[Tensor, "replicate lower"] | None = None
+
+
+class PBRLOracle(
+    LowerOracle, UpperOracle, DirectOracle, PenaltyOracle, PointwisePenaltyOracle, Protocol
+):
+    """Gradients of both levels and of both penalties."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +114,13 @@ class PBRL(Settings):
         """Return the state before the first step, both lower variables at ``lower``."""
         return PBRLState.start(upper, lower)
 
-    def step(self, oracle: ResponseOracle, state: PBRLState) -> PBRLState:
-        """Return the state after one joint step."""
+    def step(
+        self, oracle: PBRLOracle, state: PBRLState, path: InnerPath | None = None
+    ) -> PBRLState:
+        """Return the state after one joint step; ``path`` takes y before every step of its own.
+
+        y' stands still beside it: it moves together with x, after the estimate.
+        """
         upper = state.next_upper
         penalised = state.lower_penalised if state.next_penalised is None else state.next_penalised
         lower = descend_lower(
@@ -111,6 +130,8 @@ class PBRL(Settings):
             steps=self.inner_steps,
             step_size=self.inner_step_size,
             samples=self.trajectories,
+            path=path,
+            penalised=penalised,
         )
         here = replace(state, upper=upper, lower=lower, lower_penalised=penalised)
         pull = oracle.upper_gradients(upper, penalised, self.pairs).in_lower
@@ -124,14 +145,14 @@ class PBRL(Settings):
         )
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: PBRLState
+        self, oracle: PBRLOracle, state: PBRLState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y') + ∂_x p(x, y') / sigma``."""
         direct = oracle.upper_gradient(state.upper, state.lower_penalised, self.pairs)
         return direct + self._penalty_in_upper(oracle, state) / self.sigma
 
     def _penalty_in_lower(
-        self, oracle: ResponseOracle, state: PBRLState
+        self, oracle: PBRLOracle, state: PBRLState
     ) -> Float[Tensor, "replicate lower"]:
         if self.penalty_function == "value":
             return oracle.lower_gradient(state.upper, state.lower_penalised, self.trajectories)
@@ -140,7 +161,7 @@ class PBRL(Settings):
         )
 
     def _penalty_in_upper(
-        self, oracle: ResponseOracle, state: PBRLState
+        self, oracle: PBRLOracle, state: PBRLState
     ) -> Float[Tensor, "replicate upper"]:
         if self.penalty_function == "value":
             return oracle.penalty_difference(

@@ -14,7 +14,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, Coupling, Information
+from theory_check.bilevel import Coupling, FirstOrderOracle, Information, InnerPath
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PenaltyState
@@ -79,11 +79,15 @@ class PenaltyBilevel(Settings):
         """Return the state before the first step, both lower variables at ``lower``."""
         return PenaltyState.start(upper, lower)
 
-    def step(self, oracle: BilevelOracle, state: PenaltyState) -> PenaltyState:
-        """Return the state after one outer iteration."""
+    def step(
+        self, oracle: FirstOrderOracle, state: PenaltyState, path: InnerPath | None = None
+    ) -> PenaltyState:
+        """Return the state after one outer iteration; ``path`` takes (y, y') before every inner step."""
         upper = state.next_upper
         lower, penalised = state.lower, state.lower_penalised
         for _ in range(self.inner_steps):
+            if path is not None:
+                path.append((lower, penalised))
             gradients = oracle.lower_gradients(
                 upper, lower, penalised, self.trajectories, self.coupling
             )
@@ -97,7 +101,7 @@ class PenaltyBilevel(Settings):
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
 
     def hypergradient_estimate(
-        self, oracle: BilevelOracle, state: PenaltyState
+        self, oracle: FirstOrderOracle, state: PenaltyState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma`` from fresh samples."""
         direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import (
-    BilevelOracle,
     BilevelTruth,
+    HypergradientOracle,
     Information,
-    ResponseOracle,
+    InnerPath,
+    LowerOracle,
     SolverState,
 )
 from theory_check.settings import Positive, PositiveInteger, Settings
@@ -110,8 +111,10 @@ class SingleLowerDescent(Settings, ABC):
         """Return the state before the first step."""
         return SingleLowerState.start(upper, lower)
 
-    def step(self, oracle: ResponseOracle, state: SingleLowerState) -> SingleLowerState:
-        """Return the state after one outer iteration."""
+    def step(
+        self, oracle: LowerOracle, state: SingleLowerState, path: InnerPath | None = None
+    ) -> SingleLowerState:
+        """Return the state after one outer iteration; ``path`` takes y before every inner step."""
         upper = state.next_upper
         lower = descend_lower(
             oracle,
@@ -120,14 +123,16 @@ class SingleLowerDescent(Settings, ABC):
             steps=self.inner_steps,
             step_size=self.inner_step_size,
             samples=self.trajectories,
+            path=path,
         )
         inner = replace(state, upper=upper, lower=lower)
         estimate = self.hypergradient_estimate(oracle, inner)
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
 
+    # Any: each subclass declares what it asks for beside the lower gradients of ``step``.
     @abstractmethod
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: SingleLowerState
+        self, oracle: Any, state: SingleLowerState
     ) -> Float[Tensor, "replicate upper"]:
         """Return the estimate at the state's iterates, from fresh samples."""
 
@@ -208,16 +213,23 @@ class PenaltyState:
 
 
 def descend_lower(
-    oracle: BilevelOracle,
+    oracle: LowerOracle,
     upper: Float[Tensor, "replicate upper"],
     lower: Float[Tensor, "replicate lower"],
     *,
     steps: int,
     step_size: float,
     samples: int,
+    path: InnerPath | None = None,
+    penalised: Float[Tensor, "replicate lower"] | None = None,
 ) -> Float[Tensor, "replicate lower"]:
-    """Return ``y`` after gradient steps on ``g(x, .)``: for RLHF, policy gradient ascent of J."""
+    """Return ``y`` after gradient steps on ``g(x, .)``: for RLHF, policy gradient ascent of J.
+
+    ``path`` takes y before every step, beside a ``penalised`` that stands still.
+    """
     for _ in range(steps):
+        if path is not None:
+            path.append((lower, penalised))
         lower = lower - step_size * oracle.lower_gradient(upper, lower, samples)
     return lower
 
@@ -232,7 +244,7 @@ class ResponseDescent(EstimatesHypergradient, SingleLowerDescent):
     separate_values: ClassVar[bool] = False
 
     def hypergradient_estimate(
-        self, oracle: ResponseOracle, state: SingleLowerState
+        self, oracle: HypergradientOracle, state: SingleLowerState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f`` plus the response at y, from fresh samples."""
         total = oracle.total_gradient(

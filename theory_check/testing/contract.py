@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import functools
 import inspect
 import pickle
 import random
@@ -21,7 +22,9 @@ from torch import Tensor
 from theory_check.bilevel import AdjointSystem
 from theory_check.errors import nearest, shortened
 from theory_check.models.base import ModelInputs, PolicyClass, PolicyModel, RewardClass, RewardModel
-from theory_check.oracles.instruments import Instruments, instruments_for
+from theory_check.oracles.instruments import Instruments, instruments_for, instruments_of
+from theory_check.problems import garnet, quadratic
+from theory_check.solvers.method import Method, Scales
 
 Case = TypeVar("Case")
 
@@ -33,6 +36,14 @@ STEPS = 4
 
 FAR = 1e3
 """Where descent has left the region whose stationary points are judged."""
+
+EPSILON = 0.25
+SCALES = Scales(outer_step=0.2, inner_step=0.2, penalty=1.0, batch=4.0)
+"""Units in which the solver of a method is configured where it is checked on preferences."""
+
+KINDS = ("tabular", "closed form")
+"""Problems that a solver is checked on, where their oracles offer what it needs; one that is for some of
+them only names those in ``checked_on``."""
 
 Contract = Callable[[Case], str]
 """Looks at a component and returns what is wrong with it and what to do, ``""`` where it is kept."""
@@ -149,20 +160,25 @@ def numerical_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> Tenso
 
 
 class Witness:
-    """An oracle that answers what the interface has, and remembers what else was asked of it."""
+    """An oracle that answers some operations, and remembers what was asked of it, these and others."""
 
-    def __init__(self, oracle: Any, interface: type) -> None:
-        self.__dict__["_answers"] = {
-            name: getattr(oracle, name)
-            for name in dir(interface)
-            if not name.startswith("_") and hasattr(oracle, name)
-        }
-        self.__dict__["asked_beside"] = []
+    def __init__(self, oracle: Any, operations: Iterable[str]) -> None:
+        kept = vars(self)
+        kept["asked_beside"], kept["asked"] = [], []
+        for name in operations:
+            if hasattr(oracle, name):
+                kept[name] = self._answer(name, getattr(oracle, name))
+
+    def _answer(self, name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(operation)
+        def asked(*variables: Any, **options: Any) -> Any:
+            self.asked.append(name)
+            return operation(*variables, **options)
+
+        return asked
 
     def __getattr__(self, name: str) -> Any:
-        """Return an operation of the interface."""
-        if name in self.__dict__["_answers"]:
-            return self.__dict__["_answers"][name]
+        """Refuse what is none of them."""
         # What Python looks for by itself, such as when a class is checked, is no question.
         if not (name.startswith("__") and name != "__deepcopy__"):
             self.asked_beside.append(name)
@@ -251,6 +267,33 @@ def descended(truth: Any, start: Tensor) -> tuple[float, float]:
     # An infimum far away may not be attained at all.
     far = float(abs(end.x - start.numpy()).max()) > FAR
     return float(end.fun), float("inf") if far else float(abs(end.jac).max())
+
+
+def configured(method: Method, scales: Scales = SCALES) -> Any:
+    """Return the solver of the setting with the smallest steps."""
+    gentlest = min(method.grid, key=lambda constants: constants.get("step_size", 0.0))
+    return method.configure(EPSILON, gentlest, scales).solver
+
+
+def problem_of(kind: str) -> Any:
+    """Return the problem of a kind that solvers are checked on."""
+    if kind == "closed form":
+        return quadratic()
+    return garnet(
+        states=2, actions=2, horizon=2, features=2, objective="excess_risk", kl_weight=0.7, seed=31
+    )
+
+
+def kinds_for(solver: type) -> list[str]:
+    """Return the kinds of problems that a class of solvers is checked on: those that offer what it needs.
+
+    All that it is for where none does, so that the checks say what it asks for in vain.
+    """
+    kinds = list(getattr(solver, "checked_on", KINDS))
+    offering = {kind: instruments_of(problem_of(kind)) for kind in kinds}
+    return [
+        kind for kind in kinds if (tools := offering[kind]) and not tools.lacking(solver)
+    ] or kinds
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,22 @@ from theory_check.models import RewardModel
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.episodic_control import EpisodicControl
 from theory_check.oracles.control.soft_control import SoftControl
-from theory_check.oracles.estimates.table_estimates import UpperTables
+
+
+@dataclass(frozen=True, eq=False)
+class UpperTables:
+    """Gradients of ``G`` from one batch of labelled pairs.
+
+    Attributes
+    ----------
+    in_reward
+        ``dG/dr(s, a)``, shape (replicate, s, a).
+    in_policy
+        ``dG/dlog pi_h(a|s)`` with free entries, shape (replicate, h, s, a).
+    """
+
+    in_reward: Float[Tensor, "replicate s a"]
+    in_policy: Float[Tensor, "replicate h s a"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from torch import Tensor
 from theory_check.bilevel import Coupling
 from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
-from theory_check.oracles.estimates.table_estimates import TableEstimates, UpperTables
+from theory_check.oracles.control.response_system import UpperTables
+from theory_check.oracles.estimates.table_estimates import TableEstimates
 
 
 @dataclass(frozen=True, eq=False)

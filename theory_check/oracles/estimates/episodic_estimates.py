@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Coupling
-from theory_check.oracles.estimates.table_estimates import TableEstimates, UpperTables
+from theory_check.oracles.control.response_system import UpperTables
+from theory_check.oracles.estimates.table_estimates import TableEstimates
 
 
 class EpisodicEstimates(TableEstimates):

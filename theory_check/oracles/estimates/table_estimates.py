@@ -9,7 +9,6 @@ estimator is the exact one by construction (``docs/theory.md`` section 4).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -17,23 +16,8 @@ from torch import Tensor
 
 from theory_check.bilevel import Coupling
 from theory_check.oracles.comparisons import Comparisons
+from theory_check.oracles.control.response_system import UpperTables
 from theory_check.oracles.control.soft_control import SoftControl
-
-
-@dataclass(frozen=True, eq=False)
-class UpperTables:
-    """Gradients of ``G`` from one batch of labelled pairs.
-
-    Attributes
-    ----------
-    in_reward
-        ``dG/dr(s, a)``, shape (replicate, s, a).
-    in_policy
-        ``dG/dlog pi_h(a|s)`` with free entries, shape (replicate, h, s, a).
-    """
-
-    in_reward: Float[Tensor, "replicate s a"]
-    in_policy: Float[Tensor, "replicate h s a"]
 
 
 def winner_law(
