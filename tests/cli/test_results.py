@@ -16,7 +16,7 @@ from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.runs import holdings, identity, load_table
 from theory_check.runs.tables import export_tables
-from theory_check.verification import verify
+from theory_check.studies.verification import verify
 
 Capture = pytest.CaptureFixture[str]
 CHANGED = "version 0.1.0, now 0.2.0"

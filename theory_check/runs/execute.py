@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import (
     require_choice,
     require_flag,
@@ -152,6 +153,57 @@ def execute(
         ):
             state.work(pool, bar)
     return Report(tuple(state.executed), tuple(state.reused), tuple(state.failed))
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How missing cells are run.
+
+    Attributes
+    ----------
+    store
+        Directory of the results.
+    jobs
+        Worker processes.
+    quick
+        Whether the small version of each experiment is meant.
+    retry_failed
+        Whether cells whose failure is recorded are run again.
+    backend
+        Where they run, see :func:`theory_check.runs.backends.open_pool`.
+    catalogue
+        What there is.
+    any_source
+        Whether a cell without a result is not run where there is one of other source, which is read.
+    """
+
+    store: str | Path = "results"
+    jobs: int = 1
+    quick: bool = False
+    retry_failed: bool = False
+    backend: str = "loky"
+    catalogue: Catalogue = field(default_factory=installed)
+    any_source: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be run with, before experiments are read."""
+        Store(self.store)
+        require_positive_integer("jobs", self.jobs)
+        require_flag("quick", self.quick)
+        require_flag("retry_failed", self.retry_failed)
+        require_flag("any_source", self.any_source)
+        require_choice("backend", self.backend, BACKENDS)
+        require_instance("catalogue", self.catalogue, Catalogue, "pass Catalogue.installed()")
+
+    def execute(self, cells: Iterable[Cell], store: Store) -> Report:
+        """Run the cells that have no result in the store of the options, as :func:`execute` does."""
+        return execute(
+            cells,
+            store,
+            jobs=self.jobs,
+            backend=self.backend,
+            retry_failed=self.retry_failed,
+        )
 
 
 @dataclass
