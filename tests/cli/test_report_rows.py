@@ -16,6 +16,7 @@ from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import PowerRate
 from theory_check.report import verdicts
+from theory_check.report.text import REASON_WIDTH, markdown_list, text_list
 from theory_check.studies.verification import Judgement
 
 FILE = Path("experiments/planted.toml")
@@ -191,11 +192,11 @@ def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
 
 @pytest.mark.parametrize("sentences", [[], ["One.", "word " * 50]])
 def test_lists_have_a_paragraph_or_a_bullet_each(sentences: list[str]) -> None:
-    text = verdicts.text_list(sentences)
+    text = text_list(sentences)
     assert text.split() == " ".join(sentences).split()
     lines = text.splitlines()
-    assert all(len(line) <= verdicts.REASON_WIDTH for line in lines)
+    assert all(len(line) <= REASON_WIDTH for line in lines)
     # Lines that continue a paragraph are indented.
     paragraphs = [line for line in lines if line and not line.startswith("  ")]
     assert len(paragraphs) == len(sentences)
-    assert verdicts.markdown_list(sentences) == "\n" + "".join(f"* {line}\n" for line in sentences)
+    assert markdown_list(sentences) == "".join(f"* {line}\n" for line in sentences)
