@@ -268,8 +268,8 @@ def test_the_findings_stand_in_the_output_folder_and_nowhere_else(journal: list[
 
 def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert run("--solvers", "hpgd,penalty-shared,exact", "--quick") == 0
-    wanted = ["exact", "hpgd", "penalty-shared"]
-    found = theory_check.compare(wanted[::-1], store="results", quick=True)
+    here, wanted = with_files_of(Path()), ["exact", "hpgd", "penalty-shared"]
+    found = theory_check.compare(wanted[::-1], quick=True, catalogue=here)
     # One problem to an accuracy and two under shift, and nothing is measured again.
     assert len(journal) == 9
     assert str(found.report) == "9 cells: 0 run, 9 reused, 0 failed"
@@ -287,7 +287,7 @@ def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert repr(found) == (
         f"<Compared: 3 methods on 3 problems, {len(found.findings)} findings, 0 failed cells>"
     )
-    one = theory_check.compare(["penalty"], ["garnet"], quick=True)
+    one = theory_check.compare(["penalty"], ["garnet"], quick=True, catalogue=here)
     assert len(journal) == 10
     assert set(one.runs["method"]) == {"penalty"}
     assert one.shift_runs.empty
@@ -310,7 +310,7 @@ def test_python_refuses_before_any_work(
     journal: list[str], arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=f"^{re.escape(message)}"):
-        theory_check.compare(**arguments)
+        theory_check.compare(**arguments, catalogue=with_files_of(Path()))
     assert journal == []
     assert not Path("results").exists()
 
