@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from calibration.planted import CASES, plant
 from scipy import stats
-from theory_check.analysis.calibration import CASES, plant
 
 from theory_check import analysis
 from theory_check.analysis import power_law_verdict, power_law_verdicts
