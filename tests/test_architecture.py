@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "theory_check"
 
 FOUNDATION = frozenset({"errors", "provenance", "settings"})
-TOP = frozenset({"verification", "comparison", "cli"})
+TOP = frozenset({"studies", "report", "cli"})
 
 # Room -> the rooms it may import, beside FOUNDATION: the table of docs/architecture.md.
 ALLOWED: Mapping[str, frozenset[str]] = {
@@ -88,13 +88,18 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "oracles",
             "problems",
             "recording",
+            "report",
             "runs",
             "solvers",
         ]
     ),
     "plotting": frozenset({"analysis", "claims"}),
-    "verification": frozenset({"runs", "analysis", "catalogue", "claims", "problems"}),
-    "comparison": frozenset({"runs", "analysis", "catalogue", "solvers", "verification"}),
+    "studies": frozenset(
+        ["analysis", "catalogue", "claims", "problems", "runs", "solvers", "worst_cases"]
+    ),
+    "report": frozenset(
+        ["advice", "analysis", "catalogue", "claims", "files", "runs", "studies", "worst_cases"]
+    ),
     "cli": frozenset(
         [
             "advice",
@@ -103,7 +108,6 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "bilevel",
             "catalogue",
             "claims",
-            "comparison",
             "files",
             "kernels",
             "measurements",
@@ -113,12 +117,13 @@ ALLOWED: Mapping[str, frozenset[str]] = {
             "problems",
             "randomness",
             "recording",
+            "report",
             "runs",
             "solvers",
+            "studies",
             "testing",
             "thresholds",
             "tuning",
-            "verification",
             "worst_cases",
         ]
     ),
@@ -144,6 +149,9 @@ FIGURES_NEVER = frozenset(
 )
 
 LINE_LIMIT = 400
+
+# Of the whole command line: words, calls and exit codes, and no work.
+COMMAND_LINES = 600
 
 # A directory of somebody's machine at the start of a path: not in a URL, nor after `~` or `$HOME`.
 LOCAL_PATH = re.compile(
@@ -287,6 +295,11 @@ def overlong_modules(folder: Path) -> list[str]:
     ]
 
 
+def lines_of(folder: Path) -> int:
+    """Return how many lines the Python files of a folder have."""
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in folder.rglob("*.py"))
+
+
 def searched_files(root: Path) -> Iterator[Path]:
     """Yield the project's files: those at the top, and those of the folders it consists of."""
     yield from (path for path in sorted(root.iterdir()) if path.is_file())
@@ -380,6 +393,10 @@ def test_modules_are_short() -> None:
     assert overlong_modules(ROOT / PACKAGE) == []
 
 
+def test_the_command_line_is_words_calls_and_exit_codes() -> None:
+    assert 0 < lines_of(ROOT / PACKAGE / "cli") <= COMMAND_LINES
+
+
 def test_no_file_names_a_local_path() -> None:
     assert local_paths(ROOT) == []
 
@@ -422,7 +439,8 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
         ("kernels", "import planted.models.part as p", "planted.models.part"),
         ("analysis", "import planted.runs", "planted.runs"),
         ("runs", "import planted.analysis", "planted.analysis"),
-        ("runs", "import planted.verification", "planted.verification"),
+        ("runs", "import planted.studies", "planted.studies"),
+        ("studies", "from planted.report import part", "planted.report.part"),
         ("errors", "import planted.provenance", "planted.provenance"),
         ("errors", "import planted.settings", "planted.settings"),
         # The package itself re-exports every room, so importing it would go round the table.
@@ -443,7 +461,7 @@ def test_a_planted_wrong_import_is_flagged(
         ("solvers", "from planted.errors import part"),
         ("solvers", "from . import part"),
         ("claims", "import planted.provenance"),
-        ("cli", "import planted.runs, planted.verification"),
+        ("cli", "import planted.runs, planted.report"),
         ("oracles", "import numpy"),
     ],
 )
@@ -496,6 +514,7 @@ def test_a_planted_overlong_module_is_flagged(tmp_path: Path) -> None:
     assert overlong_modules(tmp_path) == []
     (tmp_path / "beyond.py").write_text("x = 0\n" * (LINE_LIMIT + 1))
     assert overlong_modules(tmp_path) == [f"beyond.py: {LINE_LIMIT + 1} lines"]
+    assert lines_of(tmp_path) == 2 * LINE_LIMIT + 1
 
 
 def test_a_planted_local_path_is_flagged(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from theory_check.catalogue import KINDS, MARK, Catalogue, Root, study_of
 from theory_check.cli import main
 from theory_check.errors import DuplicateNameError, InvalidArgumentError
 from theory_check.runs import Store, execute, load_experiment
-from theory_check.verification import verify
+from theory_check.studies.verification import verify
 
 PROBLEM = '''\
 """A slope."""
@@ -178,7 +178,7 @@ def test_python_takes_a_catalogue(study: Path, tmp_path: Path) -> None:
     wrong.write_text(CLAIM.replace("exponent=-1", "exponent=-2").replace("-2.0)", "-1.0)"))
     program = (
         "import sys; from theory_check.catalogue import Catalogue; "
-        "from theory_check.verification import verify; "
+        "from theory_check.studies.verification import verify; "
         "found = Catalogue.shipped().with_folder(sys.argv[1]); "
         "print(verify('slope-decay', store=sys.argv[2], catalogue=found).status)"
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from theory_check.cli.commands import _parser
+from theory_check.cli.commands import COMMANDS
+from theory_check.cli.words import parser
 from theory_check.runs import leases
 from theory_check.runs.backends import dask_cluster, ray_cluster
 from theory_check.runs.backends.remote import COMPUTING, THREADS
@@ -57,7 +58,7 @@ def test_options_of_this_program_exist() -> None:
     assert given == {"reproduce": {"--backend", "--store"}}
     for line in LINES:
         if "theory-check reproduce" in line:
-            _parser().parse_args(line.partition("theory-check ")[2].split())
+            parser(COMMANDS).parse_args(line.partition("theory-check ")[2].split())
 
 
 def test_what_the_page_names_is_what_the_code_asks_for() -> None:

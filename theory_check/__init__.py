@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from theory_check.advice.advisor import advise
     from theory_check.advice.check import check_advice
     from theory_check.catalogue import Catalogue
-    from theory_check.comparison import compare
     from theory_check.oracles.exact import ExactOracle
     from theory_check.oracles.gradient_check import check_hypergradient
     from theory_check.recording.run import run
     from theory_check.runs.tables import load_table
-    from theory_check.verification import verify
+    from theory_check.studies.comparison import compare
+    from theory_check.studies.verification import verify
 
     __version__: str
 
@@ -46,10 +46,10 @@ _OBJECTS = {
     "advise": "theory_check.advice.advisor",
     "check_advice": "theory_check.advice.check",
     "check_hypergradient": "theory_check.oracles.gradient_check",
-    "compare": "theory_check.comparison",
+    "compare": "theory_check.studies.comparison",
     "load_table": "theory_check.runs.tables",
     "run": "theory_check.recording.run",
-    "verify": "theory_check.verification",
+    "verify": "theory_check.studies.verification",
 }
 
 

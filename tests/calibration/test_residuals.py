@@ -21,7 +21,7 @@ from calibration.residuals import (
 )
 from theory_check.analysis.power_verdict import fit_rate
 from theory_check.claims.rates import PowerRate
-from theory_check.verification import RunOptions, sweep
+from theory_check.studies.verification import RunOptions, sweep
 
 RATE = PowerRate(
     name="1/x",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from theory_check import catalogue, verification
+from theory_check import catalogue
 from theory_check.analysis import verdict
 from theory_check.catalogue import Catalogue, Root
 from theory_check.claims.base import Claim
+from theory_check.studies import verification
 
 # The toys of the sweeps are shared with the tests of the command line.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runs"))

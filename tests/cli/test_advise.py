@@ -16,9 +16,9 @@ from theory_check.advice.model import MeasuredConstants, TransientSum
 from theory_check.advice.plan import after_rehearsal, plan_schedule
 from theory_check.catalogue import Catalogue
 from theory_check.cli import main
-from theory_check.cli.advise import find_problem
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.solvers.schedules import SCHEDULES
+from theory_check.studies.named import find_problem
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.analysis.replicate_verdicts import DecayFactor
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
-from theory_check.cli import reporting
-from theory_check.verification import Judgement
+from theory_check.report import verdicts
+from theory_check.studies.verification import Judgement
 
 PL = AuditFinding(
     "lower-pl",
@@ -48,7 +48,7 @@ DEPENDENTS = [
 
 
 def test_the_terminal_has_one_line_for_each_constant() -> None:
-    lines = reporting.text_table(JUDGEMENTS).splitlines()
+    lines = verdicts.text_table(JUDGEMENTS).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("audit "))
     columns = [lines[start].index(name) for name in ROWS[0]]
     ends = [*columns[1:], None]
@@ -60,7 +60,7 @@ def test_the_terminal_has_one_line_for_each_constant() -> None:
 
 
 def test_markdown_has_the_same_rows() -> None:
-    lines = reporting.markdown_table(JUDGEMENTS).splitlines()
+    lines = verdicts.markdown_table(JUDGEMENTS).splitlines()
     for row in ROWS:
         assert f"| {' | '.join(row)} |" in lines
     for line in DEPENDENTS:
@@ -79,7 +79,7 @@ def test_equal_constants_of_several_claims_are_shown_once() -> None:
         )
         for step in steps
     ]
-    table = reporting.markdown_table(claims)
+    table = verdicts.markdown_table(claims)
     assert table.count("| L | 2 [1.5, 2.5] |") == 1
     assert "| step | met | bandit | L |" in table
     for step in steps:
@@ -89,7 +89,7 @@ def test_equal_constants_of_several_claims_are_shown_once() -> None:
 
 def test_the_claims_of_an_audit_are_wrapped() -> None:
     many = [judgement(f"claim-{number:02}", PL) for number in range(30)]
-    lines = reporting.text_table(many).splitlines()
+    lines = verdicts.text_table(many).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("claims that rest"))
     wrapped = lines[start : lines.index("", start)]
     assert len(wrapped) > 1
@@ -98,14 +98,14 @@ def test_the_claims_of_an_audit_are_wrapped() -> None:
 
 
 def test_without_audits_there_is_no_table_of_them() -> None:
-    for write in (reporting.text_table, reporting.markdown_table):
+    for write in (verdicts.text_table, verdicts.markdown_table):
         table = write([judgement("third")])
         assert "audit" not in table
         assert "rest on" not in table
 
 
 def test_json_has_every_finding_and_its_place_in_the_evidence() -> None:
-    first, second = json.loads(reporting.json_list(JUDGEMENTS))
+    first, second = json.loads(verdicts.json_list(JUDGEMENTS))
     assert first["audits"][0]["constants"][0] == {
         "name": "mu",
         "value": 0.25,

@@ -15,7 +15,7 @@ from test_interruption import PATIENCE, start
 from theory_check.analysis import verdict
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
-from theory_check.verification import FailedCellsError, verify
+from theory_check.studies.verification import FailedCellsError, verify
 
 HEADER = ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"]
 HEADER += ["interval over"]

@@ -20,14 +20,13 @@ import theory_check
 from theory_check.analysis.comparison import Interval, compare
 from theory_check.catalogue import installed
 from theory_check.cli.commands import main
-from theory_check.cli.compare import BEGIN, END
-from theory_check.cli.compare_tables import tables
-from theory_check.cli.display_table import DisplayTable, Quantity, escaped
-from theory_check.cli.figures import load_drawing, save_figure
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.comparison import Comparison
 from theory_check.problems import Problem
 from theory_check.recording import Progress
+from theory_check.report.comparison import tables
+from theory_check.report.figures import load_drawing, save_figure
+from theory_check.report.tables import DisplayTable, Quantity, escaped
 from theory_check.runs.comparisons import chosen_methods, load_comparisons
 from theory_check.runs.spec import load_experiment
 
@@ -237,17 +236,16 @@ def test_a_failed_cell_is_exit_code_3_and_the_others_are_shown(
     journal: list[str], capsys: Capture
 ) -> None:
     assert run("--solvers", "hpgd", "--problems", "garnet") == 0
-    Path("README.md").write_text(f"{BEGIN}\nold\n{END}\n")
     Path("failing").touch()
-    words = ("--solvers", "hpgd,penalty", "--problems", "garnet", "--findings", "README.md")
+    words = ("--solvers", "hpgd,penalty", "--problems", "garnet")
     assert run(*words) == 3
     assert list(pd.read_csv("results/comparison/samples.csv")["method"]) == ["hpgd"]
-    assert "README.md is left as it was" in capsys.readouterr().err
-    assert "old" in Path("README.md").read_text()
+    findings = Path("results/comparison/findings.md")
+    assert findings.read_text().startswith("* Compared: 1 methods on 1 problems, 16 seeds each.\n")
     Path("failing").unlink()
     assert run(*words) == 3
     assert run(*words, "--retry-failed") == 0
-    assert "old" not in Path("README.md").read_text()
+    assert findings.read_text().startswith("* Compared: 2 methods on 1 problems, 16 seeds each.\n")
 
 
 def test_nothing_but_failures_is_exit_code_3(journal: list[str]) -> None:
@@ -256,28 +254,22 @@ def test_nothing_but_failures_is_exit_code_3(journal: list[str]) -> None:
     assert list(Path("results/comparison").iterdir()) == []
 
 
-def test_findings_replace_what_is_between_the_lines(journal: list[str]) -> None:
-    file = Path("README.md")
-    file.write_text(f"# Title\n\n  {BEGIN}\nold\n{END}\nend\n")
-    words = ("--solvers", "hpgd,penalty", "--problems", "garnet", "--findings", "README.md")
+def test_the_findings_stand_in_the_output_folder_and_nowhere_else(journal: list[str]) -> None:
+    words = ("--solvers", "hpgd,penalty", "--problems", "garnet", "--output", "written")
+    before = {path for path in Path().rglob("*") if path.is_file()}
     assert run(*words) == 0
-    written = file.read_text()
-    assert written.startswith(f"# Title\n\n  {BEGIN}\n\n* Compared: 2 methods on 1 problems, 16 ")
-    assert written.endswith(f"\n\n{END}\nend\n")
-    assert "old" not in written
-    found = Path("results/comparison/findings.md").read_text()
-    assert found in written
+    found = Path("written/findings.md").read_text()
     assert "HPGD needs the fewest samples on 4 of 4 pairs" in found
+    added = {path for path in Path().rglob("*") if path.is_file()} - before
+    assert {path.parts[0] for path in added} <= {"written", "results", "journal"}
     assert run(*words) == 0
-    assert file.read_text() == written
+    assert Path("written/findings.md").read_text() == found
 
 
 def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert run("--solvers", "hpgd,penalty-shared,exact", "--quick") == 0
-    wanted = ["exact", "hpgd", "penalty-shared"]
-    found = theory_check.compare(
-        wanted[::-1], store="results", quick=True, catalogue=with_files_of(Path())
-    )
+    here, wanted = with_files_of(Path()), ["exact", "hpgd", "penalty-shared"]
+    found = theory_check.compare(wanted[::-1], quick=True, catalogue=here)
     # One problem to an accuracy and two under shift, and nothing is measured again.
     assert len(journal) == 9
     assert str(found.report) == "9 cells: 0 run, 9 reused, 0 failed"
@@ -295,7 +287,7 @@ def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert repr(found) == (
         f"<Compared: 3 methods on 3 problems, {len(found.findings)} findings, 0 failed cells>"
     )
-    one = theory_check.compare(["penalty"], ["garnet"], quick=True, catalogue=with_files_of(Path()))
+    one = theory_check.compare(["penalty"], ["garnet"], quick=True, catalogue=here)
     assert len(journal) == 10
     assert set(one.runs["method"]) == {"penalty"}
     assert one.shift_runs.empty
@@ -323,17 +315,6 @@ def test_python_refuses_before_any_work(
     assert not Path("results").exists()
 
 
-@pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}\n{BEGIN}\n{END}"])
-def test_a_file_without_the_lines_is_refused_before_any_work(
-    journal: list[str], capsys: Capture, text: str
-) -> None:
-    Path("README.md").write_text(text)
-    assert run("--findings", "README.md") == 2
-    assert "--findings: received README.md without its two lines" in capsys.readouterr().err
-    assert journal == []
-    assert Path("README.md").read_text() == text
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -344,7 +325,6 @@ def test_a_file_without_the_lines_is_refused_before_any_work(
             ["--quick", "--problems", "bandit-realisable-excess"],
             "--problems: received 'bandit-realisable-excess', which has no small version",
         ),
-        (["--findings", "absent.md"], "--findings: received absent.md, which cannot be read"),
     ],
 )
 def test_unknown_names_are_refused_before_any_work(

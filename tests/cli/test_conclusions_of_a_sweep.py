@@ -12,9 +12,8 @@ import pytest
 from theory_check.analysis.conclusions import Conclusion
 from theory_check.analysis.verdict import Verdict
 from theory_check.catalogue import Catalogue
-from theory_check.cli import conclusions
 from theory_check.errors import InvalidArgumentError
-from theory_check.verification import Judgement, RunOptions, Sweep
+from theory_check.studies.verification import Judgement, Results, RunOptions, conclude
 
 FILE = Path("experiments/planted.toml")
 Tables = Mapping[str, pd.DataFrame]
@@ -57,7 +56,7 @@ def break_down(verdicts: Mapping[str, Verdict], tables: Tables) -> list[str]:
 
 def concluded(judgements: Sequence[Judgement], *known: Conclusion) -> tuple[list[str], list[str]]:
     done = Tabled(known)
-    return conclusions.conclude(cast(Sweep, cast(Any, done)), judgements), done.asked
+    return conclude(cast(Results, cast(Any, done)), judgements), done.asked
 
 
 def test_a_conclusion_reads_the_verdicts_and_tables_of_its_claims() -> None:

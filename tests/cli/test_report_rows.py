@@ -15,8 +15,9 @@ from theory_check.analysis.replicate_verdicts import KeptShare
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import PowerRate
-from theory_check.cli import reporting
-from theory_check.verification import Judgement
+from theory_check.report import verdicts
+from theory_check.report.text import REASON_WIDTH, markdown_list, text_list
+from theory_check.studies.verification import Judgement
 
 FILE = Path("experiments/planted.toml")
 CLAIM = Claim("bound", "It holds.", "here", "D", "measured", "Yes.", (), "planted", ())
@@ -53,7 +54,7 @@ def judgement(numbers: Numbers, status: Status = "tight", **about: object) -> Ju
 
 def cells(judged: Judgement) -> list[list[str]]:
     """Return status, problem, name, measured and predicted of each line below the claim's."""
-    lines = reporting.text_table([judged]).splitlines()
+    lines = verdicts.text_table([judged]).splitlines()
     names = ("status", "problem", "rate", "measured, 95 % interval", "predicted")
     starts = [lines[1].index(name) for name in names]
     ends = [*starts[1:], lines[1].index("interval over")]
@@ -95,8 +96,8 @@ def test_a_bound_has_a_line_for_each_number() -> None:
     judged = judgement(FITTED)
     assert cells(judged) == BOUND
     # As wide as the longest exponent, not as all of them side by side.
-    assert reporting.text_table([judged]).splitlines()[1].index("interval over") < 150
-    lines = reporting.markdown_table([judged]).splitlines()
+    assert verdicts.text_table([judged]).splitlines()[1].index("interval over") < 150
+    lines = verdicts.markdown_table([judged]).splitlines()
     assert lines[2] == HEADER
     assert [[cell.rstrip() for cell in line[2:-2].split(" | ")] for line in lines[5:13]] == [
         ["", *row, ""] for row in BOUND
@@ -137,9 +138,9 @@ def test_an_open_statement_says_that_it_fails_nothing() -> None:
     statement = Judgement(
         replace(CLAIM, expected="open", kind="open"), closed.verdict, "fine", FILE
     )
-    for write in (reporting.text_table, reporting.markdown_table):
+    for write in (verdicts.text_table, verdicts.markdown_table):
         assert "bound (open): fine" in write([statement])
-        assert reporting.OPEN_MEANING in write([closed, statement])
+        assert verdicts.OPEN_MEANING in write([closed, statement])
         assert "(open)" not in write([closed])
 
 
@@ -152,10 +153,10 @@ def test_what_the_interval_speaks_about_stands_beside_it_once() -> None:
         "0.0045 between starts"
     )
     judged = judgement(FITTED, population=population, spread=spread)
-    lines = [line for line in reporting.text_table([judged]).splitlines() if text in line]
+    lines = [line for line in verdicts.text_table([judged]).splitlines() if text in line]
     assert [line.split()[:2] for line in lines] == [["tight", "bandit"]]
-    assert reporting.markdown_table([judged]).count(f"| {text} |") == 1
-    evidence_found = json.loads(reporting.json_list([judged]))[0]["evidence"][0]
+    assert verdicts.markdown_table([judged]).count(f"| {text} |") == 1
+    evidence_found = json.loads(verdicts.json_list([judged]))[0]["evidence"][0]
     assert evidence_found["population"] == population
     assert evidence_found["spread"] == spread
 
@@ -176,7 +177,7 @@ def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
         Judgement(replace(CLAIM, id=name, **change), verdict, "fine", FILE)  # type: ignore[arg-type]
         for name, change in changes.items()
     ]
-    lines = reporting.text_table(judged).splitlines()
+    lines = verdicts.text_table(judged).splitlines()
     findings = lines.index("Findings, 2 claims (1 proved inequality, 1 measured):")
     tests = lines.index(
         "Tests of the program, no findings, 2 claims (1 identity, 1 negative control):"
@@ -191,11 +192,11 @@ def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
 
 @pytest.mark.parametrize("sentences", [[], ["One.", "word " * 50]])
 def test_lists_have_a_paragraph_or_a_bullet_each(sentences: list[str]) -> None:
-    text = reporting.text_list(sentences)
+    text = text_list(sentences)
     assert text.split() == " ".join(sentences).split()
     lines = text.splitlines()
-    assert all(len(line) <= reporting.REASON_WIDTH for line in lines)
+    assert all(len(line) <= REASON_WIDTH for line in lines)
     # Lines that continue a paragraph are indented.
     paragraphs = [line for line in lines if line and not line.startswith("  ")]
     assert len(paragraphs) == len(sentences)
-    assert reporting.markdown_list(sentences) == "\n" + "".join(f"* {line}\n" for line in sentences)
+    assert markdown_list(sentences) == "".join(f"* {line}\n" for line in sentences)

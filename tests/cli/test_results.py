@@ -3,20 +3,25 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from laboratory import FIGURE, Laboratory
 from matplotlib.figure import Figure
 
+from theory_check import catalogue
+from theory_check.analysis.conclusions import Conclusion
 from theory_check.catalogue import Catalogue
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.runs import holdings, identity, load_table
+from theory_check.runs.store import ReadOnce, Store
 from theory_check.runs.tables import export_tables
-from theory_check.verification import verify
+from theory_check.studies import RunOptions, sweep, verify
 
 Capture = pytest.CaptureFixture[str]
 CHANGED = "version 0.1.0, now 0.2.0"
@@ -321,3 +326,60 @@ def test_verify_runs_a_claim_on_the_named_problem_alone(
     assert run("verify", "flatness", "--problem", "line", "--set", "slope=0.25") == 0
     assert labels == [{"mine"}, {"steep"}, {"line"}]
     assert laboratory.journal.read_text() == "0.75 sum\n4.0 sum\n0.25 sum\n"
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_reproduce_reads_each_result_once(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, complete: bool
+) -> None:
+    """Two claims, a conclusion and a figure rest on the same two tables, of a cell each."""
+
+    def compose(verdicts: object, tables: dict[str, pd.DataFrame]) -> list[str]:
+        return [f"{name}: {len(table)} rows" for name, table in tables.items()]
+
+    both = Conclusion("both", ("flatness", "steepness"), compose)
+    known = catalogue.installed()
+    known = Catalogue(known.roots, {**known.given, "conclusions": {"both": both}})
+    words = ["reproduce", "--quick", "--jobs", "1"]
+    if complete:
+        assert main(words, known) == 0
+    read: Counter[str] = Counter()
+    whole = Store.read
+
+    def counted(store: Store, key: str) -> pa.Table | None:
+        found = whole(store, key)
+        read[key] += found is not None
+        return found
+
+    monkeypatch.setattr(Store, "read", counted)
+    assert main(words, known) == 0
+    assert "flatness: 2 rows" in Path("results/quick/verdicts.md").read_text()
+    assert laboratory.executions() == 2
+    assert len(read) == 2
+    assert set(read.values()) == {1}
+
+
+def test_what_was_read_is_kept_and_what_was_not_is_looked_for_again(
+    laboratory: Laboratory,
+) -> None:
+    assert run("verify") == 0
+    (path, other) = Path("results").glob("*.parquet")
+    content = other.read_bytes()
+    other.unlink()
+    store = ReadOnce("results")
+    first = store.read(path.stem)
+    assert not store.has(other.stem)
+    path.unlink()
+    other.write_bytes(content)
+    assert first is not None
+    assert store.read(path.stem) is first
+    assert store.has(other.stem)
+    assert not Store("results").has(path.stem)
+
+
+def test_a_table_that_is_changed_changes_no_other(laboratory: Laboratory) -> None:
+    done = sweep(["flat"], RunOptions(catalogue=catalogue.installed()))
+    table = done.table("flat")
+    expected = table.copy()
+    table["y"] = 0.0
+    pd.testing.assert_frame_equal(done.table("flat"), expected, check_exact=True)

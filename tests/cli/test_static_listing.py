@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from theory_check.catalogue import Catalogue
-from theory_check.cli import listing as command
-from theory_check.cli.static_listing import SECTIONS, Section, listing
-from theory_check.cli.static_source import Reader, Unread
+from theory_check.catalogue import PACKAGE, Catalogue
 from theory_check.errors import DuplicateNameError
+from theory_check.report.listing import SECTIONS, Section, listing, text_listing
+from theory_check.report.static_source import Reader, Unread
 
 SOLVER = """\
 from dataclasses import dataclass, replace
@@ -137,7 +136,7 @@ def test_a_file_that_makes_no_sense_does_not_hide_the_others(study: Path, line: 
 
 def test_values_are_read_where_they_are_written_out(tmp_path: Path) -> None:
     (tmp_path / "values.py").write_text(VALUES)
-    package = Path(command.__file__).parents[1]
+    package = PACKAGE
     module = Reader({"theory_check": package, "mine": tmp_path}).module("mine.values")
     assert module is not None
     assert module.get("SIGMAS") == (0.3, 0.1, 1e-5)
@@ -155,9 +154,7 @@ def test_two_of_one_name_are_refused(study: Path) -> None:
         listing(read(study))
 
 
-def test_what_is_no_python_and_no_experiment_is_named(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_python_and_no_experiment_is_named(study: Path) -> None:
     (study / "solvers" / "broken.py").write_text("def (")
     (study / "solvers" / "mine.py").write_text(SOLVER.replace("NAME", '"mine"'))
     (study / "problems" / "instances").mkdir(parents=True)
@@ -165,8 +162,7 @@ def test_what_is_no_python_and_no_experiment_is_named(
     (study / "experiments").mkdir()
     (study / "experiments" / "good.toml").write_text('description = "It is."')
     (study / "experiments" / "bad.toml").write_text("description = ")
-    command.print_components(read(study))
-    listed = capsys.readouterr().out
+    listed = text_listing(read(study)) + "\n"
     assert "\n  mine " in listed
     assert f"experiments of {study.as_posix()}/:\n  good  It is.\n" in listed
     _, unread = listed.split("files that cannot be read:\n")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from theory_check.catalogue import Catalogue, home
-from theory_check.cli import main, study
+from theory_check.catalogue import TEMPLATE, Catalogue, home
+from theory_check.cli import main
 from theory_check.measurements.solver_run import SolverRun
+from theory_check.studies.named import chosen_claims
 
 Capture = pytest.CaptureFixture[str]
 
@@ -48,7 +49,7 @@ def fresh(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_new_study_is_the_template(new: Path) -> None:
-    template = home() / study.TEMPLATE
+    template = home() / TEMPLATE
     held = {path.relative_to(new): path.read_bytes() for path in new.rglob("*") if path.is_file()}
     assert {path.as_posix() for path in held} == {
         "README.md",
@@ -123,16 +124,17 @@ def test_its_figure_is_drawn(new: Path) -> None:
 
 
 def test_verify_judges_the_claims_of_the_study_alone(new: Path) -> None:
-    def judged(*words: str) -> list[str]:
-        parsed = study.argparse.ArgumentParser()
-        study.add_verify_words(parsed)
-        options = parsed.parse_args(list(words))
-        options.catalogue = Catalogue.shipped().with_folder(new)
-        return [claim.id for claim in study.own_claims(options)]
+    catalogue = Catalogue.shipped().with_folder(new)
+    told: list[str] = []
+
+    def judged(*names: str, everything: bool = False) -> list[str]:
+        found = chosen_claims(names, catalogue, told.append, everything=everything)
+        return [claim.id for claim in found]
 
     assert judged() == ["falling-steps"]
-    # An empty list stands for what is asked for instead, by name or all.
-    assert judged("penalty-bias") == judged("--all") == []
+    assert judged("penalty-bias", "penalty-bias") == ["penalty-bias"]
+    assert judged(everything=True) == list(catalogue.claims)
+    assert told == []
 
 
 def test_verify_refuses_a_study_without_claims(new: Path, capsys: Capture) -> None:

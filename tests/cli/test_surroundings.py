@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DRAW = """\
 import sys
 from pathlib import Path
-from theory_check.cli.figures import Drawing, draw_all
+from theory_check.report.figures import Drawing, draw_all
 (drawn,) = draw_all([Drawing(Path("line.py"), "draw()", ())], Path("."), 1)
 print(drawn.failure)
 sys.exit(bool(drawn.failure))

@@ -12,10 +12,11 @@ from calibration.residuals import stored_rates
 from helpers.catalogues import with_files_of
 from laboratory import EXPERIMENT, FIGURE, Laboratory
 
-from theory_check import catalogue, verification
+from theory_check import catalogue
 from theory_check.catalogue import Catalogue
 from theory_check.cli import main
-from theory_check.verification import verify
+from theory_check.studies import verification
+from theory_check.studies.verification import verify
 
 Capture = pytest.CaptureFixture[str]
 

@@ -9,11 +9,11 @@ import pytest
 from laboratory import Laboratory
 
 from theory_check.cli import main
-from theory_check.cli.advise import parse_setting
 from theory_check.cli.words import positive
 from theory_check.errors import InvalidArgumentError, shortened
 from theory_check.problems.problem import Objective
 from theory_check.runs.build import readable
+from theory_check.studies.named import parse_setting
 
 Capture = pytest.CaptureFixture[str]
 

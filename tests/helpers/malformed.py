@@ -36,7 +36,7 @@ from theory_check.errors import SampleBudgetExhausted, TheoryCheckError
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.runs import Store, execute, load_experiment, load_table
 from theory_check.solvers.schedules import SCHEDULES, ScheduleConstants, get_schedule
-from theory_check.verification import RunOptions, sweep
+from theory_check.studies.verification import RunOptions, sweep
 
 CATALOGUE = Catalogue.installed()
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from helpers.generators import random_problem
 
-from theory_check import verification
 from theory_check.analysis import Verdict
 from theory_check.catalogue import Catalogue
 from theory_check.claims.base import Claim
@@ -30,7 +29,8 @@ from theory_check.runs.tables import load_cells
 from theory_check.solvers.alternating import Alternating
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants
-from theory_check.verification import RunOptions, evidence_for, sweep
+from theory_check.studies import verification
+from theory_check.studies.verification import RunOptions, evidence_for, sweep
 
 SIGMA = 0.1
 SOLVER = PenaltyBilevel(

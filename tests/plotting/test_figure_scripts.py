@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from theory_check.analysis.audits import AuditFinding, Constant
 from theory_check.analysis.verdict import judge
 from theory_check.catalogue import Catalogue
-from theory_check.cli.figures import SIGNATURE, load_drawing
+from theory_check.report.figures import SIGNATURE, load_drawing
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "paper_figures"
 

@@ -12,7 +12,7 @@ import pytest
 from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
 from theory_check.runs import Experiment, Store, execute, load_experiment, load_table
-from theory_check.verification import RunOptions, sweep
+from theory_check.studies.verification import RunOptions, sweep
 
 FILE = """\
 measurement = "penalty-bias"

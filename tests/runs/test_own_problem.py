@@ -13,14 +13,14 @@ import torch
 
 from theory_check.catalogue import Catalogue
 from theory_check.catalogue.catalogue import experiment_file
-from theory_check.cli.advise import named_problem
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import LogLinear, MLPReward
 from theory_check.problems import Problem, bandit, garnet, quartic
 from theory_check.problems.stored import content_digest
 from theory_check.runs import Cell, Store, execute, load_experiment
 from theory_check.runs.own_problem import OwnProblem, given_problem
-from theory_check.verification import RunOptions, Sweep, evidence_for, sweep, verify
+from theory_check.studies.named import named_problem
+from theory_check.studies.verification import Results, RunOptions, evidence_for, sweep, verify
 
 CATALOGUE = Catalogue.shipped()
 # As experiments/penalty-bias.toml states its problem "bandit".
@@ -55,14 +55,14 @@ def shipped_cell(quick: bool = True) -> Cell:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Results:
     options = RunOptions(tmp_path_factory.mktemp("store"), quick=True, catalogue=CATALOGUE)
     own = given_problem(BANDIT)
     return sweep(evidence_for([CATALOGUE.claim("penalty-bias")], CATALOGUE, own), options, own)
 
 
 @pytest.mark.slow
-def test_only_the_claim_and_its_audits_are_run_on_the_problem(done: Sweep) -> None:
+def test_only_the_claim_and_its_audits_are_run_on_the_problem(done: Results) -> None:
     # Both audits of the claim have their evidence in the same experiment: two cells, by its grid.
     assert list(done.experiments) == ["penalty-bias", "audits"]
     executed = [(cell.experiment, cell.label) for cell in done.report.executed]
@@ -72,7 +72,7 @@ def test_only_the_claim_and_its_audits_are_run_on_the_problem(done: Sweep) -> No
 
 @pytest.mark.slow
 def test_the_numbers_and_the_verdict_are_those_of_the_shipped_problem(
-    done: Sweep, tmp_path: Path
+    done: Results, tmp_path: Path
 ) -> None:
     claim = CATALOGUE.claim("penalty-bias")
     experiments = {}
@@ -82,7 +82,7 @@ def test_the_numbers_and_the_verdict_are_those_of_the_shipped_problem(
         experiments[name] = replace(loaded, quick=of_bandit)
     cells = [cell for each in experiments.values() for cell in each.quick]
     options = RunOptions(tmp_path, quick=True, catalogue=CATALOGUE)
-    shipped = Sweep(experiments, execute(cells, Store(tmp_path)), options)
+    shipped = Results(experiments, execute(cells, Store(tmp_path)), options)
     for name in experiments:
         pd.testing.assert_frame_equal(done.table(name), shipped.table(name), check_exact=True)
     found, expected = done.judge(claim).verdict, shipped.judge(claim).verdict
@@ -95,7 +95,7 @@ def test_the_numbers_and_the_verdict_are_those_of_the_shipped_problem(
 
 
 @pytest.mark.slow
-def test_python_finds_the_stored_results_by_the_content(done: Sweep, tmp_path: Path) -> None:
+def test_python_finds_the_stored_results_by_the_content(done: Results, tmp_path: Path) -> None:
     shutil.copytree(done.options.store, tmp_path / "store")
     before = {path.name for path in (tmp_path / "store").glob("*.parquet")}
     again = replace(BANDIT, transitions=BANDIT.transitions.clone())

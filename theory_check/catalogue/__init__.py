@@ -7,13 +7,24 @@ point group ``theory_check.components`` is a third kind. A component is found by
 
 from theory_check.catalogue.catalogue import Catalogue, FailedImport, installed
 from theory_check.catalogue.kinds import KINDS
-from theory_check.catalogue.roots import MARK, PACKAGE, STUDY, Root, home, refuse_twins, study_of
+from theory_check.catalogue.roots import (
+    MARK,
+    PACKAGE,
+    STUDY,
+    TEMPLATE,
+    Root,
+    home,
+    refuse_twins,
+    study_of,
+    write_study,
+)
 
 __all__ = [
     "KINDS",
     "MARK",
     "PACKAGE",
     "STUDY",
+    "TEMPLATE",
     "Catalogue",
     "FailedImport",
     "Root",
@@ -21,4 +32,5 @@ __all__ = [
     "installed",
     "refuse_twins",
     "study_of",
+    "write_study",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from theory_check.errors import DuplicateNameError, InvalidArgumentError, shortened
+from theory_check.errors import (
+    DuplicateNameError,
+    InvalidArgumentError,
+    StoreError,
+    one_line,
+    shortened,
+)
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ENTRY_POINTS = "theory_check.components"
@@ -21,6 +28,10 @@ MARK = "study.toml"
 STUDY = "_study_"
 """What the names of the packages of studies begin with."""
 
+TEMPLATE = "study_template"
+"""The study that a new one is a copy of, beside ``experiments/``."""
+
+GENERATED = ("__pycache__", "results")
 STUDY_ROOMS = ("problems", "models", "solvers", "measurements", "claims", "experiments", "figures")
 _SHIPPED_ROOMS: Mapping[str, tuple[str, ...]] = {
     "problems": ("problems",),
@@ -152,3 +163,26 @@ def home() -> Path:
     A wheel has them inside the package, a checkout beside it.
     """
     return PACKAGE if (PACKAGE / "experiments").is_dir() else PACKAGE.parent
+
+
+def write_study(folder: Path) -> None:
+    """Write a small study that works into a new or an empty folder.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a folder that holds anything, or what is no folder.
+    StoreError
+        Where it cannot be written.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            kind = "which is not empty" if folder.is_dir() else "which is no folder"
+            raise InvalidArgumentError(
+                "DIR", f"{shortened(str(folder))}, {kind}", "pass a new folder, or an empty one"
+            )
+        ignored = shutil.ignore_patterns(*GENERATED)
+        shutil.copytree(home() / TEMPLATE, folder, ignore=ignored, dirs_exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise StoreError(f"cannot write a study to {folder}: {reason}") from error

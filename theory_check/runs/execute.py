@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import (
     require_choice,
     require_flag,
@@ -20,6 +21,7 @@ from theory_check.runs.holdings import announce
 from theory_check.runs.leases import Leases
 from theory_check.runs.progress import ProgressBar, no_progress, progress_bar
 from theory_check.runs.store import Store, UnstorableError, require_cells
+from theory_check.settings import Flag, PositiveInteger, Settings, instance_of, one_of
 
 if TYPE_CHECKING:
     from theory_check.runs.backends import Pool
@@ -152,6 +154,54 @@ def execute(
         ):
             state.work(pool, bar)
     return Report(tuple(state.executed), tuple(state.reused), tuple(state.failed))
+
+
+@dataclass(frozen=True)
+class RunOptions(Settings):
+    """How missing cells are run.
+
+    Attributes
+    ----------
+    store
+        Directory of the results.
+    jobs
+        Worker processes.
+    quick
+        Whether the small version of each experiment is meant.
+    retry_failed
+        Whether cells whose failure is recorded are run again.
+    backend
+        Where they run, see :func:`theory_check.runs.backends.open_pool`.
+    catalogue
+        What there is.
+    any_source
+        Whether a cell without a result is not run where there is one of other source, which is read.
+    """
+
+    store: str | Path = "results"
+    jobs: PositiveInteger = 1
+    quick: Flag = False
+    retry_failed: Flag = False
+    backend: Annotated[str, one_of(BACKENDS)] = "loky"
+    catalogue: Annotated[Catalogue, instance_of(Catalogue, "pass Catalogue.installed()")] = field(
+        default_factory=installed
+    )
+    any_source: Flag = False
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be run with, before experiments are read."""
+        super().__post_init__()
+        Store(self.store)
+
+    def execute(self, cells: Iterable[Cell], store: Store) -> Report:
+        """Run the cells that have no result in the store of the options, as :func:`execute` does."""
+        return execute(
+            cells,
+            store,
+            jobs=self.jobs,
+            backend=self.backend,
+            retry_failed=self.retry_failed,
+        )
 
 
 @dataclass

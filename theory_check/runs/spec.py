@@ -173,11 +173,8 @@ class _File:
     @property
     def labelled(self) -> Mapping[str, Mapping[str, object] | str]:
         """Problems by label, each a table or the name of one; a listed name is its own label."""
-        return (
-            self.problems
-            if isinstance(self.problems, Mapping)
-            else {each: each for each in self.problems}
-        )
+        found = self.problems
+        return found if isinstance(found, Mapping) else {each: each for each in found}
 
 
 def load_experiment(

@@ -273,6 +273,27 @@ class Store:
         )
 
 
+class ReadOnce(Store):
+    """A store that keeps what it has read, so that no result is read and verified twice.
+
+    For whoever looks up what is there, runs the rest and then reads all of it: results do not change
+    under their keys. What it keeps is in memory as long as it is.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self._kept: dict[str, pa.Table] = {}
+
+    def read(self, key: str) -> pa.Table | None:
+        """Return the result of a cell as :meth:`Store.read` does, from memory from the second time on."""
+        if key in self._kept:
+            return self._kept[key]
+        table = super().read(key)
+        if table is not None:
+            self._kept[key] = table
+        return table
+
+
 def _require_key(key: object) -> None:
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise InvalidArgumentError("key", shortened(key), "pass the key of a cell")

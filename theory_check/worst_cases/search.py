@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cma
@@ -15,11 +17,14 @@ from numpy.typing import NDArray
 from theory_check.errors import (
     CertificationError,
     InvalidArgumentError,
+    StoreError,
     require_choice,
     require_positive_integer,
     require_seed,
+    shortened,
 )
 from theory_check.problems import Problem
+from theory_check.problems.stored import as_record, labels, require_label
 from theory_check.worst_cases.base import Evaluation, WorstCase
 from theory_check.worst_cases.spaces import Space
 
@@ -332,3 +337,48 @@ def _worst_first(*searches: Trials) -> list[tuple[NDArray[np.float64], str]]:
         (searches[number].cubes[index], names[number])
         for _, number, index in sorted(found)[:ATTEMPTS]
     ]
+
+
+def new_record(store: Path, label: str) -> Path:
+    """Return where the worst instance of a label is kept, and make sure that it can be written there.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For what is no label, or one that is taken.
+    StoreError
+        Where the file cannot be written.
+    """
+    require_label("label", label)
+    file = store / "worst-cases" / f"{label}.json"
+    if os.path.lexists(file) or label in labels():
+        raise InvalidArgumentError(
+            "label",
+            shortened(label),
+            f"{file} exists; pass another label"
+            if os.path.lexists(file)
+            else "the package brings an instance of that name; pass another label",
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        file.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {file} ({error.strerror}); pass another folder with --store"
+        ) from error
+    return file
+
+
+def write_record(worst: Worst, file: Path) -> None:
+    """Keep the worst instance as a problem that is called like the file.
+
+    Raises
+    ------
+    StoreError
+        Where the file cannot be written.
+    """
+    try:
+        file.write_text(as_record(worst.problem, file.stem, worst.origin()), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {file} ({error.strerror})") from error

@@ -16,15 +16,16 @@ from theory_check.errors import (
     require_instance,
     require_text,
 )
-from theory_check.runs import Report, Store, execute
+from theory_check.runs import Report
 from theory_check.runs.comparisons import (
     chosen_cells,
     chosen_methods,
     load_comparisons,
     settings_of,
 )
+from theory_check.runs.execute import RunOptions
+from theory_check.runs.store import ReadOnce, Store
 from theory_check.runs.tables import load_cells
-from theory_check.verification import RunOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,10 @@ class Compared:
         Number of tuning seeds by problem.
     report
         What became of the cells; those that failed take no part.
+    files
+        The experiment files that state the problems.
+    options
+        How missing cells were run.
     """
 
     results: ComparisonResults
@@ -58,6 +63,8 @@ class Compared:
     shift_runs: pd.DataFrame
     tuning_seeds: Mapping[str, int]
     report: Report
+    files: tuple[Path, ...]
+    options: RunOptions
 
     def __repr__(self) -> str:
         """Say on one line how much was compared."""
@@ -99,18 +106,15 @@ class ComparisonPlan:
             When the store cannot be read or written.
         """
         options, known = self.options, self.options.catalogue.methods
-        report = execute(
-            list(self.cells),
-            Store(options.store),
-            jobs=options.jobs,
-            backend=options.backend,
-            retry_failed=options.retry_failed,
-        )
+        store = ReadOnce(options.store)
+        report = options.execute(self.cells, store)
         failed = {failure.cell.key for failure in report.failed}
         complete = [cell for cell in self.cells if cell.key not in failed]
         to_accuracy = [cell for cell in complete if settings_of(cell).stop_when_reached]
         under_shift = [cell for cell in complete if not settings_of(cell).stop_when_reached]
-        runs, shift_runs = (_table(cells, options) for cells in (to_accuracy, under_shift))
+        runs, shift_runs = (
+            _table(cells, store, options.quick) for cells in (to_accuracy, under_shift)
+        )
         results = analysed(
             runs,
             shift_runs,
@@ -119,7 +123,16 @@ class ComparisonPlan:
         )
         sentences = [_scope(complete, options.quick), *findings(results)] if complete else []
         tuning_seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
-        return Compared(results, tuple(sentences), runs, shift_runs, tuning_seeds, report)
+        return Compared(
+            results,
+            tuple(sentences),
+            runs,
+            shift_runs,
+            tuning_seeds,
+            report,
+            self.files,
+            options,
+        )
 
 
 def plan_comparison(
@@ -149,7 +162,8 @@ def compare(
 ) -> Compared:
     """Compare methods on the problems of the comparisons, running what is missing.
 
-    What is printed and drawn by ``theory-check compare`` is made of what is returned.
+    What ``theory-check compare`` prints, writes and draws is made of what is returned, by
+    ``theory_check.report.comparison.publish``.
 
     Parameters
     ----------
@@ -158,7 +172,7 @@ def compare(
     problems
         Labels of problems, or what they start with before a hyphen; all when empty.
     store, jobs, quick, retry_failed, backend
-        As in :class:`~theory_check.verification.RunOptions`.
+        As in :class:`~theory_check.runs.execute.RunOptions`.
     catalogue
         What there is, such as ``Catalogue.installed().with_folder("my_study")``; all that is installed
         when absent.
@@ -198,13 +212,13 @@ def _refuse_shared_labels(cells: Iterable[Cell]) -> None:
             )
 
 
-def _table(cells: Sequence[Cell], options: RunOptions) -> pd.DataFrame:
+def _table(cells: Sequence[Cell], store: Store, quick: bool) -> pd.DataFrame:
     """Return the rows of cells, in the order of the problems and then of the methods."""
     import pandas as pd
 
     order = {label: at for at, label in enumerate(dict.fromkeys(cell.label for cell in cells))}
     ordered = sorted(cells, key=lambda cell: order[cell.label])
-    return load_cells(ordered, options.store, quick=options.quick) if ordered else pd.DataFrame()
+    return load_cells(ordered, store, quick=quick) if ordered else pd.DataFrame()
 
 
 def _record(method: Method) -> ComparedMethod:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from theory_check.analysis.intervals import Interval, number
-from theory_check.cli.reporting import aligned, piped
-from theory_check.cli.words import joined
+from theory_check.report.text import aligned, joined, piped
 
 WIDE = 10
 """Columns beyond which LaTeX sets a table in its smallest size; it then needs a landscape page."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,15 +13,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from theory_check.catalogue.catalogue import is_shipped, stated_path
-from theory_check.cli.reporting import stamp as small_version
 from theory_check.errors import InvalidArgumentError, StoreError, TheoryCheckError, require_choice
+from theory_check.report.text import stamp as small_version
 from theory_check.runs.backends import worker_processes
+from theory_check.studies.verification import evidence_for, sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from theory_check.catalogue import Catalogue
-    from theory_check.verification import Judgement, Sweep
+    from theory_check.runs.execute import Report, RunOptions
+    from theory_check.studies.verification import Judgement, Results
 
 Say = Callable[[str], None]
 
@@ -106,6 +109,26 @@ class Drawn:
     failure: str = ""
 
 
+def writable_folder(directory: Path, name: str) -> Path:
+    """Create a folder for what is drawn and make sure, before any work, that it can be written.
+
+    Raises
+    ------
+    StoreError
+        When it cannot; ``name`` says what would have been written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {name} to {directory} ({error.strerror}); "
+            "pass another folder with --output"
+        ) from error
+    return directory
+
+
 def drawable_scripts(
     catalogue: Catalogue, say: Say, names: Sequence[str] = ()
 ) -> list[FigureScript]:
@@ -126,9 +149,25 @@ def drawable_scripts(
     return scripts
 
 
+def draw_named(
+    scripts: Sequence[FigureScript], directory: Path, options: RunOptions, say: Say
+) -> tuple[Report, bool]:
+    """Run what figures lack, judge their claims and draw them.
+
+    Returns what became of the cells, and whether no script failed.
+    """
+    catalogue = options.catalogue
+    experiments = [name for script in scripts for name in script.experiments]
+    names = dict.fromkeys(claim for script in scripts for claim in script.claims)
+    claims = [catalogue.claim(name) for name in names]
+    done = sweep([*experiments, *evidence_for(claims, catalogue)], options)
+    judgements = [done.judge(claim) for claim in claims]
+    return done.report, draw_complete(scripts, done, judgements, directory, say)
+
+
 def draw_complete(
     scripts: Sequence[FigureScript],
-    done: Sweep,
+    done: Results,
     judgements: Sequence[Judgement],
     directory: Path,
     say: Say,

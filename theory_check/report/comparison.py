@@ -1,10 +1,11 @@
-"""The tables of a comparison: costs, what methods end up with, and what they were tuned over."""
+"""A comparison as tables, sentences and figures: costs, what methods end up with, and their tuning."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -12,7 +13,72 @@ from theory_check.analysis.comparison import ComparisonResults, Interval, RateFi
 from theory_check.analysis.comparison.rates import MEANING
 from theory_check.analysis.comparison.results import COUNTERS
 from theory_check.analysis.intervals import number
-from theory_check.cli.display_table import DisplayTable, Entry, Quantity
+from theory_check.catalogue.catalogue import provenance
+from theory_check.errors import StoreError
+from theory_check.report.figures import Drawing, Drawn, Say, draw_all, stamp, tell
+from theory_check.report.tables import DisplayTable, Entry, Quantity
+from theory_check.report.text import markdown_list, text_list
+from theory_check.report.text import stamp as small_version
+from theory_check.studies.comparison import Compared
+
+
+def publish(compared: Compared, directory: Path, say: Say) -> bool:
+    """Print, write and draw a comparison, say what was written, and tell whether no script failed."""
+    print(text_comparison(compared))
+    for file in write_comparison(compared, directory):
+        say(f"wrote {file}")
+    empty = "nothing that was chosen belongs into it"
+    return tell(draw_comparison(compared, directory), say, empty)
+
+
+def text_comparison(compared: Compared) -> str:
+    """Return the tables and the findings of a comparison for a terminal."""
+    options = compared.options
+    heading = [small_version(options.quick), provenance(options.catalogue)]
+    shown = [table.text() for table in tables(compared.results, compared.tuning_seeds)]
+    found = [text_list(compared.findings)] if compared.findings else []
+    return "\n".join([*(f"{line}\n" for line in heading if line), *shown, *found])
+
+
+def write_comparison(compared: Compared, directory: Path) -> Iterator[Path]:
+    """Write the tables as CSV, Markdown and LaTeX and the findings as Markdown, and yield the files.
+
+    Raises
+    ------
+    StoreError
+        When a file cannot be written.
+    """
+    version = small_version(compared.options.quick)
+    contents: dict[str, str] = {}
+    for table in tables(compared.results, compared.tuning_seeds):
+        markdown, latex = table.markdown(), table.latex()
+        contents[f"{table.name}.csv"] = table.csv()
+        contents[f"{table.name}.md"] = f"{version}\n\n{markdown}" if version else markdown
+        contents[f"{table.name}.tex"] = f"% {version}\n{latex}" if version else latex
+    if compared.findings:
+        contents["findings.md"] = markdown_list(compared.findings)
+    for name, content in contents.items():
+        file = directory / name
+        try:
+            file.write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"cannot write {file} ({error.strerror})") from error
+        yield file
+
+
+def draw_comparison(compared: Compared, directory: Path) -> Iterator[Drawn]:
+    """Draw the figures of comparisons, and yield what became of each, as :func:`draw_all` does."""
+    options = compared.options
+    drawings = [
+        Drawing(
+            path,
+            "draw(results)",
+            (compared.results,),
+            stamp(path, compared.files, small=options.quick),
+        )
+        for path in options.catalogue.comparison_figures.values()
+    ]
+    return draw_all(drawings, directory, options.jobs)
 
 
 def tables(results: ComparisonResults, tuning_seeds: Mapping[str, int]) -> list[DisplayTable]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from theory_check.analysis import verdict as verdicts
 from theory_check.analysis.audits import AuditFinding, audit_problem, failures_of, not_audited
@@ -14,13 +14,9 @@ from theory_check.catalogue import Catalogue, installed
 from theory_check.catalogue.catalogue import experiment_file
 from theory_check.claims.audits import Audit
 from theory_check.claims.base import Claim
-from theory_check.errors import (
-    TheoryCheckError,
-    listed,
-    require_instance,
-)
-from theory_check.runs import Experiment, Report, Store, execute, load_experiment
-from theory_check.runs.backends import BACKENDS
+from theory_check.errors import InvalidArgumentError, TheoryCheckError, listed, require_instance
+from theory_check.runs import Experiment, Report, load_experiment
+from theory_check.runs.execute import RunOptions
 from theory_check.runs.holdings import StoredResult, in_words, of_other_source
 from theory_check.runs.identity import plain
 from theory_check.runs.own_problem import (
@@ -29,8 +25,8 @@ from theory_check.runs.own_problem import (
     require_fitting,
 )
 from theory_check.runs.problem_table import OwnProblem
+from theory_check.runs.store import ReadOnce
 from theory_check.runs.tables import load_cells
-from theory_check.settings import Flag, PositiveInteger, Settings, instance_of, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,44 +38,6 @@ if TYPE_CHECKING:
 
 class FailedCellsError(TheoryCheckError):
     """A claim cannot be judged because cells of its experiment failed."""
-
-
-@dataclass(frozen=True)
-class RunOptions(Settings):
-    """How missing cells are run.
-
-    Attributes
-    ----------
-    store
-        Directory of the results.
-    jobs
-        Worker processes.
-    quick
-        Whether the small version of each experiment is meant.
-    retry_failed
-        Whether cells whose failure is recorded are run again.
-    backend
-        Where they run, see :func:`theory_check.runs.backends.open_pool`.
-    catalogue
-        What there is.
-    any_source
-        Whether a cell without a result is not run where there is one of other source, which is read.
-    """
-
-    store: str | Path = "results"
-    jobs: PositiveInteger = 1
-    quick: Flag = False
-    retry_failed: Flag = False
-    backend: Annotated[str, one_of(BACKENDS)] = "loky"
-    catalogue: Annotated[Catalogue, instance_of(Catalogue, "pass Catalogue.installed()")] = field(
-        default_factory=installed
-    )
-    any_source: Flag = False
-
-    def __post_init__(self) -> None:
-        """Refuse what nothing can be run with, before experiments are read."""
-        super().__post_init__()
-        Store(self.store)
 
 
 @dataclass(frozen=True)
@@ -97,11 +55,12 @@ class Judgement:
     other_source: str = ""
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Experiments after they were run.
+class Results:
+    """Experiments after they were run: what became of their cells, and their tables, each read once.
 
-    Attributes
+    Claims, conclusions and figures are made of one such object.
+
+    Parameters
     ----------
     experiments
         The experiments by name.
@@ -109,18 +68,27 @@ class Sweep:
         What became of their cells.
     options
         How they were run.
+    store
+        The store of the options, with what it has read already; a new one when absent.
     instead
         Results of other source, by the key of the cell, that are read in place of its own.
     """
 
-    experiments: Mapping[str, Experiment]
-    report: Report
-    options: RunOptions
-    instead: Mapping[str, StoredResult] = field(default_factory=dict)
-    # What the audits were measured on, by experiment and problem: many claims rest on the same rows.
-    _rows: dict[str, pd.DataFrame] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    def __init__(
+        self,
+        experiments: Mapping[str, Experiment],
+        report: Report,
+        options: RunOptions,
+        store: ReadOnce | None = None,
+        instead: Mapping[str, StoredResult] | None = None,
+    ) -> None:
+        self.experiments = experiments
+        self.report = report
+        self.options = options
+        self.instead = {} if instead is None else instead
+        self._store = ReadOnce(options.store) if store is None else store
+        # By experiment, label and key of the cells: an audit reads some of those of an experiment.
+        self._tables: dict[tuple[tuple[str, str, str], ...], pd.DataFrame] = {}
 
     def failures(self, name: str) -> str:
         """Return why the table of an experiment is not complete, ``""`` when it is."""
@@ -134,12 +102,17 @@ class Sweep:
         return f"{len(failed)} of {len(keys)} cells of {name} failed, first: {failed[0]}"
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return the table of an experiment whose cells are complete."""
-        return self._load(self.experiments[name].cells(self.options.quick))
+        """Return a table of one's own of an experiment whose cells are complete."""
+        return self._load(self.experiments[name].cells(self.options.quick)).copy()
 
     def _load(self, cells: Sequence[Cell]) -> pd.DataFrame:
-        how = self.options
-        return load_cells(cells, how.store, quick=how.quick, instead=self.instead)
+        """Return the table of some cells, which is not to be changed."""
+        which = tuple((cell.experiment, cell.label, cell.key) for cell in cells)
+        if which not in self._tables:
+            self._tables[which] = load_cells(
+                cells, self._store, quick=self.options.quick, instead=self.instead
+            )
+        return self._tables[which]
 
     def other_source(self, names: Iterable[str]) -> str:
         """Return how many results of some experiments are of other source, ``""`` where none is."""
@@ -147,6 +120,11 @@ class Sweep:
             cell for name in names for cell in self.experiments[name].cells(self.options.quick)
         )
         return in_words(cells, self.instead)
+
+    def heading(self, whose: str) -> str:
+        """Return whose experiments were run, and which of their results are of other source."""
+        other = self.other_source(self.experiments)
+        return f"{whose} Read in place of runs: {other}." if other else whose
 
     def judge(self, claim: Claim) -> Judgement:
         """Judge a claim whose experiment is part of the sweep."""
@@ -157,7 +135,7 @@ class Sweep:
         if reason:
             return Judgement(claim, None, reason, file, other)
         findings = self.audit(claim)
-        table = self.table(claim.experiment)
+        table = self._load(self.experiments[claim.experiment].cells(self.options.quick))
         families = {
             cell.label: cell.sizes
             for cell in self.experiments[claim.experiment].cells(self.options.quick)
@@ -195,14 +173,12 @@ class Sweep:
         reason = self._failed(evidence, name)
         if reason:
             return not_audited(audit, label, reason)
-        if name not in self._rows:
-            self._rows[name] = self._load(evidence)
         taken = [cell.measurement.step_sizes() for cell in cells]
         steps = {
             "outer": max((step.outer for step in taken if step.outer is not None), default=None),
             "inner": max((step.inner for step in taken if step.inner is not None), default=None),
         }
-        return audit_problem(audit, self._rows[name], label, steps)
+        return audit_problem(audit, self._load(evidence), label, steps)
 
     def _evidence(self, audit: Audit, wanted: Cell) -> list[Cell]:
         """Return the cells of an audit on the problem of a cell; none where it is not audited.
@@ -221,6 +197,24 @@ class Sweep:
                 if spec.family == wanted.problem.family and plain(spec.parameters) == parameters:
                     return [other for other in cells if other.label == cell.label]
         return []
+
+
+def conclude(results: Results, judgements: Sequence[Judgement]) -> list[str]:
+    """Return the sentences of every conclusion whose claims are all judged."""
+    verdicts = {each.claim.id: each.verdict for each in judgements if each.verdict is not None}
+    catalogue = results.options.catalogue
+    sentences = []
+    for name, conclusion in catalogue.conclusions.items():
+        if not verdicts.keys() >= set(conclusion.claims):
+            continue
+        tables = {
+            claim: results.table(catalogue.claim(claim).experiment) for claim in conclusion.claims
+        }
+        try:
+            sentences += conclusion.compose(verdicts, tables)
+        except InvalidArgumentError as refusal:
+            sentences.append(f"{name}: nothing concluded, {refusal.argument}: {refusal.received}.")
+    return sentences
 
 
 def evidence_for(
@@ -260,7 +254,7 @@ def evidence_for(
 
 def sweep(
     experiments: Iterable[str | Path], options: RunOptions, problem: OwnProblem | None = None
-) -> Sweep:
+) -> Results:
     """Run what is missing of some experiments, all their cells side by side.
 
     Parameters
@@ -292,19 +286,14 @@ def sweep(
         )
     }
     cells = [cell for each in loaded.values() for cell in each.cells(options.quick)]
-    store = Store(options.store)
+    store = ReadOnce(options.store)
     instead: Mapping[str, StoredResult] = {}
     if options.any_source:
         instead = of_other_source(store, [cell for cell in cells if not store.has(cell.key)])
-    report = execute(
-        [cell for cell in cells if cell.key not in instead],
-        store,
-        jobs=options.jobs,
-        backend=options.backend,
-        retry_failed=options.retry_failed,
-    )
+    report = options.execute([cell for cell in cells if cell.key not in instead], store)
     read = {cell.key: cell for cell in cells if cell.key in instead}
-    return Sweep(loaded, replace(report, reused=(*report.reused, *read.values())), options, instead)
+    report = replace(report, reused=(*report.reused, *read.values()))
+    return Results(loaded, report, options, store, instead)
 
 
 def verify(

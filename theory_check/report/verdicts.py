@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.rate_verdict import RateVerdict
-from theory_check.catalogue.catalogue import is_shipped, stated_path
+from theory_check.catalogue.catalogue import is_shipped, provenance, stated_path
 from theory_check.claims.base import KIND_MEANING, Claim
-from theory_check.cli.claim_words import counted, kind_of
-from theory_check.cli.words import joined
-from theory_check.errors import visible
+from theory_check.errors import StoreError
 from theory_check.provenance import PROVENANCE_MEANING
-from theory_check.verification import Judgement
+from theory_check.report.text import (
+    aligned,
+    counted,
+    filled,
+    finite_numbers,
+    joined,
+    kind_of,
+    markdown_list,
+    piped,
+    stamp,
+)
+from theory_check.studies.verification import Judgement, Results
 
 AUDIT_HEADER = ("audit", "status", "problem", "constant", "measured, 95 % interval")
 HEADER = (
@@ -30,8 +38,6 @@ HEADER = (
 NOT_JUDGED = "not judged"
 FINDINGS, TESTS = "Findings", "Tests of the program, no findings"
 OPEN_MEANING = "(open) its verdict is a finding, whichever it is, and fails nothing"
-SMALL_VERSION = "Small version of the experiments (--quick)."
-REASON_WIDTH = 100
 
 
 def text_table(
@@ -50,21 +56,21 @@ def text_table(
         [f"{title}:", *aligned([HEADER, *_rows(part)]), ""] for title, part in _sections(judgements)
     ]
     lines = [line for table in tables for line in table]
-    reasons = _filled(_reasons(judgements))
+    reasons = filled(_reasons(judgements))
     audits = list(_audit_rows(judgements))
     audited = (
-        ["", *aligned([AUDIT_HEADER, *audits]), "", *_filled(_dependents(judgements))]
+        ["", *aligned([AUDIT_HEADER, *audits]), "", *filled(_dependents(judgements))]
         if audits
         else []
     )
     return "\n".join(
         [
-            *_filled(_heading(small, experiments)),
+            *filled(_heading(small, experiments)),
             *lines,
             *reasons,
             *audited,
             "",
-            *_filled(_legend(judgements)),
+            *filled(_legend(judgements)),
         ]
     )
 
@@ -87,23 +93,8 @@ def markdown_table(
     return joined([*heading, *lines, *reasons, *audited, "", *legend]) + "\n"
 
 
-def stamp(small: bool) -> str:
-    """Return what is written on everything that comes from the small version, ``""`` elsewhere."""
-    return SMALL_VERSION if small else ""
-
-
 def _heading(small: bool, experiments: str) -> list[str]:
     return [line for text in (stamp(small), experiments) if text for line in (text, "")]
-
-
-def text_list(sentences: Sequence[str]) -> str:
-    """Return sentences for a terminal, wrapped, a paragraph each."""
-    return "\n".join(["", *_filled(sentences)])
-
-
-def markdown_list(sentences: Sequence[str]) -> str:
-    """Return the same in Markdown."""
-    return "\n" + "".join(f"* {visible(line)}\n" for line in sentences)
 
 
 def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
@@ -132,37 +123,41 @@ def json_list(judgements: Sequence[Judgement], *, small: bool = False) -> str:
     return json.dumps([finite_numbers(record) for record in records], indent=2, allow_nan=False)
 
 
+def text_of_sweep(results: Results, judgements: Sequence[Judgement]) -> str:
+    """Return the tables of a sweep for a terminal, with whose experiments they rest on."""
+    whose = results.heading(provenance(results.options.catalogue))
+    return text_table(judgements, small=results.options.quick, experiments=whose)
+
+
+def write_verdicts(
+    folder: Path, results: Results, judgements: Sequence[Judgement], conclusions: Sequence[str]
+) -> None:
+    """Write ``verdicts.json`` and ``verdicts.md``, the latter with conclusions, into a folder.
+
+    Raises
+    ------
+    StoreError
+        When they cannot be written.
+    """
+    small, whose = results.options.quick, results.heading(provenance(results.options.catalogue))
+    table = markdown_table(judgements, small=small, experiments=whose)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (
+            ("verdicts.json", json_list(judgements, small=small) + "\n"),
+            ("verdicts.md", f"{table}\n{markdown_list(conclusions)}"),
+        ):
+            (folder / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write the verdicts to {folder}: {error}") from error
+
+
 def _sections(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgement]]]:
     """Yield the findings and the tests of the program, each with a title that counts them."""
     for name, finding in ((FINDINGS, True), (TESTS, False)):
         part = [judgement for judgement in judgements if judgement.claim.finding is finding]
         if part:
             yield f"{name}, {counted([judgement.claim for judgement in part])}", part
-
-
-def _filled(sentences: Iterable[str]) -> list[str]:
-    return [
-        textwrap.fill(visible(line), REASON_WIDTH, subsequent_indent="  ") for line in sentences
-    ]
-
-
-def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return rows as lines of columns of equal width."""
-    rows = [tuple(map(visible, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def piped(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return rows, a header first, as lines of a Markdown table."""
-    header, *others = rows
-    return [
-        "| " + " | ".join(visible(cell).replace("|", "\\|") for cell in row) + " |"
-        for row in (header, ("---",) * len(header), *others)
-    ]
 
 
 def _findings(judgements: Sequence[Judgement]) -> Iterator[tuple[str, AuditFinding]]:
@@ -247,14 +242,3 @@ def _legend(judgements: Sequence[Judgement]) -> list[str]:
     if any(judgement.claim.expected == "open" for judgement in judgements):
         legend.append(OPEN_MEANING)
     return legend
-
-
-def finite_numbers(value: object) -> object:
-    """Return a record as JSON can hold it: numbers that are not finite become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite_numbers(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite_numbers(entry) for entry in value]
-    return value

@@ -1,0 +1,1 @@
+"""Tables, sentences and figures of what was found, and the listing of what there is."""
