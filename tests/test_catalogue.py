@@ -206,6 +206,54 @@ def test_workers_import_a_study_by_its_path(study: Path, tmp_path: Path, jobs: i
     assert loaded.stdout == b"slope\n"
 
 
+def test_a_study_that_was_edited_is_imported_anew_and_its_old_cells_are_refused(
+    study: Path, tmp_path: Path
+) -> None:
+    """In one process, as in a notebook: nothing of the old code gets the name of the new one."""
+    store, path = tmp_path / "store", study / "experiments" / "slope-decay.toml"
+    before = Catalogue.shipped().with_folder(study)
+    assert verify("slope-decay", store=store, catalogue=before).status == "tight"
+    (old,) = load_experiment(path, before).full
+    file = study / "problems" / "slope.py"
+    file.write_text(PROBLEM.replace("return Slope(power)", "return Slope(power / 2)"))
+    with pytest.raises(InvalidArgumentError, match=r"slope\.py, which changed since it was impor"):
+        _ = old.key
+    after = before.with_folder(study)
+    assert [root.folder for root in after.studies] == [study.resolve()]
+    assert after.with_folder(study) is after
+    # The exponent is a half now, and the result of the edited file is not that of the first.
+    assert verify("slope-decay", store=store, catalogue=after).status == "violated"
+    file.write_text(PROBLEM)
+    assert verify("slope-decay", store=store, catalogue=after.with_folder(study)).status == "tight"
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_what_was_computed_while_its_source_changed_is_not_kept(
+    study: Path, tmp_path: Path, jobs: int
+) -> None:
+    edit = f"pathlib.Path({str(study / 'problems' / 'slope.py')!r}).write_text('X = 1')"
+    file = study / "measurements" / "slopes.py"
+    file.write_text(
+        "import pathlib\n" + MEASUREMENT.replace("rows = []", f"{edit}\n        rows = []")
+    )
+    found = Catalogue.shipped().with_folder(study)
+    cells = load_experiment(study / "experiments" / "slope-decay.toml", found).full
+    report = execute(cells, Store(tmp_path / "store"), jobs=jobs)
+    (failure,) = report.failed
+    assert "slope.py" in failure.message
+    assert "changed while it ran" in failure.message
+    assert list((tmp_path / "store").glob("*.parquet")) == []
+
+
+@pytest.mark.parametrize("code", ["0", "3", "'bye'"])
+def test_a_file_that_ends_the_program_is_left_out_like_any_that_fails(
+    study: Path, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    (study / "claims" / "ends.py").write_text(f"import sys; sys.exit({code})\n")
+    assert main(["check", str(study)]) == 1
+    assert f"{study / 'claims' / 'ends.py'}: SystemExit: " in capsys.readouterr().out
+
+
 def test_a_file_that_cannot_be_imported_is_a_failure_of_its_own(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import pytest
 from helpers.methods import METHODS, SCALES, configured
+from theory_check.verification import RunOptions
 
 from theory_check.advice.advisor import AdviceRequest
 from theory_check.catalogue import Catalogue, installed
@@ -41,7 +42,6 @@ from theory_check.settings import (
 from theory_check.solvers.method import Method
 from theory_check.solvers.schedules import ScheduleConstants
 from theory_check.tuning.reference_descent import ReferenceDescent
-from theory_check.verification import RunOptions
 from theory_check.worst_cases.spaces import SPACES
 
 MALFORMED: Mapping[Any, tuple[object, ...]] = {

@@ -206,3 +206,17 @@ def test_the_full_version(new: Path) -> None:
     (judged,) = json.loads(fresh(*words).stdout)
     assert judged["status"] == "tight"
     assert [rate["problem"] for rate in judged["measured"]] == ["tracking", "tracking-wide"]
+
+
+def test_check_builds_the_named_problems_of_a_study(new: Path, capsys: Capture) -> None:
+    (new / "experiments" / "problems.toml").write_text(
+        '[good]\nfamily = "tracking"\n[unknown]\nfamily = "trackin"\n[misspelt]\nfamily = "tracking"\n'
+        "dimensoin = 3\n"
+    )
+    assert main(["check", "s"]) == 1
+    out = capsys.readouterr().out
+    assert "experiment unknown, it can be built:\n  unknown.family: received 'trackin'" in out
+    assert "misspelt.dimensoin: received an unknown key" in out
+    assert "experiment good, it can be built" not in out
+    assert main(["list"], Catalogue.shipped().with_folder(new)) == 0
+    assert "\n  problems " not in capsys.readouterr().out.split("experiments of")[1]

@@ -231,3 +231,25 @@ def test_audits_are_those_of_problems_of_its_kind() -> None:
     ):
         named = evidence_for([claim], CATALOGUE, given_problem(problem))
         assert named == ["penalty-bias", audits]
+
+
+MINE = '[{}mine]\nfamily = "bandit"\ncontexts = 3\nactions = 2\nfeatures = 2\n'
+
+
+@pytest.mark.parametrize("text", [MINE.format(""), MINE.format("problems.")])
+def test_a_file_with_nothing_but_a_problem_is_enough(tmp_path: Path, text: str) -> None:
+    (tmp_path / "my.toml").write_text(text)
+    found = named_problem(f"{tmp_path / 'my.toml'}/mine", (), CATALOGUE)
+    assert (found.label, found.spec.family) == ("mine", "bandit")
+    assert found.spec.parameters["contexts"] == 3
+    with pytest.raises(InvalidArgumentError, match="'min'; did you mean 'mine'"):
+        named_problem(f"{tmp_path / 'my.toml'}/min", (), CATALOGUE)
+
+
+def test_a_problem_is_named_as_experiments_name_it() -> None:
+    named = named_problem("bandit-biased", (), CATALOGUE)
+    stated = named_problem("bound-terms/bandit", (), CATALOGUE)
+    assert named.spec == stated.spec
+    assert (named.label, stated.label) == ("bandit-biased", "bandit")
+    with pytest.raises(InvalidArgumentError, match="random instances of a family"):
+        named_problem("bandit-family", (), CATALOGUE)

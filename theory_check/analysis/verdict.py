@@ -117,6 +117,12 @@ class Verdict:
     rates: tuple[RateVerdict, ...]
     audits: tuple[AuditFinding, ...] = ()
 
+    def __repr__(self) -> str:
+        """Say on one line what is judged, and how."""
+        return (
+            f"<Verdict {self.claim.id}: {self.status}, of {len(self.rates)} rates; {self.reason}>"
+        )
+
     @property
     def measured(self) -> tuple[Mapping[str, object], ...]:
         """Measured numbers, one record per problem and rate."""

@@ -8,6 +8,7 @@ point group ``theory_check.components`` is a third kind. A component is found by
 from theory_check.catalogue.catalogue import Catalogue, FailedImport, installed
 from theory_check.catalogue.kinds import KINDS
 from theory_check.catalogue.roots import (
+    IMPORTED,
     MARK,
     PACKAGE,
     STUDY,
@@ -20,6 +21,7 @@ from theory_check.catalogue.roots import (
 )
 
 __all__ = [
+    "IMPORTED",
     "KINDS",
     "MARK",
     "PACKAGE",

@@ -69,9 +69,13 @@ class Catalogue:
         return cls(given=given)
 
     def with_folder(self, folder: str | Path) -> Catalogue:
-        """Return this catalogue with the components of a study beside those it has."""
+        """Return this catalogue with the components of a study beside those it has.
+
+        One that has the study as it was before an edit has it as it is now instead.
+        """
         root = Root.of_folder(folder)
-        return self if root in self.roots else Catalogue((*self.roots, root), self.given)
+        others = tuple(each for each in self.roots if each.folder != root.folder)
+        return self if root in self.roots else Catalogue((*others, root), self.given)
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without what was found in the roots: it is found again where it arrives."""
@@ -207,7 +211,8 @@ class Catalogue:
                 continue
             try:
                 module = importlib.import_module(name)
-            except Exception:  # of somebody else's file: whatever it raises, the rest still works
+            # Of somebody else's file: whatever it raises, the rest still works.
+            except (Exception, SystemExit):
                 self._failed[path] = FailedImport(path, traceback.format_exc())
             else:
                 yield module, path

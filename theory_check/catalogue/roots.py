@@ -6,10 +6,13 @@ import hashlib
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from theory_check.errors import (
@@ -97,8 +100,9 @@ class Root:
                 f"{shortened(str(folder))}, which holds no {MARK}",
                 f"pass a folder with {MARK} or any of {', '.join(f'{r}/' for r in STUDY_ROOMS)}",
             )
-        digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-        return cls(path, f"{STUDY}{digest}", _STUDY_ROOMS, path / "experiments", path / "figures")
+        return cls(
+            path, f"{STUDY}{_digest_of(path)}", _STUDY_ROOMS, path / "experiments", path / "figures"
+        )
 
     @classmethod
     def of_package(cls, name: str) -> Root:
@@ -142,6 +146,53 @@ class Root:
             package = ModuleType(self.package, f"The study in {self.folder}.")
             package.__path__ = [str(self.folder)]
             sys.modules[self.package] = package
+        if not any(isinstance(each, _StudyFinder) for each in sys.meta_path):
+            sys.meta_path.insert(0, _StudyFinder())
+
+
+IMPORTED: dict[str, str] = {}
+"""By the name of a study's module, the digest of the text that was imported under it."""
+
+
+class _StudyFinder(MetaPathFinder):
+    """Finds the modules of studies, and keeps what their text was: files may change later."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to import a module of a study; None for all others."""
+        if not fullname.startswith(STUDY):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _StudyLoader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class _StudyLoader(SourceFileLoader):
+    """Compiles what is in the file now, which a compiled copy need not be."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file, and note the digest of its text."""
+        text = self.get_data(self.path)
+        IMPORTED[fullname] = hashlib.sha256(text).hexdigest()
+        code: CodeType = self.source_to_code(text, self.path)
+        return code
+
+
+def _digest_of(study: Path) -> str:
+    """Return the digest of where a study is and of the modules in it, for the name of its package.
+
+    A study that was edited is another package, so that who looks at it again imports it again.
+    """
+    digest = hashlib.sha256(str(study).encode())
+    rooms = (study / room for room in STUDY_ROOMS)
+    files = {*study.glob("*.py"), *(path for room in rooms for path in room.rglob("*.py"))}
+    for path in sorted(files):
+        with suppress(OSError):
+            digest.update(f"{path.relative_to(study).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def study_of(folder: str | Path = ".") -> Path | None:

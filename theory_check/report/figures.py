@@ -302,13 +302,15 @@ def load_scripts(catalogue: Catalogue, names: Sequence[str] = ()) -> Sequence[Fi
     InvalidArgumentError
         For a name that no script has, or when a script has no ``draw`` function.
     """
-    for name in names:
+    # Claims and experiments are written with hyphens, so their figures are found by these as well.
+    wanted = [name if name in catalogue.figures else name.replace("-", "_") for name in names]
+    for name in wanted:
         require_choice("figure", name, catalogue.figures)
     _files_only()
     return [
         FigureScript(path, load_drawing(path, SIGNATURE), catalogue)
         for name, path in catalogue.figures.items()
-        if not names or name in names
+        if not wanted or name in wanted
     ]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from theory_check.catalogue import PACKAGE, Catalogue
+from theory_check.catalogue.kinds import PROBLEMS
 from theory_check.claims.base import Claim
 from theory_check.errors import DuplicateNameError
 from theory_check.files import read_file
@@ -366,6 +367,8 @@ def _experiments_by_section(
 def _experiments(folder: Path, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield names and descriptions; whether the rest of a file is valid, ``run`` says."""
     for path in sorted(folder.glob("*.toml")):
+        if path.name == PROBLEMS:
+            continue
         try:
             yield path.stem, _description(path)
         except (OSError, ValueError, RecursionError) as error:

@@ -18,6 +18,7 @@ from theory_check.errors import (
 )
 from theory_check.runs.backends import BACKENDS, open_pool
 from theory_check.runs.holdings import announce
+from theory_check.runs.identity import moved_sources
 from theory_check.runs.leases import Leases
 from theory_check.runs.progress import ProgressBar, no_progress, progress_bar
 from theory_check.runs.store import Store, UnstorableError, require_cells
@@ -278,7 +279,13 @@ class _State:
         """Store what a worker sent, and let others have the cell only then."""
         cell = self.running.pop(outcome.key)
         message, traceback = outcome.message, outcome.traceback
-        if outcome.frame is not None:
+        moved = moved_sources(cell) if outcome.frame is not None else []
+        if moved:
+            message = (
+                f"{', '.join(moved[:3])} changed while it ran, so that nobody knows what computed it; "
+                "its result is not kept: run it again with --retry-failed"
+            )
+        elif outcome.frame is not None:
             try:
                 self.store.write(cell, outcome.frame, outcome.seconds)
             except UnstorableError as error:

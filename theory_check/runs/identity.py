@@ -14,7 +14,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from theory_check.catalogue import PACKAGE, STUDY
+from theory_check.catalogue import IMPORTED, PACKAGE, STUDY
+from theory_check.errors import InvalidArgumentError
 from theory_check.runs.closure import Closure, Reached
 from theory_check.runs.source_files import read_source
 
@@ -104,6 +105,14 @@ def _library_of(cell: Identified) -> dict[str, Json]:
     return {} if library is None else {"library": f"{library} {version_of(library)}"}
 
 
+def moved_sources(cell: Identified) -> list[str]:
+    """Return the source files of a cell that are no longer what its key says; none where all are."""
+    try:
+        return differing(sources_of(cell), cell.sources)
+    except (InvalidArgumentError, OSError) as error:
+        return [str(error)]
+
+
 def changed_sources(recorded: Mapping[str, str], cell: Identified) -> list[str]:
     """Return the source files that differ between a stored result and a cell as it would be computed.
 
@@ -186,7 +195,8 @@ def sources_of(
     known = _KNOWN.get(question)
     if known is None or not known.holds():
         files = _files(*starts, Closure(roots, beside))
-        known = _KNOWN[question] = _Known(_by_name(files, roots), tuple(files.values()))
+        known = _KNOWN[question] = _Known(_by_name(files, roots), files)
+    known.require_as_imported()
     return dict(known.sources)
 
 
@@ -195,14 +205,26 @@ class _Known:
     """An answer, and the files that it holds for."""
 
     sources: dict[str, str]
-    files: tuple[Reached, ...]
+    files: Mapping[str, Reached]
 
     def holds(self) -> bool:
         # A file that did not change is the same object.
         try:
-            return all(read_source(each.path) is each.source for each in self.files)
+            return all(read_source(each.path) is each.source for each in self.files.values())
         except OSError:
             return False
+
+    def require_as_imported(self) -> None:
+        """Refuse files of a study that are no longer what this process imported."""
+        for module, each in self.files.items():
+            imported = IMPORTED.get(module)
+            if imported not in (None, hashlib.sha256(Path(each.path).read_bytes()).hexdigest()):
+                raise InvalidArgumentError(
+                    "study",
+                    f"{each.path}, which changed since it was imported",
+                    "give the same command again, or make the catalogue anew: what was imported is not "
+                    "what the file says now",
+                )
 
 
 _KNOWN: dict[tuple[object, ...], _Known] = {}

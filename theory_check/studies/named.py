@@ -12,9 +12,15 @@ from theory_check.catalogue.catalogue import experiment_file
 from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError, nearest, require_choice, shortened
 from theory_check.problems import Problem
-from theory_check.runs.build import REQUIRED, Components, build, function_parameters
+from theory_check.runs.build import REQUIRED, Components, build, function_parameters, parsed
 from theory_check.runs.own_problem import problem_of_cells
-from theory_check.runs.problem_table import OwnProblem, bound_problem
+from theory_check.runs.problem_table import (
+    OwnProblem,
+    StatedProblem,
+    bound_problem,
+    named_table,
+    stated_problem,
+)
 from theory_check.runs.spec import load_experiment
 
 if TYPE_CHECKING:
@@ -40,6 +46,9 @@ def named_problem(
 ) -> OwnProblem:
     """Return the problem that ``--problem`` and ``--set`` stand for.
 
+    A family with its arguments; a name of ``problems.toml``; ``EXPERIMENT/LABEL``; or ``FILE/LABEL``, of
+    an experiment file or of a file with nothing but tables of problems.
+
     ``offered`` are the families that an unknown one is compared with; all when absent.
 
     Raises
@@ -48,6 +57,8 @@ def named_problem(
         For an unknown family, experiment, label or key, keys left out, a value that does not fit, or
         a label of random instances.
     """
+    if "/" not in name and name in catalogue.problems and not settings:
+        return _fixed(name, stated_problem(catalogue.problems[name], name, catalogue))
     if "/" not in name:
         given = dict(parse_setting(text) for text in settings)
         if name not in catalogue.families:
@@ -76,13 +87,30 @@ def named_problem(
             "leave it out: an experiment file says all of its problem",
         )
     stem, _, label = name.rpartition("/")
-    cells = load_experiment(experiment_file(stem, catalogue), catalogue).full
+    file = experiment_file(stem, catalogue)
+    stated = parsed(file)
+    if "measurement" not in stated:
+        within = stated.get("problems", stated)
+        tables = {} if not isinstance(within, dict) else within
+        require_choice("--problem", label, tables)
+        table = named_table(tables[label], label, catalogue)
+        return _fixed(label, stated_problem(table, f"{file}: {label}", catalogue))
+    cells = load_experiment(file, catalogue).full
     labels = {cell.label for cell in cells}
     if label not in labels:
         raise InvalidArgumentError(
             "--problem", shortened(name), f"in {stem}: {nearest(label, labels)}"
         )
     return problem_of_cells(cells, label)
+
+
+def _fixed(label: str, stated: StatedProblem) -> OwnProblem:
+    """Return a stated problem as one to judge on, unless it is random instances of a family."""
+    if stated.starts is not None:
+        raise InvalidArgumentError(
+            "--problem", f"{label}, random instances of a family", "name a fixed problem"
+        )
+    return OwnProblem(label, stated.instances[0])
 
 
 def parse_setting(text: str) -> tuple[str, object]:

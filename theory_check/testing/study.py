@@ -13,6 +13,7 @@ from theory_check.errors import TheoryCheckError
 from theory_check.report.figures import SIGNATURE, FigureScript, load_drawing
 from theory_check.report.text import aligned, joined
 from theory_check.runs import load_experiment
+from theory_check.runs.problem_table import named_table, stated_problem
 from theory_check.testing.claims import check_claim
 from theory_check.testing.components import check_class, check_problem
 from theory_check.testing.contract import Check, raised
@@ -101,6 +102,13 @@ def _checks(own: Catalogue, catalogue: Catalogue) -> Iterator[tuple[str, Check]]
         except TheoryCheckError as error:
             detail = str(error)
         loading.append(Check(name, "it can be read", not detail, detail))
+    for name in own.problems:
+        detail = ""
+        try:
+            stated_problem(named_table(name, name, catalogue), name, catalogue)
+        except TheoryCheckError as error:
+            detail = str(error)
+        loading.append(Check(name, "it can be built", not detail, detail))
     for name, family in own.families.items():
         for label, (build, parameters) in _stated(name, family, experiments).items():
             for check in check_problem(build, parameters, name=label):
