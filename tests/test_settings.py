@@ -19,13 +19,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import pytest
 from helpers.methods import METHODS, SCALES, configured
-from theory_check.verification import RunOptions
 
 from theory_check.advice.advisor import AdviceRequest
 from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import InvalidArgumentError, require_positive, shortened
 from theory_check.measurements.comparison import Comparison
 from theory_check.runs import load_experiment
+from theory_check.runs.execute import RunOptions
 from theory_check.settings import (
     Accuracies,
     Check,

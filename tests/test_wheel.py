@@ -148,7 +148,7 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
 
     chosen = ("--solvers", "exact,hpgd", "--problems", "bandit-realisable-excess")
     compared = installed("compare", *chosen, *quick)
-    assert "Experiments/comparisons: those of theory-check." in compared
+    assert "Experiments: those of theory-check." in compared
     drawn = {path.name for path in (installed.folder / "results/quick/comparison").iterdir()}
     assert {"samples.csv", "findings.md", "comparison_profile.pdf"} <= drawn
 

@@ -30,7 +30,7 @@ from theory_check.solvers.alternating import Alternating
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants
 from theory_check.studies import verification
-from theory_check.studies.verification import RunOptions, evidence_for, sweep
+from theory_check.studies.verification import Results, RunOptions, evidence_for, sweep
 
 SIGMA = 0.1
 SOLVER = PenaltyBilevel(
@@ -312,9 +312,12 @@ def test_problems_are_matched_by_parameters_not_by_label(tmp_path: Path, store: 
     """A quadratic of another seed, under the label of the audited one, is not audited."""
     text = (Path(__file__).parents[2] / "experiments" / "control-quadratic.toml").read_text()
     other = tmp_path / "other.toml"
-    other.write_text(text.replace("noise = 0.0", "noise = 0.0\nseed = 4"))
+    named = 'quadratic = "quadratic-noiseless"\n'
+    assert named in text
+    seed = 'quadratic = { family = "quadratic", noise = 0.0, seed = 4 }\n'
+    other.write_text(text.replace(named, seed))
     same = tmp_path / "same.toml"
-    same.write_text(text.replace("[problems.quadratic]", "[problems.renamed]"))
+    same.write_text(text.replace(named, 'renamed = "quadratic-noiseless"\n'))
     options = RunOptions(store=store, quick=True)
     done = sweep([other, same, "control-audits"], options)
     claim = replace(
@@ -338,7 +341,8 @@ def test_a_failed_audit_is_missing_on_its_own_problem_only(store: Path) -> None:
         cell for cell in done.experiments["control-audits"].cells(True) if cell.label == "quartic"
     )
     failure = Failure(broken, "RuntimeError: no memory", store / "trace.json")
-    done = replace(done, report=replace(done.report, failed=(failure,)))
+    report = replace(done.report, failed=(failure,))
+    done = Results(done.experiments, report, options)
     quartic_claim = replace(Catalogue.shipped().claim("control-quartic"), audits=AUDITED)
     for finding in done.audit(quartic_claim):
         assert finding.status == "not audited"
