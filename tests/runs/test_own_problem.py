@@ -233,10 +233,10 @@ def test_audits_are_those_of_problems_of_its_kind() -> None:
         assert named == ["penalty-bias", audits]
 
 
-MINE = '[{}mine]\nfamily = "bandit"\ncontexts = 3\nactions = 2\nfeatures = 2\n'
+BARE = '[{}mine]\nfamily = "bandit"\ncontexts = 3\nactions = 2\nfeatures = 2\n'
 
 
-@pytest.mark.parametrize("text", [MINE.format(""), MINE.format("problems.")])
+@pytest.mark.parametrize("text", [BARE.format(""), BARE.format("problems.")])
 def test_a_file_with_nothing_but_a_problem_is_enough(tmp_path: Path, text: str) -> None:
     (tmp_path / "my.toml").write_text(text)
     found = named_problem(f"{tmp_path / 'my.toml'}/mine", (), CATALOGUE)

@@ -21,6 +21,7 @@ import pytest
 
 from theory_check import models, problems, solvers
 from theory_check.catalogue import Catalogue, installed
+from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.solver_run import SolverRun
 from theory_check.models import MLPReward
 from theory_check.problems.spec import ProblemSpec
@@ -177,6 +178,10 @@ def test_an_edited_file_of_a_study_changes_the_keys_of_its_cells(tmp_path: Path)
     known, shipped = {first.key}, cell(solvers.PenaltyBilevel).key
     for name, text in (("solvers/mine", "X = 1"), ("solvers/halves", "Y = 1"), ("notes", "Z = 1")):
         append(study / f"{name}.py", f"{text}\n")
+        # What was imported before is not what the files say now, and is refused.
+        with pytest.raises(InvalidArgumentError, match="changed since it was imported"):
+            _ = cell(solver).key
+        solver = Catalogue.shipped().with_folder(study).solvers["mine"]
         known.add(cell(solver).key)
     assert len(known) == 4
     assert cell(solvers.PenaltyBilevel).key == shipped

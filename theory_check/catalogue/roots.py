@@ -142,7 +142,9 @@ class Root:
 
     def make_importable(self) -> None:
         """Enter the package of a study, whose folder is nowhere on the path of imports."""
-        if self.package.startswith(STUDY) and self.package not in sys.modules:
+        if not self.package.startswith(STUDY):
+            return
+        if self.package not in sys.modules:
             package = ModuleType(self.package, f"The study in {self.folder}.")
             package.__path__ = [str(self.folder)]
             sys.modules[self.package] = package
