@@ -156,6 +156,7 @@ def exhausted(solver: Any, instruments: Instruments, upper: Tensor) -> Any:
     return state
 
 
+@pytest.mark.slow
 def test_bias_on_a_bandit_is_of_second_order() -> None:
     """Half of sigma leaves a quarter of a central difference, and half of a forward one."""
     problem = bandit(contexts=2, actions=3, features=3)
