@@ -216,9 +216,9 @@ class _Known:
 
     def require_as_imported(self) -> None:
         """Refuse files of a study that are no longer what this process imported."""
-        for module, each in self.files.items():
-            imported = IMPORTED.get(module)
-            if imported not in (None, hashlib.sha256(Path(each.path).read_bytes()).hexdigest()):
+        for module in self.files.keys() & IMPORTED.keys():
+            each = self.files[module]
+            if IMPORTED[module] != hashlib.sha256(Path(each.path).read_bytes()).hexdigest():
                 raise InvalidArgumentError(
                     "study",
                     f"{each.path}, which changed since it was imported",
