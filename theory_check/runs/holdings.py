@@ -99,16 +99,21 @@ def stored_results(store: Store) -> list[StoredResult]:
 
 
 def of_other_source(store: Store, cells: Iterable[Cell]) -> dict[str, StoredResult]:
-    """Return, by the key of the cell, the latest result of its specification under another key.
+    """Return, for cells without a result, the latest of their specification under another key.
 
     Parameters
     ----------
     store
         Where they are.
     cells
-        Cells without a result of their own; nothing is read where there are none.
+        The cells; nothing more is read where each has a result of its own.
+
+    Returns
+    -------
+    dict
+        Results by the key of the cell.
     """
-    wanted = {cell.key: cell for cell in cells}
+    wanted = {cell.key: cell for cell in cells if not store.has(cell.key)}
     if not wanted:
         return {}
     latest: dict[str, StoredResult] = {}

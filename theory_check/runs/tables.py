@@ -87,7 +87,7 @@ def load_table(
     cells = experiment.cells(quick)
     instead: Mapping[str, StoredResult] = {}
     if any_source:
-        instead = of_other_source(store, [cell for cell in cells if not store.has(cell.key)])
+        instead = of_other_source(store, cells)
     return load_cells(cells, store, quick=quick, instead=instead)
 
 
@@ -244,7 +244,7 @@ def export_tables(
     instead: Mapping[str, StoredResult] = {}
     if any_source:
         cells = [cell for each in experiments.values() for cell in each.cells(quick)]
-        instead = of_other_source(store, [cell for cell in cells if not store.has(cell.key)])
+        instead = of_other_source(store, cells)
     records: list[dict[str, object]] = []
     incomplete: dict[str, str] = {}
     for name, experiment in experiments.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -231,6 +232,11 @@ def evidence_for(
         For a problem of a kind that a claim says nothing about.
     """
     present = catalogue.experiments
+
+    @functools.cache
+    def stated(name: str) -> Experiment:
+        return load_experiment(experiment_file(name, catalogue), catalogue)
+
     names: dict[str, None] = {}
     for claim in claims:
         audited = [catalogue.audit(audit).experiments for audit in claim.audits]
@@ -239,10 +245,6 @@ def evidence_for(
             names |= dict.fromkeys(name for each in audited for name in each if name in present)
             continue
         built = problem.spec.build()
-
-        def stated(name: str) -> Experiment:
-            return load_experiment(experiment_file(name, catalogue), catalogue)
-
         require_fitting(claim, stated(claim.experiment), built)
         fitting = (
             (name for name in each if name in present and is_audited_in(stated(name), built))
@@ -289,7 +291,7 @@ def sweep(
     store = ReadOnce(options.store)
     instead: Mapping[str, StoredResult] = {}
     if options.any_source:
-        instead = of_other_source(store, [cell for cell in cells if not store.has(cell.key)])
+        instead = of_other_source(store, cells)
     report = options.execute([cell for cell in cells if cell.key not in instead], store)
     read = {cell.key: cell for cell in cells if cell.key in instead}
     report = replace(report, reused=(*report.reused, *read.values()))
