@@ -87,7 +87,8 @@ class TableKind:
         return found
 
 
-def _experiments(root: Root) -> Iterator[Path]:
+def experiment_files(root: Root) -> Iterator[Path]:
+    """Return the experiment files of a root, comparisons apart."""
     return (path for path in root.experiments.glob("*.toml") if path.name != PROBLEMS)
 
 
@@ -162,7 +163,7 @@ KINDS: Mapping[str, ModuleKind | FileKind | TableKind] = MappingProxyType(
         "conclusions": ModuleKind("conclusions", _instances("analysis.conclusions.Conclusion")),
         "worst_cases": ModuleKind("worst cases", _instances("worst_cases.base.WorstCase")),
         "problems": TableKind(lambda root: root.experiments / PROBLEMS),
-        "experiments": FileKind(_experiments),
+        "experiments": FileKind(experiment_files),
         "comparisons": FileKind(lambda root: (root.experiments / "comparisons").glob("*.toml")),
         "figures": FileKind(lambda root: root.figures.glob("[!_]*.py")),
         "comparison_figures": FileKind(lambda root: (root.figures / "comparison").glob("[!_]*.py")),

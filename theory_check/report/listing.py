@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from theory_check.catalogue import PACKAGE, Catalogue
-from theory_check.catalogue.kinds import PROBLEMS
+from theory_check.catalogue.kinds import experiment_files
 from theory_check.claims.base import Claim
 from theory_check.errors import DuplicateNameError
 from theory_check.files import read_file
@@ -358,17 +358,15 @@ def _experiments_by_section(
     """Return the experiments of every root."""
     return {
         "experiments" if root.is_shipped else f"experiments of {root.folder.as_posix()}/": dict(
-            _experiments(root.experiments, failures)
+            _experiments(root, failures)
         )
         for root in catalogue.roots
     }
 
 
-def _experiments(folder: Path, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _experiments(root: Root, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield names and descriptions; whether the rest of a file is valid, ``run`` says."""
-    for path in sorted(folder.glob("*.toml")):
-        if path.name == PROBLEMS:
-            continue
+    for path in sorted(experiment_files(root)):
         try:
             yield path.stem, _description(path)
         except (OSError, ValueError, RecursionError) as error:
