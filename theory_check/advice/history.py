@@ -13,7 +13,7 @@ from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
-from theory_check.recording.run import iterate
+from theory_check.recording.run import Observer, iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
 
@@ -93,7 +93,7 @@ def follow(
     return History(watch.stationarity[:, :done], end)
 
 
-class _Stationarity:
+class _Stationarity(Observer):
     """The observer that keeps ``‖∇Phi‖²`` of every iteration."""
 
     def __init__(self, truth: BilevelTruth, replicates: int, iterations: int) -> None:
@@ -117,17 +117,3 @@ class _Stationarity:
             )
         self.total += self.stationarity[:, iteration - 1]
         self.iteration = iteration
-
-    def record(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Keep nothing besides: every completed iteration is kept already."""
-
-    def mark(
-        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
-    ) -> None:
-        """Keep nothing: what is not finite says why."""

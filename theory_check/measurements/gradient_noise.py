@@ -24,7 +24,7 @@ from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
 from theory_check.recording import Progress
-from theory_check.recording.run import iterate
+from theory_check.recording.run import Observer, iterate
 from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
@@ -268,7 +268,7 @@ class InnerLoopsCoupled:
         return getattr(self._oracle, operation)
 
 
-class _LateNoise:
+class _LateNoise(Observer):
     """Sums over late iterations, shape (replicate,); NaN for replicates that diverged."""
 
     def __init__(
@@ -295,11 +295,6 @@ class _LateNoise:
         rows = active.numpy()
         self.noise[rows] += (seen.estimate - expected).square().sum(-1).numpy()
         self.distance[rows] += apart.flatten(1).square().sum(-1).numpy()
-
-    def record(
-        self, iteration: int, state: Any, counts: SampleCounts, active: Int[Tensor, " active"]
-    ) -> None:
-        """Nothing: there is no sample budget that could cut a run short."""
 
     def mark(
         self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str

@@ -26,7 +26,7 @@ from theory_check.problems.zero_chain import ZeroChainProblem
 from theory_check.problems.zero_chain_bounds import CHAIN_CURVATURE, SCALE
 from theory_check.randomness import FIRST_TUNING_SEED, require_apart
 from theory_check.recording import Progress
-from theory_check.recording.run import iterate
+from theory_check.recording.run import Observer, iterate
 from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.method import Constants, KnownMethod, Method, Scales
 from theory_check.tuning.reference_descent import REFERENCE, REUSED, HyperobjectiveSamples
@@ -184,7 +184,7 @@ def units(problem: ZeroChainProblem) -> Scales:
     )
 
 
-class HittingRecorder:
+class HittingRecorder(Observer):
     """When a run first met an accuracy, and when the mean over its second half did.
 
     Parameters
@@ -238,15 +238,6 @@ class HittingRecorder:
         met = (mean <= problem.epsilon) & (self.status == "not reached")
         self.half[met], self.labels[met] = counts.trajectories, counts.labels
         self.iterations[met], self.status[met] = iteration, "reached"
-
-    def record(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Nothing: every iteration was looked at."""
 
     def mark(
         self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str

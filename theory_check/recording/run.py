@@ -73,7 +73,10 @@ class Stepping(Protocol):
 
 @runtime_checkable
 class Observer(Protocol):
-    """What the loop tells about a run; :class:`~theory_check.recording.recorder.Recorder` is one."""
+    """What the loop tells about a run; :class:`~theory_check.recording.recorder.Recorder` is one.
+
+    Who derives from it and keeps nothing besides what it observes need not say so.
+    """
 
     def observe(
         self,
@@ -93,13 +96,13 @@ class Observer(Protocol):
         active: Int[Tensor, " active"],
     ) -> None:
         """Keep the last completed iteration before the run is cut short."""
-        ...
+        return
 
     def mark(
         self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
     ) -> None:
         """Note why replicates stopped."""
-        ...
+        return
 
 
 def run(

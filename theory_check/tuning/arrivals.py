@@ -16,6 +16,7 @@ from theory_check.bilevel import BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.randomness import stream_entropy
 from theory_check.recording.accuracy import RunningMeans
+from theory_check.recording.run import Observer
 
 Accuracy = Literal["half", "ergodic"]
 
@@ -71,7 +72,7 @@ class Arrivals:
     iterations: NDArray[np.float64]
 
 
-class ArrivalWatch:
+class ArrivalWatch(Observer):
     """Looks at the mean accuracies of settings until each has arrived in all groups, or cannot win.
 
     Rows are settings; columns the groups, and last the pooled tuning runs.
@@ -172,13 +173,3 @@ class ArrivalWatch:
         hopeless: NDArray[np.bool_] = np.minimum(spent, cost) > ALLOWANCE * allowed
         hopeless[confirmed] |= (spent > LONGEST * cost)[confirmed]
         return hopeless
-
-    def record(
-        self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
-    ) -> None:
-        """Nothing is kept beside what is observed."""
-
-    def mark(
-        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
-    ) -> None:
-        """Nothing: a setting of which a run stopped has lost."""
