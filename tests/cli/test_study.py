@@ -66,6 +66,31 @@ def test_a_new_study_is_the_template(new: Path) -> None:
     assert {*described, "README.md", "study.toml"} == {path.as_posix() for path in held}
 
 
+@pytest.mark.slow
+def test_a_signal_ends_a_command_that_is_importing_and_is_no_fault_of_the_file(new: Path) -> None:
+    file = new / "claims" / "falling_steps.py"
+    signal = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)\n"
+    file.write_text(signal + file.read_text(encoding="utf-8"), encoding="utf-8")
+    done = fresh("check", "s")
+    assert (done.returncode, done.stdout) == (143, "")
+
+
+@pytest.mark.slow
+def test_a_component_that_ends_the_program_ends_nothing(new: Path) -> None:
+    """While a cell runs it is the cell that fails, and in a figure script the command that says so."""
+    step = new / "solvers" / "falling_steps.py"
+    text = step.read_text(encoding="utf-8")
+    edit(step, "total = oracle.", "raise SystemExit(0)\n        total = oracle.")
+    done = fresh("--study", "s", "verify", "--quick", "--jobs", "1")
+    assert done.returncode == 3
+    assert "failed: SystemExit: 0" in done.stderr
+    step.write_text(text, encoding="utf-8")
+    edit(new / "figures" / "falling_steps.py", "def draw", "raise SystemExit(0)\n\n\ndef draw")
+    done = fresh("--study", "s", "figures", "falling_steps", "--quick")
+    assert done.returncode == 70
+    assert "SystemExit: 0" in done.stderr
+
+
 def test_what_is_there_is_not_written_over(new: Path, capsys: Capture) -> None:
     before = (new / "README.md").read_text(encoding="utf-8")
     (new / "README.md").write_text("mine", encoding="utf-8")

@@ -16,12 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from theory_check.cli.words import named_as_options, parser
-from theory_check.errors import (
-    InvalidArgumentError,
-    TheoryCheckError,
-    shortened,
-    visible,
-)
+from theory_check.errors import InvalidArgumentError, TheoryCheckError, shortened, visible
 from theory_check.report.help import WRITTEN
 from theory_check.report.text import joined, say
 
@@ -30,12 +25,15 @@ if TYPE_CHECKING:
     from theory_check.runs import Report
     from theory_check.studies import Judgement, RunOptions
 
-# The heavy imports of this module are inside the commands: help comes at once, and the number of
-# threads is set before the libraries that read it are loaded.
+# Heavy imports are inside the commands: help comes at once, and libraries find their threads set.
 
 SUCCESS, REFUTED, BAD_INPUT, CELL_FAILED, DEFECT = 0, 1, 2, 3, 70
 # As a shell reports a process that ended by SIGINT, SIGPIPE or SIGTERM.
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; no SystemExit, which somebody's component may raise."""
 
 
 def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = None) -> int:
@@ -63,6 +61,8 @@ def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = N
     except BrokenPipeError:
         _discard_output()
         return UNREAD
+    except _Terminated:
+        return TERMINATED
     return code
 
 
@@ -78,7 +78,7 @@ def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -
         return INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         print(visible(traceback.format_exc(), kept="\n"), end="", file=sys.stderr)
         say("this is a defect of theory-check; finished cells are kept")
         return DEFECT
@@ -88,10 +88,10 @@ def _catalogue(options: argparse.Namespace, given: Catalogue | None) -> Catalogu
     """Return what there is, with the study that is named or that the command is run in."""
     from theory_check.catalogue import installed, study_of
 
-    catalogue = installed() if given is None else given
+    found = installed() if given is None else given
     folder = options.study or study_of()
-    found = catalogue if folder is None else catalogue.with_folder(folder)
     if folder is not None:
+        found = found.with_folder(folder)
         # Of the studies alone: importing all that is shipped takes seconds, and list needs none of it.
         for failure in found.failures(found.studies):
             say(f"left out, it cannot be imported: {failure}")
@@ -107,7 +107,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
     def leave(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut this short
-        raise SystemExit(TERMINATED)
+        raise _Terminated
 
     before = signal.signal(signal.SIGTERM, leave)
     try:

@@ -40,7 +40,7 @@ def measure(key: str, cell: Cell, progress: Progress) -> Outcome:
             problem = cell.problem.build()
             frame = cell.measurement.measure(problem, seeds, progress)
             _check(frame, seeds)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # of somebody else's component, whatever it raises
         return Outcome(
             key,
             time.perf_counter() - start,
