@@ -19,7 +19,7 @@ from theory_check.analysis import fit_power_law
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.solutions.penalised import minimise_penalised
+from theory_check.oracles.solutions.minimise import minimise_penalised
 from theory_check.problems import Problem, plateau, quadratic, quartic, valley
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 

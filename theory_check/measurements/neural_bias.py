@@ -96,7 +96,7 @@ class NeuralBias(Measurement):
         phi = initial_reward(seeds, exact.reward_model, self.point_scale)
         reward = exact.reward_model.table(phi)
         optimal = exact.control.optimal_log_policy(reward)
-        law = exact.space.sum_by_class(exact.comparisons.probabilities(optimal))
+        law = exact.space.sum_by_class(exact.enumerated.probabilities(optimal))
         searched = {
             "policy": _Searched(
                 MLPPolicy,

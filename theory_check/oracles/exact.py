@@ -1,15 +1,14 @@
 """The exact oracle: hyperobjective, hypergradient, penalised versions and gaps, in float64.
 
-Every quantity is a sum over enumerated trajectories or segments and pairs of them, so nothing here is
-sampled (``docs/theory.md`` sections 2 and 3).
+Expectations over pairs of trajectories or segments are sums over enumerated pairs, or over steps by
+characteristic functions of the return, so nothing here is sampled (``docs/theory.md`` sections 2 and 3).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -26,9 +25,13 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.models import RewardModel
-from theory_check.oracles.comparisons import DiscountedComparisons, comparisons_of
-from theory_check.oracles.comparisons.pairs import PairLoss
-from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons, comparisons_of
+from theory_check.oracles.comparisons.choice import compared, upper_objective
+from theory_check.oracles.comparisons.trajectories import (
+    DEFAULT_ENUMERATION_BUDGET,
+    TrajectorySpace,
+)
+from theory_check.oracles.comparisons.upper import PairSums, UpperEvaluation, UpperObjective, Way
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.numerics import (
@@ -41,38 +44,20 @@ from theory_check.oracles.numerics import (
     require_rows,
     rounding_error,
 )
-from theory_check.oracles.solutions.penalised import (
+from theory_check.oracles.solutions.level import (
     SMALLEST_SIGMA,
-    DiscountedPenalisedLevel,
-    EpisodicPenalisedLevel,
     PenalisedLowerLevel,
     PenalisedSolution,
-    minimise_penalised,
     require_penalty,
 )
+from theory_check.oracles.solutions.minimise import minimise_penalised
+from theory_check.oracles.solutions.penalised import (
+    DiscountedPenalisedLevel,
+    EpisodicPenalisedLevel,
+)
+from theory_check.oracles.solutions.quasi_newton import SummedPenalisedLevel
 from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem
-
-
-@dataclass(frozen=True, eq=False)
-class UpperEvaluation:
-    """The upper objective ``G(phi, lambda)`` and its partial derivatives in table space.
-
-    Attributes
-    ----------
-    value
-        ``G``, shape (replicate,).
-    reward_gradient
-        ``dG/dr(s, a)`` at fixed policy, shape (replicate, s, a).
-    policy_gradient
-        ``dG/dlog pi_h(a|s)`` along policies, shape (replicate, h, s, a): of all tables that give the
-        derivative in every direction in which rows stay distributions, one without a large part in the
-        others. Two of them differ by ``k_h(s) pi_h(a|s)``.
-    """
-
-    value: Float[Tensor, " replicate"]
-    reward_gradient: Float[Tensor, "replicate s a"]
-    policy_gradient: Float[Tensor, "replicate h s a"]
 
 
 class ExactOracle:
@@ -86,16 +71,26 @@ class ExactOracle:
         The reward class; the problem's own when None.
     enumeration_budget
         Largest number of trajectories, or segments, to enumerate.
+    way
+        What expectations are summed over: ``"pairs"`` of enumerated trajectories, ``"outcomes"`` of a
+        single step, or ``"steps"``. When None, what costs least; pairs where an excess risk can be
+        enumerated.
     device
         Where the tables live; results stay on that device.
 
     Raises
     ------
     EnumerationBudgetError
-        If the problem has more trajectories or segments than the budget.
+        If pairs are asked for and the problem has more trajectories or segments than the budget.
+    InvalidArgumentError
+        If an evaluation would take more than ten minutes; the message says what each way costs.
 
     Notes
     -----
+    Errors: over pairs values and gradients are right to 1e-12 relatively, over steps or outcomes values
+    to about 1e-16 (w + 45) absolutely, w the window that returns differ in, and gradients to 1e-14 of
+    what a pair adds at most. There an excess risk below 1e-13 is not resolved.
+
     Parameters ``phi`` are float64 tensors or arrays of shape (..., d), or nested sequences of numbers,
     finite and at least one point; anything else is refused with an ``InvalidArgumentError``. Results
     are tensors that keep the leading dimensions and carry no gradient, whether or not ``phi`` asks for
@@ -108,6 +103,7 @@ class ExactOracle:
         *,
         reward_model: RewardModel | None = None,
         enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
+        way: Way | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         require_problem(problem)
@@ -124,15 +120,37 @@ class ExactOracle:
             else reward_model
         )
         self.control = control_of(problem, device)
-        self.comparisons = comparisons_of(
-            problem, self.control, budget=enumeration_budget, device=device
-        )
-        self.space = self.comparisons.space
         self.true_reward = problem.true_reward.to(device)
-        self.pair_loss = PairLoss(
-            true_returns=self.space.class_returns(self.true_reward[None])[0],
-            excess=problem.objective == "excess_risk",
+        self.upper = upper_objective(
+            problem, self.control, way=way, budget=enumeration_budget, device=device
         )
+        self._budget = enumeration_budget
+
+    @cached_property
+    def comparisons(self) -> Comparisons | UpperObjective:
+        """What the problem compares: enumerated where the budget allows, else the upper objective."""
+        if isinstance(self.upper, PairSums):
+            return self.upper.comparisons
+        device = self.true_reward.device
+        return compared(self.problem, self.control, budget=self._budget, device=device)
+
+    @property
+    def enumerated(self) -> Comparisons:
+        """What the problem compares, enumerated.
+
+        Raises
+        ------
+        EnumerationBudgetError
+            If there are more trajectories or segments than the budget.
+        """
+        if isinstance(self.comparisons, Comparisons):
+            return self.comparisons
+        return comparisons_of(self.problem, self.control, budget=self._budget)
+
+    @property
+    def space(self) -> TrajectorySpace:
+        """Enumerated trajectories or segments; raises as :attr:`enumerated`."""
+        return self.enumerated.space
 
     def hyperobjective(self, phi: Parameters) -> Float[Tensor, "*lead"]:
         """Return ``Phi(phi) = G(phi, lambda*(phi))``."""
@@ -245,17 +263,7 @@ class ExactOracle:
         """Return ``G`` and its partial derivatives for reward and policy tables."""
         require_rows("reward", reward, self.control.policy_shape[1:])
         require_rows("log_policy", log_policy, self.control.policy_shape)
-        space = self.space
-        law = self.comparisons.probabilities(log_policy)
-        class_law = space.sum_by_class(law)
-        moments = self.pair_loss.moments(space.class_returns(reward), class_law)
-        class_weight = 2 * class_law * moments.mean_residual
-        loss_weight = 2 * law * moments.mean_loss[:, space.class_of]
-        return UpperEvaluation(
-            value=moments.value,
-            reward_gradient=space.class_reward_table(class_weight, self.control.policy_shape[1:]),
-            policy_gradient=self.comparisons.policy_gradient(log_policy, loss_weight),
-        )
+        return self.upper.evaluate(reward, log_policy)
 
     def penalty_gradient_at(
         self,
@@ -299,11 +307,14 @@ class ExactOracle:
         require_rows("reward", reward, self.control.policy_shape[1:])
         if not is_number(sigma) or sigma != 0:
             require_penalty(sigma)
-        settings = (self.control, self.pair_loss, reward)
         optimal = self.control.optimal_log_policy(reward)
-        if isinstance(self.comparisons, DiscountedComparisons):
-            return DiscountedPenalisedLevel(self.comparisons, *settings, optimal, sigma)
-        return EpisodicPenalisedLevel(self.comparisons, *settings, optimal, sigma)
+        settings = (self.control, reward, optimal, sigma)
+        if not isinstance(self.upper, PairSums):
+            return SummedPenalisedLevel(*settings, upper=self.upper)
+        comparisons, loss = self.upper.comparisons, self.upper.loss
+        if isinstance(comparisons, DiscountedComparisons):
+            return DiscountedPenalisedLevel(*settings, comparisons=comparisons, pair_loss=loss)
+        return EpisodicPenalisedLevel(*settings, comparisons=comparisons, pair_loss=loss)
 
     def _hypergradient_parts(
         self, flat: Tensor, control: SoftControl | None = None
@@ -311,7 +322,7 @@ class ExactOracle:
         """Return the two parts of ``∇Phi``, under the oracle's control or another one."""
         if control is not None:
             other = copy.copy(self)
-            other.control, other.comparisons = control, self.comparisons.with_control(control)
+            other.control, other.upper = control, self.upper.with_control(control)
             return other._hypergradient_parts(flat)
         reward = self.reward_model.table(flat)
         optimal = self.control.optimal_log_policy(reward)

@@ -13,6 +13,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.models.tabular_softmax import TabularSoftmax
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.pairs import PairLoss
+from theory_check.oracles.comparisons.upper import UpperObjective
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.response_system import ResponseSystem
 from theory_check.oracles.control.soft_control import SoftControl
@@ -22,7 +23,12 @@ from theory_check.oracles.estimates.discounted_estimates import (
     StoppedRollouts,
 )
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
-from theory_check.oracles.estimates.table_estimates import TableEstimates, winner_law
+from theory_check.oracles.estimates.summed_estimates import SummedEstimates
+from theory_check.oracles.estimates.table_estimates import (
+    EnumeratedEstimates,
+    TableEstimates,
+    winner_law,
+)
 from theory_check.oracles.rlhf import RLHFOracle
 from theory_check.problems import Problem
 
@@ -43,12 +49,11 @@ class ExactInformation(RLHFOracle):
 
     def __init__(self, problem: Problem, **options: Any) -> None:
         super().__init__(problem, **options)
-        true_reward = problem.true_reward.to(self.control.initial.device)
-        loss = PairLoss(
-            true_returns=self.comparisons.space.class_returns(true_reward[None])[0],
-            excess=problem.objective == "excess_risk",
-        )
-        self.estimates = _exact_estimates(self.control, self.comparisons, loss)
+        if isinstance(self.comparisons, UpperObjective):
+            self.estimates: TableEstimates = SummedEstimates(self.control, self.comparisons)
+        else:
+            loss = PairLoss.of(problem, self.comparisons.space)
+            self.estimates = _exact_estimates(self.control, self.comparisons, loss)
 
     def optimal_lower(
         self, upper: Float[Tensor, "replicate upper"]
@@ -108,7 +113,7 @@ class ExactInformation(RLHFOracle):
             )
 
 
-class _ExactComparisons(TableEstimates):
+class _ExactComparisons(EnumeratedEstimates):
     """What exact expectations of both versions share."""
 
     _loss: PairLoss
@@ -140,7 +145,9 @@ class _ExactComparisons(TableEstimates):
     @cached_property
     def _preferred(self) -> Float[Tensor, "winner loser"]:
         true_returns = self._loss.true_returns[self.space.class_of]
-        return torch.sigmoid(true_returns[:, None] - true_returns[None, :])
+        differences = true_returns[:, None] - true_returns[None, :]
+        law = self._loss.law
+        return torch.sigmoid(differences) if law.standard else law.preferred(differences)
 
 
 def _exact_estimates(

@@ -15,12 +15,15 @@ from theory_check.bilevel import (
     TotalGradient,
     UpperGradients,
 )
+from theory_check.errors import EnumerationBudgetError
 from theory_check.models import PolicyModel, RewardModel
-from theory_check.oracles.comparisons import Comparisons, comparisons_of
+from theory_check.oracles.comparisons import Comparisons
+from theory_check.oracles.comparisons.choice import compared
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.comparisons.upper import UpperObjective
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.inverse_control import InverseControl
-from theory_check.oracles.estimates.table_estimates import TableEstimates
+from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, TableEstimates
 from theory_check.problems import Problem
 
 
@@ -36,7 +39,7 @@ class RLHFOracle(ABC):
     reward_model
         Reward class; the problem's own when None.
     comparisons
-        What the problem compares where it is already enumerated.
+        What the problem compares where it is already known: enumerated, or the upper objective without.
     enumeration_budget
         Largest number of trajectories, or segments, to enumerate.
     device
@@ -56,13 +59,13 @@ class RLHFOracle(ABC):
         *,
         policy_model: PolicyModel | None = None,
         reward_model: RewardModel | None = None,
-        comparisons: Comparisons | None = None,
+        comparisons: Comparisons | UpperObjective | None = None,
         enumeration_budget: int = DEFAULT_ENUMERATION_BUDGET,
         device: torch.device | str = "cpu",
     ) -> None:
         self.control = control_of(problem, device)
-        self.comparisons: Comparisons = (
-            comparisons_of(problem, self.control, budget=enumeration_budget, device=device)
+        self.comparisons: Comparisons | UpperObjective = (
+            compared(problem, self.control, budget=enumeration_budget, device=device)
             if comparisons is None
             else comparisons
         )
@@ -151,10 +154,9 @@ class RLHFOracle(ABC):
         samples: int,
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇_phi G``: labelled pairs whose law is not differentiated."""
-        returns = self.comparisons.space.returns(self.reward_model.table(upper))
-        log_policy = self.policy_model.table(lower)
-        residuals = self.estimates.comparison_residuals(returns, log_policy, samples)
-        return self._upper_pullback(upper, residuals)
+        reward, log_policy = self.reward_model.table(upper), self.policy_model.table(lower)
+        table = self.estimates.preference_gradient(reward, log_policy, samples)
+        return self.reward_model.pullback(upper, table)
 
     def total_gradient(
         self,
@@ -221,7 +223,7 @@ class RLHFOracle(ABC):
         self, lower: Float[Tensor, "replicate lower"], samples: int
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return the frequencies of (winner, loser) among labelled pairs of a policy."""
-        return self.estimates.comparison_frequencies(self.policy_model.table(lower), samples)
+        return self._enumerated.comparison_frequencies(self.policy_model.table(lower), samples)
 
     def data_gradient(
         self,
@@ -229,9 +231,12 @@ class RLHFOracle(ABC):
         data: Float[Tensor, "replicate winner loser"],
     ) -> Float[Tensor, "replicate upper"]:
         """Return the gradient of the mean of ``-log P_phi(winner > loser)`` over the data."""
-        returns = self.comparisons.space.returns(self.reward_model.table(upper))
+        space = self._enumerated.space
+        returns = space.returns(self.reward_model.table(upper))
         surprise = data * torch.sigmoid(returns[:, None, :] - returns[:, :, None])
-        return self._upper_pullback(upper, surprise.sum(1) - surprise.sum(2))
+        residuals = surprise.sum(1) - surprise.sum(2)
+        table = space.to_reward_table(residuals, self.control.policy_shape[1:])
+        return self.reward_model.pullback(upper, table)
 
     def implicit_gradient(
         self, lower: Float[Tensor, "replicate lower"], samples: int
@@ -242,9 +247,10 @@ class RLHFOracle(ABC):
         pairs is not differentiated (``docs/theory.md`` section 7.9).
         """
         log_policy = self.policy_model.table(lower)
-        returns = self.estimates.implicit_returns(log_policy)
-        residuals = self.estimates.comparison_residuals(returns, log_policy, samples)
-        table = self.estimates.implicit_return_gradient(residuals)
+        estimates = self._enumerated
+        returns = estimates.implicit_returns(log_policy)
+        residuals = estimates.comparison_residuals(returns, log_policy, samples)
+        table = estimates.implicit_return_gradient(residuals)
         return self.policy_model.pullback(lower, table)
 
     def implied_upper(
@@ -256,12 +262,22 @@ class RLHFOracle(ABC):
         """
         return self._inverse.reward_parameters(self.policy_model.table(lower))
 
-    def _upper_pullback(
-        self, upper: Tensor, residuals: Float[Tensor, "replicate trajectory"]
-    ) -> Float[Tensor, "replicate upper"]:
-        shape = self.control.policy_shape[1:]
-        return self.reward_model.pullback(
-            upper, self.comparisons.space.to_reward_table(residuals, shape)
+    @property
+    def _enumerated(self) -> EnumeratedEstimates:
+        """The estimates, where every trajectory has a weight.
+
+        Raises
+        ------
+        EnumerationBudgetError
+            Where trajectories are not enumerated.
+        """
+        if isinstance(self.estimates, EnumeratedEstimates):
+            return self.estimates
+        raise EnumerationBudgetError(
+            "problem",
+            "more trajectories than are enumerated",
+            "use a method without kept preference data and without implicit rewards, a shorter horizon, "
+            "or a larger enumeration_budget",
         )
 
     @cached_property

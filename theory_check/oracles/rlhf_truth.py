@@ -12,7 +12,7 @@ from theory_check.models import PolicyModel
 from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import optimal_hyperobjective
-from theory_check.oracles.solutions.penalised import PenalisedSolution
+from theory_check.oracles.solutions.level import PenalisedSolution
 
 
 class RLHFTruth:

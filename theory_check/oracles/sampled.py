@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from theory_check.errors import require_positive_integer, require_seeds
-from theory_check.oracles.comparisons import DiscountedComparisons
+from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons, comparisons_of
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.estimates.sample_source import SampleSource
@@ -54,23 +55,27 @@ class SampledOracle(RLHFOracle):
         if sample_budget is not None:
             require_positive_integer("sample_budget", sample_budget)
         super().__init__(problem, **options)
+        comparisons = self.comparisons
+        if not isinstance(comparisons, Comparisons):
+            budget = options.get("enumeration_budget", DEFAULT_ENUMERATION_BUDGET)
+            comparisons = comparisons_of(problem, self.control, budget=budget)
         self._source = SampleSource(
-            self.comparisons,
+            comparisons,
             problem.true_reward.to(self.control.initial.device),
             problem.objective == "excess_risk",
             sample_costs(problem),
             replicates,
             sample_budget,
         )
-        self.estimates = self._sampled_estimates()
+        self.estimates = self._sampled_estimates(comparisons)
 
     @property
     def counts(self) -> SampleCounts:
         """Samples each replicate has drawn so far."""
         return self._source.counter.counts
 
-    def _sampled_estimates(self) -> TableEstimates:
-        control, comparisons = self.control, self.comparisons
+    def _sampled_estimates(self, comparisons: Comparisons) -> TableEstimates:
+        control = self.control
         if isinstance(control, DiscountedControl) and isinstance(
             comparisons, DiscountedComparisons
         ):

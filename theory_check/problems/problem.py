@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
@@ -33,6 +34,7 @@ from theory_check.models import (
     Tabular,
     named_classes,
 )
+from theory_check.problems.preferences import BradleyTerry, PreferenceLaw, preference_law
 
 Objective = Literal["cross_entropy", "excess_risk"]
 
@@ -79,6 +81,8 @@ class Problem:
         How the problem calls itself in tables.
     reward_class, policy_class
         The classes that a solver searches.
+    preferences
+        The annotator's law; Bradley-Terry, which reward learners assume, unless said otherwise.
     instruments
         Dotted name of the oracles of this kind of problem.
     """
@@ -99,6 +103,7 @@ class Problem:
     segment_length: int = 1
     reward_class: RewardClass = field(default_factory=Linear)
     policy_class: PolicyClass = field(default_factory=Tabular)
+    preferences: PreferenceLaw = field(default_factory=BradleyTerry)
 
     def __post_init__(self) -> None:
         """Refuse what is not a problem, before any work."""
@@ -127,7 +132,9 @@ class Problem:
         return (
             f"<Problem {visible(self.name)}: {self.states} states, {self.actions} actions, {ends}, "
             f"KL weight {self.kl_weight:g}, {self.objective}, {self.reward_class} of "
-            f"{self.parameters} parameters, {self.policy_class}>"
+            f"{self.parameters} parameters, {self.policy_class}"
+            + ("" if self.preferences.standard else f", labels {self.preferences}")
+            + ">"
         )
 
     @property
@@ -196,13 +203,23 @@ class Problem:
             else _class_of("policy", policy, PolicyClass),
         )
 
+    def with_preferences(self, law: PreferenceLaw | Mapping[str, Any] | str) -> Problem:
+        """Return the same problem with labels of another law: itself, its name, or a table with it.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For an unknown name or setting.
+        """
+        return replace(self, preferences=preference_law("preferences", law))
+
     @cached_property
     def realisable(self) -> bool:
-        """Whether the linear class is searched, and some parameter of it gives ``r*``.
+        """Whether labels are Bradley-Terry, the linear class is searched, and it contains ``r*``.
 
         Up to an additive constant. What a neural class contains is not declared.
         """
-        if not isinstance(self.reward_class, Linear):
+        if not isinstance(self.reward_class, Linear) or not self.preferences.standard:
             return False
         scale = max(1.0, self.true_reward.abs().max().item())
         return self._true_parameters_and_residual[1] <= _REALISABILITY_TOLERANCE * scale
@@ -218,9 +235,9 @@ class Problem:
         """
         if not self.realisable:
             raise UndeclaredTruthError(
-                f"{self.name}: the reward class is not linear, or the true reward lies outside the "
-                "span of the features, so no true parameters are known; compare rewards, not "
-                "parameters"
+                f"{self.name}: the reward class is not linear, the true reward lies outside the span "
+                "of the features, or labels are not Bradley-Terry at temperature 1, so no true "
+                "parameters are known; compare rewards, not parameters"
             )
         return self._true_parameters_and_residual[0]
 
@@ -295,6 +312,8 @@ def _check_types(problem: Problem) -> None:
                 "pass a dense float64 tensor, or arrays to theory_check.problems.tabular",
             )
     require_text("name", problem.name)
+    remedy = "pass a law, such as theory_check.problems.BradleyTerry(temperature=2.0)"
+    require_instance("preferences", problem.preferences, PreferenceLaw, remedy)
     for argument, kind in (("reward_class", RewardClass), ("policy_class", PolicyClass)):
         remedy = "pass an object, such as theory_check.models.Linear() or Tabular()"
         require_instance(argument, getattr(problem, argument), kind, remedy)

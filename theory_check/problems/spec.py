@@ -11,6 +11,9 @@ from typing import Any
 CLASS_KEYS = ("reward", "policy")
 """Keys of a problem's table that name its classes; a family's own parameters go by other names."""
 
+PREFERENCES = "preferences"
+"""Key of a problem's table with the annotator's law."""
+
 
 @dataclass(frozen=True)
 class ProblemSpec:

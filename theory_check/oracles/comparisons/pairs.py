@@ -1,16 +1,17 @@
 """Exact expectations over pairs of trajectories, in bounded memory.
 
 For a pair with return difference ``D = R_phi(tau0) - R_phi(tau1)`` the expected loss over labels is
-``softplus(D) - sigmoid(D*) D``, minus the label entropy for the excess risk, where it is the
-divergence ``KL(P* || P_phi)`` (``docs/theory.md`` section 1). Both are symmetric in the pair. Tables
-in main memory go through a compiled kernel, those on other devices through blocks of pairs.
+``softplus(D) - P* D``, ``P* = sigmoid(D*)`` unless the annotator follows another law, minus the label
+entropy for the excess risk, where it is the divergence ``KL(P* || P_phi)`` (``docs/theory.md`` section
+1). Both are symmetric in the pair. Tables in main memory go through a compiled kernel, those on other
+devices and under other laws through blocks of pairs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from theory_check.kernels.pair_moments import SERIES_BELOW, SMALL, pair_moments
+from theory_check.oracles.comparisons.trajectories import TrajectorySpace
+from theory_check.problems import Problem
+from theory_check.problems.preferences import BradleyTerry, PreferenceLaw
 
 BLOCK_BYTES = 64 * 2**20
 # torch replaces softplus by the identity above 20, an error of 2e-9; above 40 it is under rounding.
@@ -55,10 +59,23 @@ class PairLoss:
         ``R*`` of every class, shape (class,).
     excess
         Whether the label entropy is subtracted.
+    law
+        The annotator's law.
     """
 
     true_returns: Float[Tensor, " class"]
     excess: bool
+    law: PreferenceLaw = field(default_factory=BradleyTerry)
+
+    @classmethod
+    def of(cls, problem: Problem, space: TrajectorySpace) -> PairLoss:
+        """Return that of a problem over the classes of its trajectories, on their device."""
+        true_reward = problem.true_reward.to(space.log_dynamics.device)
+        return cls(
+            true_returns=space.class_returns(true_reward[None])[0],
+            excess=problem.objective == "excess_risk",
+            law=problem.preferences,
+        )
 
     @property
     def loss_of_equals(self) -> float:
@@ -71,7 +88,8 @@ class PairLoss:
         law: Float[Tensor, "replicate class"],
     ) -> PairMoments:
         """Return the moments of the loss when both trajectories follow ``law``."""
-        moments = self._compiled_moments if returns.is_cpu else self._moments_by_blocks
+        compiled = returns.is_cpu and self.law.standard
+        moments = self._compiled_moments if compiled else self._moments_by_blocks
         mean_loss, mean_residual = moments(returns, law)
         return PairMoments(
             value=(law * mean_loss).sum(-1) + self.loss_of_equals,
@@ -101,7 +119,7 @@ class PairLoss:
             weight = law[block, :, None]
             loss = self._accurate_loss(difference, true_difference)
             mean_loss[block, rows] = (loss @ weight).squeeze(-1)
-            residual = _accurate_residual(difference, true_difference)
+            residual = self._accurate_residual(difference, true_difference)
             mean_residual[block, rows] = (residual @ weight).squeeze(-1)
         return mean_loss, mean_residual
 
@@ -137,10 +155,12 @@ class PairLoss:
         true_difference: Float[Tensor, "row class"],
     ) -> Float[Tensor, "replicate row class"]:
         """Return the expected loss, for the excess risk to an absolute error of rounding."""
-        preferred = torch.sigmoid(true_difference)
+        preferred = self.law.preferred(true_difference)
         loss = softplus(difference, threshold=LINEAR_FROM) - preferred * difference
         if not self.excess:
             return loss
+        if not self.law.standard:
+            return loss - self.law.entropy(true_difference)
         entropy = softplus(true_difference, threshold=LINEAR_FROM) - preferred * true_difference
         return loss - entropy
 
@@ -155,8 +175,15 @@ class PairLoss:
         to rounding; sums of their series are not (``kernels/pair_moments.py``).
         """
         if not self.excess:
-            return _log_cosh(difference / 2) - torch.tanh(true_difference / 2) * (difference / 2)
+            lean = (
+                torch.tanh(true_difference / 2)
+                if self.law.standard
+                else self.law.advantage(true_difference)
+            )
+            return _log_cosh(difference / 2) - lean * (difference / 2)
         loss = self._loss(difference, true_difference)
+        if not self.law.standard:
+            return loss
         excess = difference - true_difference
         preferred = torch.sigmoid(true_difference)
         variance = preferred * (1 - preferred)
@@ -167,17 +194,23 @@ class PairLoss:
         series = variance * excess**2 * (0.5 + excess * (skew / 6 + excess * series))
         return torch.where(excess.abs() < SERIES_BELOW, series, loss)
 
+    def _accurate_residual(
+        self,
+        difference: Float[Tensor, "replicate row class"],
+        true_difference: Float[Tensor, "row class"],
+    ) -> Float[Tensor, "replicate row class"]:
+        """Return ``P_phi - P*``, which is ``(1 - P_phi) P* (exp(e) - 1)`` with ``e = D - D*``."""
+        model = torch.sigmoid(difference)
+        if not self.law.standard:
+            return model - self.law.preferred(true_difference)
+        excess = difference - true_difference
+        preferred = torch.sigmoid(true_difference)
+        small = (1 - model) * preferred * torch.expm1(excess)
+        return torch.where(excess.abs() < SERIES_BELOW, small, model - preferred)
+
 
 def _log_cosh(half: Tensor) -> Tensor:
     square = half.square()
     series = square * (0.5 + square * (-1 / 12 + square * (1 / 45 - square * (17 / 2520))))
     direct = half.abs() + torch.log1p(torch.exp(-2 * half.abs())) - math.log(2)
     return torch.where(half.abs() < SMALL / 2, series, direct)
-
-
-def _accurate_residual(difference: Tensor, true_difference: Tensor) -> Tensor:
-    """Return ``P_phi - P*``, which is ``(1 - P_phi) P* (exp(e) - 1)`` with ``e = D - D*``."""
-    excess = difference - true_difference
-    model, preferred = torch.sigmoid(difference), torch.sigmoid(true_difference)
-    small = (1 - model) * preferred * torch.expm1(excess)
-    return torch.where(excess.abs() < SERIES_BELOW, small, model - preferred)

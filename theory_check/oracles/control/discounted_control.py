@@ -220,6 +220,28 @@ class DiscountedControl(SoftControl):
         carried = solve(arriving)
         return given + log_policy[:, 0].exp() * carried[..., None]
 
+    def returns_to_go(
+        self,
+        step_reward: Float[Tensor, "replicate h s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``Q = c + gamma P (I - gamma P_pi)^-1 sum_a pi c``."""
+        expected = (log_policy.exp() * step_reward).sum((1, 3))
+        values = self._resolvent(log_policy).solve(expected)
+        ahead = (self.transitions.flatten(0, 1) @ values.mT).mT.reshape(step_reward.shape)
+        return step_reward + self.discount * ahead
+
+    def gap_gradient(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        optimal: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the gradient of the gap, the divergence to come by an S x S solve."""
+        density = self.kl_weight * (log_policy - optimal)
+        own = (log_policy.exp() * density).sum((1, 3)) / self._leak
+        through = self.pull_back_through_occupancy(log_policy, own)
+        return through + self.discounted_occupancy(log_policy) * density
+
     def pull_back_through_occupancy(
         self,
         log_policy: Float[Tensor, "replicate h s a"],

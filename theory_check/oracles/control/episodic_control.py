@@ -86,3 +86,28 @@ class EpisodicControl(SoftControl):
             visits = visits + arrived
             carried = self.discount * torch.einsum("sat,rsa->rt", self.transitions, arrived)
         return visits
+
+    def returns_to_go(
+        self,
+        step_reward: Float[Tensor, "replicate h s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``Q_h = c_h + gamma P sum_a pi_{h+1} Q_{h+1}``."""
+        policy = log_policy.exp()
+        value = policy.new_zeros(policy.shape[0], policy.shape[2])
+        returns = []
+        for step in range(self.policy_shape[0] - 1, -1, -1):
+            ahead = torch.einsum("sat,rt->rsa", self.transitions, value)
+            action_value = step_reward[:, step] + self.discount * ahead
+            value = (policy[:, step] * action_value).sum(-1)
+            returns.append(action_value)
+        return torch.stack(returns[::-1], dim=1)
+
+    def gap_gradient(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        optimal: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the gradient of the gap, the divergence to come by a recursion backwards."""
+        to_go = self.returns_to_go(self.kl_weight * (log_policy - optimal), log_policy)
+        return self.discounted_occupancy(log_policy) * to_go

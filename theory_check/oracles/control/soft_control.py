@@ -135,6 +135,26 @@ class SoftControl(ABC):
         weights = self.discounted_occupancy(other).sum(-1, keepdim=True) * more
         return self.continued_visits(log_policy, weights, balanced=True)
 
+    @abstractmethod
+    def returns_to_go(
+        self,
+        step_reward: Float[Tensor, "replicate h s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the discounted return from every step on, of rewards that depend on the step."""
+
+    @abstractmethod
+    def gap_gradient(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        optimal: Float[Tensor, "replicate h s a"],
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the gradient of :meth:`lower_gap` in ``log pi``, along policies.
+
+        ``gamma^h Pr(s_h = s, a_h = a) (beta y_h + gamma P W_{h+1})(s, a)`` with ``y = log(pi / pi*)`` and
+        W the divergence to come.
+        """
+
     def lower_objective(
         self,
         reward: Float[Tensor, "replicate s a"],

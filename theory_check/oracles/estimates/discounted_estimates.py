@@ -14,7 +14,7 @@ from theory_check.bilevel import Coupling
 from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.response_system import UpperTables
-from theory_check.oracles.estimates.table_estimates import TableEstimates
+from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class SegmentPairs:
     reached: Float[Tensor, "replicate s a"]
 
 
-class DiscountedEstimates(TableEstimates):
+class DiscountedEstimates(EnumeratedEstimates):
     """Sums over where rollouts stop, and over segments (``docs/theory.md`` sections 4.8 to 4.10).
 
     Parameters

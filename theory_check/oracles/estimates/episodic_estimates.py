@@ -10,10 +10,10 @@ from torch import Tensor
 
 from theory_check.bilevel import Coupling
 from theory_check.oracles.control.response_system import UpperTables
-from theory_check.oracles.estimates.table_estimates import TableEstimates
+from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates
 
 
-class EpisodicEstimates(TableEstimates):
+class EpisodicEstimates(EnumeratedEstimates):
     """Sums over trajectories (``docs/theory.md`` sections 4.2 to 4.4)."""
 
     @abstractmethod

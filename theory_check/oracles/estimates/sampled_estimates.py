@@ -22,7 +22,7 @@ from theory_check.oracles.estimates.discounted_estimates import (
 )
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
 from theory_check.oracles.estimates.sample_source import SampleSource, as_array
-from theory_check.oracles.estimates.table_estimates import TableEstimates, winner_law
+from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, winner_law
 
 SHARED_STEP_BUDGET = 10**9
 """Expected environment steps of one shared batch of a replicate: about ten seconds of one core."""
@@ -31,7 +31,7 @@ OUTCOME_BYTES = 256 * 2**20
 """Memory for the law of where rollouts of two legs stop, (S A)^2 numbers for every policy."""
 
 
-class SampledComparisons(TableEstimates):
+class SampledComparisons(EnumeratedEstimates):
     """What sampled estimates of both versions share, drawn from a :class:`SampleSource`."""
 
     _source: SampleSource

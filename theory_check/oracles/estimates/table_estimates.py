@@ -39,14 +39,12 @@ class TableEstimates(ABC):
 
     Parameters
     ----------
-    control, comparisons
-        Those of the problem.
+    control
+        That of the problem.
     """
 
-    def __init__(self, control: SoftControl, comparisons: Comparisons) -> None:
+    def __init__(self, control: SoftControl) -> None:
         self.control = control
-        self.comparisons = comparisons
-        self.space = comparisons.space
         self._reference_reward = control.kl_weight * control.log_reference
 
     @abstractmethod
@@ -79,19 +77,13 @@ class TableEstimates(ABC):
         """Return ``dJ/dr`` of the first policy minus that of the second, two being stacked."""
 
     @abstractmethod
-    def comparison_residuals(
+    def preference_gradient(
         self,
-        returns: Float[Tensor, "replicate trajectory"],
+        reward: Float[Tensor, "replicate s a"],
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
-    ) -> Float[Tensor, "replicate trajectory"]:
-        """Return the derivative of the mean loss in every return, from ``samples`` labelled pairs."""
-
-    @abstractmethod
-    def comparison_frequencies(
-        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
-    ) -> Float[Tensor, "replicate winner loser"]:
-        """Return how often each trajectory won against each other one among labelled pairs."""
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return the gradient of ``G`` in the reward at a fixed law, from labelled pairs."""
 
     @abstractmethod
     def later_visits(
@@ -114,6 +106,56 @@ class TableEstimates(ABC):
         (``docs/theory.md`` section 4.11).
         """
         return weights.sum(1) + self.later_visits(log_policy, weights, rollouts)
+
+    def regularised_reward(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        policies: Float[Tensor, "stacked h s a"],
+    ) -> Float[Tensor, "stacked h s a"]:
+        """Return ``r - beta log(pi / pi_ref)`` of every step."""
+        offered = reward[:, None] + self._reference_reward
+        stacked = policies.reshape(-1, *offered.shape)
+        return torch.sub(offered, stacked, alpha=self.control.kl_weight).flatten(0, 1)
+
+
+class EnumeratedEstimates(TableEstimates):
+    """Estimates over enumerated trajectories, each of which has a weight.
+
+    Parameters
+    ----------
+    control, comparisons
+        Those of the problem.
+    """
+
+    def __init__(self, control: SoftControl, comparisons: Comparisons) -> None:
+        super().__init__(control)
+        self.comparisons = comparisons
+        self.space = comparisons.space
+
+    @abstractmethod
+    def comparison_residuals(
+        self,
+        returns: Float[Tensor, "replicate trajectory"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate trajectory"]:
+        """Return the derivative of the mean loss in every return, from ``samples`` labelled pairs."""
+
+    @abstractmethod
+    def comparison_frequencies(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Return how often each trajectory won against each other one among labelled pairs."""
+
+    def preference_gradient(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return residuals of labelled pairs times visits."""
+        residuals = self.comparison_residuals(self.space.returns(reward), log_policy, samples)
+        return self.space.to_reward_table(residuals, self.control.policy_shape[1:])
 
     def implicit_returns(
         self, log_policy: Float[Tensor, "replicate h s a"]
@@ -138,13 +180,3 @@ class TableEstimates(ABC):
         """Return ``sum_h gamma^h table_h(s_h, a_h)`` along every trajectory."""
         taken = table.flatten(1)[:, self.space.step_index.reshape(-1)]
         return taken.reshape(-1, *self.space.step_index.shape) @ self.space.discounts
-
-    def regularised_reward(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        policies: Float[Tensor, "stacked h s a"],
-    ) -> Float[Tensor, "stacked h s a"]:
-        """Return ``r - beta log(pi / pi_ref)`` of every step."""
-        offered = reward[:, None] + self._reference_reward
-        stacked = policies.reshape(-1, *offered.shape)
-        return torch.sub(offered, stacked, alpha=self.control.kl_weight).flatten(0, 1)

@@ -94,7 +94,7 @@ class ParametrisedLowerLevel:
         self._phi = phi
         self._reward = exact.reward_model.table(phi)
         self._tabular_optimum = exact.control.optimal_log_policy(self._reward)
-        returns = exact.space.class_returns(self._reward).abs().amax(-1)
+        returns = exact.upper.largest_return(self._reward)
         self._scale = returns.clamp_min(max(1.0, exact.control.kl_weight))
         value, gradient = self._level(0.0)
         if start is None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from theory_check.errors import UndeclaredTruthError
 from theory_check.models import LinearReward
+from theory_check.oracles.comparisons.upper import PairSums
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
 
@@ -124,8 +125,8 @@ def optimal_hyperobjective(exact: ExactOracle) -> float:
 
     NaN says that no optimum is known to exist: the best value seen is then a bound on the infimum,
     and a gap to it would be a statement about the search. It also stands where the search would take
-    minutes (more than 100 classes of trajectories), where :func:`find_optimum` can be called, and
-    for classes that are not linear, whose optima are manifolds that no curvature certifies.
+    minutes (more than 100 classes of trajectories, or none enumerated), where :func:`find_optimum` can be
+    called, and for classes that are not linear, whose optima are manifolds that no curvature certifies.
     """
     problem = exact.problem
     if not exact.searches_own_class:  # what the problem declares is about its own class only
@@ -145,7 +146,11 @@ def _declared(problem: Problem) -> float | None:
 
 def _searched(exact: ExactOracle) -> float:
     """Return the value of a certified optimum, NaN where there is none or no search is made."""
-    if exact.space.number_of_classes > LARGEST_SEARCH:
+    upper = exact.upper
+    if (
+        not isinstance(upper, PairSums)
+        or upper.comparisons.space.number_of_classes > LARGEST_SEARCH
+    ):
         return math.nan
     if not isinstance(exact.reward_model, LinearReward):
         return math.nan

@@ -1,0 +1,357 @@
+"""The upper objective without pairs, by characteristic functions of the return.
+
+With the sums of ``series.py`` an expectation over two independent returns is one over frequencies:
+``E cos(w D) = |chi(w)|^2`` and ``E[D sin(w D*)] = 2 Im(xi(w) conj chi*(w))`` with ``chi = E exp(i w R)``,
+``chi* = E exp(i w R*)`` and ``xi = E[R exp(i w R*)]`` (``docs/theory.md`` section 2.9). Values are right
+to about 1e-16 times the window and 45, absolutely, derivatives to 1e-15 of what a pair adds at most: an
+excess risk below 1e-13 is not resolved.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from theory_check.kernels.characteristic import (
+    crossed_characteristic,
+    log_moments,
+    squared_characteristic,
+)
+from theory_check.kernels.trigonometric import trigonometric_moments, trigonometric_values
+from theory_check.oracles.comparisons.series import (
+    MODEL,
+    TRUNCATION,
+    Series,
+    pair_series,
+    window_of,
+)
+from theory_check.oracles.comparisons.upper import UpperEvaluation, UpperObjective, Way
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.problems.preferences import PreferenceLaw
+
+Floats = NDArray[np.float64]
+
+BLOCK_BYTES = 64 * 2**20
+LARGEST_BLOCK = 64
+DENSE_FROM = 0.2
+"""Share of successors with positive probability from which a product of matrices is faster."""
+
+WIDE = 16.0
+"""Range of returns from which a window narrower than it is looked for."""
+
+EXPONENTS = np.geomspace(1.0, 400.0, 14)
+"""Exponents of Chernoff's bound that are tried, times the range of returns."""
+
+
+class Dynamics(NamedTuple):
+    """Transitions as kernels take them.
+
+    Attributes
+    ----------
+    dense, transposed
+        Shape (s * a, s) and (s, s * a); empty where most successors have probability 0.
+    bounds, columns, chances
+        Rows of the sparse matrix (s * a, s).
+    """
+
+    dense: Floats
+    transposed: Floats
+    bounds: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    chances: Floats
+
+    @classmethod
+    def of(cls, transitions: Float[Tensor, "s a t"]) -> Dynamics:
+        """Return those of a kernel."""
+        matrix = transitions.flatten(0, 1).cpu().numpy()
+        rows = sparse.csr_array(matrix)
+        filled = rows.nnz > DENSE_FROM * matrix.size
+        dense = np.ascontiguousarray(matrix if filled else np.empty((0, 0)))
+        return cls(
+            dense,
+            np.ascontiguousarray(dense.T),
+            rows.indptr.astype(np.int64),
+            rows.indices.astype(np.int64),
+            rows.data,
+        )
+
+    def extreme_returns(self, reward: Floats, discounts: Floats) -> tuple[Floats, Floats]:
+        """Return the smallest and the largest return from every state; reward of shape (s, a)."""
+        lowest: Floats = np.zeros(reward.shape[0])
+        highest: Floats = np.zeros(reward.shape[0])
+        for discount in discounts[::-1].tolist():
+            now: Floats = np.multiply(discount, reward)
+            least, most = self._reduced(np.minimum, lowest), self._reduced(np.maximum, highest)
+            np.min(now + least.reshape(now.shape), axis=1, out=lowest)
+            np.max(now + most.reshape(now.shape), axis=1, out=highest)
+        return lowest, highest
+
+    def _reduced(self, reduction: np.ufunc, values: Floats) -> Floats:
+        found: Floats = reduction.reduceat(values[self.columns], self.bounds[:-1])
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class CharacteristicSums(UpperObjective):
+    """What both ways without pairs share.
+
+    Attributes
+    ----------
+    control
+        The problem's control.
+    dynamics
+        Its transitions.
+    length
+        Steps of what is compared.
+    true_reward
+        ``r*``, shape (s, a).
+    law
+        The annotator's law.
+    excess
+        Whether the label entropy is subtracted.
+    """
+
+    control: SoftControl
+    dynamics: Dynamics
+    length: int
+    true_reward: Float[Tensor, "s a"]
+    law: PreferenceLaw
+    excess: bool
+
+    @property
+    def discounts(self) -> Floats:
+        """``gamma^h`` along what is compared."""
+        powers: Floats = self.control.discount ** np.arange(self.length, dtype=np.float64)
+        return powers
+
+    @property
+    def loss_of_equals(self) -> float:
+        """What is kept out of tables of derivatives, since it cancels along policies."""
+        return 0.0 if self.excess else math.log(2)
+
+    def largest_return(self, reward: Float[Tensor, "replicate s a"]) -> Float[Tensor, " replicate"]:
+        """Return the largest size of a return of what is compared."""
+        started = self.start(self.control.log_reference[None])[0].cpu().numpy() > 0
+        sizes = []
+        for table in reward.cpu().numpy():
+            lowest, highest = self.dynamics.extreme_returns(table, self.discounts)
+            sizes.append(max(-lowest[started].min(), highest[started].max()))
+        return torch.from_numpy(np.array(sizes)).to(reward.device)
+
+    def with_control(self, control: SoftControl) -> UpperObjective:
+        """Return the same objective under another control of the same dynamics."""
+        return replace(self, control=control, dynamics=Dynamics.of(control.transitions))
+
+    def start(self, log_policy: Float[Tensor, "replicate h s a"]) -> Float[Tensor, "replicate s"]:
+        """Return the law of the first state of what is compared."""
+        if isinstance(self.control, DiscountedControl):
+            return self.control.state_occupancy(log_policy)
+        return self.control.initial.expand(log_policy.shape[0], -1)
+
+    def assembled(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        tables: list[tuple[float, Floats, Floats, Floats]],
+    ) -> UpperEvaluation:
+        """Return the evaluation whose derivatives in value, steps, reward and start law are given."""
+        values, steps, rewards, starts = zip(*tables, strict=True)
+
+        def tensor(arrays: tuple[Floats, ...]) -> Tensor:
+            return torch.from_numpy(np.stack(arrays)).to(log_policy.device)
+
+        in_policy = tensor(steps)
+        if isinstance(self.control, DiscountedControl):
+            through = self.control.pull_back_through_occupancy(log_policy, tensor(starts))
+            in_policy = in_policy.sum(1, keepdim=True) + through
+        return UpperEvaluation(
+            value=tensor(tuple(np.array(each) for each in values)) + self.loss_of_equals,
+            reward_gradient=tensor(rewards),
+            policy_gradient=in_policy,
+        )
+
+    def constant(self, model: Series, annotator: Series) -> float:
+        """Return what the sums over frequencies leave of the loss of a pair, less that of equals."""
+        certain = annotator.certain if self.excess else 0.0
+        return model.constant - certain - self.loss_of_equals
+
+
+@dataclass(frozen=True, eq=False)
+class StepSums(CharacteristicSums):
+    """Over steps: dynamic programmes for all frequencies, at a cost linear in the horizon."""
+
+    way: ClassVar[Way] = "steps"
+
+    def evaluate(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> UpperEvaluation:
+        """Return ``G`` and its partial derivatives for reward and policy tables."""
+        policies = log_policy.exp().expand(-1, self.length, -1, -1).cpu().numpy()
+        starts = self.start(log_policy).cpu().numpy()
+        rows = zip(reward.cpu().numpy(), policies, starts, strict=True)
+        return self.assembled(log_policy, [self._evaluate_one(*row) for row in rows])
+
+    def _evaluate_one(
+        self, reward: Floats, policy: Floats, start: Floats
+    ) -> tuple[float, Floats, Floats, Floats]:
+        policy, start = np.ascontiguousarray(policy), np.ascontiguousarray(start)
+        reward, model = self._windowed(reward, policy, start, MODEL)
+        true_reward, annotator = self._windowed(
+            self.true_reward.cpu().numpy(), policy, start, self.law
+        )
+        law = (self.dynamics, start, policy)
+        found = _Sum.of(policy)
+        # The frequency 0 carries what is constant, with the same rounding as the rest.
+        frequencies = np.append(0.0, model.frequencies)
+        weights = np.append(self.constant(model, annotator), -model.even)
+        for block in self._blocks(frequencies.size, policy):
+            found.add(
+                squared_characteristic(
+                    *law, reward, self.discounts, frequencies[block], weights[block]
+                )
+            )
+        entropy = -annotator.entropy if self.excess else np.zeros_like(annotator.odd)
+        for block in self._blocks(annotator.frequencies.size, policy):
+            found.add(
+                crossed_characteristic(
+                    *law,
+                    reward,
+                    true_reward,
+                    self.discounts,
+                    annotator.frequencies[block],
+                    -0.5 * annotator.odd[block],
+                    entropy[block],
+                )
+            )
+        return found.parts
+
+    def _windowed(
+        self, reward: Floats, policy: Floats, start: Floats, law: PreferenceLaw
+    ) -> tuple[Floats, Series]:
+        """Return the reward with returns around 0, and sums for differences of its returns."""
+        lowest, highest = self.dynamics.extreme_returns(reward, self.discounts)
+        low, high = lowest[start > 0].min(), highest[start > 0].max()
+        window = high - low
+        centred = np.ascontiguousarray(reward - 0.5 * (high + low) / self.discounts.sum())
+        if window > WIDE:
+            exponents = EXPONENTS / window
+            arguments = (self.dynamics, start, policy, centred, self.discounts)
+            moments = log_moments(*arguments, np.append(exponents, -exponents))
+            together = moments[: exponents.size] + moments[exponents.size :]
+            outside = math.log(2 * (window + 1) * self.length / TRUNCATION)
+            window = min(window, ((together + outside) / exponents).min())
+        return centred, pair_series(window_of(window), law)
+
+    def _blocks(self, number: int, policy: Floats) -> list[slice]:
+        """Return slices of frequencies whose tables stay under ``BLOCK_BYTES``."""
+        together = int(BLOCK_BYTES // (32 * policy.size))
+        together = min(max(together, 1), LARGEST_BLOCK)
+        return [slice(first, first + together) for first in range(0, number, together)]
+
+
+@dataclass(eq=False)
+class _Sum:
+    """Sum of values and derivatives over blocks of frequencies."""
+
+    parts: tuple[float, Floats, Floats, Floats]
+
+    @classmethod
+    def of(cls, policy: Floats) -> _Sum:
+        shape = policy.shape
+        return cls((0.0, np.zeros(shape), np.zeros(shape[1:]), np.zeros(shape[1])))
+
+    def add(self, parts: tuple[float, Floats, Floats, Floats]) -> None:
+        value, *tables = parts
+        for mine, theirs in zip(self.parts[1:], tables, strict=True):
+            mine += theirs
+        self.parts = (self.parts[0] + value, *self.parts[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeSums(CharacteristicSums):
+    """Over the outcomes of a single step, at a cost linear in their number."""
+
+    way: ClassVar[Way] = "outcomes"
+
+    def evaluate(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> UpperEvaluation:
+        """Return ``G`` and its partial derivatives for reward and policy tables."""
+        policies = log_policy[:, 0].exp().cpu().numpy()
+        starts = self.start(log_policy).cpu().numpy()
+        rows = zip(reward.cpu().numpy(), policies, starts, strict=True)
+        return self.assembled(log_policy, [self._evaluate_one(*row) for row in rows])
+
+    def _evaluate_one(
+        self, reward: Floats, policy: Floats, start: Floats
+    ) -> tuple[float, Floats, Floats, Floats]:
+        possible = start > 0
+        law = (start[:, None] * policy).reshape(1, -1)
+        returns, model = _centred(reward, possible, MODEL)
+        true_returns, annotator = _centred(self.true_reward.cpu().numpy(), possible, self.law)
+
+        chi = trigonometric_moments(returns, law, model.step, model.odd.size)[:, 0]
+        slopes = np.stack([_cosines(-model.even, chi), _sines(0.5 * model.odd, chi)], axis=1)
+        loss, residual = trigonometric_values(returns, slopes, model.step)
+
+        masses = np.concatenate([law, law * returns])
+        moments = trigonometric_moments(true_returns, masses, annotator.step, annotator.odd.size)
+        true_chi, xi = moments[:, 0], moments[:, 1]
+        entropy = annotator.entropy if self.excess else np.zeros_like(annotator.odd)
+        slopes = np.stack(
+            [
+                _sines(0.5 * annotator.odd, true_chi),
+                _sines(0.5 * annotator.odd, xi) - _cosines(entropy, true_chi),
+            ],
+            axis=1,
+        )
+        lean, rest = trigonometric_values(true_returns, slopes, annotator.step)
+        loss += self.constant(model, annotator) + rest - returns * lean
+        residual -= lean
+
+        shape = reward.shape
+        given_start = 2 * policy * loss.reshape(shape)
+        return (
+            float(law[0] @ loss),
+            start[None, :, None] * given_start,
+            (2 * law[0] * residual).reshape(shape),
+            given_start.sum(1),
+        )
+
+    def largest_return(self, reward: Float[Tensor, "replicate s a"]) -> Float[Tensor, " replicate"]:
+        """Return the largest size of a reward where what is compared may start."""
+        started = self.start(self.control.log_reference[None])[0] > 0
+        return reward[:, started].abs().flatten(1).amax(-1)
+
+
+def _centred(
+    reward: Floats, possible: NDArray[np.bool_], law: PreferenceLaw
+) -> tuple[Floats, Series]:
+    """Return rewards around 0, and sums for their differences where they are possible."""
+    low, high = reward[possible].min(), reward[possible].max()
+    around = np.where(possible[:, None], reward - 0.5 * (high + low), 0.0)
+    return np.ascontiguousarray(around.reshape(-1)), pair_series(window_of(high - low), law)
+
+
+def _cosines(weights: Floats, moments: Floats) -> Floats:
+    """Return the slopes of ``sum_l weight_l E cos(w_l (x - X))``."""
+    real, imaginary = moments
+    return np.stack([weights * real, -weights * imaginary])
+
+
+def _sines(weights: Floats, moments: Floats) -> Floats:
+    """Return the slopes of ``sum_l weight_l E sin(w_l (x - X))``."""
+    real, imaginary = moments
+    return np.stack([-weights * imaginary, -weights * real])
