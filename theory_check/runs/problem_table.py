@@ -212,10 +212,13 @@ def named_table(
     Raises
     ------
     InvalidArgumentError
-        For a name that no ``problems.toml`` has, with the nearest that one has.
+        For a name that no ``problems.toml`` has, with the nearest that one has, and for what is neither.
     """
-    if not isinstance(given, str):
+    if isinstance(given, Mapping):
         return given
+    if not isinstance(given, str):
+        remedy = "write a table with a family, or the name of one"
+        raise InvalidArgumentError(f"problems.{label}", shortened(given), remedy)
     require_choice(f"problems.{label}", given, catalogue.problems)
     table: Mapping[str, object] = catalogue.problems[given]
     return table
