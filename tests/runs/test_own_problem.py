@@ -251,5 +251,10 @@ def test_a_problem_is_named_as_experiments_name_it() -> None:
     stated = named_problem("bound-terms/bandit", (), CATALOGUE)
     assert named.spec == stated.spec
     assert (named.label, stated.label) == ("bandit-biased", "bandit")
-    with pytest.raises(InvalidArgumentError, match="random instances of a family"):
-        named_problem("bandit-family", (), CATALOGUE)
+    # However a family is named, what is said of it is the same but for its name.
+    refused = (
+        "random instances of a family; name a fixed problem, or one instance: bandit with --set"
+    )
+    for name in ("bandit-family", "penalty-smoothness/bandit-family"):
+        with pytest.raises(InvalidArgumentError, match=f"received {name}, {refused}"):
+            named_problem(name, (), CATALOGUE)

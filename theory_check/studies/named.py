@@ -13,7 +13,7 @@ from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError, nearest, require_choice, shortened
 from theory_check.problems import Problem
 from theory_check.runs.build import REQUIRED, Components, build, function_parameters, parsed
-from theory_check.runs.own_problem import problem_of_cells
+from theory_check.runs.own_problem import fixed_problem, problem_of_cells
 from theory_check.runs.problem_table import (
     OwnProblem,
     StatedProblem,
@@ -115,11 +115,7 @@ def _of_tables(stated: Mapping[str, Any], label: str, catalogue: Catalogue) -> O
 
 def _fixed(label: str, stated: StatedProblem) -> OwnProblem:
     """Return a stated problem as one to judge on, unless it is random instances of a family."""
-    if stated.starts is not None:
-        raise InvalidArgumentError(
-            "--problem", f"{label}, random instances of a family", "name a fixed problem"
-        )
-    return OwnProblem(label, stated.instances[0])
+    return fixed_problem(label, label, stated.instances[0], drawn=stated.starts is not None)
 
 
 def parse_setting(text: str) -> tuple[str, object]:
