@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -189,7 +190,8 @@ def test_what_is_exported_is_what_is_loaded(laboratory: Laboratory, capsys: Capt
     capsys.readouterr()
     assert main(["export", "out"]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "theory-check: steep is not exported: 1 of 1 cells have no result",
+        "theory-check: 1 experiment is not exported, for want of results: steep; "
+        "out/manifest.json says what each lacks",
         "theory-check: wrote 1 table to out",
     ]
     assert {path.name for path in Path("out").iterdir()} == {
@@ -222,6 +224,26 @@ def test_what_is_exported_is_what_is_loaded(laboratory: Laboratory, capsys: Capt
         "x": "",
         "y": "",
     }
+
+
+def test_what_is_left_out_of_an_export_is_told_in_one_line(
+    laboratory: Laboratory, capsys: Capture
+) -> None:
+    steep = laboratory.folder / "experiments" / "steep.toml"
+    for number in range(4):
+        shutil.copy(steep, steep.with_name(f"steeper-{number}.toml"))
+    assert run("run", "flat") == 0
+    capsys.readouterr()
+    assert main(["export", "out"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "theory-check: 5 experiments are not exported, for want of results: steep, steeper-0, "
+        "steeper-1 and 2 more; out/manifest.json says what each lacks",
+        "theory-check: wrote 1 table to out",
+    ]
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    reason = "1 of 1 cells have no result"
+    assert set(manifest["incomplete"].values()) == {reason}
+    assert len(manifest["incomplete"]) == 5
 
 
 def laboratory_cells(laboratory: Laboratory, name: str, quick: bool = False) -> tuple:

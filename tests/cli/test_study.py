@@ -233,6 +233,39 @@ def test_the_full_version(new: Path) -> None:
     assert [rate["problem"] for rate in judged["measured"]] == ["tracking", "tracking-wide"]
 
 
+@pytest.mark.parametrize("words", [(), ("falling-steps",), ("penalty-bias", "--quick")])
+def test_verify_says_that_the_problems_of_a_study_cannot_be_read(
+    words: tuple[str, ...], new: Path, capsys: Capture
+) -> None:
+    """No experiment of the study names one of them, and no cell is run."""
+    file = new / "experiments" / "problems.toml"
+    file.write_text('[mine]\nfamily = "bandit"\nactions = = 2\n')
+    assert run("--study", "s", "verify", *words) == 2
+    told = capsys.readouterr()
+    assert f"error: {file}: received a file that is not TOML" in told.err
+    assert "at line 3, column 11" in told.err
+    assert not Path("results").exists()
+
+
+def test_verify_names_the_file_of_a_problem_that_cannot_be_read(new: Path, capsys: Capture) -> None:
+    words = ("verify", "penalty-bias", "--quick", "--problem", "mine.toml/mine")
+    for text, message in (
+        (
+            "[mine]\nfamily =",
+            "mine.toml: experiment file: received text that is not TOML; correct it",
+        ),
+        ("mine = 1", "mine.toml: problems.mine: received 1; write a table with a family"),
+        ('[mine]\nfamily = "bandi"', "mine.toml: mine.family: received 'bandi'; did you mean"),
+        ('[yours]\nfamily = "bandit"', "mine.toml: --problem: received 'mine'"),
+    ):
+        Path("mine.toml").write_text(text)
+        assert run(*words) == 2
+        assert message in capsys.readouterr().err
+    Path("mine.toml").unlink()
+    assert run(*words) == 2
+    assert "mine.toml: experiment file: received No such file" in capsys.readouterr().err
+
+
 def test_check_builds_the_named_problems_of_a_study(new: Path, capsys: Capture) -> None:
     (new / "experiments" / "problems.toml").write_text(
         '[good]\nfamily = "tracking"\n[unknown]\nfamily = "trackin"\n[misspelt]\nfamily = "tracking"\n'

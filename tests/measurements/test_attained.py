@@ -259,9 +259,9 @@ def test_settings_that_are_refused(changes: dict[str, object], argument: str) ->
 
 def test_methods_that_draw_no_samples_are_refused() -> None:
     with pytest.raises(
-        InvalidArgumentError, match="method: received f2ba; pass one that draws samples"
+        InvalidArgumentError, match="method: received 'f2ba'; name one that draws samples"
     ):
-        Attained(METHODS["f2ba"], (0.2,)).measure(plateau(), [0], no_progress)
+        Attained(METHODS["f2ba"], (0.2,))
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ def test_the_seeds_of_an_experiment_are_not_taken_for_tuning_seeds() -> None:
 def test_other_problems_and_tuning_seeds_are_refused() -> None:
     measurement = LowerBound(method=installed().methods["penalty"], epsilons=(1e-7,))
     other: Any = quadratic()
-    with pytest.raises(InvalidArgumentError, match=r"^problem: received a Quadratic"):
+    with pytest.raises(InvalidArgumentError, match=r"^problem: .*, a QuadraticProblem; name"):
         measurement.measure(other, [0], ignore)
     with pytest.raises(InvalidArgumentError, match=r"^seeds: received 1000"):
         measurement.measure(PROBLEM, [1000], ignore)

@@ -251,5 +251,24 @@ def test_a_problem_is_named_as_experiments_name_it() -> None:
     stated = named_problem("bound-terms/bandit", (), CATALOGUE)
     assert named.spec == stated.spec
     assert (named.label, stated.label) == ("bandit-biased", "bandit")
-    with pytest.raises(InvalidArgumentError, match="random instances of a family"):
-        named_problem("bandit-family", (), CATALOGUE)
+    # However a family is named, what is said of it is the same but for its name.
+    refused = (
+        "random instances of a family; name a fixed problem, or one instance: bandit with --set"
+    )
+    for name in ("bandit-family", "penalty-smoothness/bandit-family"):
+        with pytest.raises(InvalidArgumentError, match=f"received {name}, {refused}"):
+            named_problem(name, (), CATALOGUE)
+
+
+def test_a_problem_that_the_measurement_of_a_claim_is_not_for_is_refused_before_work(
+    tmp_path: Path,
+) -> None:
+    """The claim has such problems; what its measurement needs of them is not there."""
+    store = tmp_path / "store"
+    message = (
+        "problems.bandit: received measurement 'weak-gradient-domination', which needs objective "
+        "'excess_risk', whose infimum is 0, with problem 'bandit', whose objective is 'cross_entropy'"
+    )
+    with pytest.raises(InvalidArgumentError, match=message):
+        verify("weak-gradient-domination", problem=BANDIT, store=store, quick=True)
+    assert not store.exists()

@@ -222,6 +222,20 @@ def test_problems_that_cannot_be_named(
         named(problems)
 
 
+def test_what_is_no_file_of_problems_is_not_passed_over(tmp_path: Path) -> None:
+    """A folder, and a link that leads nowhere, are there and say nothing."""
+    for make, cause in (
+        (Path.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(tmp_path / "nowhere"), "No such file"),
+    ):
+        folder = tmp_path / cause.replace(" ", "-")
+        (folder / "experiments").mkdir(parents=True)
+        make(folder / "experiments" / "problems.toml")
+        catalogue = Catalogue.shipped().with_folder(folder)
+        with pytest.raises(InvalidArgumentError, match=rf"problems\.toml: .* read \({cause}"):
+            catalogue.require_problems()
+
+
 @pytest.mark.parametrize(("text", "message"), [("a = 1", r"problems\.toml: a"), ("[", "not TOML")])
 def test_a_file_of_problems_that_is_none_is_named(
     named: Callable[[str], Experiment], tmp_path: Path, text: str, message: str

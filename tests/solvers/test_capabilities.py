@@ -189,6 +189,49 @@ def test_a_pair_that_does_not_fit_is_refused_on_loading(
     assert load_experiment(path).cells()
 
 
+NETWORKS = (
+    'family = "bandit"\ncontexts = 2\nactions = 2\nfeatures = 2\n'
+    '{key} = {{ name = "mlp", width = 2 }}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("solver", "needed", "key", "other", "remedy"),
+    [
+        (
+            'name = "exact-hypergradient"\nstep_size = 0.1\n',
+            r"solver 'exact-hypergradient', which needs OptimalLowerOracle \(optimal_lower\)",
+            "policy",
+            "reward",
+            "search tabular policies",
+        ),
+        (
+            'name = "online-dpo"\nstep_size = 0.1\npairs = 5\n',
+            r"solver 'online-dpo', which needs ImplicitUpperOracle \(implicit_gradient, implied_upper\)",
+            "reward",
+            "policy",
+            "search linear rewards",
+        ),
+    ],
+)
+def test_what_oracles_lack_for_the_classes_of_a_problem_is_refused_on_loading(
+    solver: str, needed: str, key: str, other: str, remedy: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "misfit.toml"
+    settings = f"iterations = 2\n[settings.solver]\n{solver}"
+    text = FILE.format(measurement="solver-run", settings=settings)
+    path.write_text(text.replace('family = "quadratic"\n', NETWORKS.format(key=key)))
+    message = (
+        rf"misfit.toml: problems\.wells: received {needed}, with problem 'wells', a Problem, which has "
+        rf"none for its reward and policy classes; {remedy}"
+    )
+    with pytest.raises(InvalidArgumentError, match=message):
+        load_experiment(path)
+    path.write_text(text.replace('family = "quadratic"\n', NETWORKS.format(key=other)))
+    (cell,) = load_experiment(path).cells()
+    tc.run(cell.problem.build(), cell.measurement.solver, 1, [0])  # type: ignore[attr-defined]
+
+
 def test_a_pair_that_does_not_fit_is_refused_by_run() -> None:
     problem = quadratic()
     message = rf"^solver: {MISFIT.format(name=re.escape(problem.name))}"

@@ -171,6 +171,16 @@ class Catalogue:
         require_choice("audit", name, self.audits)
         return self.audits[name]
 
+    def require_problems(self) -> None:
+        """Refuse a file of problems that cannot be read, whether or not somebody names one of them.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Naming the file and what is wrong with it.
+        """
+        self._components("problems")
+
     def failures(self, roots: Iterable[Root] | None = None) -> tuple[FailedImport, ...]:
         """Return the component files that cannot be imported; all of ``roots`` are tried, or of all."""
         for root in self.roots if roots is None else roots:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -68,14 +69,20 @@ class TableKind:
         Raises
         ------
         InvalidArgumentError
-            For a file that is no TOML, or an entry that is no table.
+            For a file that cannot be read or is no TOML, or an entry that is no table.
         """
         path = self.file(root)
-        if not path.is_file():
+        if not os.path.lexists(path):
             return {}
         try:
             found = tomllib.loads(read_file(path).decode("utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise InvalidArgumentError(
+                str(path),
+                f"what cannot be read ({error.strerror})",
+                "make it a readable file of tables, or remove it",
+            ) from error
+        except ValueError as error:
             raise InvalidArgumentError(
                 str(path), "a file that is not TOML", f"correct it: {shortened(str(error), 200)}"
             ) from error

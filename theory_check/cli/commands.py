@@ -204,6 +204,7 @@ def _store(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from theory_check.report.outcomes import text_of_export
     from theory_check.runs.tables import export_tables
 
     written = export_tables(
@@ -214,10 +215,8 @@ def _export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         catalogue=options.catalogue,
     )
-    for name, reason in written.incomplete.items():
-        say(f"{name} is not exported: {reason}")
-    number = len(written.tables)
-    say(f"wrote {number} table{'s' * (number != 1)} to {options.directory}")
+    for line in text_of_export(written, options.directory):
+        say(line)
     return SUCCESS
 
 

@@ -13,7 +13,8 @@ from theory_check.advice.advisor import (
     advise,
 )
 from theory_check.advice.check import check_advice
-from theory_check.measurements.base import Measurement
+from theory_check.measurements.base import Measurement, Need
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 
@@ -40,6 +41,7 @@ class AdviceMeasurement(AdviceRequest, Measurement):
     """
 
     kind: ClassVar[str] = "advice"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed."""

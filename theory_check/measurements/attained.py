@@ -17,7 +17,8 @@ from theory_check.errors import (
     require_choice,
     require_sequence,
 )
-from theory_check.measurements.base import Measurement
+from theory_check.measurements.base import Measurement, Need
+from theory_check.measurements.needs import UNITS
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem, instance_for
 from theory_check.problems.hard_instance import HardInstance
@@ -117,6 +118,7 @@ class Attained(Measurement):
     """
 
     kind: ClassVar[str] = "attained"
+    needs: ClassVar[tuple[Need, ...]] = UNITS
 
     method: KnownMethod
     targets: Accuracies
@@ -134,17 +136,15 @@ class Attained(Measurement):
         super().__post_init__()
         if list(self.targets) != sorted(set(self.targets), reverse=True):
             raise InvalidArgumentError("targets", self.targets, "list them once each, descending")
-        known = self.method.constants
-        if self.start and self.start.keys() != known.keys():
-            raise InvalidArgumentError("start", sorted(self.start), f"pass {sorted(known)}")
+        self.method.require_samples("method")
+        if self.start:
+            self.method.require_constants("start", self.start)
         for name in require_sequence("held", self.held):
-            require_choice("held", name, known)
+            require_choice("held", name, self.method.constants)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and target."""
         method = self.method
-        if method.solver.information != "samples":
-            raise InvalidArgumentError("method", self.method.id, "pass one that draws samples")
         kept = {name: value for name, value in self.start.items() if name in self.held}
         grid: list[Constants] = [{**constants, **kept} for constants in method.grid]
         starts: list[Constants] = [self.start] if self.start else grid

@@ -100,6 +100,10 @@ class BoundTerms(Measurement):
         columns += ["ergodic_stationarity", *SPLIT, "status"]
         return pd.concat(frames, ignore_index=True)[columns]
 
+    def solvers(self) -> tuple[type[PenaltyBilevel]]:
+        """Return the class of the solver of every design point."""
+        return (PenaltyBilevel,)
+
     def step_sizes(self) -> StepSizes:
         """Return the steps, the same at every design point."""
         return StepSizes(outer=self.step_size, inner=self.inner_step_size)

@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 
 from theory_check.bilevel import Solver
-from theory_check.measurements.base import Measurement
+from theory_check.measurements.base import Measurement, Need
+from theory_check.measurements.needs import UNITS
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.estimates.counts import SampleCounts
@@ -77,6 +78,7 @@ class Comparison(Measurement):
     """
 
     kind: ClassVar[str] = "comparison"
+    needs: ClassVar[tuple[Need, ...]] = UNITS
 
     method: KnownMethod
     targets: Accuracies

@@ -10,7 +10,8 @@ from typing import ClassVar
 import pandas as pd
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.measurements.base import Measurement, StepSizes, steps_of
+from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -66,6 +67,7 @@ class GlobalOptimality(Measurement):
     """
 
     kind: ClassVar[str] = "global-optimality"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     solver: PenaltyBilevel
     iterations: PositiveInteger

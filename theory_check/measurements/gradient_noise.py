@@ -14,7 +14,8 @@ from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, Coupling, LowerGradients
 from theory_check.errors import InvalidArgumentError
-from theory_check.measurements.base import Measurement, StepSizes
+from theory_check.measurements.base import Measurement, Need, StepSizes
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
@@ -57,6 +58,7 @@ class GradientNoise(Measurement):
     """
 
     kind: ClassVar[str] = "gradient-noise"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]
     trajectories: tuple[PositiveInteger, ...]
@@ -172,6 +174,7 @@ class NoiseAlongRuns(Measurement):
     """
 
     kind: ClassVar[str] = "noise-along-runs"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]
     trajectories: PositiveInteger

@@ -15,7 +15,8 @@ from torch import Tensor
 from theory_check.errors import (
     CertificationError,
 )
-from theory_check.measurements.base import Measurement, StepSizes
+from theory_check.measurements.base import Measurement, Need, StepSizes
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.starts import initial_policy, initial_reward
@@ -62,6 +63,7 @@ class InnerError(Measurement):
     """
 
     kind: ClassVar[str] = "inner-error"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     inner_steps: PositiveInteger
     sigmas: tuple[Positive, ...]

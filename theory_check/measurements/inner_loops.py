@@ -14,7 +14,8 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
-from theory_check.measurements.base import Measurement, StepSizes
+from theory_check.measurements.base import Measurement, Need, StepSizes
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import HardOptimum, hard_optimum
 from theory_check.oracles.exact_information import ExactInformation
@@ -47,6 +48,7 @@ class InnerLinear(Measurement):
     """
 
     kind: ClassVar[str] = "inner-linear"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     inner_steps: PositiveInteger
     inner_step_size: Positive
@@ -108,6 +110,7 @@ class InnerSublinear(Measurement):
     """
 
     kind: ClassVar[str] = "inner-sublinear"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     inner_steps: PositiveInteger
     points_per_decade: PositiveInteger = 8

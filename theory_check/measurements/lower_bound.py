@@ -18,7 +18,8 @@ from torch import Tensor
 
 from theory_check.bilevel import SolverState
 from theory_check.errors import InvalidArgumentError
-from theory_check.measurements.base import Measurement
+from theory_check.measurements.base import Measurement, Need
+from theory_check.measurements.needs import kind_of
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
@@ -36,6 +37,13 @@ FACTORS = (4.0, 2.0)
 
 FURTHEST = 64.0
 """Factor between a constant and the middle of its grid, at most: a chain does not punish huge steps."""
+
+ZERO_CHAIN = Need(
+    "links that are hidden from a method, and a bound on the samples that show them",
+    lambda problem: isinstance(problem, ZeroChainProblem),
+    kind_of,
+    "name a problem of family 'zero_chain', or use another measurement on this one",
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class LowerBound(Measurement):
     """
 
     kind: ClassVar[str] = "lower-bound"
+    needs: ClassVar[tuple[Need, ...]] = (ZERO_CHAIN,)
     own_methods: ClassVar[tuple[Method, ...]] = (REFERENCE, REUSED)
 
     method: KnownMethod
@@ -88,18 +97,14 @@ class LowerBound(Measurement):
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         super().__post_init__()
-        if self.method.solver.information != "samples":
-            raise InvalidArgumentError("method", self.method.id, "pass a method that samples")
+        self.method.require_samples("method")
         if not all(b < a for a, b in itertools.pairwise(self.epsilons)):
             raise InvalidArgumentError("epsilons", self.epsilons, "pass descending accuracies")
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and accuracy."""
+        self.require_problem("problem", problem, getattr(problem, "name", ""))
         chain: Any = problem
-        if not isinstance(chain, ZeroChainProblem):
-            raise InvalidArgumentError(
-                "problem", f"a {type(problem).__name__}", "pass one of the zero-chain family"
-            )
         tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
         require_apart(seeds, tuning)
         constants = _middle(self.method)

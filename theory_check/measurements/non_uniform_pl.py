@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.measurements.base import Measurement
+from theory_check.measurements.base import Measurement, Need
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.lower_geometry import (
     LowerGeometry,
@@ -61,6 +62,7 @@ class NonUniformPL(Measurement):
     """
 
     kind: ClassVar[str] = "non-uniform-pl"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     scales: tuple[Positive, ...]
     near_scales: tuple[Positive, ...]

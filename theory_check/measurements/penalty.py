@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.measurements.base import Measurement
+from theory_check.measurements.base import Measurement, Need
+from theory_check.measurements.needs import PREFERENCES
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
 from theory_check.oracles.optima.penalised_curvature import penalised_hessian
@@ -43,6 +44,7 @@ class PenaltyBias(Measurement):
     """
 
     kind: ClassVar[str] = "penalty-bias"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]
     point_scale: Positive = 1.0
@@ -93,6 +95,7 @@ class PenaltySmoothness(Measurement):
     """
 
     kind: ClassVar[str] = "penalty-smoothness"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]
     points: PositiveInteger = 16

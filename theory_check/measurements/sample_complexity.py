@@ -8,17 +8,15 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from theory_check.errors import (
-    InvalidArgumentError,
-    shortened,
-)
-from theory_check.measurements.base import Measurement, StepSizes, steps_of
+from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
+from theory_check.measurements.needs import UNITS
 from theory_check.problems import Problem, instance_for
 from theory_check.randomness import require_apart
 from theory_check.recording import Progress
 from theory_check.recording.run import run
 from theory_check.settings import Positive, PositiveInteger, Target
-from theory_check.solvers.method import KnownMethod, Method
+from theory_check.solvers.method import KnownMethod
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants, ScheduleName, get_schedule
 from theory_check.tuning.units import units_of
@@ -88,7 +86,16 @@ class SampleComplexity(Measurement):
         if self.method is None:
             self.configured()
         else:
-            _require_setting(self.method, self.setting or {})
+            self.method.require_samples("method")
+            self.method.require_constants("setting", self.setting or {})
+
+    def needed(self) -> tuple[Need, ...]:
+        """Return what the units of a method's constants need; a schedule is asked for nothing."""
+        return self.needs if self.method is None else (*self.needs, *UNITS)
+
+    def solvers(self) -> tuple[Any, ...]:
+        """Return the solver of the schedule or of the method."""
+        return super().solvers() if self.schedule is None else (PenaltyBilevel,)
 
     def configured(self) -> tuple[int, PenaltyBilevel]:
         """Return the number of outer iterations and the solver of a schedule."""
@@ -180,13 +187,3 @@ class SampleComplexity(Measurement):
             return 10 / self.epsilon
         iterations, solver = self.configured()
         return float(iterations * (solver.inner_steps + 1))
-
-
-def _require_setting(method: Method, setting: Mapping[str, float]) -> None:
-    """Refuse a method that draws no samples, and constants that are not its own."""
-    if method.solver.information != "samples":
-        remedy = "name one that draws samples: it asks for exact quantities"
-        raise InvalidArgumentError("method", repr(method.id), remedy)
-    if setting.keys() != method.constants.keys():
-        received, wanted = shortened(sorted(setting)), ", ".join(method.constants)
-        raise InvalidArgumentError("setting", received, f"pass {wanted}")

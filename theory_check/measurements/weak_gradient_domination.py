@@ -12,11 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.bilevel import InnerPath, Solver
-from theory_check.errors import (
-    InvalidArgumentError,
-    shortened,
-)
-from theory_check.measurements.base import Measurement, StepSizes, steps_of
+from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
+from theory_check.measurements.needs import EXCESS_RISK, PREFERENCES
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
@@ -60,6 +57,8 @@ class WeakGradientDomination(Measurement):
     """
 
     kind: ClassVar[str] = "weak-gradient-domination"
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, EXCESS_RISK)
+    least_seeds: ClassVar[int] = 2
 
     solver: Solver
     iterations: PositiveInteger
@@ -74,16 +73,8 @@ class WeakGradientDomination(Measurement):
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed, level and recorded iterate."""
-        if len(seeds) < 2:
-            raise InvalidArgumentError(
-                "seeds",
-                f"{len(seeds)} seed",
-                "pass at least 2: one half measures, the other is held out",
-            )
-        if problem.objective != "excess_risk":
-            raise InvalidArgumentError(
-                "objective", shortened(problem.objective), "pass 'excess_risk', whose infimum is 0"
-            )
+        self.require_seeds("seeds", len(seeds))
+        self.require_problem("problem", problem, getattr(problem, "name", ""))
 
         def recorder_of(instruments: Instruments, path: InnerPath) -> _GapRecorder:
             return _GapRecorder(

@@ -32,6 +32,9 @@ from theory_check.oracles.estimates.table_estimates import (
 from theory_check.oracles.rlhf import RLHFOracle
 from theory_check.problems import Problem
 
+TABULAR_ALONE = "search tabular policies: their logits are what this method computes exactly"
+"""What to do about a policy class whose parameters say nothing of the solution of the lower level."""
+
 
 class ExactInformation(RLHFOracle):
     """What the sampled oracle estimates, without the sampling.
@@ -109,7 +112,7 @@ class ExactInformation(RLHFOracle):
             raise InvalidArgumentError(
                 "policy",
                 type(self.policy_model).__name__,
-                "search tabular policies: their logits are what this method computes exactly",
+                TABULAR_ALONE,
             )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, ParamSpec, Protocol, runtime_checkable
 
@@ -155,6 +155,11 @@ class Instruments(ABC):
             if not all(hasattr(kind, name) for name in operations([capability]))
         )
 
+    @classmethod
+    def withheld(cls, problem: Any) -> Mapping[type, str]:
+        """Return the capabilities that these oracles have for other problems, each with a remedy."""
+        return {}
+
     def oracle_for(self, solver: Solver, call_budget: int | None = None) -> Counting:
         """Return what a solver may see: samples, or counted exact information where it declares it.
 
@@ -217,7 +222,7 @@ def instruments_of(problem: object) -> type[Instruments] | None:
 
 
 def require_fit(argument: str, problem: object, name: str, solver: Any) -> None:
-    """Refuse a solver that needs what no oracle of a problem offers.
+    """Refuse a solver that needs what no oracle of a problem offers, or not for its classes.
 
     Parameters
     ----------
@@ -234,18 +239,31 @@ def require_fit(argument: str, problem: object, name: str, solver: Any) -> None:
         Naming the solver, the problem, and the capabilities that are missing.
     """
     kind = instruments_of(problem)
-    missing = () if kind is None else kind.lacking(solver)
-    if missing:
-        wanted = " and ".join(
-            f"{capability.__name__} ({', '.join(sorted(operations([capability])))})"
-            for capability in missing
-        )
+    if kind is None:
+        return
+    if missing := kind.lacking(solver):
         raise InvalidArgumentError(
             argument,
-            f"solver {solver.name!r}, which needs {wanted}, with problem {name!r}, a "
+            f"solver {solver.name!r}, which needs {_in_words(missing)}, with problem {name!r}, a "
             f"{type(problem).__name__}, which has none",
             "pass another solver for this problem, or this solver a problem of another kind",
         )
+    for capability, remedy in kind.withheld(problem).items():
+        wanted = [each for each in needs(solver) if operations([each]) & operations([capability])]
+        if wanted:
+            raise InvalidArgumentError(
+                argument,
+                f"solver {solver.name!r}, which needs {_in_words(wanted)}, with problem {name!r}, "
+                f"a {type(problem).__name__}, which has none for its reward and policy classes",
+                f"{remedy}; or pass another solver for this problem",
+            )
+
+
+def _in_words(capabilities: Iterable[type]) -> str:
+    return " and ".join(
+        f"{capability.__name__} ({', '.join(sorted(operations([capability])))})"
+        for capability in capabilities
+    )
 
 
 def instruments_for(

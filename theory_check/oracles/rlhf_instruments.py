@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.bilevel import ContractionOracle, ImplicitUpperOracle, OptimalLowerOracle
+from theory_check.models.linear_reward import LinearReward
+from theory_check.models.tabular_softmax import TabularSoftmax
+from theory_check.oracles.control.inverse_control import LINEAR_ALONE
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.exact_information import ExactInformation
+from theory_check.oracles.exact_information import TABULAR_ALONE, ExactInformation
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
@@ -48,6 +52,16 @@ class RLHFInstruments(Instruments):
         self._reward_model = exact.reward_model
         self._policy_model = sampled.policy_model
         self._device = device
+
+    @classmethod
+    def withheld(cls, problem: Problem) -> Mapping[type, str]:
+        """Return what is computed for tabular policies or linear rewards alone, if others are sought."""
+        found: dict[type, str] = {}
+        if not isinstance(problem.policy_model, TabularSoftmax):
+            found |= dict.fromkeys((OptimalLowerOracle, ContractionOracle), TABULAR_ALONE)
+        if not isinstance(problem.reward_model, LinearReward):
+            found[ImplicitUpperOracle] = LINEAR_ALONE
+        return found
 
     def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:
         """Return random parameters of the reward class."""

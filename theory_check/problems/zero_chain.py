@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -54,6 +55,8 @@ class ZeroChainProblem(ClosedFormProblem):
 
     Attributes
     ----------
+    flat_at_start
+        That the curvature of ``Phi`` is hidden where runs start, so that no step can be read off it.
     kappa
         Condition number of the lower level in z.
     epsilon
@@ -64,6 +67,8 @@ class ZeroChainProblem(ClosedFormProblem):
     margin
         ``‖∇Phi‖ / sqrt(epsilon)`` that is kept until then, at least 1.
     """
+
+    flat_at_start: ClassVar[bool] = True
 
     kappa: float
     epsilon: float

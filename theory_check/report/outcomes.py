@@ -1,4 +1,4 @@
-"""Advice, worst cases and what a store holds, as text and as JSON."""
+"""Advice, worst cases, exports and what a store holds, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,14 +15,33 @@ from theory_check.report.text import aligned, finite_numbers, joined
 from theory_check.runs.holdings import KIND_MEANING, Holding, holdings, unreached
 from theory_check.runs.holdings import prune as remove_unreached
 from theory_check.runs.store import Store
-from theory_check.runs.tables import every_experiment
+from theory_check.runs.tables import MANIFEST, every_experiment
 
 if TYPE_CHECKING:
     from theory_check.advice.advisor import Advice
     from theory_check.advice.check import AdviceCheck
     from theory_check.advice.plan import SchedulePlan
+    from theory_check.runs.tables import Export
     from theory_check.worst_cases.base import Evaluation
     from theory_check.worst_cases.search import Worst
+
+
+FIRST_NAMES = 3
+"""Of what an export leaves out; its manifest names all."""
+
+
+def text_of_export(written: Export, directory: Path) -> list[str]:
+    """Return how many experiments an export left out, the first of them by name, and what it wrote."""
+    names = list(written.incomplete)
+    number = len(written.tables)
+    lines = [f"wrote {number} table{'s' * (number != 1)} to {directory}"]
+    if names:
+        left = len(names) - FIRST_NAMES
+        named = ", ".join(names[:FIRST_NAMES]) + (f" and {left} more" if left > 0 else "")
+        count = f"{len(names)} experiment{'s are' if len(names) > 1 else ' is'} not exported"
+        lacking = f"{directory / MANIFEST} says what each lacks"
+        lines.insert(0, f"{count}, for want of results: {named}; {lacking}")
+    return lines
 
 
 def text_of_advice(advice: Advice, check: AdviceCheck | None) -> str:

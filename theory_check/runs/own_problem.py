@@ -25,14 +25,34 @@ def problem_of_cells(cells: Iterable[Cell], label: str) -> OwnProblem:
         Where the label stands for random instances.
     """
     cell = next(cell for cell in cells if cell.label == label)
-    family = cell.problem.family
-    if cell.instance is not None:
+    name = f"{cell.experiment}/{label}"
+    return fixed_problem(label, name, cell.problem, drawn=cell.instance is not None)
+
+
+def fixed_problem(label: str, name: str, spec: ProblemSpec, *, drawn: bool) -> OwnProblem:
+    """Return a stated problem as one to judge on.
+
+    Parameters
+    ----------
+    label, name
+        What tables call it, and what somebody called it.
+    spec
+        What builds it, or the first of its instances.
+    drawn
+        Whether it stands for random instances of a family.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Where it does.
+    """
+    if drawn:
         raise InvalidArgumentError(
             "--problem",
-            f"{cell.experiment}/{label}, random instances of a family",
-            f"name a fixed problem, or one instance: {family} with --set seed=0 and the like",
+            f"{name}, random instances of a family",
+            f"name a fixed problem, or one instance: {spec.family} with --set seed=0 and the like",
         )
-    return OwnProblem(label, cell.problem)
+    return OwnProblem(label, spec)
 
 
 def given_problem(problem: object) -> OwnProblem:

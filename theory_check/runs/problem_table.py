@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from theory_check.catalogue import Catalogue
 from theory_check.errors import (
@@ -25,6 +25,9 @@ from theory_check.runs.build import (
     located,
     takes_any_key,
 )
+
+if TYPE_CHECKING:
+    from theory_check.measurements.base import Measurement
 
 
 @dataclass(frozen=True)
@@ -182,13 +185,23 @@ class StatedProblem:
         else:
             yield from enumerate(self.instances[:most])
 
-    def require_fit(self, label: str, solvers: Iterable[Any]) -> None:
-        """Refuse solvers that need what no oracle of such problems offers, under the label."""
+    def require_fit(self, label: str, measurement: Measurement, seeds: int) -> int:
+        """Return the replicates on an instance, ``seeds`` where it is fixed.
+
+        A measurement that needs more of them, or what such a problem or its oracles lack, is refused.
+        """
         # Here, so that reading an experiment's format does not load the oracles.
         from theory_check.oracles.instruments import require_fit
 
-        for solver in solvers:
-            require_fit(f"problems.{label}", self.instances[0].build(), label, solver)
+        where, problem = f"problems.{label}", self.instances[0].build()
+        measurement.require_problem(where, problem, label)
+        for solver in measurement.solvers():
+            require_fit(where, problem, label, solver)
+        if self.starts is None:
+            measurement.require_seeds("seeds", seeds)
+            return seeds
+        measurement.require_seeds(f"{where}.{STARTS}", self.starts)
+        return self.starts
 
 
 def named_table(
@@ -199,10 +212,13 @@ def named_table(
     Raises
     ------
     InvalidArgumentError
-        For a name that no ``problems.toml`` has, with the nearest that one has.
+        For a name that no ``problems.toml`` has, with the nearest that one has, and for what is neither.
     """
-    if not isinstance(given, str):
+    if isinstance(given, Mapping):
         return given
+    if not isinstance(given, str):
+        remedy = "write a table with a family, or the name of one"
+        raise InvalidArgumentError(f"problems.{label}", shortened(given), remedy)
     require_choice(f"problems.{label}", given, catalogue.problems)
     table: Mapping[str, object] = catalogue.problems[given]
     return table

@@ -242,7 +242,7 @@ def _validated(
         for axes, measurement in _measurements(file, changes, catalogue):
             for label in labels:
                 stated = problems[label]
-                stated.require_fit(label, measurement.solvers())
+                replicates = stated.require_fit(label, measurement, seeds)
                 for instance, spec in stated.numbered(changes.instances):
                     yield Cell(
                         path.stem,
@@ -250,7 +250,7 @@ def _validated(
                         axes,
                         measurement,
                         spec,
-                        seeds=seeds if stated.starts is None else stated.starts,
+                        seeds=replicates,
                         first_seed=first_seed(path.stem, label, instance),
                         studies=catalogue.studies,
                         instance=instance,

@@ -17,80 +17,39 @@ Stated rate: O~(epsilon^-7/2) samples where both levels are noisy (abstract), fo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import FirstOrderOracle, Information, InnerPath
-from theory_check.settings import Positive, PositiveInteger, Settings
+from theory_check.bilevel import FirstOrderOracle, InnerPath
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import FallingPenalty, PenaltyState
-
-STEP_EXPONENT, LOWER_EXPONENT = 5 / 7, 4 / 7
-"""Of ``alpha_k`` and ``gamma_k`` where both levels are noisy."""
-
-WARM_UP = 100
-"""k_0 of ``(1 + k / k_0)``: iterations before the steps begin to fall."""
-
-
-@dataclass(frozen=True, eq=False)
-class F2SAState(PenaltyState):
-    """State of :class:`F2SA`.
-
-    Attributes
-    ----------
-    iteration
-        k: iterations so far.
-    """
-
-    iteration: int = 0
+from theory_check.solvers.single_loop import SingleLoop, SingleLoopState
 
 
 @dataclass(frozen=True)
-class F2SA(FallingPenalty, Settings):
-    """The single loop; settings are those of its first iterations.
-
-    Parameters
-    ----------
-    sigma
-        ``1 / lambda_0`` > 0.
-    inner_step_size
-        ``gamma_0`` > 0; y moves with the same step along ``∂_y (sigma f + g)``.
-    step_size
-        ``xi alpha_0`` > 0.
-    trajectories
-        Lower-level samples n of every lower gradient and of the penalty difference.
-    pairs
-        Upper-level samples B.
-    """
+class F2SA(SingleLoop):
+    """The single loop; parameters are those of :class:`SingleLoop`."""
 
     name: ClassVar[str] = "f2sa"
-    information: ClassVar[Information] = "samples"
-
-    sigma: Positive
-    inner_step_size: Positive
-    step_size: Positive
-    trajectories: PositiveInteger
-    pairs: PositiveInteger
+    step_exponent: ClassVar[float] = 5 / 7
+    lower_exponent: ClassVar[float] = 4 / 7
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
-    ) -> F2SAState:
+    ) -> SingleLoopState:
         """Return the state before the first step, both lower variables at ``lower``."""
-        return F2SAState.start(upper, lower)
+        return SingleLoopState.start(upper, lower)
 
     def step(
-        self, oracle: FirstOrderOracle, state: F2SAState, path: InnerPath | None = None
-    ) -> F2SAState:
+        self, oracle: FirstOrderOracle, state: SingleLoopState, path: InnerPath | None = None
+    ) -> SingleLoopState:
         """Return the state after one iteration; ``path`` takes both lower variables before their step."""
         upper, lower, penalised = state.next_upper, state.lower, state.lower_penalised
         if path is not None:
             path.append((lower, penalised))
-        age = 1 + state.iteration / WARM_UP
-        inner_step = self.inner_step_size * age**-LOWER_EXPONENT
+        inner_step = self.inner_step_at(state.iteration)
         gradients = oracle.lower_gradients(
             upper, lower, penalised, self.trajectories, "independent"
         )
@@ -104,19 +63,15 @@ class F2SA(FallingPenalty, Settings):
             lower_penalised=penalised - inner_step * (gradients.at_penalised + sigma * pull),
         )
         estimate = self.hypergradient_estimate(oracle, inner)
-        step = self.step_size * age**-STEP_EXPONENT
+        step = self.step_at(state.iteration)
         return replace(
             inner,
             estimate=estimate,
             next_upper=upper - step * estimate,
         )
 
-    def sigma_at(self, iteration: int) -> float:
-        """Return ``1 / lambda_k``, which falls like ``k^{-1/7}``."""
-        return self.sigma * math.pow(1 + iteration / WARM_UP, LOWER_EXPONENT - STEP_EXPONENT)
-
     def hypergradient_estimate(
-        self, oracle: FirstOrderOracle, state: F2SAState
+        self, oracle: FirstOrderOracle, state: SingleLoopState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y) + lambda_k (∂_x g(x, y) - ∂_x g(x, z))`` from fresh samples."""
         direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper

@@ -18,7 +18,6 @@ Stated rate: O~(epsilon^-5/2) samples where both levels are noisy (abstract), fo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -27,20 +26,16 @@ from torch import Tensor
 
 from theory_check.bilevel import (
     FirstOrderOracle,
-    Information,
     InnerPath,
     LowerChangeOracle,
     PenaltyOracle,
 )
-from theory_check.settings import Positive, PositiveInteger, PositiveShare, Settings
+from theory_check.settings import PositiveShare
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import FallingPenalty, PenaltyState
+from theory_check.solvers.single_loop import SingleLoop, SingleLoopState, age
 
-STEP_EXPONENT, LOWER_EXPONENT, MOMENTUM_EXPONENT = 3 / 5, 2 / 5, 4 / 5
-"""Of ``alpha_k``, ``gamma_k`` and ``eta_k`` where both levels are noisy."""
-
-WARM_UP = 100
-"""k_0 of ``(1 + k / k_0)``: iterations before the steps begin to fall."""
+MOMENTUM_EXPONENT = 4 / 5
+"""Of ``eta_k`` where both levels are noisy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +58,17 @@ class Momenta:
 
 
 @dataclass(frozen=True, eq=False)
-class F3SAState(PenaltyState):
+class F3SAState(SingleLoopState):
     """State of :class:`F3SA`.
 
     Attributes
     ----------
-    iteration
-        k: iterations so far.
     momenta
         Of the lower gradients; None before the first step.
     difference
         Momentum estimate of ``∂_x g(x, y) - ∂_x g(x, z)``, shape (replicate, upper).
     """
 
-    iteration: int = 0
     momenta: Momenta | None = None
     difference: Float[Tensor, "replicate upper"] | None = None
 
@@ -86,34 +78,20 @@ class F3SAOracle(FirstOrderOracle, LowerChangeOracle, Protocol):
 
 
 @dataclass(frozen=True)
-class F3SA(FallingPenalty, Settings):
-    """The single loop with momentum; settings are those of its first iterations.
+class F3SA(SingleLoop):
+    """The single loop with momentum; other parameters are those of :class:`SingleLoop`.
 
     Parameters
     ----------
-    sigma
-        ``1 / lambda_0`` > 0.
     momentum
         ``eta_0`` in (0, 1]; 1 is F2SA with these exponents.
-    inner_step_size
-        ``gamma_0`` > 0; y moves with the same step along ``∂_y (sigma f + g)``.
-    step_size
-        ``xi alpha_0`` > 0.
-    trajectories
-        Lower-level samples n of every lower gradient and of the penalty difference.
-    pairs
-        Upper-level samples B.
     """
 
     name: ClassVar[str] = "f3sa"
-    information: ClassVar[Information] = "samples"
+    step_exponent: ClassVar[float] = 3 / 5
+    lower_exponent: ClassVar[float] = 2 / 5
 
-    sigma: Positive
     momentum: PositiveShare
-    inner_step_size: Positive
-    step_size: Positive
-    trajectories: PositiveInteger
-    pairs: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
@@ -128,10 +106,9 @@ class F3SA(FallingPenalty, Settings):
         upper = state.next_upper
         if path is not None:
             path.append((state.lower, state.lower_penalised))
-        age = 1 + state.iteration / WARM_UP
-        keep = 1 - min(1.0, self.momentum * age**-MOMENTUM_EXPONENT)
+        keep = 1 - min(1.0, self.momentum * age(state.iteration) ** -MOMENTUM_EXPONENT)
         momenta = self._lower_momenta(oracle, state, keep)
-        inner_step = self.inner_step_size * age**-LOWER_EXPONENT
+        inner_step = self.inner_step_at(state.iteration)
         sigma = self.sigma_at(state.iteration)
         pull = oracle.upper_gradients(upper, state.lower_penalised, self.pairs).in_lower
         inner = replace(
@@ -149,13 +126,9 @@ class F3SA(FallingPenalty, Settings):
         return replace(
             inner,
             estimate=estimate,
-            next_upper=upper - self.step_size * age**-STEP_EXPONENT * estimate,
+            next_upper=upper - self.step_at(state.iteration) * estimate,
             difference=difference,
         )
-
-    def sigma_at(self, iteration: int) -> float:
-        """Return ``1 / lambda_k``, which falls like ``k^{-1/5}``."""
-        return self.sigma * math.pow(1 + iteration / WARM_UP, LOWER_EXPONENT - STEP_EXPONENT)
 
     def hypergradient_estimate(
         self, oracle: FirstOrderOracle, state: F3SAState

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from theory_check.errors import InvalidArgumentError, require_fraction
+from theory_check.errors import InvalidArgumentError, require_fraction, shortened
 from theory_check.provenance import StatedRate
 from theory_check.settings import Positive, Settings, instance_of
 
@@ -190,11 +190,22 @@ class Method:
             If ``epsilon`` is not in (0, 1), or constants are missing or unknown.
         """
         require_fraction("epsilon", epsilon)
-        if constants.keys() != self.constants.keys():
-            raise InvalidArgumentError(
-                "constants", sorted(constants), f"pass {sorted(self.constants)}"
-            )
+        self.require_constants("constants", constants)
         return self.plan(epsilon, constants, scales)
+
+    def require_constants(self, argument: str, given: Constants) -> None:
+        """Refuse values of other constants than its own, and of some of them alone."""
+        if given.keys() != self.constants.keys():
+            raise InvalidArgumentError(
+                argument, shortened(sorted(given)), f"pass {', '.join(self.constants)}"
+            )
+
+    def require_samples(self, argument: str) -> None:
+        """Refuse it where samples are counted and its solver draws none."""
+        if self.solver.information != "samples":
+            raise InvalidArgumentError(
+                argument, repr(self.id), "name one that draws samples: it asks for exact quantities"
+            )
 
 
 KnownMethod = Annotated[Method, instance_of(Method, "pass one of a catalogue's methods")]

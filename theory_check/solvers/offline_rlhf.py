@@ -20,10 +20,9 @@ from typing import ClassVar, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Information, InnerPath, LowerOracle, PreferenceOracle
-from theory_check.settings import Positive, PositiveInteger, Settings
+from theory_check.bilevel import InnerPath, LowerOracle, PreferenceOracle
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import SingleLowerState, descend_lower
+from theory_check.solvers.states import InnerLoopSettings, SingleLowerState, descend_lower
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,28 +43,14 @@ class OfflineOracle(LowerOracle, PreferenceOracle, Protocol):
 
 
 @dataclass(frozen=True)
-class OfflineRLHF(Settings):
+class OfflineRLHF(InnerLoopSettings):
     """Reward learning on fixed data, with the policy following.
 
-    Parameters
-    ----------
-    pairs
-        Labelled pairs B of the data set.
-    step_size
-        ``eta`` > 0 of the reward parameters.
-    inner_steps, inner_step_size, trajectories
-        Policy gradient steps K an iteration, their size ``alpha`` and their batch n.
+    Parameters are those of :class:`InnerLoopSettings`; ``pairs`` are the labelled pairs of the data set.
     """
 
     name: ClassVar[str] = "offline-rlhf"
-    information: ClassVar[Information] = "samples"
     penalty: ClassVar[None] = None
-
-    pairs: PositiveInteger
-    step_size: Positive
-    inner_steps: PositiveInteger
-    inner_step_size: Positive
-    trajectories: PositiveInteger
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

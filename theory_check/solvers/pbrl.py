@@ -36,16 +36,15 @@ from torch import Tensor
 
 from theory_check.bilevel import (
     DirectOracle,
-    Information,
     InnerPath,
     LowerOracle,
     PenaltyOracle,
     PointwisePenaltyOracle,
     UpperOracle,
 )
-from theory_check.settings import Positive, PositiveInteger, Settings
+from theory_check.settings import Positive
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import PenaltyState, descend_lower
+from theory_check.solvers.states import InnerLoopSettings, PenaltyState, descend_lower
 
 PenaltyFunction = Literal["value", "bellman"]
 
@@ -70,8 +69,10 @@ class PBRLOracle(
 
 
 @dataclass(frozen=True)
-class PBRL(Settings):
+class PBRL(InnerLoopSettings):
     """Joint gradient descent on a penalised problem.
+
+    Other parameters are those of :class:`InnerLoopSettings`; ``trajectories`` also those of the penalty.
 
     Parameters
     ----------
@@ -79,29 +80,15 @@ class PBRL(Settings):
         ``"value"`` or ``"bellman"``.
     sigma
         Inverse of the penalty constant, > 0.
-    inner_steps, inner_step_size
-        Policy gradient steps K of ``y`` an iteration, and their size ``alpha`` > 0.
     penalised_step_size
         Step > 0 of ``y'`` along ``∂_y (sigma f + p)``.
-    step_size
-        Step ``eta`` > 0 of x.
-    trajectories
-        Lower-level samples n of every lower gradient and of the penalty.
-    pairs
-        Upper-level samples B.
     """
 
     name: ClassVar[str] = "pbrl"
-    information: ClassVar[Information] = "samples"
 
     penalty_function: PenaltyFunction
     sigma: Positive
-    inner_steps: PositiveInteger
-    inner_step_size: Positive
     penalised_step_size: Positive
-    step_size: Positive
-    trajectories: PositiveInteger
-    pairs: PositiveInteger
 
     @property
     def penalty(self) -> float | None:

@@ -81,15 +81,15 @@ class FallingPenalty(ABC):
 
 
 @dataclass(frozen=True)
-class SingleLowerDescent(Settings, ABC):
-    """Inner steps on ``g(x, .)``, then one step of x along the estimate that a subclass defines.
+class InnerLoopSettings(Settings):
+    """Settings of solvers that take steps on ``g(x, .)`` from samples, and then one of x.
 
     Parameters
     ----------
     inner_steps, inner_step_size
         Policy gradient steps K of each outer iteration, and their size ``alpha`` > 0.
     step_size
-        ``eta`` > 0.
+        ``eta`` > 0 of x.
     trajectories
         Lower-level samples n of every lower gradient.
     pairs
@@ -97,13 +97,22 @@ class SingleLowerDescent(Settings, ABC):
     """
 
     information: ClassVar[Information] = "samples"
-    penalty: ClassVar[None] = None
 
     inner_steps: PositiveInteger
     inner_step_size: Positive
     step_size: Positive
     trajectories: PositiveInteger
     pairs: PositiveInteger
+
+
+@dataclass(frozen=True)
+class SingleLowerDescent(InnerLoopSettings, ABC):
+    """Inner steps on ``g(x, .)``, then one step of x along the estimate that a subclass defines.
+
+    Parameters are those of :class:`InnerLoopSettings`.
+    """
+
+    penalty: ClassVar[None] = None
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,7 +13,7 @@ from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError, nearest, require_choice, shortened
 from theory_check.problems import Problem
 from theory_check.runs.build import REQUIRED, Components, build, function_parameters, parsed
-from theory_check.runs.own_problem import problem_of_cells
+from theory_check.runs.own_problem import fixed_problem, problem_of_cells
 from theory_check.runs.problem_table import (
     OwnProblem,
     StatedProblem,
@@ -88,13 +88,13 @@ def named_problem(
         )
     stem, _, label = name.rpartition("/")
     file = experiment_file(stem, catalogue)
-    stated = parsed(file)
-    if "measurement" not in stated:
-        within = stated.get("problems", stated)
-        tables = {} if not isinstance(within, dict) else within
-        require_choice("--problem", label, tables)
-        table = named_table(tables[label], label, catalogue)
-        return _fixed(label, stated_problem(table, f"{file}: {label}", catalogue))
+    try:
+        stated = parsed(file)
+        if "measurement" not in stated:
+            return _of_tables(stated, label, catalogue)
+    except InvalidArgumentError as error:
+        argument = f"{file}: {error.argument}"
+        raise InvalidArgumentError(argument, error.received, error.remedy) from error
     cells = load_experiment(file, catalogue).full
     labels = {cell.label for cell in cells}
     if label not in labels:
@@ -104,13 +104,18 @@ def named_problem(
     return problem_of_cells(cells, label)
 
 
+def _of_tables(stated: Mapping[str, Any], label: str, catalogue: Catalogue) -> OwnProblem:
+    """Return a problem of a file with nothing but tables of problems."""
+    within = stated.get("problems", stated)
+    tables = within if isinstance(within, dict) else {}
+    require_choice("--problem", label, tables)
+    table = named_table(tables[label], label, catalogue)
+    return _fixed(label, stated_problem(table, label, catalogue))
+
+
 def _fixed(label: str, stated: StatedProblem) -> OwnProblem:
     """Return a stated problem as one to judge on, unless it is random instances of a family."""
-    if stated.starts is not None:
-        raise InvalidArgumentError(
-            "--problem", f"{label}, random instances of a family", "name a fixed problem"
-        )
-    return OwnProblem(label, stated.instances[0])
+    return fixed_problem(label, label, stated.instances[0], drawn=stated.starts is not None)
 
 
 def parse_setting(text: str) -> tuple[str, object]:

@@ -229,8 +229,10 @@ def evidence_for(
     Raises
     ------
     InvalidArgumentError
-        For a problem of a kind that a claim says nothing about.
+        For a problem of a kind that a claim says nothing about, and for a file of problems that cannot
+        be read.
     """
+    catalogue.require_problems()
     present = catalogue.experiments
 
     @functools.cache

@@ -18,6 +18,9 @@ from theory_check.models.linear_reward import LinearReward
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
 
+LINEAR_ALONE = "search linear rewards: the reward of a policy is read off by linear least squares"
+"""What to do about a reward class that policies imply nothing of."""
+
 
 @dataclass(frozen=True, eq=False)
 class InverseControl:
@@ -47,7 +50,7 @@ class InverseControl:
             raise InvalidArgumentError(
                 "reward",
                 type(reward_model).__name__,
-                "search linear rewards: the reward of a policy is read off by linear least squares",
+                LINEAR_ALONE,
             )
         steps = control.policy_shape[0]
         features = reward_model.features.flatten(0, 1).repeat(steps, 1)

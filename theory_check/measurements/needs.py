@@ -1,0 +1,45 @@
+"""What measurements need of a problem; what a single one needs stands with it."""
+
+from __future__ import annotations
+
+from theory_check.errors import shortened
+from theory_check.measurements.base import Need
+from theory_check.problems.problem import Problem
+
+
+def kind_of(problem: object) -> str:
+    """Return of which class a problem is, in words."""
+    return f"a {type(problem).__name__}"
+
+
+PREFERENCES = Need(
+    "a preference-learning problem",
+    lambda problem: isinstance(problem, Problem),
+    kind_of,
+    "name a problem with states and rewards, such as family 'bandit', or use 'solver-run' on this one",
+)
+"""Dynamics, rewards and labels: the exact oracle and the classes of policies and rewards rest on them."""
+
+EXCESS_RISK = Need(
+    "objective 'excess_risk', whose infimum is 0",
+    lambda problem: problem.objective == "excess_risk",
+    lambda problem: f"whose objective is {shortened(problem.objective)}",
+    "set the objective of the problem to 'excess_risk'",
+)
+
+NOISE = Need(
+    "sampled gradients with noise, the unit of batches",
+    lambda problem: getattr(problem, "noise", None) != 0.0,
+    lambda problem: f"{kind_of(problem)} whose samples are exact",
+    "set the noise of the problem above 0",
+)
+
+CURVATURE = Need(
+    "levels with curvature where runs start, the unit of steps",
+    lambda problem: not getattr(problem, "flat_at_start", False),
+    lambda problem: f"{kind_of(problem)}, which hides it",
+    "name a problem of another family, or use 'lower-bound' on this one",
+)
+
+UNITS: tuple[Need, ...] = (NOISE, CURVATURE)
+"""What the units of a method's constants are measured by (:func:`theory_check.tuning.units.units_of`)."""
