@@ -13,9 +13,13 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.bradley_terry import LabelLaw, label_law
+from theory_check.kernels.continuations import continued_visits
 from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.comparisons import Comparisons
+from theory_check.oracles.comparisons.upper import UpperObjective
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
 from theory_check.randomness import stream_entropy
 
@@ -44,8 +48,6 @@ class SampleSource:
         Number of replicates.
     counter
         The counters.
-    labels
-        The annotator's law.
     rollouts
         Generator states for the rollouts of both policies, shape (2 * replicate, 4).
     pairs, reached_pairs, continuations
@@ -55,7 +57,7 @@ class SampleSource:
 
     def __init__(
         self,
-        comparisons: Comparisons,
+        comparisons: Comparisons | UpperObjective,
         true_reward: Float[Tensor, "s a"],
         excess: bool,
         costs: SampleCosts,
@@ -66,8 +68,6 @@ class SampleSource:
         self.counter = SampleCounter(sample_budget)
         self.costs = costs
         self.excess = excess
-        true_returns = comparisons.space.returns(true_reward[None])[0]
-        self.labels: LabelLaw = label_law(as_array(true_returns))
         self.rollouts = np.concatenate(
             [
                 _streams(purpose, seeds)
@@ -77,7 +77,18 @@ class SampleSource:
         self.pairs = _streams("labelled pairs", seeds)
         self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
         self.continuations = _streams("continued trajectories", seeds)
-        self._true_returns = true_returns
+        self._comparisons = comparisons
+        self._true_reward = true_reward
+
+    @cached_property
+    def labels(self) -> LabelLaw:
+        """The annotator's law over enumerated trajectories."""
+        return label_law(as_array(self._true_returns))
+
+    @cached_property
+    def _true_returns(self) -> Float[Tensor, " trajectory"]:
+        assert isinstance(self._comparisons, Comparisons)  # otherwise pairs are simulated
+        return self._comparisons.space.returns(self._true_reward[None])[0]
 
     @cached_property
     def preferred(self) -> Float[Tensor, "winner loser"]:
@@ -152,6 +163,30 @@ class SampleSource:
             self.pairs, as_array(law), as_array(returns), self.labels, samples, self.excess
         )
         return torch.from_numpy(losses).to(law.device), torch.from_numpy(residuals).to(law.device)
+
+
+def sampled_later_visits(
+    source: SampleSource,
+    control: SoftControl,
+    log_policy: Float[Tensor, "replicate h s a"],
+    weights: Float[Tensor, "replicate h s a"],
+    rollouts: int,
+) -> Float[Tensor, "replicate s a"]:
+    """Follow rollouts on from weighted steps and return their visits."""
+    steps, stationary = control.policy_shape[0], isinstance(control, DiscountedControl)
+    if steps == 1 and not stationary:
+        return torch.zeros_like(weights[:, 0])  # nothing follows, and nothing is drawn
+    source.count_rollouts(log_policy, rollouts, source.costs.score_steps)
+    found = continued_visits(
+        source.continuations,
+        as_array(weights),
+        as_array(log_policy.exp()),
+        as_array(control.transitions),
+        control.discount,
+        stationary,
+        rollouts,
+    )
+    return torch.from_numpy(found).to(weights.device)
 
 
 def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
