@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.model_cases import CLASSES, inputs
-from helpers.shapes import HOOKED, KEPT, TESTS, kept
+from helpers.shapes import FOLDERS, HOOKED, KEPT, TESTS, has_shapes, kept
 from jaxtyping import TypeCheckError
 
 from theory_check.analysis.intervals import mean_interval
@@ -78,14 +77,14 @@ def test_every_component_and_every_room_is_checked(pytestconfig: pytest.Config) 
     assert classes == set(CLASSES)
     families = {each["name"] for each in cases(pytestconfig, "problems", contract)}
     assert families == set(installed().families)
-    rooms = {item.path.relative_to(TESTS).parts[0] for item in pytestconfig.stash[KEPT]}
-    assert rooms >= set(HOOKED)
+    folders = {item.path.relative_to(TESTS).parts[0] for item in pytestconfig.stash[KEPT]}
+    assert folders == {*FOLDERS, "test_shapes.py"}
 
 
-def test_every_room_with_annotated_arrays_is_known() -> None:
-    assert MISTAKES.keys() == set(HOOKED)
-    for room in HOOKED:
-        assert importlib.util.find_spec(f"theory_check.{room}") is not None
+def test_every_hooked_room_has_a_planted_mistake_and_tests() -> None:
+    assert MISTAKES.keys() == set(HOOKED) <= set(FOLDERS)
+    assert all(has_shapes(path) for path in (TESTS, TESTS / "oracles" / "test_exact_oracle.py"))
+    assert not has_shapes(TESTS / "cli")
 
 
 def item(path: str, name: str, *marks: str) -> Any:
@@ -106,8 +105,9 @@ def test_of_each_test_the_first_case_is_kept_and_of_contracts_all() -> None:
         item("oracles/test_one.py", "test_c", "slow"),
         item("problems/test_one.py", "test_d[1]", "slow", "every_case"),
         item("problems/test_one.py", "test_d[2]", "slow", "every_case"),
-        item("cli/test_one.py", "test_a"),
+        item("measurements/test_one.py", "test_a"),
+        item("measurements/test_one.py", "test_b", "every_case"),
         item("test_shapes.py", "test_a", "only_with_shapes"),
         item("test_shapes.py", "test_b"),
     ]
-    assert [items.index(each) for each in kept(items)] == [0, 2, 3, 5, 6, 8]
+    assert [items.index(each) for each in kept(items)] == [0, 2, 3, 5, 6, 8, 9]

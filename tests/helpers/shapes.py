@@ -18,7 +18,10 @@ from jaxtyping import install_import_hook
 TESTS = Path(__file__).resolve().parents[1]
 
 HOOKED = ("analysis", "models", "oracles", "problems", "recording", "solvers")
-"""Rooms of the package whose annotations are enforced, and folders of the tests that then run."""
+"""Rooms of the package whose annotations are enforced."""
+
+FOLDERS = (*HOOKED, "measurements")
+"""Folders of tests that then run; of the measurements what is marked, since nothing else reaches it."""
 
 KEPT = pytest.StashKey[list[pytest.Item]]()
 
@@ -35,24 +38,23 @@ def enforce_annotations() -> None:
 def has_shapes(path: Path) -> bool:
     """Return whether tests of this file or folder may run with ``--shapes``."""
     inside = path.relative_to(TESTS).parts
-    return not inside or inside[0] in (*HOOKED, "test_shapes.py")
+    return not inside or inside[0] in (*FOLDERS, "test_shapes.py")
 
 
 def kept(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Return the items that run with ``--shapes``.
 
-    Of each test that is not slow the first case, and of those marked ``every_case`` all, slow or not;
-    of the tests of ``--shapes`` itself those that need it.
+    Of each test in the folder of a hooked room that is not slow the first case, of those marked
+    ``every_case`` all, slow or not, and of the tests of ``--shapes`` itself those that need it.
     """
     seen: set[tuple[Path, str]] = set()
     chosen = []
     for item in items:
         test = item.path, getattr(item, "originalname", item.name)
         first = test not in seen and not item.get_closest_marker("slow")
-        about_shapes = item.path.name == "test_shapes.py"
-        if item.get_closest_marker("only_with_shapes" if about_shapes else "every_case") or (
-            first and not about_shapes
-        ):
+        in_room = item.path.relative_to(TESTS).parts[0] in HOOKED
+        marked = any(item.get_closest_marker(mark) for mark in ("every_case", "only_with_shapes"))
+        if marked or (first and in_room):
             chosen.append(item)
         seen.add(test)
     return chosen
