@@ -30,8 +30,8 @@ SUFFICIENT = 1e-4
 # Below this gradient norm values differ by rounding, and a smaller gradient is the proof.
 FLAT = 1e-5
 STEEPER = 0.9
-# Below this one a gradient that does not shrink is rounding.
-ROUNDING = 1e-9
+# At this many tolerances a step that does not help has met rounding.
+NEAR = 30.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,7 +106,7 @@ def _minimise(level: SummedPenalisedLevel) -> PenalisedSolution:
             trial_value, trial_gradient, trial_norm = _evaluated(level, trial)
             falls = trial_value <= value + SUFFICIENT * length * slope
             accepted = falls or (trial_norm < STEEPER * norm and norm < FLAT)
-            if accepted or norm < ROUNDING:
+            if accepted or norm < NEAR * wanted:
                 break
             length /= 2
         if not accepted:
