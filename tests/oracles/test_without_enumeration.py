@@ -65,6 +65,7 @@ def test_there_are_forty_problems() -> None:
     assert len(shapes()) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", shapes(), ids=lambda shape: str(shape["seed"]))
 def test_every_way_gives_the_same(shape: dict) -> None:
     """Values to 1e-12 absolutely, hypergradients and their parts to 1e-11 relatively."""
@@ -95,6 +96,7 @@ def assert_close(found: Tensor, expected: Tensor, relative: float) -> None:
     assert (found - expected).norm() <= relative * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=str)
 @pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
 def test_every_way_gives_the_same_for_other_labels(law: PreferenceLaw, objective: str) -> None:
@@ -165,6 +167,7 @@ def test_the_strip_of_a_normal_law_keeps_clear_of_its_zeros() -> None:
         assert 0.75 * math.sqrt(2) * zero.imag <= strip <= math.sqrt(2) * zero.imag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [30, 60])
 def test_hypergradients_of_long_horizons_are_differences(horizon: int) -> None:
     """Central differences, of step 1e-4: an error of 1e-8, and 1e-10 from rounding."""
@@ -176,6 +179,7 @@ def test_hypergradients_of_long_horizons_are_differences(horizon: int) -> None:
     assert_close((ahead - behind) / 2e-4, exact.hypergradient(phi)[0], 1e-6)
 
 
+@pytest.mark.slow
 def test_a_long_horizon_agrees_with_simulation() -> None:
     """Mean loss of 4e5 pairs: |z| <= 4.9, false alarm 1e-6; a term left out of the loss is seen at 50."""
     problem = garnet(states=20, actions=4, horizon=20, seed=3)
@@ -216,6 +220,7 @@ def simulated(
     return returns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "problem",
     [
@@ -321,6 +326,7 @@ def test_the_way_is_chosen_by_cost_and_can_be_told() -> None:
         ExactOracle(small, way="outcomes")
 
 
+@pytest.mark.slow
 def test_what_would_take_too_long_is_refused_with_its_cost() -> None:
     immense = garnet(
         states=300, actions=10, horizon=2000, branching=300, features=2, reward_scale=5.0
