@@ -22,6 +22,7 @@ from torch import Tensor
 
 from theory_check.kernels.characteristic import (
     crossed_characteristic,
+    extreme_returns,
     log_moments,
     squared_characteristic,
 )
@@ -84,21 +85,6 @@ class Dynamics(NamedTuple):
             rows.data,
         )
 
-    def extreme_returns(self, reward: Floats, discounts: Floats) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest return from every state; reward of shape (s, a)."""
-        lowest: Floats = np.zeros(reward.shape[0])
-        highest: Floats = np.zeros(reward.shape[0])
-        for discount in discounts[::-1].tolist():
-            now: Floats = np.multiply(discount, reward)
-            least, most = self._reduced(np.minimum, lowest), self._reduced(np.maximum, highest)
-            np.min(now + least.reshape(now.shape), axis=1, out=lowest)
-            np.max(now + most.reshape(now.shape), axis=1, out=highest)
-        return lowest, highest
-
-    def _reduced(self, reduction: np.ufunc, values: Floats) -> Floats:
-        found: Floats = reduction.reduceat(values[self.columns], self.bounds[:-1])
-        return found
-
 
 @dataclass(frozen=True, eq=False)
 class CharacteristicSums(UpperObjective):
@@ -143,7 +129,9 @@ class CharacteristicSums(UpperObjective):
         started = self.start(self.control.log_reference[None])[0].cpu().numpy() > 0
         sizes = []
         for table in reward.cpu().numpy():
-            lowest, highest = self.dynamics.extreme_returns(table, self.discounts)
+            lowest, highest = extreme_returns(
+                self.dynamics, np.ascontiguousarray(table), self.discounts
+            )
             sizes.append(max(-lowest[started].min(), highest[started].max()))
         return torch.from_numpy(np.array(sizes)).to(reward.device)
 
@@ -239,7 +227,9 @@ class StepSums(CharacteristicSums):
         self, reward: Floats, policy: Floats, start: Floats, law: PreferenceLaw
     ) -> tuple[Floats, Series]:
         """Return the reward with returns around 0, and sums for differences of its returns."""
-        lowest, highest = self.dynamics.extreme_returns(reward, self.discounts)
+        lowest, highest = extreme_returns(
+            self.dynamics, np.ascontiguousarray(reward), self.discounts
+        )
         low, high = lowest[start > 0].min(), highest[start > 0].max()
         window = high - low
         centred = np.ascontiguousarray(reward - 0.5 * (high + low) / self.discounts.sum())
