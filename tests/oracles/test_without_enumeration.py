@@ -333,3 +333,34 @@ def test_what_would_take_too_long_is_refused_with_its_cost() -> None:
     )
     with pytest.raises(InvalidArgumentError, match=r"an evaluation costs .*steps [0-9.e+]+ s"):
         ExactOracle(immense)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1e-8, 1e-3, 1.0, 30.0, 1e3])
+@pytest.mark.parametrize("kl_weight", [0.01, 100.0])
+def test_sizes_of_rewards_leave_the_stated_errors(size: float, kl_weight: float) -> None:
+    """Values to 2e-15 (w + 45), gradients to 1e-14: absolutely, in a unit of one."""
+    for problem in (
+        garnet(states=3, actions=2, horizon=3, kl_weight=kl_weight, seed=1),
+        bandit(contexts=3, actions=3, kl_weight=kl_weight, seed=1),
+    ):
+        phi, pairs = size * point(problem), ExactOracle(problem, way="pairs")
+        window = 6 * phi.abs().max().item()
+        for way in other_ways(problem):
+            exact = ExactOracle(problem, way=way)
+            difference = exact.hyperobjective(phi) - pairs.hyperobjective(phi)
+            assert difference.abs().max() <= 2e-15 * (window + 45)
+            gradients = exact.hypergradient(phi) - pairs.hypergradient(phi)
+            # The response is magnified by the size of a reward over the KL weight.
+            assert gradients.abs().max() <= 1e-14 * max(1.0, 1 / kl_weight)
+
+
+def test_what_is_not_resolved_is_not_a_number_and_spoils_no_neighbour() -> None:
+    problem = garnet(states=6, actions=3, horizon=8, seed=1)
+    exact, phi = ExactOracle(problem), point(problem, 3)
+    alone = exact.hyperobjective(phi[2:])
+    phi[1] *= 1e7
+    found = exact.hyperobjective(phi)
+    assert found.isnan().tolist() == [False, True, False]
+    assert torch.equal(found[2:], alone)
+    assert exact.hypergradient(phi).isnan().all(-1).tolist() == [False, True, False]
