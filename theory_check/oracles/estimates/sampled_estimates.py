@@ -32,9 +32,15 @@ OUTCOME_BYTES = 256 * 2**20
 
 
 class SampledComparisons(TableEstimates):
-    """What sampled estimates of both versions share, drawn from a :class:`SampleSource`."""
+    """What sampled estimates of both versions share, drawn from a :class:`SampleSource`.
 
-    _source: SampleSource
+    Attributes
+    ----------
+    source
+        Streams, labels and counters.
+    """
+
+    source: SampleSource
 
     def comparison_residuals(
         self,
@@ -43,17 +49,17 @@ class SampledComparisons(TableEstimates):
         samples: int,
     ) -> Float[Tensor, "replicate trajectory"]:
         """Draw labelled pairs, whose law is not differentiated, and return their residuals."""
-        self._source.count_comparisons(log_policy, samples)
+        self.source.count_comparisons(log_policy, samples)
         law = self.comparisons.probabilities(log_policy)
-        return self._source.pair_sums(law, returns, samples)[1]
+        return self.source.pair_sums(law, returns, samples)[1]
 
     def comparison_frequencies(
         self, log_policy: Float[Tensor, "replicate h s a"], samples: int
     ) -> Float[Tensor, "replicate winner loser"]:
         """Draw labelled pairs and return how often each trajectory won against each other."""
-        self._source.count_comparisons(log_policy, samples)
-        law = winner_law(self.comparisons.probabilities(log_policy), self._source.preferred)
-        return self._source.pairs_drawn(law, samples)
+        self.source.count_comparisons(log_policy, samples)
+        law = winner_law(self.comparisons.probabilities(log_policy), self.source.preferred)
+        return self.source.pairs_drawn(law, samples)
 
     def later_visits(
         self,
@@ -66,9 +72,9 @@ class SampledComparisons(TableEstimates):
         steps, stationary = control.policy_shape[0], isinstance(control, DiscountedControl)
         if steps == 1 and not stationary:
             return torch.zeros_like(weights[:, 0])  # nothing follows, and nothing is drawn
-        self._source.count_rollouts(log_policy, rollouts, self._source.costs.score_steps)
+        self.source.count_rollouts(log_policy, rollouts, self.source.costs.score_steps)
         found = continued_visits(
-            self._source.continuations,
+            self.source.continuations,
             as_array(weights),
             as_array(log_policy.exp()),
             as_array(control.transitions),
@@ -86,13 +92,13 @@ class SampledEpisodic(SampledComparisons, EpisodicEstimates):
         self, control: SoftControl, comparisons: Comparisons, source: SampleSource
     ) -> None:
         super().__init__(control, comparisons)
-        self._source = source
+        self.source = source
 
     def _trajectory_weights(
         self, policies: Float[Tensor, "stacked h s a"], samples: int
     ) -> Float[Tensor, "stacked trajectory"]:
-        self._source.count_rollouts(policies, samples, self._source.costs.visit_steps)
-        return self._source.frequencies(self.comparisons.probabilities(policies), samples)
+        self.source.count_rollouts(policies, samples, self.source.costs.visit_steps)
+        return self.source.frequencies(self.comparisons.probabilities(policies), samples)
 
     def _pair_weights(
         self,
@@ -100,9 +106,9 @@ class SampledEpisodic(SampledComparisons, EpisodicEstimates):
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        self._source.count_pairs(log_policy, samples)
+        self.source.count_pairs(log_policy, samples)
         law = self.comparisons.probabilities(log_policy)
-        return self._source.pair_sums(law, self.space.returns(reward), samples)
+        return self.source.pair_sums(law, self.space.returns(reward), samples)
 
 
 class SampledDiscounted(SampledComparisons, DiscountedEstimates):
@@ -115,7 +121,7 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         source: SampleSource,
     ) -> None:
         super().__init__(control, comparisons)
-        self._source = source
+        self.source = source
         self._first_state = as_array(self.space.states[:, 0])
         self._transitions = as_array(control.transitions)
         self._initial = as_array(control.initial)
@@ -123,9 +129,9 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
     def _first_stops(
         self, policies: Float[Tensor, "stacked h s a"], samples: int
     ) -> Float[Tensor, "stacked s a"]:
-        self._source.count_rollouts(policies, samples, self._source.costs.visit_steps)
+        self.source.count_rollouts(policies, samples, self.source.costs.visit_steps)
         law = StoppedRollouts(self.control, policies[:, 0].exp()).first_stops
-        return self._source.frequencies(law.flatten(1), samples).reshape(law.shape)
+        return self.source.frequencies(law.flatten(1), samples).reshape(law.shape)
 
     def _first_stop_changes(
         self,
@@ -133,9 +139,9 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         wanted: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> Float[Tensor, "replicate s a"]:
-        steps = self._source.costs.visit_steps
+        steps = self.source.costs.visit_steps
         _require_affordable(samples, steps)
-        self._source.count_rollouts(drawn_from, samples, steps)
+        self.source.count_rollouts(drawn_from, samples, steps)
         found = first_stop_changes(*self._walks(drawn_from, wanted), samples)
         return torch.from_numpy(found).to(drawn_from.device)
 
@@ -145,8 +151,8 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         values: Float[Tensor, "stacked s a"],
         samples: int,
     ) -> Float[Tensor, "stacked s a"]:
-        steps = self._source.costs.score_steps
-        self._source.count_rollouts(policies, samples, steps)
+        steps = self.source.costs.score_steps
+        self.source.count_rollouts(policies, samples, steps)
         outcomes = values[0].numel() ** 2
         if samples * steps < outcomes:  # walking is then cheaper than tabulating where walks end
             followed, _ = two_leg_sums(
@@ -158,7 +164,7 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         for first in range(0, policies.shape[0], together):
             rows = slice(first, first + together)
             law = StoppedRollouts(self.control, policies[rows, 0].exp()).two_stops
-            drawn = self._source.frequencies(law.flatten(1), samples, rows).reshape(law.shape)
+            drawn = self.source.frequencies(law.flatten(1), samples, rows).reshape(law.shape)
             sums[rows] = (drawn @ values[rows].flatten(1)[:, :, None]).reshape(sums[rows].shape)
         return sums
 
@@ -168,10 +174,10 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         values: Float[Tensor, "stacked s a"],
         samples: int,
     ) -> Float[Tensor, "stacked s a"]:
-        steps = self._source.costs.score_steps
+        steps = self.source.costs.score_steps
         _require_affordable(samples, steps)
         first, second = policies.chunk(2)
-        self._source.count_rollouts(first, samples, steps)
+        self.source.count_rollouts(first, samples, steps)
         followed, wanted = two_leg_sums(
             *self._walks(first, second), samples, *(as_array(v) for v in values.chunk(2))
         )
@@ -183,7 +189,7 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> SegmentPairs:
-        space, source = self.space, self._source
+        space, source = self.space, self.source
         source.count_pairs(log_policy, samples)
         rollouts = StoppedRollouts(self.control, log_policy[:, 0].exp())
         continuation = space.probabilities(log_policy)
@@ -215,7 +221,7 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
     ) -> tuple[NDArray[np.uint64], NDArray, NDArray, NDArray, NDArray, float]:
         """Return what the kernels need to follow a policy and weigh it for another."""
         return (
-            self._source.rollouts[: drawn_from.shape[0]],
+            self.source.rollouts[: drawn_from.shape[0]],
             as_array(drawn_from[:, 0].exp()),
             as_array((wanted - drawn_from)[:, 0]),
             self._transitions,
