@@ -29,6 +29,12 @@ PROBLEMS: dict[str, Problem] = {
     "wide": garnet(states=4, actions=2, horizon=2, features=4, objective="excess_risk"),
     "discount": random_problem(5, (2, 2, 3), discount=0.7, sparse=True, features=3),
     "sure": garnet(states=2, actions=2, horizon=3, features=2, branching=1, seed=2),
+    "networks": garnet(states=3, actions=2, horizon=2, features=4).with_classes(
+        reward="mlp", policy="mlp"
+    ),
+    "log-linear": garnet(states=3, actions=2, horizon=2, features=4).with_classes(
+        policy="log-linear"
+    ),
 }
 # Longer inner steps leave the optimum of some of these problems and magnify rounding, whichever way is
 # taken, until a count differs.
@@ -120,7 +126,7 @@ PLANTED: dict[str, Callable[[Any], Any]] = {
     "the annotator": lambda tables: tables._replace(
         labels=tables.labels._replace(returns=-tables.labels.returns)
     ),
-    "the features": lambda tables: tables._replace(features=tables.features[::-1].copy()),
+    "where steps lead": lambda tables: tables._replace(visited=tables.visited[::-1].copy()),
     "the discount": lambda tables: tables._replace(discounts=np.ones_like(tables.discounts)),
 }
 
@@ -164,8 +170,9 @@ def test_a_budget_ends_both_at_the_same_sample(coupling: Any) -> None:
             np.testing.assert_array_equal(mine, other)
 
 
-def test_who_asks_for_the_path_gets_that_of_the_operations() -> None:
-    problem, solver = PROBLEMS["small"], SOLVERS["total-2"]
+@pytest.mark.parametrize("name", ["small", "networks"])
+def test_who_asks_for_the_path_gets_that_of_the_operations(name: str) -> None:
+    problem, solver = PROBLEMS[name], SOLVERS["total-2"]
     fast, slow, untold = (instruments_for(problem, SEEDS) for _ in range(3))
     state = fast.initial_state(solver, SEEDS, 0.7)
     ours: InnerPath = []
@@ -217,8 +224,6 @@ def test_where_no_shortcut_is_offered_or_taken() -> None:
     others = (replace(loop, sigma=columns), replace(loop, pairs=counts))
     oracles = (
         Derived(small, SEEDS),
-        instruments_for(small.with_classes(reward="mlp"), SEEDS).sampled,
-        instruments_for(small.with_classes(policy="mlp"), SEEDS).sampled,
         instruments_for(random_discounted_problem(0, (2, 2)), SEEDS).sampled,
     )
     for oracle, asked in [

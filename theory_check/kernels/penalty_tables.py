@@ -1,4 +1,4 @@
-"""The inner loops of a penalty method on tables, all replicates and all steps in one compiled call.
+"""Steps of a penalty method on tables: all replicates in one compiled call, and all steps of logits.
 
 Tables are flat: an entry of a policy is (h, s, a), a pair of a reward (s, a). Policies are stacked: first
 those of all replicates at ``y``, then those at ``y'``. Draws are those of the kernels that the single
@@ -34,7 +34,7 @@ class Streams(NamedTuple):
 
 
 class EpisodicTables(NamedTuple):
-    """An episodic problem with linear rewards and tabular policies.
+    """An episodic problem.
 
     Attributes
     ----------
@@ -44,8 +44,6 @@ class EpisodicTables(NamedTuple):
         Shape (trajectory,).
     discounts
         Shape (h,).
-    features
-        Shape (pair, parameter).
     reference
         ``beta log pi_ref``, shape (row, action).
     kl_weight
@@ -60,112 +58,125 @@ class EpisodicTables(NamedTuple):
     visited: NDArray[np.int64]
     log_dynamics: Floats
     discounts: Floats
-    features: Floats
     reference: Floats
     kl_weight: float
     labels: LabelLaw
     excess: bool
 
 
+class Batches(NamedTuple):
+    """Samples of a step.
+
+    Attributes
+    ----------
+    trajectories, pairs
+        Batch sizes.
+    shared
+        Whether the rollouts at y are reweighted for y'.
+    """
+
+    trajectories: int
+    pairs: int
+    shared: bool
+
+
 @numba.njit(cache=True, error_model="numpy")
-def penalty_descent(
+def tabular_descent(
     streams: Streams,
     tables: EpisodicTables,
-    upper: Floats,
+    batches: Batches,
+    reward: Floats,
     points: Floats,
     steps: int,
     step_size: float,
     sigma: float,
-    trajectories: int,
-    pairs: int,
-    shared: bool,
     told: Floats,
 ) -> None:
-    """Take all inner steps of an iteration.
+    """Take all inner steps of an iteration on logits.
 
     Parameters
     ----------
     streams
         Generators of the replicates.
-    tables
-        The problem.
-    upper
-        Reward parameters, shape (replicate, parameter).
+    tables, batches
+        The problem, and what is drawn in a step.
+    reward
+        Shape (replicate, pair).
     points
         Logits at y and y', shape (2 replicate, entry); they are moved in place.
     steps, step_size, sigma
         Inner steps, their size, and the penalty parameter.
-    trajectories, pairs
-        Batch sizes.
-    shared
-        Whether the rollouts at y are reweighted for y'.
     told
         Takes the points before every step, shape (steps, 2 replicate, entry), or (0, ...) for nothing.
     """
-    replicates = upper.shape[0]
-    reward = linear_rewards(tables.features, upper)
     returns = returns_of(tables, reward)
     for step in range(steps):
         if told.shape[0] > 0:
             told[step] = points
         log_policies = log_softmax(points, tables.reference.shape)
-        laws = laws_of(tables, log_policies)
-        weights = _rollouts(streams, tables, log_policies, laws, trajectories, shared)
-        scores = reward_to_go_scores(tables, reward, log_policies, weights)
-        losses, _ = labelled_pair_sums(
-            streams.pairs, laws[replicates:], returns, tables.labels, pairs, tables.excess
-        )
-        add_visits(tables.entries, losses, -sigma, scores[replicates:])
-        add_pulled_back(log_policies, scores, tables.reference.shape, step_size, points)
+        slopes = penalty_slopes(streams, tables, batches, reward, returns, log_policies, sigma)
+        add_pulled_back(log_policies, slopes, tables.reference.shape, step_size, points)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def penalty_estimate(
+def penalty_slopes(
     streams: Streams,
     tables: EpisodicTables,
-    upper: Floats,
-    points: Floats,
+    batches: Batches,
+    reward: Floats,
+    returns: Floats,
+    log_policies: Floats,
     sigma: float,
-    trajectories: int,
-    pairs: int,
-    shared: bool,
 ) -> Floats:
-    """Return the estimate of the hypergradient, shape (replicate, parameter).
+    """Return the derivatives along policies that a step follows: of ``J`` at y, of ``J - sigma G`` at y'.
 
-    Parameters are those of :func:`penalty_descent`.
+    Parameters are those of :func:`tabular_descent`, with returns of shape (replicate, trajectory) and
+    log-probabilities of shape (2 replicate, entry); so is the result.
     """
-    replicates = upper.shape[0]
-    returns = returns_of(tables, linear_rewards(tables.features, upper))
-    log_policies = log_softmax(points, tables.reference.shape)
+    replicates = reward.shape[0]
     laws = laws_of(tables, log_policies)
-    _, residuals = labelled_pair_sums(
-        streams.pairs, laws[replicates:], returns, tables.labels, pairs, tables.excess
+    weights = _rollouts(streams, tables, log_policies, laws, batches)
+    slopes: Floats = reward_to_go_scores(tables, reward, log_policies, weights)
+    losses, _ = labelled_pair_sums(
+        streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
     )
-    if shared:
-        difference = trajectory_frequencies(
-            streams.rollouts[:replicates], laws[:replicates], trajectories
+    add_visits(tables.entries, losses, -sigma, slopes[replicates:])
+    return slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def estimated_slope(
+    streams: Streams,
+    tables: EpisodicTables,
+    batches: Batches,
+    reward: Floats,
+    log_policies: Floats,
+    sigma: float,
+) -> Floats:
+    """Return the estimate of the hypergradient as a derivative in the reward, shape (replicate, pair).
+
+    Parameters are those of :func:`penalty_slopes`.
+    """
+    replicates = reward.shape[0]
+    returns = returns_of(tables, reward)
+    laws = laws_of(tables, log_policies)
+    _, weights = labelled_pair_sums(
+        streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
+    )
+    if batches.shared:
+        drawn = trajectory_frequencies(
+            streams.rollouts[:replicates], laws[:replicates], batches.trajectories
         )
         ratios = log_ratios(tables.entries, log_policies)
         for replicate in range(replicates):
-            for tau in range(difference.shape[1]):
-                difference[replicate, tau] *= -math.expm1(ratios[replicate, tau])
+            for tau in range(drawn.shape[1]):
+                lost = drawn[replicate, tau] * -math.expm1(ratios[replicate, tau])
+                weights[replicate, tau] += lost / sigma
     else:
-        drawn = trajectory_frequencies(streams.rollouts, laws, trajectories)
-        difference = drawn[:replicates] - drawn[replicates:]
-    found: Floats = _in_parameters(tables, residuals, difference, sigma)
-    return found
-
-
-@numba.njit(cache=True, error_model="numpy")
-def linear_rewards(features, upper):  # type: ignore[no-untyped-def]
-    """Return the reward of every pair, shape (replicate, pair)."""
-    replicates, parameters = upper.shape
-    reward = np.zeros((replicates, features.shape[0]))
-    for replicate in range(replicates):
-        for pair in range(features.shape[0]):
-            for parameter in range(parameters):
-                reward[replicate, pair] += features[pair, parameter] * upper[replicate, parameter]
-    return reward
+        drawn = trajectory_frequencies(streams.rollouts, laws, batches.trajectories)
+        weights += (drawn[:replicates] - drawn[replicates:]) / sigma
+    slope: Floats = visits_of(tables, reward.shape[1], weights)
+    return slope
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -230,14 +241,14 @@ def log_ratios(entries, log_policies):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _rollouts(streams, tables, log_policies, laws, trajectories, shared):  # type: ignore[no-untyped-def]
+def _rollouts(streams, tables, log_policies, laws, batches):  # type: ignore[no-untyped-def]
     """Return weights over trajectories whose expectation is their law under each policy."""
-    if not shared:
-        return trajectory_frequencies(streams.rollouts, laws, trajectories)
+    if not batches.shared:
+        return trajectory_frequencies(streams.rollouts, laws, batches.trajectories)
     replicates = laws.shape[0] // 2
     weights = np.empty_like(laws)
     weights[:replicates] = trajectory_frequencies(
-        streams.rollouts[:replicates], laws[:replicates], trajectories
+        streams.rollouts[:replicates], laws[:replicates], batches.trajectories
     )
     weights[replicates:] = weights[:replicates] * np.exp(log_ratios(tables.entries, log_policies))
     return weights
@@ -288,17 +299,12 @@ def add_pulled_back(log_policies, cotangents, shape, factor, points):  # type: i
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _in_parameters(tables, residuals, difference, sigma):  # type: ignore[no-untyped-def]
-    """Return the gradient in the parameters of returns weighted by ``residual + difference / sigma``."""
-    replicates, trajectories = residuals.shape
-    found = np.zeros((replicates, tables.features.shape[1]))
-    for replicate in range(replicates):
-        visits = np.zeros(tables.features.shape[0])
-        for tau in range(trajectories):
-            weight = residuals[replicate, tau] + difference[replicate, tau] / sigma
+def visits_of(tables, pairs, weights):  # type: ignore[no-untyped-def]
+    """Return weighted discounted visits, shape (replicate, pair)."""
+    visits = np.zeros((weights.shape[0], pairs))
+    for replicate in range(weights.shape[0]):
+        for tau in range(weights.shape[1]):
             for step in range(tables.visited.shape[1]):
-                visits[tables.visited[tau, step]] += tables.discounts[step] * weight
-        for pair in range(visits.size):
-            for parameter in range(found.shape[1]):
-                found[replicate, parameter] += tables.features[pair, parameter] * visits[pair]
-    return found
+                visited = tables.visited[tau, step]
+                visits[replicate, visited] += tables.discounts[step] * weights[replicate, tau]
+    return visits
