@@ -24,6 +24,7 @@ from theory_check.kernels.bradley_terry import (
     powers_of,
 )
 from theory_check.kernels.conditional import hazards, suffix_sums, usable
+from theory_check.kernels.lockstep import LANES, LARGEST, add_pairs_in_lockstep
 from theory_check.kernels.random_bits import (
     draw_index,
     guide_table,
@@ -36,6 +37,8 @@ from theory_check.kernels.random_bits import (
 # about half a conditional binomial; a pair with its label costs two cells of the table of pairs.
 DRAWS_PER_OUTCOME = 2
 DRAWS_PER_PAIR = 0.5
+# Where drawing in lockstep starts being the faster way: with fewer draws most of them are inversions.
+LOCKSTEP_PER_PAIR = 8
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -120,7 +123,21 @@ def labelled_pair_sums(
     replicates, outcomes = law.shape
     losses = np.zeros((replicates, outcomes))
     residuals = np.zeros((replicates, outcomes))
+    together = in_lockstep(law, returns, draws)
+    add_pairs_in_lockstep(
+        states,
+        np.flatnonzero(together),
+        law,
+        returns,
+        labels,
+        draws,
+        excess,
+        losses,
+        residuals,
+    )
     for replicate in range(replicates):
+        if together[replicate]:
+            continue
         if not (usable(law[replicate]) and usable(returns[replicate])):
             losses[replicate] = np.nan
             residuals[replicate] = np.nan
@@ -139,6 +156,21 @@ def labelled_pair_sums(
     losses /= draws
     residuals /= draws
     return losses, residuals
+
+
+@numba.njit(cache=True, error_model="numpy")
+def in_lockstep(law, returns, draws):  # type: ignore[no-untyped-def]
+    """Return which replicates draw their pairs in lockstep: a multiple of ``LANES``, or none."""
+    replicates, outcomes = law.shape
+    together = np.zeros(replicates, dtype=np.bool_)
+    if replicates < LANES or not LOCKSTEP_PER_PAIR * outcomes * outcomes <= draws <= LARGEST:
+        return together
+    for replicate in range(replicates):
+        finite = usable(law[replicate]) and usable(returns[replicate])
+        together[replicate] = finite and powers_of(returns[replicate]).size > 0
+    rows = np.flatnonzero(together)
+    together[rows[rows.size - rows.size % LANES :]] = False
+    return together
 
 
 @numba.njit(cache=True, error_model="numpy")
