@@ -25,12 +25,13 @@ class Streams(NamedTuple):
     ----------
     rollouts
         Shape (2 replicate, 4).
-    pairs
-        Shape (replicate, 4).
+    pairs, reached_pairs
+        Shape (replicate, 4); the second are for pairs from a credited step, of discounted problems.
     """
 
     rollouts: NDArray[np.uint64]
     pairs: NDArray[np.uint64]
+    reached_pairs: NDArray[np.uint64]
 
 
 class EpisodicTables(NamedTuple):

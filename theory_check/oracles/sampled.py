@@ -100,7 +100,7 @@ class SampledOracle(RLHFOracle):
 
     @cached_property
     def _penalty_loops(self) -> PenaltyLoops | None:
-        """None for discounted problems; a derived oracle may answer some operation otherwise."""
+        """None for a derived oracle, which may answer some operation otherwise."""
         if type(self) is not SampledOracle:
             return None
         return PenaltyLoops.of(self.estimates, self.reward_model, self.policy_model)
