@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from theory_check.kernels.bradley_terry import label_law
-from theory_check.kernels.draws import LOCKSTEP_PER_PAIR, in_lockstep, labelled_pair_sums
+from theory_check.kernels.draws import (
+    LOCKSTEP_PER_OUTCOME,
+    LOCKSTEP_PER_PAIR,
+    in_lockstep,
+    labelled_pair_sums,
+    trajectory_frequencies,
+)
 from theory_check.kernels.lockstep import LANES, LARGEST, WIDTH, add_pairs_in_lockstep
 from theory_check.kernels.random_bits import seeded_states
 
@@ -46,6 +52,29 @@ def test_a_batch_is_its_replicates(replicates: int, outcomes: int, kind: str, ex
             np.testing.assert_array_equal(found[0][part], expected[0])
             np.testing.assert_array_equal(found[1][part], expected[1])
     assert np.isnan(found[0][2]).all()
+
+
+@pytest.mark.parametrize("kind", ["spread", "certain", "halves"])
+@pytest.mark.parametrize(
+    ("replicates", "outcomes"), [(LANES, 1), (LANES + 3, 2), (WIDTH + 9, 9), (2 * LANES, 24)]
+)
+def test_frequencies_of_a_batch_are_those_of_its_replicates(
+    replicates: int, outcomes: int, kind: str
+) -> None:
+    law = laws(kind, replicates, outcomes)
+    law[2, 0] = np.nan
+    if law[3, :-1].sum() > 0.0:
+        law[3, -1] = 0.0  # nothing is left for the last one
+    smallest = LOCKSTEP_PER_OUTCOME * outcomes
+    for number in (smallest - 1, smallest, 30_000, 10**9, LARGEST):
+        together = seeded_states(range(replicates))
+        found = trajectory_frequencies(together, law, number)
+        for row in range(replicates):
+            alone = seeded_states([row])
+            expected = trajectory_frequencies(alone, law[row : row + 1], number)
+            np.testing.assert_array_equal(together[row : row + 1], alone)
+            np.testing.assert_array_equal(found[row : row + 1], expected)
+    assert np.isnan(found[2]).all()
 
 
 def test_sums_are_added_to_what_is_there() -> None:

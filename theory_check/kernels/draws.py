@@ -24,7 +24,12 @@ from theory_check.kernels.bradley_terry import (
     powers_of,
 )
 from theory_check.kernels.conditional import hazards, suffix_sums, usable
-from theory_check.kernels.lockstep import LANES, LARGEST, add_pairs_in_lockstep
+from theory_check.kernels.lockstep import (
+    LANES,
+    LARGEST,
+    add_frequencies_in_lockstep,
+    add_pairs_in_lockstep,
+)
 from theory_check.kernels.random_bits import (
     draw_index,
     guide_table,
@@ -39,6 +44,7 @@ DRAWS_PER_OUTCOME = 2
 DRAWS_PER_PAIR = 0.5
 # Where drawing in lockstep starts being the faster way: with fewer draws most of them are inversions.
 LOCKSTEP_PER_PAIR = 8
+LOCKSTEP_PER_OUTCOME = 32
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -57,7 +63,15 @@ def trajectory_frequencies(states: NDArray[np.uint64], law: Floats, draws: int) 
     """
     replicates, outcomes = law.shape
     frequencies = np.zeros((replicates, outcomes))
+    together = np.zeros(replicates, dtype=np.bool_)
+    if replicates >= LANES and LOCKSTEP_PER_OUTCOME * outcomes <= draws <= LARGEST:
+        for replicate in range(replicates):
+            together[replicate] = usable(law[replicate])
+        keep_whole_vectors(together)
+        add_frequencies_in_lockstep(states, np.flatnonzero(together), law, draws, frequencies)
     for replicate in range(replicates):
+        if together[replicate]:
+            continue
         row = law[replicate]
         bits = load_bits(states[replicate])
         if not usable(row):
@@ -168,9 +182,15 @@ def in_lockstep(law, returns, draws):  # type: ignore[no-untyped-def]
     for replicate in range(replicates):
         finite = usable(law[replicate]) and usable(returns[replicate])
         together[replicate] = finite and powers_of(returns[replicate]).size > 0
+    keep_whole_vectors(together)
+    return together
+
+
+@numba.njit(cache=True, error_model="numpy")
+def keep_whole_vectors(together):  # type: ignore[no-untyped-def]
+    """Leave the last ones out that are not a multiple of ``LANES``."""
     rows = np.flatnonzero(together)
     together[rows[rows.size - rows.size % LANES :]] = False
-    return together
 
 
 @numba.njit(cache=True, error_model="numpy")

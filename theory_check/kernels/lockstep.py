@@ -1,7 +1,7 @@
-"""Labelled pairs of many replicates in lockstep, so that the common case of their draws is vectorised.
+"""Draws of many replicates in lockstep, so that the common case of a binomial is vectorised.
 
 The numbers, and the generators after them, are bit by bit those of one replicate after the other
-(``draws._add_counted_pairs``). Rows of the arrays here are quantities and columns replicates. Those of a
+(``kernels/draws.py``). Rows of the arrays here are quantities and columns replicates. Those of a
 draw lie in one array at constant distances, so that loops over it are vectorised without asking whether
 arrays overlap.
 """
@@ -22,6 +22,7 @@ from theory_check.kernels.bradley_terry import (
     diagonal_loss,
     powers_of,
 )
+from theory_check.kernels.conditional import suffix_sums
 
 WIDTH = 32
 """Replicates at a time."""
@@ -72,16 +73,77 @@ def add_pairs_in_lockstep(
     words = np.zeros(7 * WIDTH, dtype=np.uint64)
     for first in range(0, replicates.size, WIDTH):
         rows = replicates[first : first + WIDTH]
-        lanes = rows.size
-        for lane in range(lanes):
-            for word in range(4):
-                words[word * WIDTH + lane] = states[rows[lane], word]
+        _load(states, rows, words)
         found = _pair_sums(words, law[rows].T.copy(), returns[rows].T.copy(), labels, draws, excess)
-        for lane in range(lanes):
-            for word in range(4):
-                states[rows[lane], word] = words[word * WIDTH + lane]
+        _store(states, rows, words)
+        for lane in range(rows.size):
             losses[rows[lane]] += found[0, :, lane]
             residuals[rows[lane]] += found[1, :, lane]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def add_frequencies_in_lockstep(
+    states: NDArray[np.uint64],
+    replicates: NDArray[np.int64],
+    law: Floats,
+    draws: int,
+    frequencies: Floats,
+) -> None:
+    """Draw outcomes and add their frequencies, as ``trajectory_frequencies`` has them.
+
+    Parameters
+    ----------
+    states
+        Generator states, shape (replicate, 4); advanced in place.
+    replicates
+        Which ones take part; their laws are finite.
+    law, draws
+        As of ``trajectory_frequencies``; at most ``LARGEST`` draws.
+    frequencies
+        Shape (replicate, outcome); added to.
+    """
+    words = np.zeros(7 * WIDTH, dtype=np.uint64)
+    draw = np.zeros(7 * WIDTH)
+    left = np.empty(WIDTH)
+    for first in range(0, replicates.size, WIDTH):
+        rows = replicates[first : first + WIDTH]
+        lanes = rows.size
+        chances = np.empty((lanes, law.shape[1]))
+        for lane in range(lanes):
+            chances[lane] = law[rows[lane]] / suffix_sums(law[rows[lane]])
+        _load(states, rows, words)
+        left[:lanes] = draws
+        for outcome in range(law.shape[1]):
+            for lane in range(lanes):
+                chance = chances[lane, outcome]
+                draw[TRIALS + lane] = left[lane]
+                draw[CHANCE + lane] = min(chance, 1.0 - chance)
+            _draw_alone(words, draw, lanes)
+            some = False
+            for lane in range(lanes):
+                count = draw[DRAWN + lane]
+                if chances[lane, outcome] > 0.5:
+                    count = left[lane] - count
+                left[lane] -= count
+                frequencies[rows[lane], outcome] += count / draws
+                some |= left[lane] > 0.0
+            if not some:
+                break
+        _store(states, rows, words)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _load(states, rows, words):  # type: ignore[no-untyped-def]
+    for lane in range(rows.size):
+        for word in range(4):
+            words[word * WIDTH + lane] = states[rows[lane], word]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _store(states, rows, words):  # type: ignore[no-untyped-def]
+    for lane in range(rows.size):
+        for word in range(4):
+            states[rows[lane], word] = words[word * WIDTH + lane]
 
 
 @numba.njit(cache=True, error_model="numpy")
