@@ -19,14 +19,15 @@ from theory_check.kernels.penalty_tables import (
     Batches,
     EpisodicTables,
     Streams,
-    add_pulled_back,
     add_visits,
     laws_of,
-    log_softmax,
     returns_of,
     visits_of,
 )
 from theory_check.kernels.reached_pairs import reached_pair_losses
+
+MOST_STATES = 32
+"""Beyond, libraries are the faster way to inverses and products of matrices."""
 
 
 class SegmentTables(NamedTuple):
@@ -70,29 +71,6 @@ class Stopped(NamedTuple):
     states: Floats
     pairs: Floats
     arrivals: Floats
-
-
-@numba.njit(cache=True, error_model="numpy")
-def tabular_descent(
-    streams: Streams,
-    tables: SegmentTables,
-    batches: Batches,
-    reward: Floats,
-    points: Floats,
-    steps: int,
-    step_size: float,
-    sigma: float,
-    told: Floats,
-) -> None:
-    """Take all inner steps of an iteration on logits; see ``penalty_tables.tabular_descent``."""
-    shape = tables.segments.reference.shape
-    returns = returns_of(tables.segments, reward)
-    for step in range(steps):
-        if told.shape[0] > 0:
-            told[step] = points
-        log_policies = log_softmax(points, shape)
-        slopes = penalty_slopes(streams, tables, batches, reward, returns, log_policies, sigma)
-        add_pulled_back(log_policies, slopes, shape, step_size, points)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -206,13 +184,47 @@ def stopped_rollouts(tables, log_policies):  # type: ignore[no-untyped-def]
             for state in range(states):
                 moved = taken[pair] * tables.transitions[pair, state]
                 system[pair // actions, state] -= tables.discount * moved
-        # Probabilities of states out of reach come out as rounding, of either sign.
-        stops_from = np.maximum((1.0 - tables.discount) * np.linalg.inv(system), 0.0)
-        stopped.states[policy] = np.dot(tables.initial, stops_from)
-        stopped.arrivals[policy] = np.dot(tables.transitions, stops_from)
+        inverse = inverse_of_dominant(system)
+        for start in range(states):
+            for state in range(states):
+                # Probabilities of states out of reach come out as rounding, of either sign.
+                inverse[start, state] = max((1.0 - tables.discount) * inverse[start, state], 0.0)
+        stopped.states[policy] = 0.0
+        stopped.arrivals[policy] = 0.0
+        for start in range(states):
+            for state in range(states):
+                reached = tables.initial[start] * inverse[start, state]
+                stopped.states[policy, state] += reached
         for pair in range(pairs):
             stopped.pairs[policy, pair] = stopped.states[policy, pair // actions] * taken[pair]
+            for start in range(states):
+                arriving = tables.transitions[pair, start]
+                for state in range(states):
+                    stopped.arrivals[policy, pair, state] += arriving * inverse[start, state]
     return stopped
+
+
+@numba.njit(cache=True, error_model="numpy")
+def inverse_of_dominant(matrix):  # type: ignore[no-untyped-def]
+    """Return the inverse of a matrix whose diagonal dominates, by elimination without exchanges.
+
+    At the few states for which this is called, a library takes longer to be called, and to be compiled.
+    """
+    size = matrix.shape[0]
+    inverse = np.eye(size)
+    for pivot in range(size):
+        scale = 1.0 / matrix[pivot, pivot]
+        for column in range(size):
+            matrix[pivot, column] *= scale
+            inverse[pivot, column] *= scale
+        for row in range(size):
+            factor = matrix[row, pivot]
+            if row == pivot:
+                continue
+            for column in range(size):
+                matrix[row, column] -= factor * matrix[pivot, column]
+                inverse[row, column] -= factor * inverse[pivot, column]
+    return inverse
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -85,8 +85,8 @@ class PenaltyLoops:
         self._count_steps(loop)
         reward = as_array(self.reward_model.table(upper).flatten(1))
         both = torch.cat([lower, penalised])
-        tabular = type(self.policy_model) is TabularSoftmax
-        found = (self._logits if tabular else self._parameters)(reward, both, loop, path)
+        at_once = self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax
+        found = (self._logits if at_once else self._parameters)(reward, both, loop, path)
         return _parted(found)
 
     def _logits(
@@ -95,7 +95,7 @@ class PenaltyLoops:
         """Take all steps on logits, in one call."""
         points = as_array(both)
         told = np.empty((0 if path is None else loop.steps, *points.shape))
-        self.kernels.tabular_descent(
+        penalty_tables.tabular_descent(
             self._streams,
             self.tables,
             _batches(loop),
@@ -175,8 +175,9 @@ class PenaltyLoops:
         costs = self.source.costs
         if self.kernels is penalty_segments:
             # Importance weights and few rollouts are walked step by step.
-            outcomes = self.tables.transitions.shape[0] ** 2
-            if loop.coupling == "shared" or loop.trajectories * costs.score_steps < outcomes:
+            pairs, states = self.tables.transitions.shape
+            walked = loop.coupling == "shared" or loop.trajectories * costs.score_steps < pairs**2
+            if walked or states > penalty_segments.MOST_STATES:
                 return False
         samples = (costs.pair_trajectories + costs.pair_labels) * loop.pairs
         samples += _legs(loop) * loop.trajectories
