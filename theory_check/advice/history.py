@@ -13,6 +13,7 @@ from torch import Tensor
 
 from theory_check.bilevel import BilevelOracle, BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.recording.blocks import ITERATIONS, StationarityBlocks
 from theory_check.recording.run import Observer, iterate
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.states import PenaltyState
@@ -55,7 +56,7 @@ def follow(
     state: PenaltyState,
     iterations: int,
     progress: Callable[[int, int], None] | None = None,
-    until: Callable[[Float[np.ndarray, " replicate"], int], bool] = lambda total, done: False,
+    until: Callable[[Float[np.ndarray, " replicate"], int], bool] | None = None,
 ) -> History:
     """Run ``solver`` for T more iterations and keep the stationarity of each of them.
 
@@ -77,7 +78,10 @@ def follow(
         Given the sums of the stationarity and the number of iterations they are over, after every
         iteration; ends the run there by returning True.
     """
-    watch = _Stationarity(truth, state.upper.shape[0], iterations)
+    # A rule looks at every iteration before the next one; without one they are evaluated in blocks.
+    watch = _Stationarity(
+        truth, state.upper.shape[0], iterations, ITERATIONS if until is None else 1
+    )
     end: Any = iterate(
         solver,
         oracle,
@@ -86,8 +90,9 @@ def follow(
         watch,
         SampleCounts,
         progress,
-        lambda: until(watch.total, watch.iteration),
+        lambda: until is not None and until(watch.total, watch.iteration),
     )
+    watch.add_block()
     # All columns where every replicate was lost, so that none of them looks like a shorter run.
     done = watch.iteration if np.isfinite(watch.total).any() else iterations
     return History(watch.stationarity[:, :done], end)
@@ -96,8 +101,10 @@ def follow(
 class _Stationarity(Observer):
     """The observer that keeps ``‖∇Phi‖²`` of every iteration."""
 
-    def __init__(self, truth: BilevelTruth, replicates: int, iterations: int) -> None:
-        self._truth = truth
+    def __init__(
+        self, truth: BilevelTruth, replicates: int, iterations: int, together: int
+    ) -> None:
+        self._block = StationarityBlocks(truth, replicates, iterations=together, missing=np.inf)
         self.stationarity = np.full((replicates, iterations), np.inf)
         self.total = np.zeros(replicates)
         self.iteration = 0
@@ -109,11 +116,14 @@ class _Stationarity(Observer):
         counts: SampleCounts,
         active: Int[Tensor, " active"],
     ) -> None:
-        """Add the iteration; lost replicates keep what is infinite."""
-        if len(active):
-            gradient = self._truth.hypergradient(state.upper[active])
-            self.stationarity[active.numpy(), iteration - 1] = (
-                gradient.square().sum(-1).cpu().numpy()
-            )
-        self.total += self.stationarity[:, iteration - 1]
-        self.iteration = iteration
+        """Keep the iteration; lost replicates have what is infinite."""
+        self._block.keep(state.upper, active)
+        if self._block.full:
+            self.add_block()
+
+    def add_block(self) -> None:
+        """Add the iterations that were kept."""
+        for values in self._block.evaluate():
+            self.stationarity[:, self.iteration] = values
+            self.total += values
+            self.iteration += 1

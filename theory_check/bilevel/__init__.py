@@ -33,6 +33,7 @@ from theory_check.bilevel.capabilities import (
     needs,
     operations,
 )
+from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
 from theory_check.bilevel.solver import (
     Information,
     InnerPath,
@@ -63,7 +64,9 @@ __all__ = [
     "LowerOracle",
     "OptimalLowerOracle",
     "PairedLowerOracle",
+    "PenaltyLoop",
     "PenaltyOracle",
+    "PenaltyShortcut",
     "PointwisePenaltyOracle",
     "PreferenceOracle",
     "Solver",
@@ -75,5 +78,6 @@ __all__ = [
     "UpperOracle",
     "needs",
     "operations",
+    "penalty_shortcut",
     "tells_inner_path",
 ]

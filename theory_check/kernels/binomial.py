@@ -117,14 +117,12 @@ def _transformed_rejection(bits: Bits, trials: int, probability: float) -> tuple
             return int(successes), bits
         if successes < 0.0 or successes > number:
             continue
-        if _accepts(number, probability, successes, distance, v):
+        if accepts(number, probability, successes, distance, v):
             return int(successes), bits
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _accepts(
-    trials: float, probability: float, successes: float, distance: float, v: float
-) -> bool:
+def accepts(trials: float, probability: float, successes: float, distance: float, v: float) -> bool:
     """Decide the draws the first squeeze leaves open; kept out of line of the fast path."""
     variance = trials * probability * (1.0 - probability)
     spread = math.sqrt(variance)

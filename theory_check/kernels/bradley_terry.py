@@ -84,7 +84,7 @@ def fill_model(returns, powers, first, chance, log_favourite):  # type: ignore[n
         own, others = powers[first], powers[first + 1 :]
         chances, logarithms = chance[first + 1 :], log_favourite[first + 1 :]
         for other in range(others.size):
-            chances[other], logarithms[other] = _bradley_terry(own, others[other])
+            chances[other], logarithms[other] = bradley_terry(own, others[other])
     else:
         for second in range(first + 1, returns.size):
             chance[second], log_favourite[second] = model_of_pair(returns, powers, first, second)
@@ -94,13 +94,13 @@ def fill_model(returns, powers, first, chance, log_favourite):  # type: ignore[n
 def model_of_pair(returns, powers, first, second):  # type: ignore[no-untyped-def]
     """Return the model's ``P(first > second)`` and the logarithm of its favourite's chance."""
     if powers.size > 0:
-        return _bradley_terry(powers[first], powers[second])
+        return bradley_terry(powers[first], powers[second])
     difference = returns[first] - returns[second]
-    return _bradley_terry(math.exp(min(difference, 0.0)), math.exp(min(-difference, 0.0)))
+    return bradley_terry(math.exp(min(difference, 0.0)), math.exp(min(-difference, 0.0)))
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True, fastmath={"contract"})
-def _bradley_terry(own, other):  # type: ignore[no-untyped-def]
+def bradley_terry(own, other):  # type: ignore[no-untyped-def]
     """Return ``own / (own + other)`` and ``-log(1 + low / high)`` of the two.
 
     With ``z = low / (2 high + low)`` in [0, 1/3] the logarithm is ``2 artanh z``, whose series to

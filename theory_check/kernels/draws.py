@@ -24,6 +24,12 @@ from theory_check.kernels.bradley_terry import (
     powers_of,
 )
 from theory_check.kernels.conditional import hazards, suffix_sums, usable
+from theory_check.kernels.lockstep import (
+    LANES,
+    LARGEST,
+    add_frequencies_in_lockstep,
+    add_pairs_in_lockstep,
+)
 from theory_check.kernels.random_bits import (
     draw_index,
     guide_table,
@@ -36,6 +42,9 @@ from theory_check.kernels.random_bits import (
 # about half a conditional binomial; a pair with its label costs two cells of the table of pairs.
 DRAWS_PER_OUTCOME = 2
 DRAWS_PER_PAIR = 0.5
+# Where drawing in lockstep starts being the faster way: with fewer draws most of them are inversions.
+LOCKSTEP_PER_PAIR = 8
+LOCKSTEP_PER_OUTCOME = 32
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -54,7 +63,15 @@ def trajectory_frequencies(states: NDArray[np.uint64], law: Floats, draws: int) 
     """
     replicates, outcomes = law.shape
     frequencies = np.zeros((replicates, outcomes))
+    together = np.zeros(replicates, dtype=np.bool_)
+    if replicates >= LANES and LOCKSTEP_PER_OUTCOME * outcomes <= draws <= LARGEST:
+        for replicate in range(replicates):
+            together[replicate] = usable(law[replicate])
+        keep_whole_vectors(together)
+        add_frequencies_in_lockstep(states, np.flatnonzero(together), law, draws, frequencies)
     for replicate in range(replicates):
+        if together[replicate]:
+            continue
         row = law[replicate]
         bits = load_bits(states[replicate])
         if not usable(row):
@@ -120,7 +137,21 @@ def labelled_pair_sums(
     replicates, outcomes = law.shape
     losses = np.zeros((replicates, outcomes))
     residuals = np.zeros((replicates, outcomes))
+    together = in_lockstep(law, returns, draws)
+    add_pairs_in_lockstep(
+        states,
+        np.flatnonzero(together),
+        law,
+        returns,
+        labels,
+        draws,
+        excess,
+        losses,
+        residuals,
+    )
     for replicate in range(replicates):
+        if together[replicate]:
+            continue
         if not (usable(law[replicate]) and usable(returns[replicate])):
             losses[replicate] = np.nan
             residuals[replicate] = np.nan
@@ -139,6 +170,27 @@ def labelled_pair_sums(
     losses /= draws
     residuals /= draws
     return losses, residuals
+
+
+@numba.njit(cache=True, error_model="numpy")
+def in_lockstep(law, returns, draws):  # type: ignore[no-untyped-def]
+    """Return which replicates draw their pairs in lockstep: a multiple of ``LANES``, or none."""
+    replicates, outcomes = law.shape
+    together = np.zeros(replicates, dtype=np.bool_)
+    if replicates < LANES or not LOCKSTEP_PER_PAIR * outcomes * outcomes <= draws <= LARGEST:
+        return together
+    for replicate in range(replicates):
+        finite = usable(law[replicate]) and usable(returns[replicate])
+        together[replicate] = finite and powers_of(returns[replicate]).size > 0
+    keep_whole_vectors(together)
+    return together
+
+
+@numba.njit(cache=True, error_model="numpy")
+def keep_whole_vectors(together):  # type: ignore[no-untyped-def]
+    """Leave the last ones out that are not a multiple of ``LANES``."""
+    rows = np.flatnonzero(together)
+    together[rows[rows.size - rows.size % LANES :]] = False
 
 
 @numba.njit(cache=True, error_model="numpy")

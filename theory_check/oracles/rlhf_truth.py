@@ -18,6 +18,9 @@ from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.level import PenalisedSolution
 from theory_check.problems import Problem
 
+TABLE_BYTES = 256 * 2**20
+"""Memory for the exact gradients of one call; beyond the cache, more points together gain nothing."""
+
 
 class RLHFTruth:
     """Exact quantities and diagnostics of a solver's iterates.
@@ -38,6 +41,15 @@ class RLHFTruth:
         self._latest: tuple[Tensor, tuple[float, int], PenalisedSolution] | None = None
 
     @cached_property
+    def _together(self) -> int:
+        """Points whose systems, laws and tables of policies fit into ``TABLE_BYTES``."""
+        steps, states, actions = self._exact.control.policy_shape
+        compared = self._exact.comparisons
+        trajectories = compared.space.size if isinstance(compared, Comparisons) else 0
+        numbers = 4 * states**2 + 16 * (trajectories + steps * states * actions)
+        return max(1, TABLE_BYTES // (8 * numbers))
+
+    @cached_property
     def optimal_hyperobjective(self) -> float:
         """``Phi*``, NaN where it is neither declared nor certified."""
         return optimal_hyperobjective(self._exact)
@@ -51,8 +63,9 @@ class RLHFTruth:
     def hypergradient(
         self, upper: Float[Tensor, "replicate upper"]
     ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∇Phi``."""
-        return self._exact.hypergradient(upper)
+        """Return ``∇Phi``, of so many points at a time that their systems fit into ``TABLE_BYTES``."""
+        parts = [self._exact.hypergradient(part) for part in torch.split(upper, self._together)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def surrogate_gradient(
         self, upper: Float[Tensor, "replicate upper"], sigma: float

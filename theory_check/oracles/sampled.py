@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import InnerPath, PenaltyLoop
 from theory_check.errors import require_positive_integer, require_seeds
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
+from theory_check.oracles.estimates.penalty_loops import PenaltyLoops
 from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.oracles.estimates.simulated_estimates import (
@@ -73,6 +79,36 @@ class SampledOracle(RLHFOracle):
     def counts(self) -> SampleCounts:
         """Samples each replicate has drawn so far."""
         return self._source.counter.counts
+
+    def penalty_descent(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        loop: PenaltyLoop,
+        path: InnerPath | None,
+    ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
+        """Return both lower variables after all inner steps, where there is a compiled loop."""
+        loops = self._penalty_loops
+        return None if loops is None else loops.descent(upper, lower, penalised, loop, path)
+
+    def penalty_estimate(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        loop: PenaltyLoop,
+    ) -> Float[Tensor, "replicate upper"] | None:
+        """Return the estimate of the hypergradient, where there is a compiled way to it."""
+        loops = self._penalty_loops
+        return None if loops is None else loops.estimate(upper, lower, penalised, loop)
+
+    @cached_property
+    def _penalty_loops(self) -> PenaltyLoops | None:
+        """None for a derived oracle, which may answer some operation otherwise."""
+        if type(self) is not SampledOracle:
+            return None
+        return PenaltyLoops.of(self.estimates, self.reward_model, self.policy_model)
 
     def _sampled_estimates(self) -> TableEstimates:
         control, comparisons, source = self.control, self.comparisons, self._source

@@ -17,6 +17,7 @@ from theory_check.bilevel import BilevelOracle, BilevelTruth, Solver, SolverStat
 from theory_check.errors import require_positive_integer, require_table
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.recording.accuracy import RunningMeans
+from theory_check.recording.blocks import StationarityBlocks
 
 COLUMNS = MappingProxyType(
     {
@@ -124,6 +125,7 @@ class Recorder:
         self._grid = grid
         self._ergodic = ergodic
         self._means = RunningMeans(len(seeds))
+        self._block = StationarityBlocks(truth, len(seeds))
         self._optimum = truth.optimal_hyperobjective
         self._rows: list[pd.DataFrame] = []
         self._last_recorded = 0
@@ -142,10 +144,9 @@ class Recorder:
         if not len(active):
             return
         if self._ergodic:
-            gradient = self._truth.hypergradient(state.upper[active])
-            values = np.full(len(self._seeds), np.nan)
-            values[active.numpy()] = gradient.square().sum(-1).cpu().numpy()
-            self._means.add(values)
+            self._block.keep(state.upper, active)
+            if self._block.full:
+                self._add_block()
         if iteration in self._grid:
             self.record(iteration, state, counts, active)
 
@@ -158,6 +159,7 @@ class Recorder:
     ) -> None:
         """Keep a full row for an iteration already observed, unless there is one."""
         if len(active) and iteration > self._last_recorded:
+            self._add_block()
             self._rows.append(self._measure(iteration, _select(state, active), counts, active))
             self._last_recorded = iteration
 
@@ -173,6 +175,7 @@ class Recorder:
 
     def table(self) -> pd.DataFrame:
         """Return the rows so far, sorted by seed and iteration, in the order of ``COLUMNS``."""
+        self._add_block()
         if not self._rows:
             return pd.DataFrame(columns=list(COLUMNS))
         frame = pd.concat(self._rows, ignore_index=True)
@@ -181,7 +184,9 @@ class Recorder:
 
     def split_error(self, state: SolverState) -> ErrorSplit:
         """Split the error of ``state.estimate``; all replicates of ``state`` must be finite."""
-        gradient = self._truth.hypergradient(state.upper)
+        return self._split(state, self._truth.hypergradient(state.upper))
+
+    def _split(self, state: SolverState, gradient: Tensor) -> ErrorSplit:
         surrogate = self._surrogate_gradient(state, gradient)
         expected = self._solver.hypergradient_estimate(self._information, state)
         if expected is None:
@@ -193,6 +198,11 @@ class Recorder:
             sampling_error=state.estimate - expected,
             hypergradient_error=state.estimate - gradient,
         )
+
+    def _add_block(self) -> None:
+        """Add the iterations that were kept to the running means."""
+        for values in self._block.evaluate():
+            self._means.add(values)
 
     def _surrogate_gradient(self, state: SolverState, gradient: Tensor) -> Tensor:
         """Return what is estimated; NaN without a surrogate, and where it is not certified."""
@@ -210,7 +220,8 @@ class Recorder:
         counts: SampleCounts,
         active: Int[Tensor, " active"],
     ) -> pd.DataFrame:
-        split = self.split_error(state)
+        gradient = self._truth.hypergradient(state.upper)
+        split = self._split(state, gradient)
         value = self._truth.hyperobjective(state.upper)
         columns: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
         columns |= _counters(iteration, counts) | {"status": "ok"}
@@ -221,7 +232,7 @@ class Recorder:
             "seed": self._seeds[active.numpy()],
             "hyperobjective": value,
             "optimality_gap": value - self._optimum,
-            "stationarity": _squared_norm(self._truth.hypergradient(state.upper)),
+            "stationarity": _squared_norm(gradient),
             "hypergradient_error": _squared_norm(split.hypergradient_error),
             "penalty_bias": _squared_norm(split.penalty_bias),
             "inner_error": _squared_norm(split.inner_error),

@@ -14,10 +14,10 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Coupling, FirstOrderOracle, Information, InnerPath
+from theory_check.bilevel import Coupling, FirstOrderOracle, Information, InnerPath, PenaltyLoop
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import PenaltyState
+from theory_check.solvers.states import PenaltyState, descend_both, penalty_estimate
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,9 @@ class PenaltyBilevel(Settings):
     ) -> PenaltyState:
         """Return the state after one outer iteration; ``path`` takes (y, y') before every inner step."""
         upper = state.next_upper
-        lower, penalised = state.lower, state.lower_penalised
-        for _ in range(self.inner_steps):
-            if path is not None:
-                path.append((lower, penalised))
-            gradients = oracle.lower_gradients(
-                upper, lower, penalised, self.trajectories, self.coupling
-            )
-            pull = oracle.upper_gradients(upper, penalised, self.pairs).in_lower
-            lower = lower - self.inner_step_size * gradients.at_lower
-            penalised = penalised - self.inner_step_size * (
-                gradients.at_penalised + self.sigma * pull
-            )
+        lower, penalised = descend_both(
+            oracle, upper, state.lower, state.lower_penalised, self._loop, path
+        )
         inner = replace(state, upper=upper, lower=lower, lower_penalised=penalised)
         estimate = self.hypergradient_estimate(oracle, inner)
         return replace(inner, estimate=estimate, next_upper=upper - self.step_size * estimate)
@@ -104,11 +95,18 @@ class PenaltyBilevel(Settings):
         self, oracle: FirstOrderOracle, state: PenaltyState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma`` from fresh samples."""
-        direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper
-        difference = oracle.penalty_difference(
-            state.upper, state.lower, state.lower_penalised, self.trajectories, self.coupling
+        return penalty_estimate(oracle, state, self._loop)
+
+    @property
+    def _loop(self) -> PenaltyLoop:
+        return PenaltyLoop(
+            sigma=self.sigma,
+            steps=self.inner_steps,
+            step_size=self.inner_step_size,
+            trajectories=self.trajectories,
+            pairs=self.pairs,
+            coupling=self.coupling,
         )
-        return direct + difference / self.sigma
 
 
 def _plan(coupling: Coupling, epsilon: float, constants: Constants, scales: Scales) -> Plan:

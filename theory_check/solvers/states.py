@@ -11,11 +11,14 @@ from torch import Tensor
 
 from theory_check.bilevel import (
     BilevelTruth,
+    FirstOrderOracle,
     HypergradientOracle,
     Information,
     InnerPath,
     LowerOracle,
+    PenaltyLoop,
     SolverState,
+    penalty_shortcut,
 )
 from theory_check.settings import Positive, PositiveInteger, Settings
 
@@ -241,6 +244,53 @@ def descend_lower(
             path.append((lower, penalised))
         lower = lower - step_size * oracle.lower_gradient(upper, lower, samples)
     return lower
+
+
+def descend_both(
+    oracle: FirstOrderOracle,
+    upper: Float[Tensor, "replicate upper"],
+    lower: Float[Tensor, "replicate lower"],
+    penalised: Float[Tensor, "replicate lower"],
+    loop: PenaltyLoop,
+    path: InnerPath | None = None,
+) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]]:
+    """Return ``y`` and ``y'`` after gradient steps on ``g(x, .)`` and on ``sigma f(x, .) + g(x, .)``.
+
+    ``path`` takes both before every step. An oracle may have a shortcut.
+    """
+    shortcut = penalty_shortcut(oracle)
+    if shortcut is not None:
+        found = shortcut.penalty_descent(upper, lower, penalised, loop, path)
+        if found is not None:
+            return found
+    for _ in range(loop.steps):
+        if path is not None:
+            path.append((lower, penalised))
+        gradients = oracle.lower_gradients(
+            upper, lower, penalised, loop.trajectories, loop.coupling
+        )
+        pull = oracle.upper_gradients(upper, penalised, loop.pairs).in_lower
+        lower = lower - loop.step_size * gradients.at_lower
+        penalised = penalised - loop.step_size * (gradients.at_penalised + loop.sigma * pull)
+    return lower, penalised
+
+
+def penalty_estimate(
+    oracle: FirstOrderOracle, state: PenaltyState, loop: PenaltyLoop
+) -> Float[Tensor, "replicate upper"]:
+    """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma``; an oracle may have a shortcut."""
+    upper, lower, penalised = state.upper, state.lower, state.lower_penalised
+    shortcut = penalty_shortcut(oracle)
+    if shortcut is not None:
+        found = shortcut.penalty_estimate(upper, lower, penalised, loop)
+        if found is not None:
+            return found
+    direct = oracle.upper_gradients(upper, penalised, loop.pairs).in_upper
+    difference = oracle.penalty_difference(
+        upper, lower, penalised, loop.trajectories, loop.coupling
+    )
+    estimate: Tensor = direct + difference / loop.sigma
+    return estimate
 
 
 @dataclass(frozen=True)

@@ -168,13 +168,18 @@ class SoftControl(ABC):
         self,
         log_policy: Float[Tensor, "replicate h s a"],
         optimal: Float[Tensor, "replicate h s a"],
+        occupancy: Float[Tensor, "replicate h s a"] | None = None,
     ) -> Float[Tensor, " replicate"]:
         """Return ``J* - J`` as ``beta E_pi[sum_h gamma^h KL(pi_h || pi*_h)]``.
+
+        ``occupancy`` is the discounted one of the policy, where it is known.
 
         Every term is non-negative and computed without cancellation, so that gaps far below the
         rounding error of ``J`` itself are still resolved (``docs/theory.md`` section 2).
         """
-        occupancy, log_ratio = self.discounted_occupancy(log_policy), log_policy - optimal
+        if occupancy is None:
+            occupancy = self.discounted_occupancy(log_policy)
+        log_ratio = log_policy - optimal
         terms = occupancy * divergence_density(log_ratio.clamp_min(RARE))
         # pi exp(-x) is pi*, however far pi has underflowed.
         rare = occupancy * (log_ratio - 1) + occupancy.sum(-1, keepdim=True) * optimal.exp()

@@ -74,6 +74,10 @@ class SampleCounter:
         self.counts = SampleCounts()
         self._env_steps: Any = 0
 
+    def affords(self, samples: int) -> bool:
+        """Return whether so many further samples stay within the budget."""
+        return self.budget is None or not np.any(self.counts.samples + samples > self.budget)
+
     def add(
         self, *, trajectories: BatchSize, labels: BatchSize, env_steps: BatchSize | float
     ) -> None:

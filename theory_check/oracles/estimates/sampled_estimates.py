@@ -38,9 +38,15 @@ OUTCOME_BYTES = 256 * 2**20
 
 
 class SampledComparisons(EnumeratedEstimates):
-    """What sampled estimates of both versions share, drawn from a :class:`SampleSource`."""
+    """What sampled estimates of both versions share, drawn from a :class:`SampleSource`.
 
-    _source: SampleSource
+    Attributes
+    ----------
+    source
+        Streams, labels and counters.
+    """
+
+    source: SampleSource
 
     def comparison_residuals(
         self,
@@ -49,17 +55,17 @@ class SampledComparisons(EnumeratedEstimates):
         samples: int,
     ) -> Float[Tensor, "replicate trajectory"]:
         """Draw labelled pairs, whose law is not differentiated, and return their residuals."""
-        self._source.count_comparisons(log_policy, samples)
+        self.source.count_comparisons(log_policy, samples)
         law = self.comparisons.probabilities(log_policy)
-        return self._source.pair_sums(law, returns, samples)[1]
+        return self.source.pair_sums(law, returns, samples)[1]
 
     def comparison_frequencies(
         self, log_policy: Float[Tensor, "replicate h s a"], samples: int
     ) -> Float[Tensor, "replicate winner loser"]:
         """Draw labelled pairs and return how often each trajectory won against each other."""
-        self._source.count_comparisons(log_policy, samples)
-        law = winner_law(self.comparisons.probabilities(log_policy), self._source.preferred)
-        return self._source.pairs_drawn(law, samples)
+        self.source.count_comparisons(log_policy, samples)
+        law = winner_law(self.comparisons.probabilities(log_policy), self.source.preferred)
+        return self.source.pairs_drawn(law, samples)
 
     def later_visits(
         self,
@@ -68,7 +74,7 @@ class SampledComparisons(EnumeratedEstimates):
         rollouts: int,
     ) -> Float[Tensor, "replicate s a"]:
         """Follow rollouts on from weighted steps and return their visits."""
-        return sampled_later_visits(self._source, self.control, log_policy, weights, rollouts)
+        return sampled_later_visits(self.source, self.control, log_policy, weights, rollouts)
 
 
 class SampledEpisodic(SampledComparisons, EpisodicEstimates):
@@ -78,13 +84,13 @@ class SampledEpisodic(SampledComparisons, EpisodicEstimates):
         self, control: SoftControl, comparisons: Comparisons, source: SampleSource
     ) -> None:
         super().__init__(control, comparisons)
-        self._source = source
+        self.source = source
 
     def _trajectory_weights(
         self, policies: Float[Tensor, "stacked h s a"], samples: int
     ) -> Float[Tensor, "stacked trajectory"]:
-        self._source.count_rollouts(policies, samples, self._source.costs.visit_steps)
-        return self._source.frequencies(self.comparisons.probabilities(policies), samples)
+        self.source.count_rollouts(policies, samples, self.source.costs.visit_steps)
+        return self.source.frequencies(self.comparisons.probabilities(policies), samples)
 
     def _pair_weights(
         self,
@@ -92,22 +98,22 @@ class SampledEpisodic(SampledComparisons, EpisodicEstimates):
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        self._source.count_pairs(log_policy, samples)
+        self.source.count_pairs(log_policy, samples)
         law = self.comparisons.probabilities(log_policy)
-        return self._source.pair_sums(law, self.space.returns(reward), samples)
+        return self.source.pair_sums(law, self.space.returns(reward), samples)
 
 
 class SampledStops(StoppedEstimates):
     """Rollouts that stop, drawn from a :class:`SampleSource`."""
 
-    _source: SampleSource
+    source: SampleSource
 
     def _first_stops(
         self, policies: Float[Tensor, "stacked h s a"], samples: int
     ) -> Float[Tensor, "stacked s a"]:
-        self._source.count_rollouts(policies, samples, self._source.costs.visit_steps)
+        self.source.count_rollouts(policies, samples, self.source.costs.visit_steps)
         law = StoppedRollouts(self.control, policies[:, 0].exp()).first_stops
-        return self._source.frequencies(law.flatten(1), samples).reshape(law.shape)
+        return self.source.frequencies(law.flatten(1), samples).reshape(law.shape)
 
     def _first_stop_changes(
         self,
@@ -115,9 +121,9 @@ class SampledStops(StoppedEstimates):
         wanted: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> Float[Tensor, "replicate s a"]:
-        steps = self._source.costs.visit_steps
+        steps = self.source.costs.visit_steps
         _require_affordable(samples, steps)
-        self._source.count_rollouts(drawn_from, samples, steps)
+        self.source.count_rollouts(drawn_from, samples, steps)
         found = first_stop_changes(*self._walks(drawn_from, wanted), samples)
         return torch.from_numpy(found).to(drawn_from.device)
 
@@ -127,8 +133,8 @@ class SampledStops(StoppedEstimates):
         values: Float[Tensor, "stacked s a"],
         samples: int,
     ) -> Float[Tensor, "stacked s a"]:
-        steps = self._source.costs.score_steps
-        self._source.count_rollouts(policies, samples, steps)
+        steps = self.source.costs.score_steps
+        self.source.count_rollouts(policies, samples, steps)
         outcomes = values[0].numel() ** 2
         if samples * steps < outcomes:  # walking is then cheaper than tabulating where walks end
             followed, _ = two_leg_sums(
@@ -140,7 +146,7 @@ class SampledStops(StoppedEstimates):
         for first in range(0, policies.shape[0], together):
             rows = slice(first, first + together)
             law = StoppedRollouts(self.control, policies[rows, 0].exp()).two_stops
-            drawn = self._source.frequencies(law.flatten(1), samples, rows).reshape(law.shape)
+            drawn = self.source.frequencies(law.flatten(1), samples, rows).reshape(law.shape)
             sums[rows] = (drawn @ values[rows].flatten(1)[:, :, None]).reshape(sums[rows].shape)
         return sums
 
@@ -150,10 +156,10 @@ class SampledStops(StoppedEstimates):
         values: Float[Tensor, "stacked s a"],
         samples: int,
     ) -> Float[Tensor, "stacked s a"]:
-        steps = self._source.costs.score_steps
+        steps = self.source.costs.score_steps
         _require_affordable(samples, steps)
         first, second = policies.chunk(2)
-        self._source.count_rollouts(first, samples, steps)
+        self.source.count_rollouts(first, samples, steps)
         followed, wanted = two_leg_sums(
             *self._walks(first, second), samples, *(as_array(v) for v in values.chunk(2))
         )
@@ -166,7 +172,7 @@ class SampledStops(StoppedEstimates):
     ) -> tuple[NDArray[np.uint64], NDArray, NDArray, NDArray, NDArray, float]:
         """Return what the kernels need to follow a policy and weigh it for another."""
         return (
-            self._source.rollouts[: drawn_from.shape[0]],
+            self.source.rollouts[: drawn_from.shape[0]],
             as_array(drawn_from[:, 0].exp()),
             as_array((wanted - drawn_from)[:, 0]),
             self._transitions,
@@ -193,7 +199,7 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
         source: SampleSource,
     ) -> None:
         super().__init__(control, comparisons)
-        self._source = source
+        self.source = source
         self._first_state = as_array(self.space.states[:, 0])
 
     def _segment_pairs(
@@ -202,7 +208,7 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> SegmentPairs:
-        space, source = self.space, self._source
+        space, source = self.space, self.source
         source.count_pairs(log_policy, samples)
         rollouts = StoppedRollouts(self.control, log_policy[:, 0].exp())
         continuation = space.probabilities(log_policy)

@@ -213,7 +213,7 @@ class SimulatedDiscounted(SampledStops):
 
     def __init__(self, objective: CharacteristicSums, source: SampleSource) -> None:
         super().__init__(objective.control)
-        self._source = source
+        self.source = source
         self._pairs = SimulatedPairs(objective, source)
 
     def upper(
@@ -223,8 +223,8 @@ class SimulatedDiscounted(SampledStops):
         samples: int,
     ) -> UpperTables:
         """Return residuals times visits, and losses times the score of both segments."""
-        require_affordable(samples, self._source.costs.pair_steps)
-        self._source.count_pairs(log_policy, samples)
+        require_affordable(samples, self.source.costs.pair_steps)
+        self.source.count_pairs(log_policy, samples)
         found, gamma = self._pairs.tables(reward, log_policy, samples), self.control.discount
         reached = self._pairs.reached(reward, log_policy, samples, gamma)
         starting = (2 * gamma / (1 - gamma)) * reached[:, None]
@@ -237,8 +237,8 @@ class SimulatedDiscounted(SampledStops):
         samples: int,
     ) -> Float[Tensor, "replicate s a"]:
         """Return residuals of labelled pairs times visits."""
-        require_affordable(samples, self._source.costs.comparison_steps)
-        self._source.count_comparisons(log_policy, samples)
+        require_affordable(samples, self.source.costs.comparison_steps)
+        self.source.count_comparisons(log_policy, samples)
         return self._pairs.tables(reward, log_policy, samples).in_reward
 
     def later_visits(
@@ -248,7 +248,7 @@ class SimulatedDiscounted(SampledStops):
         rollouts: int,
     ) -> Float[Tensor, "replicate s a"]:
         """Follow rollouts on from weighted steps and return their visits."""
-        return sampled_later_visits(self._source, self.control, log_policy, weights, rollouts)
+        return sampled_later_visits(self.source, self.control, log_policy, weights, rollouts)
 
 
 def require_affordable(samples: int, steps: int | float) -> None:

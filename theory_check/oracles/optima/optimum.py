@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from theory_check.models import LinearReward
 from theory_check.oracles.comparisons.upper import PairSums
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
+from theory_check.problems.stored import content_digest
 
 GRADIENT_TOLERANCE = 1e-7
 CURVATURE_TOLERANCE = 1e-6
@@ -28,7 +28,8 @@ LARGEST_SEARCH = 100
 EQUAL_VALUES = 1e-9
 AGREEMENT = 1e-6
 
-_KNOWN: WeakKeyDictionary[Problem, float] = WeakKeyDictionary()
+_KNOWN: dict[tuple[str, bool, bytes] | None, float] = {}
+"""What searches found in this process: the cells of one problem have objects of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +129,11 @@ def optimal_hyperobjective(exact: ExactOracle) -> float:
     minutes (more than 100 classes of trajectories, or none enumerated), where :func:`find_optimum` can be
     called, and for classes that are not linear, whose optima are manifolds that no curvature certifies.
     """
-    problem = exact.problem
-    if not exact.searches_own_class:  # what the problem declares is about its own class only
-        return _searched(exact)
-    if problem not in _KNOWN:
-        declared = _declared(problem)
-        _KNOWN[problem] = _searched(exact) if declared is None else declared
-    return _KNOWN[problem]
+    if exact.searches_own_class:  # what the problem declares is about its own class only
+        declared = _declared(exact.problem)
+        if declared is not None:
+            return declared
+    return _searched(exact)
 
 
 def _declared(problem: Problem) -> float | None:
@@ -154,8 +153,22 @@ def _searched(exact: ExactOracle) -> float:
         return math.nan
     if not isinstance(exact.reward_model, LinearReward):
         return math.nan
+    identity = _identity(exact.problem, exact.reward_model)
+    if identity in _KNOWN:
+        return _KNOWN[identity]
     optimum = find_optimum(exact)
-    return optimum.value if optimum.certified else math.nan
+    value = optimum.value if optimum.certified else math.nan
+    if identity is not None:
+        _KNOWN[identity] = value
+    return value
+
+
+def _identity(problem: Problem, reward: LinearReward) -> tuple[str, bool, bytes] | None:
+    """Return what the search depends on; None where a derived class may bring more."""
+    if type(problem) is not Problem or type(reward) is not LinearReward:
+        return None
+    features = reward.features.cpu().contiguous().numpy().tobytes()
+    return content_digest(problem), problem.realisable, features
 
 
 def _starting_points(exact: ExactOracle, starts_per_scale: int, seed: int) -> NDArray[np.float64]:

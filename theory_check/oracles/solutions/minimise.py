@@ -73,7 +73,11 @@ def _minimise(level: EnumeratedPenalisedLevel) -> PenalisedSolution:
         moved = accepted & unsolved
         if not bool(moved.any()):
             break
-        log_policy = torch.where(moved[:, None, None, None], trial, log_policy)
+        # The same tensor where it can be: what is known at it then is not computed again.
+        everyone = bool(moved.all())
+        log_policy = (
+            trial if everyone else torch.where(moved[:, None, None, None], trial, log_policy)
+        )
         value = torch.where(moved, trial_value, value)
         gradient = torch.where(moved[:, None], trial_gradient, gradient)
         norm = torch.where(moved, trial_norm, norm)

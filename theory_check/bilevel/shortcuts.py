@@ -1,0 +1,83 @@
+"""Faster ways to the same numbers, which an oracle may offer beside the operations of its capabilities.
+
+A shortcut is no capability: no solver needs it. What it returns is what the operations return that it
+stands for, to rounding, from the same samples, counted alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel.capabilities import Coupling
+from theory_check.bilevel.solver import InnerPath
+
+
+@dataclass(frozen=True, eq=False)
+class PenaltyLoop:
+    """What an iteration of a penalty method with two inner loops does.
+
+    Attributes
+    ----------
+    sigma
+        The penalty parameter.
+    steps, step_size
+        Inner steps on both lower variables, and their size.
+    trajectories, pairs
+        Samples of every gradient of the lower level, and of the upper one.
+    coupling
+        As of :class:`~theory_check.bilevel.PairedLowerOracle`.
+    """
+
+    # Any: numbers, or columns and arrays where several settings run side by side.
+    sigma: Any
+    steps: int
+    step_size: Any
+    trajectories: Any
+    pairs: Any
+    coupling: Coupling
+
+
+class PenaltyShortcut(Protocol):
+    """Whole loops of a penalty method in one call."""
+
+    def penalty_descent(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        loop: PenaltyLoop,
+        path: InnerPath | None,
+    ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
+        """Return ``y`` and ``y'`` after all inner steps, a lower gradient before an upper one in each.
+
+        ``path`` takes both before every step where it is not None.
+
+        None, with nothing drawn or counted, where it does not apply: the operations do, and raise what
+        there is to raise.
+        """
+        ...
+
+    def penalty_estimate(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        loop: PenaltyLoop,
+    ) -> Float[Tensor, "replicate upper"] | None:
+        """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma``; None as above."""
+        ...
+
+
+def penalty_shortcut(oracle: Any) -> PenaltyShortcut | None:
+    """Return the oracle as a shortcut, None where its own class is none.
+
+    Who passes on what another oracle has, by ``__getattr__``, may answer some operation otherwise: the
+    shortcuts of the other one are not its own.
+    """
+    own = all(hasattr(type(oracle), name) for name in ("penalty_descent", "penalty_estimate"))
+    found: PenaltyShortcut | None = oracle if own else None
+    return found

@@ -1,0 +1,241 @@
+"""Steps of a penalty method on tables of discounted problems; see ``kernels/penalty_tables.py``.
+
+Rollouts stop geometrically, and where they do is drawn from a law that is tabulated for every policy;
+segments start from the occupancy (``docs/theory.md`` sections 4.8 and 4.9). Batches are independent ones.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from theory_check.kernels.bradley_terry import Floats
+from theory_check.kernels.conditional import usable
+from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.penalty_tables import (
+    Batches,
+    EpisodicTables,
+    Streams,
+    add_visits,
+    laws_of,
+    returns_of,
+    visits_of,
+)
+from theory_check.kernels.reached_pairs import reached_pair_losses
+
+MOST_STATES = 32
+"""Beyond, libraries are the faster way to inverses and products of matrices."""
+
+
+class SegmentTables(NamedTuple):
+    """A discounted problem.
+
+    Attributes
+    ----------
+    segments
+        What is compared, as of an episodic problem; ``log_dynamics`` is given the first state.
+    first_state
+        First state of each segment, in increasing order.
+    transitions
+        ``P(s'|s, a)``, shape (pair, s).
+    initial
+        ``rho0``, shape (s,).
+    discount
+        ``gamma``.
+    """
+
+    segments: EpisodicTables
+    first_state: NDArray[np.int64]
+    transitions: Floats
+    initial: Floats
+    discount: float
+
+
+class Stopped(NamedTuple):
+    """Where rollouts of every policy stop.
+
+    Attributes
+    ----------
+    taken
+        The policy, shape (policy, pair).
+    states, pairs
+        Laws of the state and of the pair of the first stop, shapes (policy, s) and (policy, pair).
+    arrivals
+        Law of the state of the final stop of rollouts that go on from a pair, shape (policy, pair, s).
+    """
+
+    taken: Floats
+    states: Floats
+    pairs: Floats
+    arrivals: Floats
+
+
+@numba.njit(cache=True, error_model="numpy")
+def penalty_slopes(
+    streams: Streams,
+    tables: SegmentTables,
+    batches: Batches,
+    reward: Floats,
+    returns: Floats,
+    log_policies: Floats,
+    sigma: float,
+) -> Floats:
+    """Return the derivatives that a step follows; see ``penalty_tables.penalty_slopes``."""
+    replicates, pairs = reward.shape
+    segments, discount = tables.segments, tables.discount
+    reference = segments.reference.ravel()
+    stopped = stopped_rollouts(tables, log_policies)
+    slopes: Floats = np.zeros_like(log_policies)
+    values = np.empty(pairs)
+    law = np.empty((1, pairs * pairs))
+    for policy in range(log_policies.shape[0]):
+        fill_two_stops(stopped, policy, discount, law)
+        own = streams.rollouts[policy : policy + 1]
+        drawn = trajectory_frequencies(own, law, batches.trajectories)
+        for last in range(pairs):
+            offered = reward[policy % replicates, last] + reference[last]
+            values[last] = offered - segments.kl_weight * log_policies[policy, last]
+        for stop in range(pairs):
+            for last in range(pairs):
+                slopes[policy, stop] += drawn[0, stop * pairs + last] * values[last]
+    slopes /= (1.0 - discount) ** 2
+    losses, _, reached = _segment_pairs(streams, tables, batches, returns, log_policies, stopped)
+    add_visits(segments.entries, losses, -sigma, slopes[replicates:])
+    slopes[replicates:] -= sigma * (2.0 * discount / (1.0 - discount)) * reached
+    return slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def estimated_slope(
+    streams: Streams,
+    tables: SegmentTables,
+    batches: Batches,
+    reward: Floats,
+    log_policies: Floats,
+    sigma: float,
+) -> Floats:
+    """Return the estimate as a derivative in the reward; see ``penalty_tables.estimated_slope``."""
+    replicates, pairs = reward.shape
+    returns = returns_of(tables.segments, reward)
+    stopped = stopped_rollouts(tables, log_policies)
+    # What reached the first segments is drawn, as an operation does, and not used.
+    _, residuals, _ = _segment_pairs(streams, tables, batches, returns, log_policies, stopped)
+    slope: Floats = visits_of(tables.segments, pairs, residuals)
+    drawn = trajectory_frequencies(streams.rollouts, stopped.pairs, batches.trajectories)
+    slope += (drawn[:replicates] - drawn[replicates:]) / ((1.0 - tables.discount) * sigma)
+    return slope
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _segment_pairs(streams, tables, batches, returns, log_policies, stopped):  # type: ignore[no-untyped-def]
+    """Return losses and residuals of pairs at y', and losses by what reached their first segment."""
+    segments, replicates = tables.segments, returns.shape[0]
+    pairs, states = tables.transitions.shape
+    continuation = laws_of(segments, log_policies[replicates:])
+    law = np.empty_like(continuation)
+    reaching = np.empty((replicates, states, pairs))
+    for replicate in range(replicates):
+        policy = replicates + replicate
+        for segment in range(law.shape[1]):
+            started = stopped.states[policy, tables.first_state[segment]]
+            law[replicate, segment] = started * continuation[replicate, segment]
+        for pair in range(pairs):
+            for state in range(states):
+                arrived = stopped.arrivals[policy, pair, state]
+                reaching[replicate, state, pair] = stopped.pairs[policy, pair] * arrived
+    losses, residuals = labelled_pair_sums(
+        streams.pairs, law, returns, segments.labels, batches.pairs, segments.excess
+    )
+    reached = reached_pair_losses(
+        streams.reached_pairs,
+        reaching,
+        continuation,
+        law,
+        tables.first_state,
+        returns,
+        segments.labels,
+        batches.pairs,
+        segments.excess,
+    )
+    return losses, residuals, reached
+
+
+@numba.njit(cache=True, error_model="numpy")
+def stopped_rollouts(tables, log_policies):  # type: ignore[no-untyped-def]
+    """Return the laws of where rollouts of every policy stop; NaN where one is not finite."""
+    policies = log_policies.shape[0]
+    pairs, states = tables.transitions.shape
+    actions = pairs // states
+    stopped = Stopped(
+        np.exp(log_policies),
+        np.full((policies, states), np.nan),
+        np.full((policies, pairs), np.nan),
+        np.full((policies, pairs, states), np.nan),
+    )
+    for policy in range(policies):
+        taken = stopped.taken[policy]
+        if not usable(taken):
+            continue
+        system = np.eye(states)
+        for pair in range(pairs):
+            for state in range(states):
+                moved = taken[pair] * tables.transitions[pair, state]
+                system[pair // actions, state] -= tables.discount * moved
+        inverse = inverse_of_dominant(system)
+        for start in range(states):
+            for state in range(states):
+                # Probabilities of states out of reach come out as rounding, of either sign.
+                inverse[start, state] = max((1.0 - tables.discount) * inverse[start, state], 0.0)
+        stopped.states[policy] = 0.0
+        stopped.arrivals[policy] = 0.0
+        for start in range(states):
+            for state in range(states):
+                reached = tables.initial[start] * inverse[start, state]
+                stopped.states[policy, state] += reached
+        for pair in range(pairs):
+            stopped.pairs[policy, pair] = stopped.states[policy, pair // actions] * taken[pair]
+            for start in range(states):
+                arriving = tables.transitions[pair, start]
+                for state in range(states):
+                    stopped.arrivals[policy, pair, state] += arriving * inverse[start, state]
+    return stopped
+
+
+@numba.njit(cache=True, error_model="numpy")
+def inverse_of_dominant(matrix):  # type: ignore[no-untyped-def]
+    """Return the inverse of a matrix whose diagonal dominates, by elimination without exchanges.
+
+    At the few states for which this is called, a library takes longer to be called, and to be compiled.
+    """
+    size = matrix.shape[0]
+    inverse = np.eye(size)
+    for pivot in range(size):
+        scale = 1.0 / matrix[pivot, pivot]
+        for column in range(size):
+            matrix[pivot, column] *= scale
+            inverse[pivot, column] *= scale
+        for row in range(size):
+            factor = matrix[row, pivot]
+            if row == pivot:
+                continue
+            for column in range(size):
+                matrix[row, column] -= factor * matrix[pivot, column]
+                inverse[row, column] -= factor * inverse[pivot, column]
+    return inverse
+
+
+@numba.njit(cache=True, error_model="numpy")
+def fill_two_stops(stopped, policy, discount, law):  # type: ignore[no-untyped-def]
+    """Write the law of (s, a), (s', a'): with probability ``1 - gamma`` they are the same."""
+    _, pairs, states = stopped.arrivals.shape
+    actions = pairs // states
+    for stop in range(pairs):
+        first = stopped.pairs[policy, stop]
+        for last in range(pairs):
+            arrived = stopped.arrivals[policy, stop, last // actions]
+            going_on = arrived * stopped.taken[policy, last]
+            law[0, stop * pairs + last] = discount * first * going_on
+        law[0, stop * pairs + stop] += (1.0 - discount) * first

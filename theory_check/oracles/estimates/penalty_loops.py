@@ -1,0 +1,220 @@
+"""Inner loops of a penalty method: compiled steps for every class, and all of them for tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theory_check.bilevel import InnerPath, PenaltyLoop
+from theory_check.kernels import penalty_segments, penalty_tables
+from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
+from theory_check.oracles.estimates.sample_source import SampleSource, as_array
+from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
+
+
+@dataclass(frozen=True, eq=False)
+class PenaltyLoops:
+    """What :class:`~theory_check.bilevel.PenaltyShortcut` says, from a :class:`SampleSource`.
+
+    Attributes
+    ----------
+    source
+        Streams and counters, those of the single operations.
+    kernels, tables
+        The module of the problem's kernels, and the problem for them.
+    reward_model, policy_model
+        The classes.
+    """
+
+    source: SampleSource
+    # Any: the functions of both modules take tables of their own.
+    kernels: Any
+    tables: Any
+    reward_model: RewardModel
+    policy_model: PolicyModel
+
+    @classmethod
+    def of(
+        cls, estimates: object, reward_model: RewardModel, policy_model: PolicyModel
+    ) -> PenaltyLoops | None:
+        """Return the loops; None for other estimates, and on other devices than the CPU."""
+        if type(estimates) is not SampledEpisodic and type(estimates) is not SampledDiscounted:
+            return None
+        control, space, source = estimates.control, estimates.space, estimates.source
+        if control.initial.device.type != "cpu":
+            return None
+        compared = penalty_tables.EpisodicTables(
+            entries=as_array(space.step_index),
+            visited=as_array(space.states * control.policy_shape[2] + space.actions),
+            log_dynamics=as_array(space.log_dynamics),
+            discounts=as_array(space.discounts),
+            reference=as_array(control.kl_weight * control.log_reference.flatten(0, 1)),
+            kl_weight=float(control.kl_weight),
+            labels=source.labels,
+            excess=bool(source.excess),
+        )
+        if type(estimates) is SampledEpisodic:
+            return cls(source, penalty_tables, compared, reward_model, policy_model)
+        tables = penalty_segments.SegmentTables(
+            segments=compared,
+            first_state=as_array(space.states[:, 0]),
+            transitions=as_array(control.transitions.flatten(0, 1)),
+            initial=as_array(control.initial),
+            discount=float(control.discount),
+        )
+        return cls(source, penalty_segments, tables, reward_model, policy_model)
+
+    def descent(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        loop: PenaltyLoop,
+        path: InnerPath | None,
+    ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
+        """Return y and y' after all inner steps; None where the operations have to say why not."""
+        if not self._affords(lower, loop, loop.steps):
+            return None
+        self._count_steps(loop)
+        reward = as_array(self.reward_model.table(upper).flatten(1))
+        both = torch.cat([lower, penalised])
+        at_once = self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax
+        found = (self._logits if at_once else self._parameters)(reward, both, loop, path)
+        return _parted(found)
+
+    def _logits(
+        self, reward: NDArray[np.float64], both: Tensor, loop: PenaltyLoop, path: InnerPath | None
+    ) -> Tensor:
+        """Take all steps on logits, in one call."""
+        points = as_array(both)
+        told = np.empty((0 if path is None else loop.steps, *points.shape))
+        penalty_tables.tabular_descent(
+            self._streams,
+            self.tables,
+            _batches(loop),
+            reward,
+            points,
+            loop.steps,
+            float(loop.step_size),
+            float(loop.sigma),
+            told,
+        )
+        if path is not None:
+            path.extend(_parted(before) for before in torch.from_numpy(told))
+        return torch.from_numpy(points)
+
+    def _parameters(
+        self, reward: NDArray[np.float64], both: Tensor, loop: PenaltyLoop, path: InnerPath | None
+    ) -> Tensor:
+        """Take steps on the parameters of a class, whose tables and pullbacks are its own."""
+        compared = getattr(self.tables, "segments", self.tables)
+        returns = penalty_tables.returns_of(compared, reward)
+        for _ in range(loop.steps):
+            if path is not None:
+                path.append(_parted(both))
+            policies = self.policy_model.table(both)
+            slopes = self.kernels.penalty_slopes(
+                self._streams,
+                self.tables,
+                _batches(loop),
+                reward,
+                returns,
+                as_array(policies.flatten(1)),
+                float(loop.sigma),
+            )
+            ascent = self.policy_model.pullback(
+                both, torch.from_numpy(slopes).reshape(policies.shape)
+            )
+            both = both + loop.step_size * ascent
+        return both
+
+    def estimate(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        penalised: Float[Tensor, "replicate lower"],
+        loop: PenaltyLoop,
+    ) -> Float[Tensor, "replicate upper"] | None:
+        """Return the estimate of the hypergradient; None as above."""
+        if not self._affords(lower, loop, 1):
+            return None
+        self._count(pairs=loop.pairs)
+        self._count(rollouts=_legs(loop) * loop.trajectories, steps=self.source.costs.visit_steps)
+        reward = self.reward_model.table(upper)
+        policies = self.policy_model.table(torch.cat([lower, penalised]))
+        slope = self.kernels.estimated_slope(
+            self._streams,
+            self.tables,
+            _batches(loop),
+            as_array(reward.flatten(1)),
+            as_array(policies.flatten(1)),
+            float(loop.sigma),
+        )
+        return self.reward_model.pullback(upper, torch.from_numpy(slope).reshape(reward.shape))
+
+    @property
+    def _streams(self) -> penalty_tables.Streams:
+        source = self.source
+        return penalty_tables.Streams(source.rollouts, source.pairs, source.reached_pairs)
+
+    def _affords(self, lower: Tensor, loop: PenaltyLoop, times: int) -> bool:
+        """Return whether the kernels draw what the operations would, and all of it is to be had."""
+        alike = isinstance(loop.sigma, Real) and isinstance(loop.step_size, Real)
+        alike = (
+            alike and isinstance(loop.trajectories, Integral) and isinstance(loop.pairs, Integral)
+        )
+        if not alike or lower.shape[0] != self.source.replicates:
+            return False
+        costs = self.source.costs
+        if self.kernels is penalty_segments:
+            # Importance weights and few rollouts are walked step by step.
+            pairs, states = self.tables.transitions.shape
+            walked = loop.coupling == "shared" or loop.trajectories * costs.score_steps < pairs**2
+            if walked or states > penalty_segments.MOST_STATES:
+                return False
+        samples = (costs.pair_trajectories + costs.pair_labels) * loop.pairs
+        samples += _legs(loop) * loop.trajectories
+        return self.source.counter.affords(times * samples)
+
+    def _count_steps(self, loop: PenaltyLoop) -> None:
+        """Count the batches of all inner steps."""
+        costs, rollouts = self.source.costs, _legs(loop) * loop.trajectories
+        if isinstance(costs.score_steps, int):
+            self._count(rollouts=loop.steps * rollouts, steps=costs.score_steps)
+            self._count(pairs=loop.steps * loop.pairs)
+            return
+        for _ in range(loop.steps):  # fractions are added up as the operations do
+            self._count(rollouts=rollouts, steps=costs.score_steps)
+            self._count(pairs=loop.pairs)
+
+    def _count(self, *, rollouts: int = 0, steps: int | float = 0, pairs: int = 0) -> None:
+        costs = self.source.costs
+        self.source.counter.add(
+            trajectories=rollouts + costs.pair_trajectories * pairs,
+            labels=costs.pair_labels * pairs,
+            env_steps=rollouts * steps if rollouts else costs.pair_steps * pairs,
+        )
+
+
+def _legs(loop: PenaltyLoop) -> int:
+    """Return how many policies are rolled out."""
+    return 1 if loop.coupling == "shared" else 2
+
+
+def _batches(loop: PenaltyLoop) -> penalty_tables.Batches:
+    return penalty_tables.Batches(
+        int(loop.trajectories), int(loop.pairs), loop.coupling == "shared"
+    )
+
+
+def _parted(both: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both lower variables, which lie one below the other."""
+    first, second = both.chunk(2)
+    return first, second

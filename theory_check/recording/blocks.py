@@ -1,0 +1,69 @@
+"""``‖∇Phi‖²`` at the iterates of a run, evaluated for many iterations in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theory_check.bilevel import BilevelTruth
+
+ITERATIONS = 32
+"""Iterations that are evaluated together: a call costs little more for them than for one."""
+
+ROWS = 4096
+"""Iterates that are kept at most, for runs of many replicates."""
+
+
+class StationarityBlocks:
+    """Keeps the iterates of consecutive iterations until their exact gradients are asked for.
+
+    Parameters
+    ----------
+    truth
+        What is exactly known of the problem.
+    replicates
+        Number of replicates.
+    iterations
+        Iterations that are evaluated together; 1 where every value is looked at as it comes.
+    missing
+        Value of replicates that have stopped.
+    """
+
+    def __init__(
+        self,
+        truth: BilevelTruth,
+        replicates: int,
+        *,
+        iterations: int = ITERATIONS,
+        missing: float = np.nan,
+    ) -> None:
+        self._truth = truth
+        self._replicates = replicates
+        self._iterations = iterations
+        self._missing = missing
+        self._kept: list[tuple[Tensor, NDArray[np.int64]]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether the block has to be evaluated before it can keep more."""
+        most = min(self._iterations, max(1, ROWS // self._replicates))
+        return len(self._kept) >= most
+
+    def keep(self, upper: Float[Tensor, "replicate upper"], active: Int[Tensor, " active"]) -> None:
+        """Keep the iterates of the replicates that still run, after one iteration."""
+        self._kept.append((upper[active], active.numpy()))
+
+    def evaluate(self) -> Float[np.ndarray, "iteration replicate"]:
+        """Return ``‖∇Phi‖²`` of the iterations that were kept, in their order, and forget them."""
+        kept, self._kept = self._kept, []
+        found = np.full((len(kept), self._replicates), self._missing)
+        points = [upper for upper, rows in kept if len(rows)]
+        if points:
+            gradient = self._truth.hypergradient(torch.cat(points))
+            values = gradient.square().sum(-1).cpu().numpy()
+            iteration = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
+            found[iteration, np.concatenate([rows for _, rows in kept])] = values
+        return found
