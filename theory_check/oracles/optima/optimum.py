@@ -28,7 +28,7 @@ LARGEST_SEARCH = 100
 EQUAL_VALUES = 1e-9
 AGREEMENT = 1e-6
 
-_KNOWN: dict[tuple[str, bool, bytes] | None, float] = {}
+_KNOWN: dict[tuple[object, ...] | None, float] = {}
 """What searches found in this process: the cells of one problem have objects of their own."""
 
 
@@ -163,12 +163,12 @@ def _searched(exact: ExactOracle) -> float:
     return value
 
 
-def _identity(problem: Problem, reward: LinearReward) -> tuple[str, bool, bytes] | None:
+def _identity(problem: Problem, reward: LinearReward) -> tuple[object, ...] | None:
     """Return what the search depends on; None where a derived class may bring more."""
     if type(problem) is not Problem or type(reward) is not LinearReward:
         return None
     features = reward.features.cpu().contiguous().numpy().tobytes()
-    return content_digest(problem), problem.realisable, features
+    return content_digest(problem), problem.realisable, problem.preferences, features
 
 
 def _starting_points(exact: ExactOracle, starts_per_scale: int, seed: int) -> NDArray[np.float64]:
