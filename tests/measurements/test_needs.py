@@ -81,6 +81,7 @@ PREFERENCES: Mapping[str, str] = {
     "discounted-networks": f"{GARNET}{EXCESS}discount = 0.5\n{NETWORKS}",
     "log-linear": f'{BANDIT}{EXCESS}policy = {{ name = "log-linear" }}\n',
     "network-reward": f'{BANDIT}{EXCESS}reward = {{ name = "mlp", width = 2 }}\n',
+    "other-labels": f'{BANDIT}{EXCESS}preferences = "thurstone"\n',
 }
 CLOSED: Mapping[str, str] = {
     "quadratic": 'family = "quadratic"\n',
@@ -93,13 +94,15 @@ CLOSED: Mapping[str, str] = {
 PROBLEMS = {**PREFERENCES, **CLOSED}
 """Every kind of problem, by what tells it apart."""
 
-TOO_DEAR = {("advice", problem) for problem in ("bandit", "episodic", "log-linear")}
+TOO_DEAR = {("advice", problem) for problem in ("bandit", "episodic", "log-linear", "other-labels")}
 """Each takes 15 s or more, and does what "cross-entropy" does."""
 
 ALONE = {
     "attained": {"quadratic", "plateau", "valley", *PREFERENCES},
     "lower-bound": {"zero-chain"},
-    "weak-gradient-domination": PREFERENCES.keys() - {"cross-entropy"},
+    "weak-gradient-domination": PREFERENCES.keys() - {"cross-entropy", "other-labels"},
+    "neural-bias": PREFERENCES.keys() - {"other-labels"},
+    "global-optimality": PREFERENCES.keys() - {"other-labels"},
 }
 ALONE["comparison"] = ALONE["sample-complexity of a method"] = ALONE["attained"]
 ANYWHERE = {"audits", "bound-terms", "sample-complexity", "solver-run"}
@@ -231,6 +234,12 @@ def test_a_need_that_is_not_declared_is_caught(path: Path) -> None:
             "cross-entropy",
             "which needs objective 'excess_risk', whose infimum is 0, with problem 'cross-entropy', "
             "whose objective is 'cross_entropy'; set the objective",
+        ),
+        (
+            "global-optimality",
+            "other-labels",
+            "which needs labels that are Bradley-Terry at temperature 1, as its statement assumes, with "
+            "problem 'other-labels', whose labels are Thurstone(deviation=1.0, random_share=0.0); leave",
         ),
         (
             "lower-bound",

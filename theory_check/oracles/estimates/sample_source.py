@@ -17,6 +17,7 @@ from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencie
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.comparisons import Comparisons
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
+from theory_check.problems.preferences import PreferenceLaw
 from theory_check.randomness import stream_entropy
 
 
@@ -29,6 +30,8 @@ class SampleSource:
         What the problem compares.
     true_reward
         ``r*``, which labels follow, shape (s, a).
+    law
+        The annotator's law.
     excess
         Whether the objective is the excess risk.
     costs
@@ -45,7 +48,7 @@ class SampleSource:
     counter
         The counters.
     labels
-        The annotator's law.
+        The annotator's law, tabulated.
     rollouts
         Generator states for the rollouts of both policies, shape (2 * replicate, 4).
     pairs, reached_pairs, continuations
@@ -57,6 +60,7 @@ class SampleSource:
         self,
         comparisons: Comparisons,
         true_reward: Float[Tensor, "s a"],
+        law: PreferenceLaw,
         excess: bool,
         costs: SampleCosts,
         seeds: Sequence[int],
@@ -67,7 +71,7 @@ class SampleSource:
         self.costs = costs
         self.excess = excess
         true_returns = comparisons.space.returns(true_reward[None])[0]
-        self.labels: LabelLaw = label_law(as_array(true_returns))
+        self.labels = tabulated(law, true_returns)
         self.rollouts = np.concatenate(
             [
                 _streams(purpose, seeds)
@@ -77,12 +81,15 @@ class SampleSource:
         self.pairs = _streams("labelled pairs", seeds)
         self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
         self.continuations = _streams("continued trajectories", seeds)
-        self._true_returns = true_returns
+        self._law, self._true_returns = law, true_returns
 
     @cached_property
     def preferred(self) -> Float[Tensor, "winner loser"]:
         """``P*(i > j)`` of every two trajectories."""
-        return torch.sigmoid(self._true_returns[:, None] - self._true_returns[None, :])
+        differences = self._true_returns[:, None] - self._true_returns[None, :]
+        return (
+            torch.sigmoid(differences) if self._law.standard else self._law.preferred(differences)
+        )
 
     def count_rollouts(
         self, policies: Float[Tensor, "stacked h s a"], samples: int, steps: int | float
@@ -152,6 +159,20 @@ class SampleSource:
             self.pairs, as_array(law), as_array(returns), self.labels, samples, self.excess
         )
         return torch.from_numpy(losses).to(law.device), torch.from_numpy(residuals).to(law.device)
+
+
+def tabulated(law: PreferenceLaw, true_returns: Float[Tensor, " trajectory"]) -> LabelLaw:
+    """Return the table of a law of labels at true returns."""
+    returns = as_array(true_returns)
+    if law.standard:
+        return label_law(returns)
+    each = torch.from_numpy(returns)
+    rows = [law.upset((each[row] - each[row + 1 :]).abs()) for row in range(returns.size)]
+    upset = torch.cat(rows)
+    favourite = torch.log1p(-upset)
+    # What never happens is never drawn: its odds are not asked for.
+    odds = torch.where(upset > 0, favourite - upset.log(), 0.0)
+    return LabelLaw(returns, upset.numpy(), favourite.numpy(), odds.numpy())
 
 
 def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
