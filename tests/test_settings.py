@@ -25,6 +25,7 @@ from theory_check.advice.advisor import AdviceRequest
 from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import InvalidArgumentError, require_positive, shortened
 from theory_check.measurements.comparison import Comparison
+from theory_check.problems.preferences import LAWS
 from theory_check.runs import load_experiment
 from theory_check.runs.execute import RunOptions
 from theory_check.settings import (
@@ -55,7 +56,7 @@ MALFORMED: Mapping[Any, tuple[object, ...]] = {
 }
 """By the type of a setting. One without units of its own is never 0, but for those that follow."""
 
-TAKES_ZERO = {"output_scale", "support_seed"}
+TAKES_ZERO = {"output_scale", "support_seed", "random_share", "tie"}
 MAY_BE_EMPTY = {"held", "start", "setting"}
 REFUSED_AS_A_WHOLE = {"held", "targets"}
 CHECKED_ELSEWHERE = {"solver", "constants", "store"}
@@ -122,7 +123,7 @@ def components() -> dict[type, Any]:
         if kind not in map(type, found):
             found.append(load_experiment(file, shipped).cells()[0].measurement)
     found.append(Comparison(shipped.methods["penalty"], targets=(0.5,), tuning_target=0.5))
-    found += [cls() for cls in SPACES.values()]
+    found += [cls() for cls in (*SPACES.values(), *LAWS.values())]
     found += [ScheduleConstants(*[1.0] * 7), SCALES, AdviceRequest(0.1), RunOptions()]
     found.append(ReferenceDescent(step_size=0.1, samples=2))
     return {type(each): each for each in found}

@@ -179,7 +179,7 @@ def _hypergradient_error(
     reward = exact.reward_model.table(phi)
     reference = exact.control.log_reference
     outputs = floor.network.forward(floor.best.parameters).reshape(-1, *reference.shape)
-    log_policy = torch.log_softmax(outputs + reference, dim=-1)
+    log_policy = exact.control.normalised(outputs + reference)
     upper = exact.evaluate_upper(reward, log_policy)
     response = exact.control.pull_back_through_optimum(log_policy, upper.policy_gradient)
     gradient = exact.reward_model.pullback(phi, upper.reward_gradient + response)

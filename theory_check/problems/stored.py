@@ -29,7 +29,8 @@ from theory_check.errors import (
 )
 from theory_check.files import as_path, read_file
 from theory_check.models import Linear, Tabular
-from theory_check.problems.problem import ARRAYS, Objective, Problem, require_horizon
+from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.problem_tables import ARRAYS
 
 FORMAT = "theory-check problem 1"
 INSTANCES = Path(__file__).parent / "instances"

@@ -118,7 +118,7 @@ def its_numbers_are_finite_and_in_double_precision(case: ProblemCase) -> str:
         "hypergradient": truth.hypergradient(case.upper),
     }
     for name, value in found.items():
-        if value.dtype != torch.float64:
+        if value.dtype not in (torch.float64, torch.bool):
             return f"{name} is {value.dtype}; use float64 throughout"
         if not bool(torch.isfinite(value).all()):
             return f"{name} is not finite"

@@ -327,7 +327,7 @@ class DiscountedControl(SoftControl):
 
     @cached_property
     def _reachable(self) -> Bool[Tensor, " s"]:
-        return reachable_states(self.transitions, self.initial)
+        return reachable_states(self.transitions, self.initial, self.absent_anywhere)
 
     @cached_property
     def _reference_resolvent(self) -> Resolvent:
@@ -339,7 +339,7 @@ class DiscountedControl(SoftControl):
         """Return the policy that is soft-greedy for state values."""
         action_value = reward + self.discount * self._expected_change(value)
         scaled = self.log_reference[0] + action_value / self.kl_weight
-        return torch.log_softmax(scaled, dim=-1)[:, None]
+        return self.normalised(scaled[:, None])
 
     def _resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
         """Return what solves systems of ``I - gamma P_pi``, once for all questions about one policy."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.models.base import ABSENT
 from theory_check.oracles.control.soft_control import SoftControl
 
 
@@ -37,10 +38,13 @@ class EpisodicControl(SoftControl):
                 "sat,rt->rsa", self.transitions, value
             )
             scaled = self.log_reference[step] + action_value / beta
+            if self.absent is not None:
+                scaled = scaled.masked_fill(self.absent[step], -torch.inf)
             log_normaliser = torch.logsumexp(scaled, dim=-1)
             value = beta * log_normaliser
             policies.append(scaled - log_normaliser[..., None])
-        return torch.stack(policies[::-1], dim=1)
+        found = torch.stack(policies[::-1], dim=1)
+        return found if self.absent is None else found.masked_fill(self.absent, ABSENT)
 
     def discounted_occupancy(
         self, log_policy: Float[Tensor, "replicate h s a"]

@@ -86,7 +86,7 @@ def minimise_by_gradients(level: SummedPenalisedLevel) -> PenalisedSolution:
         length = unsolved.to(norm.dtype)
         accepted = ~unsolved
         for _ in range(HALVINGS):
-            trial = torch.log_softmax(at + length[:, None, None, None] * direction, dim=-1)
+            trial = level.control.normalised(at + length[:, None, None, None] * direction)
             trial_value, trial_gradient = level.value_and_gradient(trial)
             trial_norm = trial_gradient.flatten(1).norm(dim=-1)
             falls = trial_value <= value + SUFFICIENT * length * slope
