@@ -7,8 +7,10 @@ STORE ?= results
 # One thread a process: the cells of a sweep are what runs in parallel.
 export OMP_NUM_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
+# Where it is set, each of the processes that tests start would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce compare quick test test-fast test-ray lint benchmark calibrate clean
+.PHONY: reproduce compare quick test test-fast test-shapes test-ray lint benchmark calibrate clean
 
 reproduce: $(VENV)/ready
 	$(BIN)/theory-check reproduce --store $(STORE) --jobs $(JOBS)
@@ -20,11 +22,16 @@ quick: $(VENV)/ready
 	$(BIN)/theory-check reproduce --quick --store $(STORE) --jobs $(JOBS)
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --shapes
 
 # What a save is checked with: of every room the tests that take no time.
 test-fast: $(VENV)/ready
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
+
+# Alone what make test ends with: shapes as they are annotated, enforced on a part of the tests.
+test-shapes: $(VENV)/ready
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --shapes
 
 # Apart from the tests, which run those of Dask: what Ray brings is large.
 test-ray: $(VENV)/ready

@@ -555,6 +555,7 @@ def _is_mark(statement: ast.stmt) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_every_folder_of_tests_has_some_for_every_save() -> None:
     assert folders_without_fast_tests(ROOT / "tests") == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -15,27 +17,39 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def run_example(text: str, names: dict[str, Any]) -> None:
+    exec(compile(text, "README.md", "exec"), names)
+
+
+@pytest.fixture(scope="module")
+def first() -> tuple[dict[str, Any], str]:
+    """The names that the first example leaves, and what it prints."""
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        run_example(EXAMPLES[0], names)
+    return names, printed.getvalue()
+
+
 @pytest.mark.slow
-def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    example, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 10
-    names: dict[str, object] = {}
-    exec(compile(example, "README.md", "exec"), names)
-    printed = capsys.readouterr().out
+def test_the_example_runs(first: tuple[dict[str, Any], str]) -> None:
+    assert len(EXAMPLES) == 2
+    assert len([line for line in EXAMPLES[0].splitlines() if line.strip()]) <= 10
+    names, printed = first
     value = float(re.search(r"true reward: (\S+)", printed)[1])  # type: ignore[index]
     quoted = float(re.search(r"it is not \((\S+) there\)", README)[1])  # type: ignore[index]
     assert value == pytest.approx(quoted, abs=5e-4)
-    table = names["trace"].table  # type: ignore[attr-defined]
+    table = names["trace"].table
     assert set(table["seed"]) == {0, 1, 2, 3}
     assert table["iteration"].max() == 100
 
 
 @pytest.mark.slow
-def test_the_second_example_continues_the_first() -> None:
-    examples = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    names: dict[str, Any] = {}
-    for example in examples:
-        exec(compile(example, "README.md", "exec"), names)
+def test_the_second_example_continues_the_first(first: tuple[dict[str, Any], str]) -> None:
+    names = dict(first[0])
+    run_example(EXAMPLES[1], names)
     assert names["trace"].table["iteration"].max() == 50
     assert names["trace"].final_upper.shape == (
         4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -159,8 +160,10 @@ def test_a_new_study_is_checked_and_verified_with_the_wheel_alone(installed: Ins
     installed("new", "s")
     assert ": 0 fail, 0 files cannot be imported\n" in installed("check", "s")
     words = ("--study", "s", "verify", "--store", "s/results", "--jobs", "1")
-    verdicts = installed(*words)
-    assert re.search(r"^falling-steps .* TIGHT$", verdicts, re.M)
+    (judged,) = json.loads(installed(*words, "--json"))
+    assert (judged["claim"], judged["status"]) == ("falling-steps", "tight")
+    # Both problems, where the small version has one.
+    assert [rate["problem"] for rate in judged["measured"]] == ["tracking", "tracking-wide"]
     assert time.monotonic() - begun < 180
     claim = installed.folder / "s" / "claims" / "falling_steps.py"
     text = claim.read_text(encoding="utf-8")

@@ -79,6 +79,7 @@ def test_correlation_is_the_declared_one() -> None:
     assert logs[:, 7].std() == pytest.approx(0.5, abs=0.013)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["clean", "correlated"])
 def test_false_alarms_are_at_most_one_per_cent_and_slow_decay_is_caught(case: str) -> None:
     """With a true rate of 1 % the count exceeds the bound with probability below 1e-4."""
@@ -89,6 +90,7 @@ def test_false_alarms_are_at_most_one_per_cent_and_slow_decay_is_caught(case: st
     assert found.loc[0.4, "violated"] * VERDICTS >= stats.binom(VERDICTS, 0.95).ppf(1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["burn-in", "floor"])
 def test_burn_in_and_floor_raise_no_false_alarm(case: str) -> None:
     """With a true rate of 1 % the count exceeds the bound with probability below 1e-4."""
@@ -96,6 +98,7 @@ def test_burn_in_and_floor_raise_no_false_alarm(case: str) -> None:
     assert found["violated"].iloc[0] * VERDICTS <= stats.binom(VERDICTS, 0.01).isf(1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicates", [4, 8, 16])
 def test_slow_transients_of_few_replicates_raise_no_false_alarm(replicates: int) -> None:
     """Starts that are forgotten at 30, times or over 4.5, while the range ends at 2000.

@@ -158,6 +158,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
+@pytest.mark.slow
 def test_stored_claims_are_judged_and_others_named(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

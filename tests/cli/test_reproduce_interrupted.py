@@ -5,10 +5,10 @@ group, as a machine that loses power would.
 """
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.catalogues import with_files_of
 from test_interruption import check_resumption
 
 PROBLEMS = """
@@ -66,17 +66,22 @@ pairs = 1000
 
 
 @pytest.mark.slow
-def test_the_table_after_a_kill_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
+def test_the_table_after_a_kill_is_that_of_an_undisturbed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "experiments").mkdir()
     for name, text in EXPERIMENTS.items():
         header = 'description = "small"\nseeds = 4\n'
         (tmp_path / "experiments" / f"{name}.toml").write_text(header + text + PROBLEMS)
-
-    def command(store: Path) -> list[str]:
-        program = [sys.executable, str(Path(__file__).with_name("program_of_this_folder.py"))]
-        return [*program, "reproduce", "--jobs", "2", "--store", str(store)]
-
-    check_resumption(command, tmp_path, enough=3)
+    check_resumption(
+        ["reproduce"],
+        Path(__file__).with_name("program_of_this_folder.py"),
+        with_files_of(tmp_path),
+        tmp_path,
+        enough=3,
+        jobs=1,
+    )
     for file in ("verdicts.md", "verdicts.json"):
         whole, broken = (tmp_path / store / file for store in ("whole", "broken"))
         assert whole.read_text() == broken.read_text()

@@ -350,6 +350,7 @@ def test_verify_runs_a_claim_on_the_named_problem_alone(
     assert laboratory.journal.read_text() == "0.75 sum\n4.0 sum\n0.25 sum\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("complete", [False, True])
 def test_reproduce_reads_each_result_once(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, complete: bool

@@ -154,6 +154,7 @@ def test_two_of_one_name_are_refused(study: Path) -> None:
         listing(read(study))
 
 
+@pytest.mark.slow
 def test_what_is_no_python_and_no_experiment_is_named(study: Path) -> None:
     (study / "solvers" / "broken.py").write_text("def (")
     (study / "solvers" / "mine.py").write_text(SOLVER.replace("NAME", '"mine"'))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.fresh import fresh
 
 from theory_check.catalogue import TEMPLATE, Catalogue, home
 from theory_check.cli import main
@@ -40,12 +39,6 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def run(*words: str) -> int:
     return main(list(words), Catalogue.shipped())
-
-
-def fresh(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own: an edited module is imported once per process."""
-    program = [sys.executable, "-m", "theory_check.cli", *words]
-    return subprocess.run(program, capture_output=True, text=True, check=False)
 
 
 def test_a_new_study_is_the_template(new: Path) -> None:
@@ -110,6 +103,7 @@ def test_what_is_there_is_not_written_over(new: Path, capsys: Capture) -> None:
     assert "cannot write a study to" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_new_study_keeps_the_contracts(new: Path, capsys: Capture) -> None:
     assert run("check", "s") == 0
     out = capsys.readouterr().out
@@ -119,6 +113,7 @@ def test_a_new_study_keeps_the_contracts(new: Path, capsys: Capture) -> None:
     assert re.search(r"^7 components, \d+ checks: 0 fail, 0 files cannot be imported$", out, re.M)
 
 
+@pytest.mark.slow
 def test_its_claim_is_kept_and_can_fail(new: Path) -> None:
     """In its small version; the exponent is 1 up to 0.02, and the claim that it is 2 is refuted."""
     words = ("--study", "s", "verify", "--quick", "--jobs", "1", "--json")
@@ -139,6 +134,7 @@ def test_its_claim_is_kept_and_can_fail(new: Path) -> None:
     assert judged["measured"][0]["exponent"] == pytest.approx(0.8, abs=0.05)
 
 
+@pytest.mark.slow
 def test_its_figure_is_drawn(new: Path) -> None:
     """With nothing of the package but the measurement: its figures would run for minutes."""
     (new.parent / "paper_figures").mkdir()
@@ -168,6 +164,7 @@ def test_verify_refuses_a_study_without_claims(new: Path, capsys: Capture) -> No
     assert "CLAIM: received nothing, in a study without claims" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_fails_is_said_with_its_reason(new: Path) -> None:
     edit(new / "solvers" / "falling_steps.py", "total =", LEAKING)
     edit(new / "claims" / "falling_steps.py", 'experiment="falling-steps"', 'experiment="faling"')
@@ -191,6 +188,7 @@ def test_what_fails_is_said_with_its_reason(new: Path) -> None:
     assert re.search(r"^ +more accuracy takes more +passes$", done.stdout, re.M)
 
 
+@pytest.mark.slow
 def test_a_solver_that_nothing_configures_is_named(new: Path) -> None:
     solver = new / "solvers" / "falling_steps.py"
     text = solver.read_text(encoding="utf-8")
@@ -225,14 +223,6 @@ def test_a_twin_of_a_shipped_component_is_refused(new: Path, capsys: Capture) ->
 
 
 @pytest.mark.slow
-def test_the_full_version(new: Path) -> None:
-    """Both problems and all iterations."""
-    words = ("--study", "s", "verify", "--jobs", "1", "--json")
-    (judged,) = json.loads(fresh(*words).stdout)
-    assert judged["status"] == "tight"
-    assert [rate["problem"] for rate in judged["measured"]] == ["tracking", "tracking-wide"]
-
-
 @pytest.mark.parametrize("words", [(), ("falling-steps",), ("penalty-bias", "--quick")])
 def test_verify_says_that_the_problems_of_a_study_cannot_be_read(
     words: tuple[str, ...], new: Path, capsys: Capture

@@ -35,6 +35,7 @@ def package(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Path:
     return work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["work", "."])
 def test_shipped_files_are_called_shipped(
     laboratory: Laboratory,

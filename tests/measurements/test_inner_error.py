@@ -47,6 +47,7 @@ def in_upper(function: object, phi: Tensor, logits: Tensor) -> Tensor:
     return slope
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 def test_every_row_is_the_unrolled_error() -> None:
     seeds = [3, 8]

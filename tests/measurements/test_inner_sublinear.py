@@ -69,6 +69,7 @@ def test_episodic_path() -> None:
         assert (np.diff(rows.return_gap) < 0).all()
 
 
+@pytest.mark.slow
 def test_stationary_path() -> None:
     problem = garnet(states=4, actions=3, horizon=None, discount=0.9, seed=2)
     generator = np.random.default_rng(0)

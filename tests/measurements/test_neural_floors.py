@@ -29,6 +29,7 @@ def silent(done: int, total: int) -> None:
     assert 0 < done <= total
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 def test_rows_of_neural_bias() -> None:
     problem = garnet(states=4, actions=2, horizon=2, observations=2, objective="excess_risk")

@@ -27,6 +27,7 @@ def silent(done: int, total: int) -> None:
     """Nobody watches."""
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", [COMPLETE, INCOMPLETE], ids=["complete", "incomplete"])
 def test_bias_is_that_of_the_class(problem: Problem) -> None:
@@ -65,6 +66,7 @@ def naive_penalised(
     return abs(bias.item())
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 def test_what_is_not_certified_says_so_in_both_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parametrised, "SMALLEST_TOLERANCE", 0.0)  # which rounding never meets

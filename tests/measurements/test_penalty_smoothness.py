@@ -42,6 +42,7 @@ def _plain_differences(
     return (value[..., 0] - value[..., 1] - value[..., 2] + value[..., 3]) / (4 * step**2)
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.2, 0.001])
 def test_hessian_agrees_with_second_differences_of_values(sigma: float) -> None:

@@ -161,6 +161,7 @@ def of_method(epsilon: float, method: str, **changes: float) -> SampleComplexity
     return SampleComplexity(epsilon, method=named, setting=SETTING | changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "exponent", "batches"), [("penalty", -3.0, 2), ("penalty-shared", -2.0, 1)]
 )
@@ -196,6 +197,7 @@ def test_samples_of_a_method_are_those_of_its_plan(
     assert verdict.measured["exponent"] == pytest.approx(exponent, abs=0.1)
 
 
+@pytest.mark.slow
 def test_accuracy_of_a_method_without_noise_is_its_penalty_bias() -> None:
     """Without noise descent ends where ``∇Phi_sigma = 0``, which is linear in x on the quadratic, and
     with sigma² = c epsilon the squared gradient there is of order epsilon."""

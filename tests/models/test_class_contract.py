@@ -31,6 +31,7 @@ EVERY_SETTING = pytest.mark.parametrize("chosen", SETTINGS, ids=str)
 EVERY_INPUT = pytest.mark.parametrize("seen", INPUTS.values(), ids=INPUTS.keys())
 
 
+@pytest.mark.every_case
 @EVERY_SETTING
 def test_it_keeps_the_contract(chosen: Settings) -> None:
     assert failures(check_class(chosen)) == ()

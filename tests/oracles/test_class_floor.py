@@ -85,6 +85,7 @@ def test_a_widened_network_computes_the_same() -> None:
         widened(wide, narrow, grown, parameters)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("problem", [EPISODIC, DISCOUNTED], ids=["episodic", "discounted"])
 @pytest.mark.parametrize("name", ["gap", "imitation", "risk"])
 def test_gradients_against_central_differences(problem: object, name: str) -> None:
@@ -99,6 +100,7 @@ def test_gradients_against_central_differences(problem: object, name: str) -> No
         torch.testing.assert_close(change / 2e-5, gradient[:, entry], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("problem", [EPISODIC, DISCOUNTED], ids=["episodic", "discounted"])
 @pytest.mark.parametrize("name", ["gap", "imitation", "risk"])
 def test_at_the_target_the_value_is_zero_and_the_curvature_its_hessian(

@@ -369,5 +369,5 @@ def test_enumeration_budget_names_the_number_and_the_remedy() -> None:
     with pytest.raises(
         EnumerationBudgetError, match=r"1295.*1296 segments.*shorten segments.*budget.*1296"
     ):
-        ExactOracle(problem, enumeration_budget=1295)
+        ExactOracle(problem, enumeration_budget=1295, way="pairs")
     assert ExactOracle(problem, enumeration_budget=1296).space.size == 1296

@@ -95,6 +95,7 @@ def test_gradient_against_central_differences(problem: Problem, sigma: float) ->
     assert error.norm() <= 1e-6 * differences.norm()
 
 
+@pytest.mark.every_case
 @CASES
 def test_hessian_and_value_of_the_penalised_level(problem: Problem) -> None:
     phi, sigma = random_point(4, problem), 0.4

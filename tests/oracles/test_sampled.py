@@ -45,6 +45,7 @@ def inputs(objective: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return phi, one.expand(REPLICATES, -1), two.expand(REPLICATES, -1)
 
 
+@pytest.mark.every_case
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("objective", PROBLEMS)

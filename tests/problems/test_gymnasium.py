@@ -291,6 +291,7 @@ def test_refusals(arguments: dict[str, Any], argument: str, text: str) -> None:
         gymnasium(**arguments)
 
 
+@pytest.mark.slow
 def test_an_experiment_file_may_hold_the_arguments_of_an_environment(tmp_path: Path) -> None:
     text = (
         'measurement = "penalty-bias"\ndescription = "A lake."\nseeds = 1\n'

@@ -56,6 +56,7 @@ def level(problem: HardInstance, x: np.ndarray, sigma: float) -> tuple[float, np
     return float(found.fun + other.fun), np.array([found.x, x[1] + other.x])
 
 
+@pytest.mark.every_case
 @EACH
 @SIGMAS
 def test_the_penalised_level_by_minimisation(problem: HardInstance, sigma: float) -> None:
@@ -138,6 +139,7 @@ def test_large_penalty_parameters_do_not_reach_the_target() -> None:
     assert np.mean(squared[2000:]) > 30 * epsilon
 
 
+@pytest.mark.every_case
 @EACH
 def test_the_flow_loses_height_at_the_rate_of_its_squared_gradient(problem: HardInstance) -> None:
     """Against an integrator of relative tolerance 1e-10 and absolute 1e-12."""

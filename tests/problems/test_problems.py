@@ -30,6 +30,7 @@ def test_known_families_are_found() -> None:
     assert {"bandit", "garnet", "tabular"} | stated <= installed().families.keys()
 
 
+@pytest.mark.every_case
 @FAMILIES
 def test_it_keeps_the_contract(name: str) -> None:
     assert failures(check_problem(installed().families[name], example(name))) == ()

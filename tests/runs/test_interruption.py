@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from sweep_toys import CATALOGUE
+
+from theory_check.catalogue import Catalogue
+from theory_check.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds; only a hanging program reaches it
-
-Command = Callable[[Path], list[str]]
 
 
 def start(
@@ -78,29 +80,38 @@ def kill_with(command: list[str], folder: Path, store: Path, enough: int) -> set
 
 
 def check_resumption(
-    command: Command,
+    words: Sequence[str],
+    program: Path,
+    catalogue: Catalogue,
     folder: Path,
     *,
     enough: int,
+    jobs: int,
     before_kill: Callable[[], None] = lambda: None,
     after_kill: Callable[[], None] = lambda: None,
 ) -> None:
     """Compare a sweep that was killed and continued with one that was left alone.
 
-    ``command`` returns the command line for a store. ``before_kill`` and ``after_kill`` prepare
-    the run that is killed and the one that continues it.
+    ``words`` are the command and ``program`` the file that runs it with ``catalogue``; ``folder`` is
+    where we are. The one left alone runs in this process, cell after cell; the one that is killed in
+    two workers, and the one that continues it in ``jobs``. ``before_kill`` and ``after_kill``
+    prepare the latter two.
     """
-    whole, broken = folder / "whole", folder / "broken"
-    finish(command(whole), folder)
-    expected = results(whole)
+
+    def command(jobs: int) -> list[str]:
+        return [sys.executable, str(program), *words, "--jobs", str(jobs), "--store", "broken"]
+
+    broken = folder / "broken"
+    assert main([*words, "--jobs", "1", "--store", "whole"], catalogue) == 0
+    expected = results(folder / "whole")
 
     before_kill()
-    kept = kill_with(command(broken), folder, broken, enough)
+    kept = kill_with(command(2), folder, broken, enough)
     assert 0 < len(kept) < len(expected)
     written = {key: results(broken)[key].stat().st_mtime_ns for key in kept}
 
     after_kill()
-    last = finish(command(broken), folder)
+    last = finish(command(jobs), folder)
     missing = len(expected) - len(kept)
     assert last == f"{len(expected)} cells: {missing} run, {len(kept)} reused, 0 failed"
     found = results(broken)
@@ -115,18 +126,23 @@ def check_resumption(
 
 @pytest.mark.slow
 def test_a_killed_sweep_loses_nothing_and_runs_nothing_twice(
-    tmp_path: Path, journal: Path, text: Callable[..., str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: Path, text: Callable[..., str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     gate = tmp_path / "gate"
     gate.touch()
     (tmp_path / "lines.toml").write_text(text(("[settings]", f'[settings]\ngate = "{gate}"')))
-    program = [sys.executable, str(Path(__file__).with_name("sweep_program.py"))]
-
-    def command(store: Path) -> list[str]:
-        return [*program, "run", "lines.toml", "--jobs", "2", "--store", str(store)]
-
     # With the gate closed the two steep cells cannot end, and the two flat ones do.
-    check_resumption(command, tmp_path, enough=2, before_kill=gate.unlink, after_kill=gate.touch)
+    check_resumption(
+        ["run", "lines.toml"],
+        Path(__file__).with_name("sweep_program.py"),
+        CATALOGUE,
+        tmp_path,
+        enough=2,
+        jobs=2,
+        before_kill=gate.unlink,
+        after_kill=gate.touch,
+    )
     runs = journal.read_text().splitlines()
     assert runs.count("0.5 sum") == runs.count("0.5 product") == 2  # once per store
 

@@ -130,6 +130,7 @@ def test_an_edited_kernel_changes_the_keys_of_the_cells_that_reach_it(
     assert kinds <= {"attained", "lower-bound"}
 
 
+@pytest.mark.slow
 def test_an_edited_sampler_leaves_exact_cells_as_they_are(
     cells: list[Cell], package: Path, keys: Keys
 ) -> None:

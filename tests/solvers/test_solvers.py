@@ -48,6 +48,7 @@ def test_solvers_say_what_they_are(method: Method) -> None:
     assert solver.penalty is None or solver.penalty == solver.sigma
 
 
+@pytest.mark.every_case
 @METHODS
 def test_it_keeps_the_contract(method: Method) -> None:
     assert failures(check_solver(method)) == ()

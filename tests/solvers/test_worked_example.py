@@ -74,6 +74,7 @@ def test_its_experiment_runs(study: Path, capsys: Capture) -> None:
     assert "2 cells: 2 run, 0 reused, 0 failed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_is_compared(study: Path, tmp_path: Path, capsys: Capture) -> None:
     folder = study / "experiments" / "comparisons"
     folder.mkdir(parents=True)

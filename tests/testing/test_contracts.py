@@ -517,6 +517,7 @@ def test_every_contract_of_a_component_is_tried_above() -> None:
         assert f'"{contract.__name__.replace("_", " ")}"' in text, contract.__name__
 
 
+@pytest.mark.slow
 def test_a_defect_of_a_claim() -> None:
     shipped = Catalogue.shipped()
     sound = shipped.claims["penalty-bias"]

@@ -9,10 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.models import PolicyModel
+from theory_check.oracles.comparisons import Comparisons
+from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.hard_control import hard_return
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.level import PenalisedSolution
+from theory_check.problems import Problem
 
 
 class RLHFTruth:
@@ -133,14 +137,64 @@ def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
     """Return the projection onto reward changes that some comparison can see.
 
     Comparisons see a reward only through differences of returns, so the gauge is the null space of
-    the centred matrix of discounted visits (``docs/theory.md`` section 1.5).
+    the centred matrix of discounted visits (``docs/theory.md`` section 1.5). Where trajectories are not
+    enumerated, it is that of the covariance of visits under the reference policy, which gives all of
+    them a positive probability.
     """
-    space = exact.space
-    if space.horizon == 1:
-        # Every pair of state and action is a trajectory of its own, or is never compared.
-        seen = exact.true_reward.new_zeros(space.pairs)
-        seen[space.class_steps[:, 0]] = 1.0
+    if exact.control.policy_shape[0] == exact.problem.segment_length == 1:
+        # Every pair of state and action is compared as such, or never.
+        start = exact.control.discounted_occupancy(exact.control.log_reference[None])[0, 0]
+        seen = (start > 0).to(exact.true_reward).flatten()
         return torch.diag(seen) - torch.outer(seen, seen) / seen.sum()
-    centred = space.classes - space.classes.mean(0, keepdim=True)
-    projection: Tensor = torch.linalg.pinv(centred) @ centred
+    if isinstance(exact.comparisons, Comparisons):
+        classes = exact.space.classes
+        centred = classes - classes.mean(0, keepdim=True)
+        projection: Tensor = torch.linalg.pinv(centred) @ centred
+        return projection
+    return range_of_covariance(visit_covariance(exact.problem, exact.control))
+
+
+def visit_covariance(problem: Problem, control: SoftControl) -> Float[Tensor, "pair pair"]:
+    """Return the covariance of discounted visits under the reference policy.
+
+    ``sum_{h,k} gamma^{h+k} Cov(1[s_h, a_h], 1[s_k, a_k])`` of what is compared, by a recursion over
+    steps for ``B_h(x, y) = sum_{k<h} gamma^k Pr(x_k = x, x_h = y)``.
+    """
+    reference = control.log_reference.exp()
+    length = problem.horizon or problem.segment_length
+    if isinstance(control, DiscountedControl):
+        start = control.state_occupancy(control.log_reference[None])[0]
+    else:
+        start = control.initial
+    law = (start[:, None] * reference[0]).flatten()
+    mean, second = torch.zeros_like(law), torch.zeros(law.numel(), law.numel()).to(law)
+    earlier = torch.zeros_like(second)
+    for step in range(length):
+        weight = control.discount**step
+        mean = mean + weight * law
+        second = second + weight * (earlier + earlier.T) + weight**2 * torch.diag(law)
+        if step + 1 < length:
+            policy = reference[min(step + 1, len(reference) - 1)]
+            arrived = (earlier + weight * torch.diag(law)) @ control.transitions.flatten(0, 1)
+            earlier = (arrived[:, :, None] * policy).flatten(1)
+            law = ((law @ control.transitions.flatten(0, 1))[:, None] * policy).flatten()
+    return second - torch.outer(mean, mean)
+
+
+def range_of_covariance(covariance: Float[Tensor, "pair pair"]) -> Float[Tensor, "pair pair"]:
+    """Return the projection onto the range of a covariance of visits.
+
+    In units of the deviations, so that what is rarely visited counts as the rest; what never is, is
+    not seen.
+    """
+    deviation = covariance.diagonal().clamp_min(0).sqrt()
+    seen = deviation > 0
+    scaled = covariance[seen][:, seen] / torch.outer(deviation[seen], deviation[seen])
+    sizes, directions = torch.linalg.eigh(scaled)
+    null = directions[:, sizes < 1e-9 * sizes[-1]] / deviation[seen][:, None]
+    basis, _ = torch.linalg.qr(null)
+    projection = torch.zeros_like(covariance)
+    index = seen.nonzero().squeeze(-1)
+    identity = torch.eye(len(index)).to(covariance)
+    projection[index[:, None], index] = identity - basis @ basis.T
     return projection

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from theory_check.errors import require_positive_integer, require_seeds
-from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons, comparisons_of
-from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
+from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
+from theory_check.oracles.estimates.simulated_estimates import (
+    SimulatedDiscounted,
+    SimulatedEpisodic,
+)
 from theory_check.oracles.estimates.table_estimates import TableEstimates
 from theory_check.oracles.rlhf import RLHFOracle
 from theory_check.problems import Problem
@@ -55,12 +59,8 @@ class SampledOracle(RLHFOracle):
         if sample_budget is not None:
             require_positive_integer("sample_budget", sample_budget)
         super().__init__(problem, **options)
-        comparisons = self.comparisons
-        if not isinstance(comparisons, Comparisons):
-            budget = options.get("enumeration_budget", DEFAULT_ENUMERATION_BUDGET)
-            comparisons = comparisons_of(problem, self.control, budget=budget)
         self._source = SampleSource(
-            comparisons,
+            self.comparisons,
             problem.true_reward.to(self.control.initial.device),
             problem.preferences,
             problem.objective == "excess_risk",
@@ -68,17 +68,21 @@ class SampledOracle(RLHFOracle):
             replicates,
             sample_budget,
         )
-        self.estimates = self._sampled_estimates(comparisons)
+        self.estimates = self._sampled_estimates()
 
     @property
     def counts(self) -> SampleCounts:
         """Samples each replicate has drawn so far."""
         return self._source.counter.counts
 
-    def _sampled_estimates(self, comparisons: Comparisons) -> TableEstimates:
-        control = self.control
-        if isinstance(control, DiscountedControl) and isinstance(
-            comparisons, DiscountedComparisons
-        ):
-            return SampledDiscounted(control, comparisons, self._source)
-        return SampledEpisodic(control, comparisons, self._source)
+    def _sampled_estimates(self) -> TableEstimates:
+        control, comparisons, source = self.control, self.comparisons, self._source
+        discounted = isinstance(control, DiscountedControl)
+        if isinstance(comparisons, CharacteristicSums):
+            kind = SimulatedDiscounted if discounted else SimulatedEpisodic
+            return kind(comparisons, source)
+        if isinstance(comparisons, DiscountedComparisons):
+            assert isinstance(control, DiscountedControl)
+            return SampledDiscounted(control, comparisons, source)
+        assert isinstance(comparisons, Comparisons)  # sums over pairs come with their comparisons
+        return SampledEpisodic(control, comparisons, source)

@@ -77,6 +77,11 @@ class PreferenceLaw(Settings, ABC):
 
     @property
     @abstractmethod
+    def compiled(self) -> tuple[int, float, float, float]:
+        """For kernels: 0 (logistic) or 1 (normal), scale, half-width of ties, share of random answers."""
+
+    @property
+    @abstractmethod
     def strip(self) -> float:
         """Half the width of a strip around the real line where advantage and entropy are analytic."""
 
@@ -112,6 +117,11 @@ class BradleyTerry(PreferenceLaw):
     temperature: Scale = 1.0
     random_share: RandomShare = 0.0
     tie: NonNegative = 0.0
+
+    @property
+    def compiled(self) -> tuple[int, float, float, float]:
+        """What kernels need."""
+        return 0, float(self.temperature), float(self.tie), float(self.random_share)
 
     @property
     def strip(self) -> float:
@@ -153,6 +163,11 @@ class Thurstone(PreferenceLaw):
     name: ClassVar[str] = "thurstone"
     deviation: Scale = 1.0
     random_share: RandomShare = 0.0
+
+    @property
+    def compiled(self) -> tuple[int, float, float, float]:
+        """What kernels need."""
+        return 1, float(self.deviation), 0.0, float(self.random_share)
 
     @property
     def strip(self) -> float:

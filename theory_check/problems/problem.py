@@ -212,13 +212,7 @@ class Problem:
         )
 
     def with_preferences(self, law: PreferenceLaw | Mapping[str, Any] | str) -> Problem:
-        """Return the same problem with labels of another law: itself, its name, or a table with it.
-
-        Raises
-        ------
-        InvalidArgumentError
-            For an unknown name or setting.
-        """
+        """Return the same problem with other labels: a law, a name, or a table with one and settings."""
         return replace(self, preferences=preference_law("preferences", law))
 
     @cached_property

@@ -14,7 +14,7 @@ from theory_check.bilevel import Coupling
 from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.response_system import UpperTables
-from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates
+from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, TableEstimates
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,20 +35,10 @@ class SegmentPairs:
     reached: Float[Tensor, "replicate s a"]
 
 
-class DiscountedEstimates(EnumeratedEstimates):
-    """Sums over where rollouts stop, and over segments (``docs/theory.md`` sections 4.8 to 4.10).
-
-    Parameters
-    ----------
-    control, comparisons
-        Those of the problem.
-    """
+class StoppedEstimates(TableEstimates):
+    """Gradients of ``J`` from where rollouts stop (``docs/theory.md`` sections 4.8 and 4.10)."""
 
     control: DiscountedControl
-    comparisons: DiscountedComparisons
-
-    def __init__(self, control: DiscountedControl, comparisons: DiscountedComparisons) -> None:
-        super().__init__(control, comparisons)
 
     @abstractmethod
     def _first_stops(
@@ -83,15 +73,6 @@ class DiscountedEstimates(EnumeratedEstimates):
     ) -> Float[Tensor, "stacked s a"]:
         """Return the same for two policies, drawn from the first and reweighted."""
 
-    @abstractmethod
-    def _segment_pairs(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,
-    ) -> SegmentPairs:
-        """Return what labelled pairs say."""
-
     def lower_scores(
         self,
         reward: Float[Tensor, "replicate s a"],
@@ -104,6 +85,43 @@ class DiscountedEstimates(EnumeratedEstimates):
         draw = self._two_legs if coupling == "independent" else self._shared_two_legs
         sums = draw(policies, values, samples)
         return (sums / (1 - self.control.discount) ** 2)[:, None]
+
+    def visit_difference(
+        self, policies: Float[Tensor, "stacked h s a"], samples: int, coupling: Coupling
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return the difference of the frequencies of stops, over ``1 - gamma``."""
+        if coupling == "independent":
+            first, second = self._first_stops(policies, samples).chunk(2)
+            difference = first - second
+        else:
+            drawn_from, wanted = policies.chunk(2)
+            difference = -self._first_stop_changes(drawn_from, wanted, samples)
+        return difference / (1 - self.control.discount)
+
+
+class DiscountedEstimates(StoppedEstimates, EnumeratedEstimates):
+    """Sums over where rollouts stop, and over segments (``docs/theory.md`` sections 4.8 to 4.10).
+
+    Parameters
+    ----------
+    control, comparisons
+        Those of the problem.
+    """
+
+    control: DiscountedControl
+    comparisons: DiscountedComparisons
+
+    def __init__(self, control: DiscountedControl, comparisons: DiscountedComparisons) -> None:
+        super().__init__(control, comparisons)
+
+    @abstractmethod
+    def _segment_pairs(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> SegmentPairs:
+        """Return what labelled pairs say."""
 
     def upper(
         self,
@@ -124,18 +142,6 @@ class DiscountedEstimates(EnumeratedEstimates):
             in_reward=self.space.to_reward_table(pairs.residuals, shape[1:]),
             in_policy=along + starting[:, None],
         )
-
-    def visit_difference(
-        self, policies: Float[Tensor, "stacked h s a"], samples: int, coupling: Coupling
-    ) -> Float[Tensor, "replicate s a"]:
-        """Return the difference of the frequencies of stops, over ``1 - gamma``."""
-        if coupling == "independent":
-            first, second = self._first_stops(policies, samples).chunk(2)
-            difference = first - second
-        else:
-            drawn_from, wanted = policies.chunk(2)
-            difference = -self._first_stop_changes(drawn_from, wanted, samples)
-        return difference / (1 - self.control.discount)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,13 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.bradley_terry import LabelLaw, label_law
+from theory_check.kernels.continuations import continued_visits
 from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.oracles.comparisons import Comparisons
+from theory_check.oracles.comparisons.upper import UpperObjective
+from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
 from theory_check.problems.preferences import PreferenceLaw
 from theory_check.randomness import stream_entropy
@@ -47,8 +51,6 @@ class SampleSource:
         Number of replicates.
     counter
         The counters.
-    labels
-        The annotator's law, tabulated.
     rollouts
         Generator states for the rollouts of both policies, shape (2 * replicate, 4).
     pairs, reached_pairs, continuations
@@ -58,7 +60,7 @@ class SampleSource:
 
     def __init__(
         self,
-        comparisons: Comparisons,
+        comparisons: Comparisons | UpperObjective,
         true_reward: Float[Tensor, "s a"],
         law: PreferenceLaw,
         excess: bool,
@@ -70,8 +72,6 @@ class SampleSource:
         self.counter = SampleCounter(sample_budget)
         self.costs = costs
         self.excess = excess
-        true_returns = comparisons.space.returns(true_reward[None])[0]
-        self.labels = tabulated(law, true_returns)
         self.rollouts = np.concatenate(
             [
                 _streams(purpose, seeds)
@@ -81,7 +81,19 @@ class SampleSource:
         self.pairs = _streams("labelled pairs", seeds)
         self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
         self.continuations = _streams("continued trajectories", seeds)
-        self._law, self._true_returns = law, true_returns
+        self._comparisons = comparisons
+        self._law = law
+        self._true_reward = true_reward
+
+    @cached_property
+    def labels(self) -> LabelLaw:
+        """The annotator's law over enumerated trajectories."""
+        return tabulated(self._law, self._true_returns)
+
+    @cached_property
+    def _true_returns(self) -> Float[Tensor, " trajectory"]:
+        assert isinstance(self._comparisons, Comparisons)  # otherwise pairs are simulated
+        return self._comparisons.space.returns(self._true_reward[None])[0]
 
     @cached_property
     def preferred(self) -> Float[Tensor, "winner loser"]:
@@ -173,6 +185,30 @@ def tabulated(law: PreferenceLaw, true_returns: Float[Tensor, " trajectory"]) ->
     # What never happens is never drawn: its odds are not asked for.
     odds = torch.where(upset > 0, favourite - upset.log(), 0.0)
     return LabelLaw(returns, upset.numpy(), favourite.numpy(), odds.numpy())
+
+
+def sampled_later_visits(
+    source: SampleSource,
+    control: SoftControl,
+    log_policy: Float[Tensor, "replicate h s a"],
+    weights: Float[Tensor, "replicate h s a"],
+    rollouts: int,
+) -> Float[Tensor, "replicate s a"]:
+    """Follow rollouts on from weighted steps and return their visits."""
+    steps, stationary = control.policy_shape[0], isinstance(control, DiscountedControl)
+    if steps == 1 and not stationary:
+        return torch.zeros_like(weights[:, 0])  # nothing follows, and nothing is drawn
+    source.count_rollouts(log_policy, rollouts, source.costs.score_steps)
+    found = continued_visits(
+        source.continuations,
+        as_array(weights),
+        as_array(log_policy.exp()),
+        as_array(control.transitions),
+        control.discount,
+        stationary,
+        rollouts,
+    )
+    return torch.from_numpy(found).to(weights.device)
 
 
 def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:

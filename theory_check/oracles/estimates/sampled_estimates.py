@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -9,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.kernels.continuations import continued_visits
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
@@ -18,10 +19,15 @@ from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.discounted_estimates import (
     DiscountedEstimates,
     SegmentPairs,
+    StoppedEstimates,
     StoppedRollouts,
 )
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
-from theory_check.oracles.estimates.sample_source import SampleSource, as_array
+from theory_check.oracles.estimates.sample_source import (
+    SampleSource,
+    as_array,
+    sampled_later_visits,
+)
 from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, winner_law
 
 SHARED_STEP_BUDGET = 10**9
@@ -62,21 +68,7 @@ class SampledComparisons(EnumeratedEstimates):
         rollouts: int,
     ) -> Float[Tensor, "replicate s a"]:
         """Follow rollouts on from weighted steps and return their visits."""
-        control = self.control
-        steps, stationary = control.policy_shape[0], isinstance(control, DiscountedControl)
-        if steps == 1 and not stationary:
-            return torch.zeros_like(weights[:, 0])  # nothing follows, and nothing is drawn
-        self._source.count_rollouts(log_policy, rollouts, self._source.costs.score_steps)
-        found = continued_visits(
-            self._source.continuations,
-            as_array(weights),
-            as_array(log_policy.exp()),
-            as_array(control.transitions),
-            control.discount,
-            stationary,
-            rollouts,
-        )
-        return torch.from_numpy(found).to(weights.device)
+        return sampled_later_visits(self._source, self.control, log_policy, weights, rollouts)
 
 
 class SampledEpisodic(SampledComparisons, EpisodicEstimates):
@@ -105,20 +97,10 @@ class SampledEpisodic(SampledComparisons, EpisodicEstimates):
         return self._source.pair_sums(law, self.space.returns(reward), samples)
 
 
-class SampledDiscounted(SampledComparisons, DiscountedEstimates):
-    """Stopped rollouts and labelled pairs of segments, drawn from a :class:`SampleSource`."""
+class SampledStops(StoppedEstimates):
+    """Rollouts that stop, drawn from a :class:`SampleSource`."""
 
-    def __init__(
-        self,
-        control: DiscountedControl,
-        comparisons: DiscountedComparisons,
-        source: SampleSource,
-    ) -> None:
-        super().__init__(control, comparisons)
-        self._source = source
-        self._first_state = as_array(self.space.states[:, 0])
-        self._transitions = as_array(control.transitions)
-        self._initial = as_array(control.initial)
+    _source: SampleSource
 
     def _first_stops(
         self, policies: Float[Tensor, "stacked h s a"], samples: int
@@ -177,6 +159,43 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
         )
         return torch.from_numpy(np.concatenate([followed, wanted])).to(policies.device)
 
+    def _walks(
+        self,
+        drawn_from: Float[Tensor, "replicate h s a"],
+        wanted: Float[Tensor, "replicate h s a"],
+    ) -> tuple[NDArray[np.uint64], NDArray, NDArray, NDArray, NDArray, float]:
+        """Return what the kernels need to follow a policy and weigh it for another."""
+        return (
+            self._source.rollouts[: drawn_from.shape[0]],
+            as_array(drawn_from[:, 0].exp()),
+            as_array((wanted - drawn_from)[:, 0]),
+            self._transitions,
+            self._initial,
+            self.control.discount,
+        )
+
+    @cached_property
+    def _transitions(self) -> NDArray[np.float64]:
+        return as_array(self.control.transitions)
+
+    @cached_property
+    def _initial(self) -> NDArray[np.float64]:
+        return as_array(self.control.initial)
+
+
+class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
+    """Stopped rollouts and labelled pairs of segments, drawn from a :class:`SampleSource`."""
+
+    def __init__(
+        self,
+        control: DiscountedControl,
+        comparisons: DiscountedComparisons,
+        source: SampleSource,
+    ) -> None:
+        super().__init__(control, comparisons)
+        self._source = source
+        self._first_state = as_array(self.space.states[:, 0])
+
     def _segment_pairs(
         self,
         reward: Float[Tensor, "replicate s a"],
@@ -206,21 +225,6 @@ class SampledDiscounted(SampledComparisons, DiscountedEstimates):
             losses=losses,
             residuals=residuals,
             reached=torch.from_numpy(reached).to(law.device).reshape(reward.shape),
-        )
-
-    def _walks(
-        self,
-        drawn_from: Float[Tensor, "replicate h s a"],
-        wanted: Float[Tensor, "replicate h s a"],
-    ) -> tuple[NDArray[np.uint64], NDArray, NDArray, NDArray, NDArray, float]:
-        """Return what the kernels need to follow a policy and weigh it for another."""
-        return (
-            self._source.rollouts[: drawn_from.shape[0]],
-            as_array(drawn_from[:, 0].exp()),
-            as_array((wanted - drawn_from)[:, 0]),
-            self._transitions,
-            self._initial,
-            self.control.discount,
         )
 
 

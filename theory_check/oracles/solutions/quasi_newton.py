@@ -9,10 +9,10 @@ Hessian of the whole differs from it by one of order ``sigma``, so that few step
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.oracles.comparisons.upper import UpperObjective
@@ -29,6 +29,9 @@ HALVINGS = 40
 SUFFICIENT = 1e-4
 # Below this gradient norm values differ by rounding, and a smaller gradient is the proof.
 FLAT = 1e-5
+STEEPER = 0.9
+# Below this one a gradient that does not shrink is rounding.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,77 +67,88 @@ class SummedPenalisedLevel(PenalisedLowerLevel):
         table = self.sigma * found.policy_gradient + along
         return value, to_logits(log_policy.exp(), table)
 
+    def rows(self, replicates: slice) -> SummedPenalisedLevel:
+        """Return the same level for some of the replicates."""
+        return replace(self, reward=self.reward[replicates], optimal=self.optimal[replicates])
+
     def largest_return(self) -> Float[Tensor, " replicate"]:
         """Return the largest size of a return of what is compared."""
         return self.upper.largest_return(self.reward)
 
 
 def minimise_by_gradients(level: SummedPenalisedLevel) -> PenalisedSolution:
-    """Minimise the level from the unpenalised optimum, all replicates side by side."""
-    wanted = tolerance(level)
-    shape = level.optimal.shape
+    """Minimise the level from the unpenalised optimum, replicate by replicate.
+
+    An evaluation costs as much for each of them, so that none is gained by taking them together.
+    """
+    replicates = range(level.optimal.shape[0])
+    parts = [_minimise(level.rows(slice(each, each + 1))) for each in replicates]
+    return PenalisedSolution(
+        log_policy=torch.cat([part.log_policy for part in parts]),
+        gradient_norm=torch.cat([part.gradient_norm for part in parts]),
+        certified=torch.cat([part.certified for part in parts]),
+    )
+
+
+def _minimise(level: SummedPenalisedLevel) -> PenalisedSolution:
+    wanted = tolerance(level).item()
     at = level.optimal
-    value, gradient = level.value_and_gradient(at)
-    norm = gradient.flatten(1).norm(dim=-1)
+    value, gradient, norm = _evaluated(level, at)
     metric = _Metric(level)
     for _ in range(MAXIMUM_ITERATIONS):
-        unsolved = norm > wanted
-        if not bool(unsolved.any()):
+        if not norm > wanted:
             break
-        direction = metric.direction(gradient.flatten(1)).reshape(shape)
-        slope = (gradient * direction).flatten(1).sum(-1)
-        length = unsolved.to(norm.dtype)
-        accepted = ~unsolved
+        direction = metric.direction(gradient)
+        slope = (gradient * direction).sum().item()
+        length, accepted = 1.0, False
         for _ in range(HALVINGS):
-            trial = level.control.normalised(at + length[:, None, None, None] * direction)
-            trial_value, trial_gradient = level.value_and_gradient(trial)
-            trial_norm = trial_gradient.flatten(1).norm(dim=-1)
+            trial = level.control.normalised(at + length * direction)
+            trial_value, trial_gradient, trial_norm = _evaluated(level, trial)
             falls = trial_value <= value + SUFFICIENT * length * slope
-            accepted = falls | (trial_norm < 0.9 * norm) & (norm < FLAT) | ~unsolved
-            if bool(accepted.all()):
+            accepted = falls or (trial_norm < STEEPER * norm and norm < FLAT)
+            if accepted or norm < ROUNDING:
                 break
-            length = torch.where(accepted, length, 0.5 * length)
-        moved = accepted & unsolved
-        if not bool(moved.any()):
+            length /= 2
+        if not accepted:
             break
-        rows = moved[:, None, None, None]
-        metric.learn((trial - at).flatten(1), (trial_gradient - gradient).flatten(1), moved)
-        at, gradient = torch.where(rows, trial, at), torch.where(rows, trial_gradient, gradient)
-        value, norm = torch.where(moved, trial_value, value), torch.where(moved, trial_norm, norm)
-    return PenalisedSolution(log_policy=at, gradient_norm=norm, certified=norm <= wanted)
+        metric.learn(trial - at, trial_gradient - gradient)
+        at, value, gradient, norm = trial, trial_value, trial_gradient, trial_norm
+    return PenalisedSolution(
+        log_policy=at,
+        gradient_norm=at.new_tensor([norm]),
+        certified=torch.tensor([norm <= wanted], device=at.device),
+    )
+
+
+def _evaluated(level: SummedPenalisedLevel, at: Tensor) -> tuple[float, Tensor, float]:
+    value, gradient = level.value_and_gradient(at)
+    return value.item(), gradient, gradient.norm().item()
 
 
 class _Metric:
-    """Inverse Hessians of all replicates: that of the lower level, and what its steps have taught."""
+    """An inverse Hessian: that of the lower level, and what the steps of its minimisation taught."""
 
     def __init__(self, level: SummedPenalisedLevel) -> None:
         curvature = level.control.kl_weight * level.control.discounted_occupancy(level.optimal)
         inverse = torch.where(curvature > 0, 1 / curvature, 0.0)
-        self._inverse = torch.where(torch.isfinite(inverse), inverse, 0.0).flatten(1)
-        self._steps: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=MEMORY)
+        self._inverse = torch.where(torch.isfinite(inverse), inverse, 0.0)
+        self._steps: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=MEMORY)
 
-    def direction(self, gradient: Float[Tensor, "replicate logit"]) -> Tensor:
+    def direction(self, gradient: Float[Tensor, "1 h s a"]) -> Float[Tensor, "1 h s a"]:
         """Return the negative of the inverse Hessian times the gradient: the two-loop recursion."""
         left = gradient.clone()
         shares = []
-        for step, change, weight in reversed(self._steps):
-            share = weight * (step * left).sum(-1)
-            left -= share[:, None] * change
+        for step, change, along in reversed(self._steps):
+            share = (step * left).sum().item() / along
+            left -= share * change
             shares.append(share)
         left = self._inverse * left
-        for (step, change, weight), share in zip(self._steps, reversed(shares), strict=True):
-            left += (share - weight * (change * left).sum(-1))[:, None] * step
+        for (step, change, along), share in zip(self._steps, reversed(shares), strict=True):
+            left += (share - (change * left).sum().item() / along) * step
         return -left
 
-    def learn(
-        self,
-        step: Float[Tensor, "replicate logit"],
-        change: Float[Tensor, "replicate logit"],
-        moved: Bool[Tensor, " replicate"],
-    ) -> None:
-        """Remember steps along which the level is convex; others teach nothing."""
-        along = (step * change).sum(-1)
-        size = step.norm(dim=-1) * change.norm(dim=-1)
-        useful = moved & (along > 1e-12 * size)
-        weight = torch.where(useful, 1 / along, 0.0)
-        self._steps.append((step, change, torch.where(torch.isfinite(weight), weight, 0.0)))
+    def learn(self, step: Float[Tensor, "1 h s a"], change: Float[Tensor, "1 h s a"]) -> None:
+        """Remember a step along which the level is convex; others teach nothing."""
+        along = (step * change).sum().item()
+        if along > 1e-12 * (step.norm() * change.norm()).item():
+            self._steps.append((step, change, along))

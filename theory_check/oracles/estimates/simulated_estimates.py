@@ -1,0 +1,262 @@
+"""Sampled estimates where trajectories are not enumerated: rollouts and pairs followed step by step.
+
+The same estimators of the same samples as with counts, and the same counters and streams; only the way in
+which they are drawn differs (``docs/theory.md`` section 4.12).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theory_check.bilevel import Coupling
+from theory_check.errors import InvalidArgumentError
+from theory_check.kernels.simulation import (
+    simulated_pairs,
+    simulated_reached,
+    simulated_scores,
+    simulated_visits,
+)
+from theory_check.oracles.comparisons.characteristic import CharacteristicSums
+from theory_check.oracles.control.response_system import UpperTables
+from theory_check.oracles.estimates.sample_source import (
+    SampleSource,
+    as_array,
+    sampled_later_visits,
+)
+from theory_check.oracles.estimates.sampled_estimates import SampledStops
+from theory_check.oracles.estimates.table_estimates import TableEstimates
+
+STEP_BUDGET = 10**9
+"""Expected environment steps of one batch of a replicate: about half a minute of one core."""
+
+
+class SimulatedPairs:
+    """Labelled pairs followed step by step.
+
+    Parameters
+    ----------
+    objective
+        What is compared, and its control.
+    source
+        Streams and counters.
+    """
+
+    def __init__(self, objective: CharacteristicSums, source: SampleSource) -> None:
+        self._objective = objective
+        self._source = source
+        self._true_reward = as_array(objective.true_reward)
+
+    def tables(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> UpperTables:
+        """Return residuals times visits, and losses times the score of both members' steps."""
+        found = simulated_pairs(
+            self._source.pairs, *(*self._arguments(reward, log_policy), samples)
+        )
+        losses, residuals = (torch.from_numpy(table).to(reward.device) for table in found)
+        return UpperTables(in_reward=residuals, in_policy=losses)
+
+    def reached(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+        discount: float,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return the mean loss of pairs per (s, a) through which their first segment was reached."""
+        streams, arguments = self._source.reached_pairs, self._arguments(reward, log_policy)
+        found = simulated_reached(streams, *(*arguments, samples, discount))
+        return torch.from_numpy(found).to(reward.device)
+
+    def _arguments(self, reward: Tensor, log_policy: Tensor) -> tuple[Any, ...]:
+        objective = self._objective
+        return (
+            tuple(objective.dynamics[2:]),
+            as_array(objective.start(log_policy)),
+            as_array(log_policy.exp()),
+            as_array(reward),
+            self._true_reward,
+            objective.law.compiled,
+            objective.excess,
+            objective.discounts,
+        )
+
+
+class SimulatedEpisodic(TableEstimates):
+    """Whole trajectories and labelled pairs of them.
+
+    Parameters
+    ----------
+    objective
+        What is compared, and its control.
+    source
+        Streams and counters.
+    """
+
+    def __init__(self, objective: CharacteristicSums, source: SampleSource) -> None:
+        super().__init__(objective.control)
+        self._objective = objective
+        self._source = source
+        self._pairs = SimulatedPairs(objective, source)
+
+    def lower_scores(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        policies: Float[Tensor, "stacked h s a"],
+        samples: int,
+        coupling: Coupling,
+    ) -> Float[Tensor, "stacked h s a"]:
+        """Return REINFORCE with reward-to-go, KL term included."""
+        rewards = self.regularised_reward(reward, policies)
+        if coupling == "independent":
+            return self._scores(policies, policies, rewards, rewards, samples)[0]
+        (first, second), (own, other) = policies.chunk(2), rewards.chunk(2)
+        return torch.cat(self._scores(first, second, own, other, samples))
+
+    def upper(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> UpperTables:
+        """Return residuals times visits, and losses times the score of both members."""
+        require_affordable(samples, self._source.costs.pair_steps)
+        self._source.count_pairs(log_policy, samples)
+        return self._pairs.tables(reward, log_policy, samples)
+
+    def visit_difference(
+        self, policies: Float[Tensor, "stacked h s a"], samples: int, coupling: Coupling
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return the difference of mean discounted visits."""
+        if coupling == "independent":
+            ours, theirs = self._visits(policies, policies, samples)[0].chunk(2)
+            return ours - theirs
+        first, second = policies.chunk(2)
+        return -self._visits(first, second, samples)[1]
+
+    def preference_gradient(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return residuals of labelled pairs times visits."""
+        require_affordable(samples, self._source.costs.comparison_steps)
+        self._source.count_comparisons(log_policy, samples)
+        return self._pairs.tables(reward, log_policy, samples).in_reward
+
+    def later_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Follow rollouts on from weighted steps and return their visits."""
+        return sampled_later_visits(self._source, self.control, log_policy, weights, rollouts)
+
+    def _scores(
+        self,
+        followed: Float[Tensor, "stacked h s a"],
+        wanted: Float[Tensor, "stacked h s a"],
+        rewards: Float[Tensor, "stacked h s a"],
+        wanted_rewards: Float[Tensor, "stacked h s a"],
+        samples: int,
+    ) -> tuple[Float[Tensor, "stacked h s a"], Float[Tensor, "stacked h s a"]]:
+        walks = self._walks(followed, wanted, samples)
+        tables = as_array(rewards), as_array(wanted_rewards)
+        found = simulated_scores(*(*walks, *tables, self._objective.discounts, samples))
+        own, other = (torch.from_numpy(table).to(rewards.device) for table in found)
+        return own, other
+
+    def _visits(
+        self,
+        followed: Float[Tensor, "stacked h s a"],
+        wanted: Float[Tensor, "stacked h s a"],
+        samples: int,
+    ) -> tuple[Float[Tensor, "stacked s a"], Float[Tensor, "stacked s a"]]:
+        walks = self._walks(followed, wanted, samples)
+        found = simulated_visits(*(*walks, self._objective.discounts, samples))
+        visits, changes = (torch.from_numpy(table).to(followed.device) for table in found)
+        return visits, changes
+
+    def _walks(self, followed: Tensor, wanted: Tensor, samples: int) -> tuple[Any, ...]:
+        """Count rollouts; return what the kernels need to follow a policy and weigh it for another."""
+        steps = self._source.costs.visit_steps
+        require_affordable(samples, steps)
+        self._source.count_rollouts(followed, samples, steps)
+        return (
+            self._source.rollouts[: followed.shape[0]],
+            tuple(self._objective.dynamics[2:]),
+            as_array(self.control.initial),
+            as_array(followed.exp()),
+            as_array(wanted - followed),
+        )
+
+
+class SimulatedDiscounted(SampledStops):
+    """Rollouts that stop, as with enumeration, and labelled pairs of segments step by step.
+
+    Parameters
+    ----------
+    objective
+        What is compared, and its control.
+    source
+        Streams and counters.
+    """
+
+    def __init__(self, objective: CharacteristicSums, source: SampleSource) -> None:
+        super().__init__(objective.control)
+        self._source = source
+        self._pairs = SimulatedPairs(objective, source)
+
+    def upper(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> UpperTables:
+        """Return residuals times visits, and losses times the score of both segments."""
+        require_affordable(samples, self._source.costs.pair_steps)
+        self._source.count_pairs(log_policy, samples)
+        found, gamma = self._pairs.tables(reward, log_policy, samples), self.control.discount
+        reached = self._pairs.reached(reward, log_policy, samples, gamma)
+        starting = (2 * gamma / (1 - gamma)) * reached[:, None]
+        return UpperTables(in_reward=found.in_reward, in_policy=found.in_policy + starting)
+
+    def preference_gradient(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return residuals of labelled pairs times visits."""
+        require_affordable(samples, self._source.costs.comparison_steps)
+        self._source.count_comparisons(log_policy, samples)
+        return self._pairs.tables(reward, log_policy, samples).in_reward
+
+    def later_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Follow rollouts on from weighted steps and return their visits."""
+        return sampled_later_visits(self._source, self.control, log_policy, weights, rollouts)
+
+
+def require_affordable(samples: int, steps: int | float) -> None:
+    """Refuse a batch whose steps would take more than about half a minute."""
+    if samples * steps > STEP_BUDGET:
+        raise InvalidArgumentError(
+            "samples",
+            f"{samples} in a batch, {steps:.3g} expected steps each, followed one by one",
+            f"pass at most {int(STEP_BUDGET / steps)}: there are too many trajectories to be counted; or "
+            "a shorter horizon, or a larger enumeration_budget",
+        )
