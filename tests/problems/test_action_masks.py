@@ -19,6 +19,7 @@ from helpers.statistics import assert_mean
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.measurements.inner_loops import InnerSublinear, leading_constant
 from theory_check.measurements.non_uniform_pl import NonUniformPL
 from theory_check.models import (
     LogLinear,
@@ -30,7 +31,8 @@ from theory_check.models import (
     TabularSoftmax,
 )
 from theory_check.oracles.comparisons.trajectories import count_trajectories
-from theory_check.oracles.control.hard_control import optimal_return, optimal_values
+from theory_check.oracles.control import control_of
+from theory_check.oracles.control.hard_control import hard_optimum, optimal_return, optimal_values
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import instruments_for
@@ -38,6 +40,7 @@ from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem, Thurstone, tabular
 from theory_check.recording.run import run
 from theory_check.solvers.method import Method
+from theory_check.testing import check_problem, failures
 from theory_check.testing.contract import SCALES
 
 MASK = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 1]], dtype=bool)
@@ -296,6 +299,23 @@ def test_the_lower_level_is_as_steep_as_the_inequality_says() -> None:
     assert table["resolved"].all()
     assert (table["ratio"] >= 1).all()
     assert np.isfinite(table["ratio"]).all()
+
+
+def test_policy_gradient_slows_down_by_the_number_of_existing_actions() -> None:
+    """Section 5.8: two actions of one context and three of another leave 1/2 + 2/3 over ``alpha k``."""
+    rewards = np.array([[1.0, 0.0, 5.0], [0.0, 7.0, 7.0], [0.2, 0.5, 1.0]])
+    problem = masked("bandit", features=rewards[..., None], initial=np.full(3, 1 / 3))
+    assert leading_constant(hard_optimum(control_of(problem), torch.from_numpy(rewards)[None])) == (
+        pytest.approx(1 / 2 + 0 + 2 / 3)
+    )
+    table = InnerSublinear(inner_steps=200_000).measure(problem, [1], lambda done, total: None)
+    last = table.iloc[-1]
+    assert last["leading_ratio"] == pytest.approx(1, abs=0.05)
+
+
+@EVERY_VERSION
+def test_the_contract_of_a_problem_is_kept(version: str) -> None:
+    assert failures(check_problem(masked(version))) == ()
 
 
 def test_what_is_declared_is_about_existing_actions() -> None:

@@ -163,7 +163,10 @@ def expected_reward(
 
 
 def mask_of(
-    values: ArrayLike | Tensor | None, states: int, actions: int
+    values: ArrayLike | Tensor | None,
+    states: int,
+    actions: int,
+    state_names: tuple[str, ...] | None = None,
 ) -> Bool[Tensor, "s a"] | None:
     """Return which actions exist; None where all do, or nothing is said.
 
@@ -173,6 +176,8 @@ def mask_of(
         Truth values, or numbers 0 and 1, of shape (S, A).
     states, actions
         The sizes.
+    state_names
+        What errors call states.
 
     Raises
     ------
@@ -185,8 +190,8 @@ def mask_of(
     if not np.isin(given, (0.0, 1.0)).all():
         odd = given[~np.isin(given, (0.0, 1.0))].flat[0]
         raise InvalidArgumentError("action_mask", f"{odd:g} among its entries", "pass 0 and 1 only")
-    mask = torch.from_numpy(given == 1.0)
-    require_mask(mask, (states, actions))
+    mask = torch.from_numpy(np.asarray(given == 1.0))
+    require_mask(mask, (states, actions), state_names)
     return None if bool(mask.all()) else mask
 
 

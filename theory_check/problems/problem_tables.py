@@ -28,13 +28,36 @@ def require_tables_of(problem: Problem) -> None:
     """
     _check_types(problem)
     _check_shapes(problem)
+    check_names("state_names", problem.state_names, problem.states)
+    check_names("action_names", problem.action_names, problem.actions)
     for argument in ARRAYS:
-        _check_finite(argument, getattr(problem, argument))
+        _check_finite(problem, argument)
     for argument in LAWS:
         _check_stochastic(problem, argument)
     _check_mask(problem)
-    _check_names("state_names", problem.state_names, problem.states)
-    _check_names("action_names", problem.action_names, problem.actions)
+
+
+AXES: dict[str, str] = {
+    "transitions": "sas",
+    "initial": "s",
+    "features": "sa.",
+    "observations": "s.",
+    "true_reward": "sa",
+    "reference_policy": ".sa",
+    "action_mask": "sa",
+}
+"""Which axes of a table are states and actions."""
+
+
+def place_of(problem: Problem, argument: str, index: tuple[int, ...]) -> str:
+    """Return an index of a table in words, with the names of its state and action if they have some."""
+    names = {"s": problem.state_names, "a": problem.action_names}
+    called = [
+        repr(named[number])
+        for axis, number in zip(AXES[argument], index, strict=False)
+        if (named := names.get(axis)) is not None
+    ]
+    return f"index {index}" + (f": {', '.join(called)}" if called else "")
 
 
 def _check_types(problem: Problem) -> None:
@@ -51,7 +74,9 @@ def _check_types(problem: Problem) -> None:
     require_text("name", problem.name)
 
 
-def require_mask(values: object, shape: tuple[int, ...]) -> None:
+def require_mask(
+    values: object, shape: tuple[int, ...], state_names: tuple[str, ...] | None = None
+) -> None:
     """Refuse a mask that is no truth value for each state and action, or leaves a state none.
 
     Raises
@@ -74,9 +99,11 @@ def require_mask(values: object, shape: tuple[int, ...]) -> None:
         )
     empty = (~values.any(-1)).nonzero()
     if len(empty):
+        state = int(empty[0])
+        called = "" if state_names is None else f", {state_names[state]!r}"
         raise InvalidArgumentError(
             "action_mask",
-            f"no action in state {int(empty[0])}",
+            f"no action in state {state}{called}",
             "leave every state at least one action; where an episode ends, one that stays",
         )
 
@@ -84,14 +111,16 @@ def require_mask(values: object, shape: tuple[int, ...]) -> None:
 def _check_mask(problem: Problem) -> None:
     """Refuse a mask that is none, and a reference policy that does not agree with it."""
     if problem.action_mask is not None:
-        require_mask(problem.action_mask, (problem.states, problem.actions))
+        shape = (problem.states, problem.actions)
+        require_mask(problem.action_mask, shape, problem.state_names)
     positive, present = problem.reference_policy > 0, problem.present_actions
     absent = (positive & ~present).nonzero()
     if len(absent):
         where = tuple(absent[0].tolist())
         raise InvalidArgumentError(
             "reference_policy",
-            f"{problem.reference_policy[where].item():g} at index {where}, which action_mask leaves out",
+            f"{problem.reference_policy[where].item():g} at "
+            f"{place_of(problem, 'reference_policy', where)}, which action_mask leaves out",
             "make it 0 there, or leave it out for a uniform one",
         )
     missing = (~positive & present).nonzero()
@@ -99,13 +128,13 @@ def _check_mask(problem: Problem) -> None:
         where = tuple(missing[0].tolist())
         raise InvalidArgumentError(
             "reference_policy",
-            f"a smallest probability of 0 (index {where})",
+            f"a smallest probability of 0 ({place_of(problem, 'reference_policy', where)})",
             "give every action a positive probability, or the KL term is infinite; say with action_mask "
             "which do not exist",
         )
 
 
-def _check_names(argument: str, names: object, number: int) -> None:
+def check_names(argument: str, names: object, number: int) -> None:
     """Refuse anything but one distinct text for each."""
     if names is None:
         return
@@ -156,14 +185,15 @@ def _check_shapes(problem: Problem) -> None:
         )
 
 
-def _check_finite(argument: str, values: Tensor) -> None:
+def _check_finite(problem: Problem, argument: str) -> None:
+    values = getattr(problem, argument)
     # What is NaN is not at most anything.
     bad = (~(values.abs() <= LARGEST_SCALE)).nonzero()
     if len(bad):
         where = tuple(bad[0].tolist())
         raise InvalidArgumentError(
             argument,
-            f"{values[where].item()} at index {where}",
+            f"{values[where].item()} at {place_of(problem, argument, where)}",
             f"pass finite numbers only, of at most {LARGEST_SCALE:g} in size",
         )
 
@@ -174,7 +204,9 @@ def _check_stochastic(problem: Problem, argument: str) -> None:
     if len(negative):
         where = tuple(negative[0].tolist())
         raise InvalidArgumentError(
-            argument, f"{values[where].item():g} at index {where}", "pass probabilities, at least 0"
+            argument,
+            f"{values[where].item():g} at {place_of(problem, argument, where)}",
+            "pass probabilities, at least 0",
         )
     excess = (values.sum(-1) - 1).abs()
     if excess.max().item() > _NORMALISATION_TOLERANCE:
@@ -182,6 +214,7 @@ def _check_stochastic(problem: Problem, argument: str) -> None:
         row = tuple(int(index) for index in where)
         raise InvalidArgumentError(
             argument,
-            f"a row that sums to {values.sum(-1)[where].item():.12g} (index {row})",
+            f"a row that sums to {values.sum(-1)[where].item():.12g} "
+            f"({place_of(problem, argument, row)})",
             "make every row sum to 1",
         )

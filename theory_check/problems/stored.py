@@ -156,6 +156,12 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
             f"labels of the law {problem.preferences}",
             'store it with with_preferences("bradley-terry"), and name the law where it is loaded',
         )
+    if problem.action_mask is not None:
+        raise InvalidArgumentError(
+            "problem",
+            "an action_mask, for which the file has no place",
+            "store a problem in whose states all actions exist",
+        )
     arrays = {name: getattr(problem, name).tolist() for name in ARRAYS}
     scalars = {name: getattr(problem, name) for name in SCALARS}
     record = {"format": FORMAT, "label": label, "origin": dict(origin)}

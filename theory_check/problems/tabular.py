@@ -27,6 +27,7 @@ from theory_check.problems.given_tables import (
 )
 from theory_check.problems.misspecification import MisspecifiedFor, misspecified
 from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.problem_tables import check_names
 from theory_check.problems.sizes import require_tables
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ def tabular(
         table = torch.eye(states * actions, dtype=torch.float64).reshape(states, actions, -1)
     if seen is None:
         seen = torch.eye(states, dtype=torch.float64)
-    mask = mask_of(action_mask, states, actions)
+    called = _named(state_names)
+    check_names("state_names", called, states)
+    mask = mask_of(action_mask, states, actions, called)
     kernel = normalised_law(where_present(kernel, mask))
     problem = Problem(
         transitions=kernel,
@@ -165,7 +168,7 @@ def tabular(
         ),
         segment_length=segment_length,
         action_mask=mask,
-        state_names=_named(state_names),
+        state_names=called,
         action_names=_named(action_names),
         name=name,
     )

@@ -128,6 +128,8 @@ def distance(found: Tensor, expected: Tensor) -> float:
     """Return the largest difference as a share of the largest expected number, at least of 1."""
     if found.shape != expected.shape:
         return float("inf")
+    if expected.dtype == torch.bool:
+        found, expected = found.to(torch.float64), expected.to(torch.float64)
     if not found.numel():
         return 0.0
     scale = max(1.0, expected.abs().max().item())

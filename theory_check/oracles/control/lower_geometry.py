@@ -92,9 +92,12 @@ def lower_geometry(
     visits = control.discounted_occupancy(log_policy).sum(-1)
     optimal_visits = control.discounted_occupancy(optimal).sum(-1)
     smallest_visit = _smallest(visits, decided)
-    offered = log_policy
+    offered, at_optimum = log_policy, optimal
     if control.absent is not None:
-        offered = log_policy.masked_fill(control.absent, 0.0)
+        offered, at_optimum = (
+            table.masked_fill(control.absent, 0.0) for table in (log_policy, optimal)
+        )
+        reward = reward.masked_fill(control.absent[0], 0.0)
     smallest_probability = _smallest(offered.amin(-1), decided).exp()
     mismatch = torch.where(decided, optimal_visits / visits, 0.0).flatten(1).amax(-1)
     spread = smallest_probability * mismatch.rsqrt()
@@ -104,9 +107,6 @@ def lower_geometry(
     charged = torch.where(smallest_start > 0, smallest_start, smallest_visit)
     total = optimal_visits.flatten(1).sum(-1)
     size = total * reward.abs().amax((1, 2))
-    at_optimum = optimal
-    if control.absent is not None:
-        at_optimum = optimal.masked_fill(control.absent, 0.0)
     size = size + beta * (_largest(offered, decided) + _largest(at_optimum, decided))
     gap = control.lower_gap(log_policy, optimal)
     constant = (2 * beta * smallest_visit).sqrt() * spread
