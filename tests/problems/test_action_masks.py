@@ -108,6 +108,7 @@ def assert_close(found: Tensor, expected: Tensor, tolerance: float = 1e-11) -> N
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @EVERY_VERSION
 @pytest.mark.parametrize("way", ["pairs", "steps"])
 @pytest.mark.parametrize("law", [None, Thurstone(deviation=1.5)])
@@ -140,6 +141,7 @@ def test_outcomes_of_single_steps_agree_with_pairs(version: str) -> None:
     assert_close(one.hypergradient(phi), two.hypergradient(phi))
 
 
+@pytest.mark.slow
 @EVERY_VERSION
 def test_rewards_of_absent_actions_count_for_nothing(version: str) -> None:
     """Nor does their size, which is 10^6 times that of the others."""

@@ -6,7 +6,7 @@ scipy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -19,7 +19,6 @@ from torch import Tensor
 from theory_check.arrays import as_floats
 from theory_check.errors import InvalidArgumentError, require_choice
 from theory_check.problems.problem_tables import require_mask
-from theory_check.problems.sizes import require_tables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -56,7 +55,9 @@ def normalised_law(law: Float[Tensor, "*row outcome"]) -> Float[Tensor, "*row ou
     return torch.where((total - 1).abs() <= NORMALISATION_TOLERANCE, law / total, law)
 
 
-def kernel_of(values: Any, layout: Layout, horizon: int | None) -> Float[Tensor, "s a t"]:
+def kernel_of(
+    values: Any, layout: Layout, require_sizes: Callable[[int, int], None]
+) -> Float[Tensor, "s a t"]:
     """Return a kernel, its rows as they were passed.
 
     Parameters
@@ -66,20 +67,20 @@ def kernel_of(values: Any, layout: Layout, horizon: int | None) -> Float[Tensor,
         action; or one sparse matrix with a row for every state and action, in the order of ``layout``.
     layout
         Order of the first two axes.
-    horizon
-        That of the problem, since sizes are refused together.
+    require_sizes
+        Refuses numbers of states and actions that no problem may have; asked before a sparse kernel is
+        made dense.
 
     Raises
     ------
     InvalidArgumentError
-        For other shapes, naming the other layout where one fits that, and for sparse kernels of
-        sizes that no problem may have, before they are made dense.
+        For other shapes, naming the other layout where one fits that.
     """
     require_choice("layout", layout, get_args(Layout))
     if sparse.issparse(values):
-        return torch.from_numpy(_from_rows(values, layout, horizon))
+        return torch.from_numpy(_from_rows(values, layout, require_sizes))
     if isinstance(values, list | tuple) and any(sparse.issparse(each) for each in values):
-        return torch.from_numpy(_from_matrices(values, horizon))
+        return torch.from_numpy(_from_matrices(values, require_sizes))
     kernel = as_tensor("transitions", values)
     shape = tuple(kernel.shape)
     square = {"state-first": (0, 2), "action-first": (1, 2)}
@@ -91,10 +92,14 @@ def kernel_of(values: Any, layout: Layout, horizon: int | None) -> Float[Tensor,
         raise InvalidArgumentError(
             "transitions", f"shape {shape}", f"pass an array of shape {_AXES[layout]}{other}"
         )
-    return kernel if layout == "state-first" else kernel.transpose(0, 1).contiguous()
+    ordered = kernel if layout == "state-first" else kernel.transpose(0, 1).contiguous()
+    require_sizes(*ordered.shape[:2])
+    return ordered
 
 
-def _from_rows(matrix: Any, layout: Layout, horizon: int | None) -> NDArray[np.float64]:
+def _from_rows(
+    matrix: Any, layout: Layout, require_sizes: Callable[[int, int], None]
+) -> NDArray[np.float64]:
     rows, states = matrix.shape
     if states == 0 or rows == 0 or rows % states:
         raise InvalidArgumentError(
@@ -104,14 +109,16 @@ def _from_rows(matrix: Any, layout: Layout, horizon: int | None) -> NDArray[np.f
             "action",
         )
     actions = rows // states
-    require_tables(("transitions", states), ("transitions", actions), horizon=horizon)
+    require_sizes(states, actions)
     dense = as_floats("transitions", matrix.toarray())
     if layout == "state-first":
         return dense.reshape(states, actions, states)
     return np.ascontiguousarray(dense.reshape(actions, states, states).transpose(1, 0, 2))
 
 
-def _from_matrices(matrices: Sequence[Any], horizon: int | None) -> NDArray[np.float64]:
+def _from_matrices(
+    matrices: Sequence[Any], require_sizes: Callable[[int, int], None]
+) -> NDArray[np.float64]:
     shapes = [getattr(each, "shape", None) for each in matrices]
     states = next(each.shape[0] for each in matrices if sparse.issparse(each))
     wrong = [index for index, shape in enumerate(shapes) if shape != (states, states)]
@@ -122,7 +129,7 @@ def _from_matrices(matrices: Sequence[Any], horizon: int | None) -> NDArray[np.f
             "no matrix" if found is None else f"shape {found}",
             "pass a (states, states) matrix for every action, all of one size",
         )
-    require_tables(("transitions", states), ("transitions", len(matrices)), horizon=horizon)
+    require_sizes(states, len(matrices))
     dense = [each.toarray() if sparse.issparse(each) else each for each in matrices]
     return np.ascontiguousarray(
         np.stack([as_floats("transitions", each) for each in dense], axis=1)

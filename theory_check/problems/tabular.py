@@ -134,17 +134,20 @@ def tabular(
     require_non_negative("misspecification", misspecification)
     require_choice("misspecified_for", misspecified_for, get_args(MisspecifiedFor))
     require_seed("misspecification_seed", misspecification_seed)
-    kernel = kernel_of(transitions, layout, horizon)
-    states, actions = kernel.shape[:2]
     table = None if features is None else as_tensor("features", features)
     seen = None if observations is None else as_tensor("observations", observations)
-    require_tables(
-        ("transitions", states),
-        ("transitions", actions),
-        horizon=horizon,
-        features=None if table is None else table.shape[-1:].numel(),
-        observations=None if seen is None else seen.shape[-1:].numel(),
-    )
+
+    def require_sizes(states: int, actions: int) -> None:
+        require_tables(
+            ("transitions", states),
+            ("transitions", actions),
+            horizon=horizon,
+            features=None if table is None else table.shape[-1:].numel(),
+            observations=None if seen is None else seen.shape[-1:].numel(),
+        )
+
+    kernel = kernel_of(transitions, layout, require_sizes)
+    states, actions = kernel.shape[:2]
     if table is None:
         table = torch.eye(states * actions, dtype=torch.float64).reshape(states, actions, -1)
     if seen is None:
