@@ -72,6 +72,11 @@ BANDIT = 'family = "bandit"\ncontexts = 2\nactions = 2\nfeatures = 2\n'
 GARNET = 'family = "garnet"\nstates = 2\nactions = 2\nfeatures = 2\n'
 EXCESS = 'objective = "excess_risk"\n'
 NETWORKS = 'reward = { name = "mlp", width = 2 }\npolicy = { name = "mlp", width = 2 }\n'
+MASKED = (
+    'family = "tabular"\ninitial = [0.5, 0.5]\nhorizon = 2\ntrue_reward = [[0.2, 0.9], [0.4, 0.0]]\n'
+    "transitions = [[[0.5, 0.5], [0.2, 0.8]], [[0.7, 0.3], [0.0, 0.0]]]\n"
+    "action_mask = [[1, 1], [1, 0]]\n"
+)
 PREFERENCES: Mapping[str, str] = {
     "bandit": f"{BANDIT}{EXCESS}",
     "cross-entropy": BANDIT,
@@ -81,6 +86,7 @@ PREFERENCES: Mapping[str, str] = {
     "discounted-networks": f"{GARNET}{EXCESS}discount = 0.5\n{NETWORKS}",
     "log-linear": f'{BANDIT}{EXCESS}policy = {{ name = "log-linear" }}\n',
     "network-reward": f'{BANDIT}{EXCESS}reward = {{ name = "mlp", width = 2 }}\n',
+    "masked": f"{MASKED}{EXCESS}",
     "other-labels": f'{BANDIT}{EXCESS}preferences = "thurstone"\n',
 }
 CLOSED: Mapping[str, str] = {
@@ -94,7 +100,8 @@ CLOSED: Mapping[str, str] = {
 PROBLEMS = {**PREFERENCES, **CLOSED}
 """Every kind of problem, by what tells it apart."""
 
-TOO_DEAR = {("advice", problem) for problem in ("bandit", "episodic", "log-linear", "other-labels")}
+DEAR = ("bandit", "episodic", "log-linear", "other-labels", "masked")
+TOO_DEAR = {("advice", problem) for problem in DEAR}
 """Each takes 15 s or more, and does what "cross-entropy" does."""
 
 ALONE = {
