@@ -24,11 +24,11 @@ from theory_check.models import TabularSoftmax
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.comparisons import comparisons_of
 from theory_check.oracles.comparisons.trajectories import count_trajectories, enumerate_segments
-from theory_check.oracles.control import control_of
+from theory_check.oracles.control import control_of, discounted_control
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.optima.optimum import find_optimum, optimal_hyperobjective
 from theory_check.oracles.rlhf_truth import RLHFTruth, comparable_rewards
-from theory_check.problems import Problem, tabular
+from theory_check.problems import Problem, garnet, tabular
 
 PROBLEMS = varied_discounted_problems()
 CASES = pytest.mark.parametrize("index", range(len(PROBLEMS)))
@@ -371,3 +371,17 @@ def test_enumeration_budget_names_the_number_and_the_remedy() -> None:
     ):
         ExactOracle(problem, enumeration_budget=1295, way="pairs")
     assert ExactOracle(problem, enumeration_budget=1296).space.size == 1296
+
+
+@pytest.mark.slow
+def test_sweeps_before_policy_iteration_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many states with few successors start elsewhere and end at the same optimum."""
+    problem = garnet(
+        states=60, actions=3, horizon=None, discount=0.95, branching=1, features=4, seed=1
+    )
+    phi = torch.randn(2, 4, dtype=torch.float64)
+    expected = ExactOracle(problem).hypergradient(phi)
+    monkeypatch.setattr(discounted_control, "MANY_STATES", 10)
+    exact = ExactOracle(problem)
+    assert exact.control._sparse_moves is not None  # type: ignore[attr-defined]
+    torch.testing.assert_close(exact.hypergradient(phi), expected, rtol=1e-12, atol=1e-15)

@@ -65,6 +65,7 @@ def test_there_are_forty_problems() -> None:
     assert len(shapes()) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", shapes(), ids=lambda shape: str(shape["seed"]))
 def test_every_way_gives_the_same(shape: dict) -> None:
     """Values to 1e-12 absolutely, hypergradients and their parts to 1e-11 relatively."""
@@ -95,6 +96,7 @@ def assert_close(found: Tensor, expected: Tensor, relative: float) -> None:
     assert (found - expected).norm() <= relative * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=str)
 @pytest.mark.parametrize("objective", ["cross_entropy", "excess_risk"])
 def test_every_way_gives_the_same_for_other_labels(law: PreferenceLaw, objective: str) -> None:
@@ -165,6 +167,7 @@ def test_the_strip_of_a_normal_law_keeps_clear_of_its_zeros() -> None:
         assert 0.75 * math.sqrt(2) * zero.imag <= strip <= math.sqrt(2) * zero.imag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [30, 60])
 def test_hypergradients_of_long_horizons_are_differences(horizon: int) -> None:
     """Central differences, of step 1e-4: an error of 1e-8, and 1e-10 from rounding."""
@@ -176,6 +179,7 @@ def test_hypergradients_of_long_horizons_are_differences(horizon: int) -> None:
     assert_close((ahead - behind) / 2e-4, exact.hypergradient(phi)[0], 1e-6)
 
 
+@pytest.mark.slow
 def test_a_long_horizon_agrees_with_simulation() -> None:
     """Mean loss of 4e5 pairs: |z| <= 4.9, false alarm 1e-6; a term left out of the loss is seen at 50."""
     problem = garnet(states=20, actions=4, horizon=20, seed=3)
@@ -216,6 +220,7 @@ def simulated(
     return returns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "problem",
     [
@@ -321,9 +326,41 @@ def test_the_way_is_chosen_by_cost_and_can_be_told() -> None:
         ExactOracle(small, way="outcomes")
 
 
+@pytest.mark.slow
 def test_what_would_take_too_long_is_refused_with_its_cost() -> None:
     immense = garnet(
         states=300, actions=10, horizon=2000, branching=300, features=2, reward_scale=5.0
     )
     with pytest.raises(InvalidArgumentError, match=r"an evaluation costs .*steps [0-9.e+]+ s"):
         ExactOracle(immense)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1e-8, 1e-3, 1.0, 30.0, 1e3])
+@pytest.mark.parametrize("kl_weight", [0.01, 100.0])
+def test_sizes_of_rewards_leave_the_stated_errors(size: float, kl_weight: float) -> None:
+    """Values to 2e-15 (w + 45), gradients to 1e-14: absolutely, in a unit of one."""
+    for problem in (
+        garnet(states=3, actions=2, horizon=3, kl_weight=kl_weight, seed=1),
+        bandit(contexts=3, actions=3, kl_weight=kl_weight, seed=1),
+    ):
+        phi, pairs = size * point(problem), ExactOracle(problem, way="pairs")
+        window = 6 * phi.abs().max().item()
+        for way in other_ways(problem):
+            exact = ExactOracle(problem, way=way)
+            difference = exact.hyperobjective(phi) - pairs.hyperobjective(phi)
+            assert difference.abs().max() <= 2e-15 * (window + 45)
+            gradients = exact.hypergradient(phi) - pairs.hypergradient(phi)
+            # The response is magnified by the size of a reward over the KL weight.
+            assert gradients.abs().max() <= 1e-14 * max(1.0, 1 / kl_weight)
+
+
+def test_what_is_not_resolved_is_not_a_number_and_spoils_no_neighbour() -> None:
+    problem = garnet(states=6, actions=3, horizon=8, seed=1)
+    exact, phi = ExactOracle(problem), point(problem, 3)
+    alone = exact.hyperobjective(phi[2:])
+    phi[1] *= 1e7
+    found = exact.hyperobjective(phi)
+    assert found.isnan().tolist() == [False, True, False]
+    assert torch.equal(found[2:], alone)
+    assert exact.hypergradient(phi).isnan().all(-1).tolist() == [False, True, False]

@@ -31,7 +31,7 @@ from theory_check.models import (
     TabularSoftmax,
 )
 from theory_check.oracles.comparisons.trajectories import count_trajectories
-from theory_check.oracles.control import control_of
+from theory_check.oracles.control import control_of, discounted_control
 from theory_check.oracles.control.hard_control import hard_optimum, optimal_return, optimal_values
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
@@ -155,6 +155,26 @@ def test_rewards_of_absent_actions_count_for_nothing(version: str) -> None:
         assert torch.equal(one.hyperobjective(phi), two.hyperobjective(phi))
         assert_close(one.hypergradient(phi), two.hypergradient(phi))
         assert_close(one.penalised_gradient(phi, 0.3), two.penalised_gradient(phi, 0.3), 1e-9)
+
+
+@pytest.mark.parametrize("version", ["discounted", "segments"])
+def test_sweeps_of_value_iteration_leave_absent_actions_out(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rewards of absent actions are far above the others, so that sweeps would end elsewhere."""
+    problem = masked(version)
+    features = problem.features.clone()
+    features[torch.from_numpy(ABSENT)] = 1e4
+    problem = dataclasses.replace(problem, features=features)
+    phi = torch.ones(1, 4, dtype=torch.float64)
+    expected = ExactOracle(problem).hypergradient(phi)
+    monkeypatch.setattr(discounted_control, "MANY_STATES", 1)
+    monkeypatch.setattr(discounted_control, "FEW_SUCCESSORS", 1.0)
+    exact = ExactOracle(problem)
+    assert exact.control._sparse_moves is not None  # type: ignore[attr-defined]
+    swept = exact.control._first_deviations(exact.reward_model.table(phi))  # type: ignore[attr-defined]
+    assert swept.abs().max() < 1e3
+    assert_close(exact.hypergradient(phi), expected)
 
 
 @EVERY_VERSION

@@ -179,6 +179,27 @@ def crossed_characteristic(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
+def extreme_returns(dynamics, reward, discounts):  # type: ignore[no-untyped-def]
+    """Return the smallest and the largest return from every state, shape (s,), whatever is chosen."""
+    _, _, bounds, columns, chances = dynamics
+    states, actions = reward.shape
+    lowest, highest = np.zeros(states), np.zeros(states)
+    for step in range(discounts.size - 1, -1, -1):
+        later_lowest, later_highest = lowest.copy(), highest.copy()
+        lowest[:], highest[:] = np.inf, -np.inf
+        for state in range(states):
+            for action in range(actions):
+                gain = discounts[step] * reward[state, action]
+                pair = state * actions + action
+                for entry in range(bounds[pair], bounds[pair + 1]):
+                    if chances[entry] > 0.0:
+                        after = columns[entry]
+                        lowest[state] = min(lowest[state], gain + later_lowest[after])
+                        highest[state] = max(highest[state], gain + later_highest[after])
+    return lowest, highest
+
+
+@numba.njit(cache=True, error_model="numpy")
 def log_moments(dynamics, start, policy, reward, discounts, exponents):  # type: ignore[no-untyped-def]
     """Return ``log E[exp(t R)]`` for every exponent t; arguments as of :func:`squared_characteristic`."""
     horizon, states, actions = policy.shape

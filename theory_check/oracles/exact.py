@@ -88,8 +88,9 @@ class ExactOracle:
     Notes
     -----
     Errors: over pairs values and gradients are right to 1e-12 relatively, over steps or outcomes values
-    to about 1e-16 (w + 45) absolutely, w the window that returns differ in, and gradients to 1e-14 of
-    what a pair adds at most. There an excess risk below 1e-13 is not resolved.
+    to 2e-15 (w + 45) absolutely, w the window that returns differ in, and gradients to 1e-14 of what a
+    pair adds at most. There an excess risk below 1e-13 is not resolved, and quantities are NaN where
+    returns may differ by more than 1e5.
 
     Parameters ``phi`` are float64 tensors or arrays of shape (..., d), or nested sequences of numbers,
     finite and at least one point; anything else is refused with an ``InvalidArgumentError``. Results

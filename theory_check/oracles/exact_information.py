@@ -91,9 +91,7 @@ class ExactInformation(RLHFOracle):
         self._require_tabular()
         control = self.control
         logits = lower.reshape(-1, *control.policy_shape)
-        if control.absent is not None:
-            logits = logits.masked_fill(control.absent, -torch.inf)
-        values = control.kl_weight * torch.logsumexp(logits, dim=-1)
+        values = control.kl_weight * torch.logsumexp(control.existing(logits), dim=-1)
         if not isinstance(control, DiscountedControl):
             values = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
         ahead = torch.einsum("sat,rht->rhsa", control.transitions, values)

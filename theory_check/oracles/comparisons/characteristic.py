@@ -3,13 +3,14 @@
 With the sums of ``series.py`` an expectation over two independent returns is one over frequencies:
 ``E cos(w D) = |chi(w)|^2`` and ``E[D sin(w D*)] = 2 Im(xi(w) conj chi*(w))`` with ``chi = E exp(i w R)``,
 ``chi* = E exp(i w R*)`` and ``xi = E[R exp(i w R*)]`` (``docs/theory.md`` section 2.9). Values are right
-to about 1e-16 times the window and 45, absolutely, derivatives to 1e-15 of what a pair adds at most: an
+to 2e-15 times the window and 45, absolutely, derivatives to 1e-15 of what a pair adds at most: an
 excess risk below 1e-13 is not resolved.
 """
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from theory_check.kernels.characteristic import (
     crossed_characteristic,
+    extreme_returns,
     log_moments,
     squared_characteristic,
 )
@@ -44,6 +46,9 @@ BLOCK_BYTES = 64 * 2**20
 LARGEST_BLOCK = 64
 DENSE_FROM = 0.2
 """Share of successors with positive probability from which a product of matrices is faster."""
+
+LARGEST_RANGE = 1e5
+"""Range of returns beyond which nothing is computed: frequencies are twice as many, blocks of minutes."""
 
 WIDE = 16.0
 """Range of returns from which a window narrower than it is looked for."""
@@ -83,21 +88,6 @@ class Dynamics(NamedTuple):
             rows.indices.astype(np.int64),
             rows.data,
         )
-
-    def extreme_returns(self, reward: Floats, discounts: Floats) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest return from every state; reward of shape (s, a)."""
-        lowest: Floats = np.zeros(reward.shape[0])
-        highest: Floats = np.zeros(reward.shape[0])
-        for discount in discounts[::-1].tolist():
-            now: Floats = np.multiply(discount, reward)
-            least, most = self._reduced(np.minimum, lowest), self._reduced(np.maximum, highest)
-            np.min(now + least.reshape(now.shape), axis=1, out=lowest)
-            np.max(now + most.reshape(now.shape), axis=1, out=highest)
-        return lowest, highest
-
-    def _reduced(self, reduction: np.ufunc, values: Floats) -> Floats:
-        found: Floats = reduction.reduceat(values[self.columns], self.bounds[:-1])
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +133,9 @@ class CharacteristicSums(UpperObjective):
         started = self.start(self.control.log_reference[None])[0].cpu().numpy() > 0
         sizes = []
         for table in self.present(reward).cpu().numpy():
-            lowest, highest = self.dynamics.extreme_returns(table, self.discounts)
+            lowest, highest = extreme_returns(
+                self.dynamics, np.ascontiguousarray(table), self.discounts
+            )
             sizes.append(max(-lowest[started].min(), highest[started].max()))
         return torch.from_numpy(np.array(sizes)).to(reward.device)
 
@@ -189,6 +181,27 @@ class CharacteristicSums(UpperObjective):
             policy_gradient=in_policy,
         )
 
+    @abstractmethod
+    def _evaluate_one(
+        self, reward: Floats, policy: Floats, start: Floats
+    ) -> tuple[float, Floats, Floats, Floats]:
+        """Return value and derivatives in steps, reward and start law, of one replicate."""
+
+    def _resolved(
+        self, reward: Floats, policy: Floats, start: Floats
+    ) -> tuple[float, Floats, Floats, Floats]:
+        """Return the same, NaN for tables that are not finite or of too wide a range."""
+        wide = 2 * np.abs(reward).max() * self.discounts.sum() > LARGEST_RANGE
+        if np.isfinite(policy).all() and np.isfinite(start).all() and not wide:
+            return self._evaluate_one(reward, policy, start)
+        shape = (
+            policy.shape if policy.ndim == 3 else (1, *policy.shape),
+            reward.shape,
+            start.shape,
+        )
+        steps, rewards, starts = (np.full(size, np.nan) for size in shape)
+        return math.nan, steps, rewards, starts
+
     def constant(self, model: Series, annotator: Series) -> float:
         """Return what the sums over frequencies leave of the loss of a pair, less that of equals."""
         certain = annotator.certain if self.excess else 0.0
@@ -210,7 +223,7 @@ class StepSums(CharacteristicSums):
         policies = log_policy.exp().expand(-1, self.length, -1, -1).cpu().numpy()
         starts = self.start(log_policy).cpu().numpy()
         rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
-        return self.assembled(log_policy, [self._evaluate_one(*row) for row in rows])
+        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
 
     def _evaluate_one(
         self, reward: Floats, policy: Floats, start: Floats
@@ -250,7 +263,9 @@ class StepSums(CharacteristicSums):
         self, reward: Floats, policy: Floats, start: Floats, law: PreferenceLaw
     ) -> tuple[Floats, Series]:
         """Return the reward with returns around 0, and sums for differences of its returns."""
-        lowest, highest = self.dynamics.extreme_returns(reward, self.discounts)
+        lowest, highest = extreme_returns(
+            self.dynamics, np.ascontiguousarray(reward), self.discounts
+        )
         low, high = lowest[start > 0].min(), highest[start > 0].max()
         window = high - low
         centred = np.ascontiguousarray(reward - 0.5 * (high + low) / self.discounts.sum())
@@ -303,7 +318,7 @@ class OutcomeSums(CharacteristicSums):
         policies = log_policy[:, 0].exp().cpu().numpy()
         starts = self.start(log_policy).cpu().numpy()
         rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
-        return self.assembled(log_policy, [self._evaluate_one(*row) for row in rows])
+        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
 
     def _evaluate_one(
         self, reward: Floats, policy: Floats, start: Floats

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
+from scipy import sparse
 from torch import Tensor
 
 from theory_check.errors import CertificationError
@@ -123,6 +124,12 @@ class LatestResolvent:
 
 
 MAXIMUM_ITERATIONS = 100
+# From here on a factorisation costs more than a hundred sweeps over few successors.
+MANY_STATES = 1000
+FEW_SUCCESSORS = 0.02
+LARGEST_SWEEPS = 2000
+# Change of the values, relative to their size, from which one step of Newton's method is exact.
+SWEPT = 1e-9
 # Error of the values, relative to their size, that is left to rounding.
 VALUE_TOLERANCE = 1e-15
 # Change of the values, relative to their size, that is rounding where states mix.
@@ -156,7 +163,7 @@ class DiscountedControl(SoftControl):
         """
         effective_horizon = 1 / self._leak
         remainder = self.discount**2 * effective_horizon / (2 * self.kl_weight)
-        value = self._reference_deviations(reward)
+        value = self._first_deviations(reward)
         before = torch.full_like(value[:, 0], torch.inf)
         for _ in range(MAXIMUM_ITERATIONS):
             improved = self._improved(reward, value)
@@ -314,12 +321,43 @@ class DiscountedControl(SoftControl):
         step_reward = reward - self.kl_weight * (stationary - self.log_reference[0])
         return (stationary.exp() * step_reward).sum(-1)
 
-    def _reference_deviations(
+    def _first_deviations(
         self, reward: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, "replicate s"]:
-        """Return the deviations of the reference policy, whose system is the same for all rewards."""
+        """Return the values where policy iteration starts, up to a constant.
+
+        Those of the reference policy, whose system is the same for all rewards; in many states with few
+        successors each those after sweeps of value iteration, which then spare most factorisations.
+        """
+        if self._sparse_moves is not None:
+            return self._swept(reward, self._sparse_moves)
         expected = (self.log_reference[0].exp() * reward).sum(-1)
         return self._reference_resolvent.deviations(expected.T[None])[0].T
+
+    def _swept(
+        self, reward: Float[Tensor, "replicate s a"], moves: sparse.csr_array
+    ) -> Float[Tensor, "replicate s"]:
+        """Return the values after soft value iteration, until they change by rounding's root."""
+        offered = self.existing(self.kl_weight * self.log_reference[0] + reward)
+        value = torch.zeros_like(reward[:, :, 0])
+        for _ in range(LARGEST_SWEEPS):
+            ahead = torch.from_numpy((moves @ value.cpu().numpy().T).T.copy()).to(reward.device)
+            action_value = offered + self.discount * ahead.reshape(reward.shape)
+            latest = self.kl_weight * torch.logsumexp(action_value / self.kl_weight, dim=-1)
+            latest = latest - latest[:, :1]
+            change, value = (latest - value).abs().amax(-1), latest
+            size = value.abs().amax(-1).clamp_min(self.kl_weight)
+            if not bool((change > SWEPT * size).any()):
+                break
+        return value
+
+    @cached_property
+    def _sparse_moves(self) -> sparse.csr_array | None:
+        """Rows of the kernel, where states are many and their successors few."""
+        if self.policy_shape[1] < MANY_STATES:
+            return None
+        moves = sparse.csr_array(self.transitions.flatten(0, 1).cpu().numpy())
+        return moves if moves.nnz <= FEW_SUCCESSORS * self.transitions.numel() else None
 
     @property
     def _leak(self) -> float:

@@ -37,9 +37,7 @@ class EpisodicControl(SoftControl):
             action_value = reward + self.discount * torch.einsum(
                 "sat,rt->rsa", self.transitions, value
             )
-            scaled = self.log_reference[step] + action_value / beta
-            if self.absent is not None:
-                scaled = scaled.masked_fill(self.absent[step], -torch.inf)
+            scaled = self.existing(self.log_reference[step] + action_value / beta)
             log_normaliser = torch.logsumexp(scaled, dim=-1)
             value = beta * log_normaliser
             policies.append(scaled - log_normaliser[..., None])

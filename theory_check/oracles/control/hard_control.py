@@ -79,9 +79,7 @@ def hard_optimum(control: SoftControl, reward: Float[Tensor, "replicate s a"]) -
     CertificationError
         If policy iteration still changes actions after ``MAXIMUM_ITERATIONS`` improvements.
     """
-    absent = control.absent_anywhere
-    if absent is not None:
-        reward = reward.masked_fill(absent, -torch.inf)
+    reward = control.existing(reward)
     if isinstance(control, DiscountedControl):
         return HardOptimum(control, _policy_iteration(control, reward)[:, None])
     return HardOptimum(control, _backward_induction(control, reward))

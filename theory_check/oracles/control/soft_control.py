@@ -72,6 +72,11 @@ class SoftControl(ABC):
         """The same for a state, whatever the step."""
         return None if self.absent is None else self.absent[0]
 
+    def existing(self, table: Float[Tensor, "*lead s a"]) -> Float[Tensor, "*lead s a"]:
+        """Return a table with -inf for actions that do not exist."""
+        absent = self.absent_anywhere
+        return table if absent is None else table.masked_fill(absent, -torch.inf)
+
     def normalised(self, logits: Float[Tensor, "*lead h s a"]) -> Float[Tensor, "*lead h s a"]:
         """Return the log-policy of logits, over the actions that exist."""
         return log_policy_of(logits, self.absent)

@@ -30,8 +30,8 @@ SUFFICIENT = 1e-4
 # Below this gradient norm values differ by rounding, and a smaller gradient is the proof.
 FLAT = 1e-5
 STEEPER = 0.9
-# Below this one a gradient that does not shrink is rounding.
-ROUNDING = 1e-9
+# Up to this many tolerances steps that do not help have met rounding.
+NEAR = 30.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,16 +101,18 @@ def _minimise(level: SummedPenalisedLevel) -> PenalisedSolution:
         direction = metric.direction(gradient)
         slope = (gradient * direction).sum().item()
         length, accepted = 1.0, False
-        for _ in range(HALVINGS):
+        for halving in range(HALVINGS):
             trial = level.control.normalised(at + length * direction)
             trial_value, trial_gradient, trial_norm = _evaluated(level, trial)
             falls = trial_value <= value + SUFFICIENT * length * slope
             accepted = falls or (trial_norm < STEEPER * norm and norm < FLAT)
-            if accepted or norm < ROUNDING:
+            if accepted or (halving > 3 and norm < NEAR * wanted):
                 break
             length /= 2
-        if not accepted:
+        if not accepted and not metric.forget():
             break
+        if not accepted:
+            continue
         metric.learn(trial - at, trial_gradient - gradient)
         at, value, gradient, norm = trial, trial_value, trial_gradient, trial_norm
     return PenalisedSolution(
@@ -146,6 +148,12 @@ class _Metric:
         for (step, change, along), share in zip(self._steps, reversed(shares), strict=True):
             left += (share - (change * left).sum().item() / along) * step
         return -left
+
+    def forget(self) -> bool:
+        """Forget what steps taught, where they mislead; return whether there was anything."""
+        known = bool(self._steps)
+        self._steps.clear()
+        return known
 
     def learn(self, step: Float[Tensor, "1 h s a"], change: Float[Tensor, "1 h s a"]) -> None:
         """Remember a step along which the level is convex; others teach nothing."""
