@@ -491,6 +491,8 @@ def test_a_defect_of_a_class(model: type[LinearReward], contract: str) -> None:
 class Reckless(Tabular):
     """Takes actions that do not exist."""
 
+    name: ClassVar[str] = "reckless"
+
     def bind(self, inputs: ModelInputs) -> TabularSoftmax:
         """Return logits that start at the reference policy where it is positive."""
         return TabularSoftmax(inputs.log_reference.clamp_min(-5.0))
