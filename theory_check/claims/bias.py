@@ -55,6 +55,19 @@ PENALTY_BIAS = Claim(
     audits=("error-bound", "lower-pl"),
 )
 
+PENALTY_BIAS_LARGE = Claim(
+    id="penalty-bias-large",
+    statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma) beyond enumeration: "
+    "over 20 steps, and with 100 000 actions",
+    source="arXiv 2309.01753, theorem on the landscape of the penalised hyperobjective",
+    provenance="S",
+    kind="identity",
+    otherwise="No: as for penalty-bias, only a defect could, here one of the oracle without enumeration.",
+    assumptions=PENALTY_BIAS.assumptions,
+    experiment="penalty-bias-large",
+    rates=BIAS_RATES,
+)
+
 PENALTY_BIAS_NEURAL = Claim(
     id="penalty-bias-neural",
     statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma) with a neural reward, "

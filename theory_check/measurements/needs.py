@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from theory_check.errors import shortened
 from theory_check.measurements.base import Need
+from theory_check.oracles.comparisons.trajectories import (
+    DEFAULT_ENUMERATION_BUDGET,
+    count_trajectories,
+    counted,
+)
 from theory_check.problems.problem import Problem
 
 
@@ -47,6 +52,13 @@ CURVATURE = Need(
     lambda problem: not getattr(problem, "flat_at_start", False),
     lambda problem: f"{kind_of(problem)}, which hides it",
     "name a problem of another family, or use 'lower-bound' on this one",
+)
+
+ENUMERATION = Need(
+    f"at most {DEFAULT_ENUMERATION_BUDGET} trajectories, which it enumerates",
+    lambda problem: count_trajectories(problem) <= DEFAULT_ENUMERATION_BUDGET,
+    lambda problem: f"a problem of {counted(count_trajectories(problem))}",
+    "use a shorter horizon or segments, or fewer states, actions or successors",
 )
 
 UNITS: tuple[Need, ...] = (NOISE, CURVATURE)

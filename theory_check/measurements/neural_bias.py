@@ -16,7 +16,7 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
-from theory_check.measurements.needs import PREFERENCES, STANDARD_LABELS
+from theory_check.measurements.needs import ENUMERATION, PREFERENCES, STANDARD_LABELS
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -72,7 +72,7 @@ class NeuralBias(Measurement):
     """
 
     kind: ClassVar[str] = "neural-bias"
-    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS)
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, ENUMERATION)
 
     widths: tuple[PositiveInteger, ...]
     activations: tuple[ActivationName, ...] = ("tanh",)

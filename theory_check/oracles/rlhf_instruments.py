@@ -9,9 +9,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import ContractionOracle, ImplicitUpperOracle, OptimalLowerOracle
+from theory_check.bilevel import (
+    ContractionOracle,
+    ImplicitUpperOracle,
+    OptimalLowerOracle,
+    PreferenceOracle,
+)
 from theory_check.models.linear_reward import LinearReward
 from theory_check.models.tabular_softmax import TabularSoftmax
+from theory_check.oracles.comparisons.trajectories import (
+    DEFAULT_ENUMERATION_BUDGET,
+    count_trajectories,
+)
 from theory_check.oracles.control.inverse_control import LINEAR_ALONE
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import TABULAR_ALONE, ExactInformation
@@ -20,6 +29,11 @@ from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.starts import initial_policy, initial_reward
 from theory_check.problems import Problem
+
+ENUMERATED_ALONE = (
+    "use a method without kept preferences and implicit rewards, or a shorter horizon: every one of "
+    f"at most {DEFAULT_ENUMERATION_BUDGET} trajectories has a weight in them"
+)
 
 
 class RLHFInstruments(Instruments):
@@ -55,12 +69,14 @@ class RLHFInstruments(Instruments):
 
     @classmethod
     def withheld(cls, problem: Problem) -> Mapping[type, str]:
-        """Return what is computed for tabular policies or linear rewards alone, if others are sought."""
+        """Return what is computed for tabular policies, linear rewards or few trajectories alone."""
         found: dict[type, str] = {}
         if not isinstance(problem.policy_model, TabularSoftmax):
             found |= dict.fromkeys((OptimalLowerOracle, ContractionOracle), TABULAR_ALONE)
         if not isinstance(problem.reward_model, LinearReward):
             found[ImplicitUpperOracle] = LINEAR_ALONE
+        if count_trajectories(problem) > DEFAULT_ENUMERATION_BUDGET:
+            found |= dict.fromkeys((PreferenceOracle, ImplicitUpperOracle), ENUMERATED_ALONE)
         return found
 
     def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:

@@ -68,7 +68,7 @@ def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue)
     Raises
     ------
     InvalidArgumentError
-        For anything that cannot be built, and for more trajectories than can be enumerated.
+        For anything that cannot be built, and for one whose exact evaluation would take minutes.
     """
     from theory_check.problems import Problem
 
@@ -159,20 +159,10 @@ def _bound_law(given: object, where: str) -> Any:
 def _check_size(problem: Any, where: str) -> None:
     """Refuse a problem that the exact oracle of every measurement would refuse in its cell."""
     # Here, so that reading an experiment's format does not load the oracles.
-    from theory_check.oracles.comparisons.trajectories import (
-        DEFAULT_ENUMERATION_BUDGET,
-        count_trajectories,
-        counted,
-    )
+    from theory_check.oracles.comparisons.choice import require_affordable
 
-    number = count_trajectories(problem)
-    if number > DEFAULT_ENUMERATION_BUDGET:
-        raise InvalidArgumentError(
-            where,
-            f"a problem of {counted(number)} trajectories",
-            f"use a shorter horizon or segments, or fewer states, actions or successors: at most "
-            f"{DEFAULT_ENUMERATION_BUDGET} trajectories can be enumerated",
-        )
+    with located(where):
+        require_affordable(problem)
 
 
 INSTANCES, STARTS, SEED = "instances", "starts", "seed"

@@ -17,7 +17,11 @@ from theory_check.oracles.comparisons.characteristic import (
 from theory_check.oracles.comparisons.laws import Comparisons, comparisons_of
 from theory_check.oracles.comparisons.pairs import PairLoss
 from theory_check.oracles.comparisons.series import frequencies_needed
-from theory_check.oracles.comparisons.trajectories import count_trajectories, counted
+from theory_check.oracles.comparisons.trajectories import (
+    DEFAULT_ENUMERATION_BUDGET,
+    count_trajectories,
+    counted,
+)
 from theory_check.oracles.comparisons.upper import PairSums, UpperObjective, Way
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
@@ -135,6 +139,12 @@ def upper_objective(
             )
     comparisons = comparisons_of(problem, control, budget=budget, device=device)
     return PairSums(comparisons, PairLoss.of(problem, comparisons.space))
+
+
+def require_affordable(problem: Problem, budget: int = DEFAULT_ENUMERATION_BUDGET) -> None:
+    """Refuse a problem for which every way would take more than ten minutes."""
+    costs = costs_of(problem, Dynamics.of(problem.transitions), budget)
+    _refuse(problem, costs.cheapest, costs)
 
 
 def _refuse(problem: Problem, way: Way, costs: Costs) -> None:
