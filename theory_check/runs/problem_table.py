@@ -111,8 +111,8 @@ def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue)
         # Binding allocates what the class needs of the problem, and refuses what it cannot represent.
         with located(join(where, key)):
             classes[key].bind(problem.model_inputs)
-    _check_size(problem, where)
     laws = {key: law for key, law in laws.items() if law != problem.preferences}
+    _check_size(problem.with_preferences(laws[PREFERENCES]) if laws else problem, where)
     chosen = {**classes, **laws}
     return replace(spec, parameters={**spec.parameters, **chosen}) if chosen else spec
 
