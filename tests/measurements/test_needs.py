@@ -72,6 +72,11 @@ BANDIT = 'family = "bandit"\ncontexts = 2\nactions = 2\nfeatures = 2\n'
 GARNET = 'family = "garnet"\nstates = 2\nactions = 2\nfeatures = 2\n'
 EXCESS = 'objective = "excess_risk"\n'
 NETWORKS = 'reward = { name = "mlp", width = 2 }\npolicy = { name = "mlp", width = 2 }\n'
+MASKED = (
+    'family = "tabular"\ninitial = [0.5, 0.5]\nhorizon = 2\ntrue_reward = [[0.2, 0.9], [0.4, 0.0]]\n'
+    "transitions = [[[0.5, 0.5], [0.2, 0.8]], [[0.7, 0.3], [0.0, 0.0]]]\n"
+    "action_mask = [[1, 1], [1, 0]]\n"
+)
 PREFERENCES: Mapping[str, str] = {
     "bandit": f"{BANDIT}{EXCESS}",
     "cross-entropy": BANDIT,
@@ -81,6 +86,8 @@ PREFERENCES: Mapping[str, str] = {
     "discounted-networks": f"{GARNET}{EXCESS}discount = 0.5\n{NETWORKS}",
     "log-linear": f'{BANDIT}{EXCESS}policy = {{ name = "log-linear" }}\n',
     "network-reward": f'{BANDIT}{EXCESS}reward = {{ name = "mlp", width = 2 }}\n',
+    "masked": f"{MASKED}{EXCESS}",
+    "other-labels": f'{BANDIT}{EXCESS}preferences = "thurstone"\n',
 }
 CLOSED: Mapping[str, str] = {
     "quadratic": 'family = "quadratic"\n',
@@ -93,13 +100,16 @@ CLOSED: Mapping[str, str] = {
 PROBLEMS = {**PREFERENCES, **CLOSED}
 """Every kind of problem, by what tells it apart."""
 
-TOO_DEAR = {("advice", problem) for problem in ("bandit", "episodic", "log-linear")}
+DEAR = ("bandit", "episodic", "log-linear", "other-labels", "masked")
+TOO_DEAR = {("advice", problem) for problem in DEAR}
 """Each takes 15 s or more, and does what "cross-entropy" does."""
 
 ALONE = {
     "attained": {"quadratic", "plateau", "valley", *PREFERENCES},
     "lower-bound": {"zero-chain"},
-    "weak-gradient-domination": PREFERENCES.keys() - {"cross-entropy"},
+    "weak-gradient-domination": PREFERENCES.keys() - {"cross-entropy", "other-labels"},
+    "neural-bias": PREFERENCES.keys() - {"other-labels"},
+    "global-optimality": PREFERENCES.keys() - {"other-labels"},
 }
 ALONE["comparison"] = ALONE["sample-complexity of a method"] = ALONE["attained"]
 ANYWHERE = {"audits", "bound-terms", "sample-complexity", "solver-run"}
@@ -231,6 +241,12 @@ def test_a_need_that_is_not_declared_is_caught(path: Path) -> None:
             "cross-entropy",
             "which needs objective 'excess_risk', whose infimum is 0, with problem 'cross-entropy', "
             "whose objective is 'cross_entropy'; set the objective",
+        ),
+        (
+            "global-optimality",
+            "other-labels",
+            "which needs labels that are Bradley-Terry at temperature 1, as its statement assumes, with "
+            "problem 'other-labels', whose labels are Thurstone(deviation=1.0, random_share=0.0); leave",
         ),
         (
             "lower-bound",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -22,12 +23,25 @@ LARGEST_Z = 5.5
 
 EPISODIC = garnet(states=3, actions=2, horizon=3, discount=0.9, seed=4)
 DISCOUNTED = garnet(states=3, actions=2, horizon=None, discount=0.8, segment_length=2, seed=5)
+
+
+def without_an_action(problem: Problem) -> Problem:
+    """Return the problem without one action of one state."""
+    mask = torch.ones(problem.states, problem.actions, dtype=torch.bool)
+    mask[1, 0] = False
+    reference = problem.reference_policy * mask
+    reference = reference / reference.sum(-1, keepdim=True)
+    return dataclasses.replace(problem, reference_policy=reference, action_mask=mask)
+
+
 PROBLEMS = {
     "episodic": EPISODIC,
     "excess risk": garnet(states=3, actions=2, horizon=2, objective="excess_risk", seed=6),
     "discounted": DISCOUNTED,
     "ties": EPISODIC.with_preferences(BradleyTerry(temperature=3.0, random_share=0.2, tie=0.3)),
     "normal": DISCOUNTED.with_preferences(Thurstone(deviation=0.5)),
+    "masked": without_an_action(EPISODIC),
+    "masked, discounted": without_an_action(DISCOUNTED),
 }
 
 

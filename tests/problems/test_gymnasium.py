@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -335,3 +335,99 @@ def test_the_family_does_not_shadow_the_library() -> None:
     module = importlib.import_module("theory_check.problems.gymnasium")
     assert module.__dict__["gymnasium"] is gymnasium
     assert importlib.import_module("gymnasium") is library
+
+
+def test_an_environment_that_somebody_made_is_read_as_it_is() -> None:
+    made = library.make("FrozenLake-v1", map_name="8x8", is_slippery=False)
+    problem = gymnasium(made, discount=0.9)
+    named = gymnasium("FrozenLake-v1", map_name="8x8", is_slippery=False, discount=0.9)
+    assert torch.equal(problem.transitions, named.transitions)
+    assert torch.equal(problem.true_reward, named.true_reward)
+    assert torch.equal(problem.observations, named.observations)
+    assert problem.name == "gymnasium(FrozenLake-v1)"
+    # It can still be used.
+    made.reset(seed=0)
+    assert len(made.step(0)) == 5
+
+
+class Corridor(library.Env):
+    """Three cells in a row; a registered name is not needed. Nothing is done in the last but to stay."""
+
+    P: ClassVar = {
+        0: {0: [(1.0, 0, 0.0, False)], 1: [(1.0, 1, 0.0, False)]},
+        1: {0: [(1.0, 0, 0.0, False)], 1: [(1.0, 2, 1.0, True)]},
+        2: {0: [(1.0, 2, 0.0, True)], 1: [(1.0, 2, 0.0, True)]},
+    }
+    initial_state_distrib = np.array([1.0, 0.0, 0.0])
+    masks = ([0, 1], [1, 1], [0, 0])
+
+    def action_mask(self, state: int) -> list[int]:
+        return self.masks[state]
+
+
+def test_an_environment_of_ones_own_with_a_mask() -> None:
+    problem = gymnasium(Corridor(), action_mask=True, horizon=3)
+    assert problem.name == "gymnasium(Corridor)"
+    assert problem.action_mask is not None
+    # Where the episode has ended, all actions stay.
+    assert problem.action_mask.tolist() == [[False, True], [True, True], [True, True]]
+    assert optimal_return(problem) == pytest.approx(0.95)
+    assert gymnasium(Corridor()).action_mask is None
+    assert problem.state_names is problem.action_names is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"is_slippery": False}, "is_slippery: received False; leave it out: the environment has"),
+        ({"action_mask": 1}, "action_mask: received 1"),
+    ],
+)
+def test_an_environment_takes_no_other_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{message}"):
+        gymnasium(Corridor(), **arguments)
+
+
+def test_a_mask_of_the_environment_is_asked_for_where_there_is_one() -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=r"^action_mask: received True, but FrozenLake-v1 has"
+    ):
+        gymnasium(action_mask=True)
+
+    class Bare(Corridor):
+        masks = ([0, 0], [1, 1], [0, 0])
+
+    with pytest.raises(
+        InvalidArgumentError, match=r"^action_mask: received no action in state 0; lea"
+    ):
+        gymnasium(Bare(), action_mask=True)
+
+    class Odd(Corridor):
+        masks = ([1, 1, 1], [1, 1], [1, 1])
+
+    with pytest.raises(
+        InvalidArgumentError, match=r"^action_mask: received True, but that of Odd is"
+    ):
+        gymnasium(Odd(), action_mask=True)
+
+
+@pytest.mark.slow
+def test_the_mask_of_taxi_takes_nothing_from_what_can_be_earned() -> None:
+    """Left out are moves into walls and pick-ups and drop-offs at the wrong place."""
+    arguments = {"id": newest("Taxi"), "discount": 0.9}
+    problem, whole = gymnasium(**arguments, action_mask=True), gymnasium(**arguments)
+    assert problem.action_mask is not None
+    assert problem.states < problem.action_mask.sum() < problem.action_mask.numel() / 2
+    assert optimal_return(problem) == pytest.approx(optimal_return(whole), abs=1e-9)
+    assert problem.action_names == ("south", "north", "east", "west", "pick up", "drop off")
+
+
+def test_states_and_actions_have_the_names_of_the_environment() -> None:
+    lake = gymnasium(desc=["SFG", "FHF", "FFS"], is_slippery=False)
+    assert lake.action_names == ("left", "down", "right", "up")
+    assert lake.state_names is not None
+    assert (lake.state_names[0], lake.state_names[5]) == ("0, 0", "1, 2")
+    # Down from the upper left corner is the state below it.
+    assert lake.transitions[0, lake.action_names.index("down")].argmax() == 3
+    cliff = gymnasium("CliffWalking-v1")
+    assert cliff.action_names == ("up", "right", "down", "left")

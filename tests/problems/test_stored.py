@@ -17,7 +17,7 @@ from helpers.generators import random_problem
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import MLPReward
-from theory_check.problems import Problem, stored
+from theory_check.problems import Problem, stored, tabular
 from theory_check.problems.stored import ARRAYS, SCALARS, as_record, labels, origin
 from theory_check.runs import Cell, load_experiment
 from theory_check.worst_cases.spaces import SPACES
@@ -182,6 +182,19 @@ def test_a_file_that_is_not_there_points_at_the_labels(tmp_path: Path) -> None:
 def test_only_what_can_be_written_is(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^problem: received classes MLPReward"):
         as_record(PROBLEMS["episodic"].with_classes(reward=MLPReward()), "x", {})
+    with pytest.raises(
+        InvalidArgumentError, match=r"^problem: received labels of the law Thurstone"
+    ):
+        as_record(PROBLEMS["episodic"].with_preferences("thurstone"), "x", {})
+    masked = tabular(
+        transitions=np.ones((1, 2, 1)),
+        initial=[1.0],
+        true_reward=[[0.0, 1.0]],
+        horizon=1,
+        action_mask=[[True, False]],
+    )
+    with pytest.raises(InvalidArgumentError, match=r"^problem: received an action_mask"):
+        as_record(masked, "x", {})
     with pytest.raises(InvalidArgumentError, match=r"^label: received 'a/b'; pass letters"):
         as_record(PROBLEMS["episodic"], "a/b", {})
 

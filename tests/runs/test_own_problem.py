@@ -15,7 +15,7 @@ from theory_check.catalogue import Catalogue
 from theory_check.catalogue.catalogue import experiment_file
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import LogLinear, MLPReward
-from theory_check.problems import Problem, bandit, garnet, quartic
+from theory_check.problems import BradleyTerry, Problem, Thurstone, bandit, garnet, quartic
 from theory_check.problems.stored import content_digest
 from theory_check.runs import Cell, Store, execute, load_experiment
 from theory_check.runs.own_problem import OwnProblem, given_problem
@@ -107,6 +107,29 @@ def test_python_finds_the_stored_results_by_the_content(done: Results, tmp_path:
     assert verify("penalty-bias", problem=changed, **how).status == "tight"
     new = {path.name for path in (tmp_path / "store").glob("*.parquet")} - before
     assert len(new) == len(before) == 3
+
+
+def test_the_law_of_labels_identifies_a_problem() -> None:
+    laws = ["thurstone", {"name": "thurstone", "deviation": 2.0}, "bradley-terry"]
+    keys = [cells_on(BANDIT.with_preferences(law))[0].key for law in laws]
+    assert len(set(keys)) == 3
+    assert keys[2] == cells_on(BANDIT)[0].key
+    assert "preferences" not in given_problem(BANDIT).spec.parameters
+    built = given_problem(BANDIT.with_preferences("thurstone")).spec.build()
+    assert built.preferences == Thurstone()
+
+
+def test_a_command_names_the_law_of_labels() -> None:
+    laws = {
+        '{ name = "bradley-terry", temperature = 2.0 }': BradleyTerry(temperature=2.0),
+        "thurstone": Thurstone(),
+    }
+    arms = ["contexts=2", "actions=2"]
+    for text, law in laws.items():
+        settings = [*arms, f"preferences={text}"]
+        assert named_problem("bandit", settings, CATALOGUE).spec.build().preferences == law
+    with pytest.raises(InvalidArgumentError, match=r"^--set.preferences.name: received 'probit'"):
+        named_problem("bandit", [*arms, "preferences=probit"], CATALOGUE)
 
 
 def test_all_but_the_problem_is_as_the_experiment_says() -> None:

@@ -14,7 +14,8 @@ from sweep_toys import CATALOGUE, line
 from theory_check.catalogue import Catalogue, Root, installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import Linear, LogLinear, MLPPolicy, MLPReward, Tabular
-from theory_check.problems.spec import CLASS_KEYS, ProblemSpec
+from theory_check.problems import BradleyTerry, Thurstone
+from theory_check.problems.spec import CLASS_KEYS, OWN_KEYS, PREFERENCES, ProblemSpec
 from theory_check.runs import Cell, Experiment, load_experiment
 from theory_check.runs.build import function_parameters
 from theory_check.runs.identity import plain
@@ -128,6 +129,21 @@ def test_the_default_classes_spelled_out_are_no_other_problem(read: Read) -> Non
         ),
         ('policy = { name = "mlp", output_scale = -1 }', "policy.output_scale: received -1.0; pas"),
         ('rewards = { name = "mlp" }', "rewards: received an unknown key; "),
+        ("preferences = 1", "preferences: received 1; pass the name of a law, or a table with it"),
+        ('preferences = "thurston"', "preferences.name: received 'thurston'; did you mean 'thur"),
+        ("preferences = { tie = 1 }", "preferences.name: received nothing; known: bradley-terry"),
+        (
+            'preferences = { name = "thurstone", tie = 0.1 }',
+            "preferences.tie: received an unknown key; ",
+        ),
+        (
+            'preferences = { name = "bradley-terry", random_share = 1.0 }',
+            "preferences.random_share: received 1.0; pass a share of random answers in [0, 1)",
+        ),
+        (
+            'preferences = { name = "bradley-terry", temperature = 0 }',
+            "preferences.temperature: received 0.0; pass",
+        ),
     ],
 )
 def test_a_mistake_names_the_dotted_key(read: Read, classes: str, message: str) -> None:
@@ -143,11 +159,48 @@ def test_a_closed_form_problem_has_no_classes(key: str) -> None:
         bound_problem(table, "problems.q", installed())
 
 
+def test_a_closed_form_problem_has_no_labels() -> None:
+    table = {"family": "quartic", PREFERENCES: "thurstone"}
+    with pytest.raises(
+        InvalidArgumentError, match=r"^problems.q.preferences: received a law of labels; leave"
+    ):
+        bound_problem(table, "problems.q", installed())
+
+
+def test_a_law_of_labels_is_part_of_the_problem(read: Read) -> None:
+    cell = read('preferences = { name = "bradley-terry", temperature = 2, random_share = 0.1 }')
+    law = BradleyTerry(temperature=2.0, random_share=0.1)
+    assert cell.problem.build().preferences == law
+    assert cell.problem.parameters["preferences"] == law
+    assert plain(law) == {
+        "name": "bradley-terry",
+        "temperature": 2.0,
+        "random_share": 0.1,
+        "tie": 0.0,
+    }
+    assert pickle.loads(pickle.dumps(cell)).problem.build().preferences == law
+    named = read('preferences = "thurstone"')
+    assert named.problem.build().preferences == Thurstone()
+    assert read('preferences = { name = "thurstone" }').key == named.key
+    assert len({cell.key, named.key, read().key}) == 3
+
+
+def test_the_law_that_a_family_has_anyway_is_no_other_problem(read: Read) -> None:
+    spelled = read('preferences = { name = "bradley-terry", temperature = 1 }')
+    assert spelled.key == read('preferences = "bradley-terry"').key == read().key
+    assert "preferences" not in spelled.problem.parameters
+
+
+def test_classes_and_a_law_go_together(read: Read) -> None:
+    problem = read('preferences = "thurstone"\nreward = { name = "mlp" }').problem.build()
+    assert (problem.preferences, problem.reward_class) == (Thurstone(), MLPReward())
+
+
 def test_no_family_uses_the_keys_of_classes() -> None:
     taken = {
         name
         for name, function in installed().families.items()
-        if not function_parameters(function).keys().isdisjoint(CLASS_KEYS)
+        if not function_parameters(function).keys().isdisjoint(OWN_KEYS)
     }
     assert taken == set()
 

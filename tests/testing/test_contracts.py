@@ -17,7 +17,7 @@ from theory_check.bilevel import DirectOracle, HypergradientOracle, InnerPath, L
 from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import GeometricRate
 from theory_check.errors import SampleBudgetExhausted
-from theory_check.models import LinearReward, Tabular
+from theory_check.models import LinearReward, Tabular, TabularSoftmax
 from theory_check.models.base import ModelInputs, RewardClass
 from theory_check.problems import quadratic
 from theory_check.problems.quadratic import QuadraticProblem
@@ -485,6 +485,22 @@ def test_a_defect_of_a_class(model: type[LinearReward], contract: str) -> None:
     planted = type("Planted", (Sound,), {"wrong": model, "__module__": __name__})
     globals()["Planted"] = planted
     assert contract in broken(check_class(planted))
+
+
+@dataclass(frozen=True)
+class Reckless(Tabular):
+    """Takes actions that do not exist."""
+
+    name: ClassVar[str] = "reckless"
+
+    def bind(self, inputs: ModelInputs) -> TabularSoftmax:
+        """Return logits that start at the reference policy where it is positive."""
+        return TabularSoftmax(inputs.log_reference.clamp_min(-5.0))
+
+
+def test_a_policy_that_takes_what_does_not_exist() -> None:
+    said = broken(check_class(Reckless))["its tables have the shape and finite numbers"]
+    assert said.startswith("actions that do not exist are taken; build the table")
 
 
 def test_a_class_that_is_no_value_or_has_no_defaults() -> None:

@@ -17,9 +17,10 @@ Floats = NDArray[np.float64]
 
 
 class LabelLaw(NamedTuple):
-    """The annotator's law ``P*(i > j) = sigmoid(R*_i - R*_j)`` for all pairs of trajectories.
+    """The annotator's law ``P*(i > j)`` for all pairs of trajectories.
 
-    Built once per problem by :func:`label_law`, 8 N^2 bytes for N trajectories.
+    Built once per problem, 8 N^2 bytes for N trajectories: by :func:`label_law` where it is
+    ``sigmoid(R*_i - R*_j)``.
 
     Attributes
     ----------
@@ -30,16 +31,19 @@ class LabelLaw(NamedTuple):
         ``i < j`` row by row.
     log_favourite
         ``log(1 - upset)``, shape (pair,).
+    log_odds
+        ``log((1 - upset) / upset)``, shape (pair,); empty where it is ``|R*_i - R*_j|``.
     """
 
     returns: Floats
     upset: Floats
     log_favourite: Floats
+    log_odds: Floats
 
 
 @numba.njit(cache=True, error_model="numpy")
 def label_law(true_returns: Floats) -> LabelLaw:
-    """Tabulate the annotator's law for true returns of shape (trajectory,)."""
+    """Tabulate ``sigmoid(R*_i - R*_j)`` for true returns of shape (trajectory,)."""
     outcomes = true_returns.size
     upset = np.empty(outcomes * (outcomes - 1) // 2)
     log_favourite = np.empty_like(upset)
@@ -50,7 +54,7 @@ def label_law(true_returns: Floats) -> LabelLaw:
             upset[pair] = ratio / (1.0 + ratio)
             log_favourite[pair] = -math.log1p(ratio)
             pair += 1
-    return LabelLaw(true_returns, upset, log_favourite)
+    return LabelLaw(true_returns, upset, log_favourite, np.empty(0))
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
@@ -71,9 +75,10 @@ def loss_and_wins(count, upsets, difference, true_difference, log_favourite):  #
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
-def label_loss(count, upsets, true_difference, log_favourite):  # type: ignore[no-untyped-def]
+def label_loss(count, upsets, true_difference, labels, pair):  # type: ignore[no-untyped-def]
     """Return ``-log P*(y)`` summed over ``count`` labels of one pair."""
-    return upsets * abs(true_difference) - count * log_favourite
+    log_odds = labels.log_odds[pair] if labels.log_odds.size > 0 else abs(true_difference)
+    return upsets * log_odds - count * labels.log_favourite[pair]
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -107,8 +107,8 @@ def labelled_pair_sums(
     """Draw labelled pairs and return what the upper-level estimators need of them.
 
     Two independent trajectories are an unordered pair with law ``2 rho_i rho_j`` (``rho_i^2`` on the
-    diagonal); its label is Bernoulli(``sigmoid(R*_i - R*_j)``). Loss and residual depend on the pair
-    and the label alone (``docs/theory.md`` section 4).
+    diagonal); its label follows the annotator's law. Loss and residual depend on the pair and
+    the label alone (``docs/theory.md`` section 4).
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def _add_indexed_pairs(bits, law, returns, labels, draws, excess, sums):  # type
         chance, log_favourite = model_of_pair(returns, powers, first, second)
         loss, wins = loss_and_wins(1, upsets, difference, true_difference, log_favourite)
         if excess:
-            loss -= label_loss(1, upsets, true_difference, labels.log_favourite[pair])
+            loss -= label_loss(1, upsets, true_difference, labels, pair)
         losses[first] += loss
         losses[second] += loss
         residuals[first] += chance - wins
@@ -233,7 +233,7 @@ def _add_counted_pairs(bits, law, returns, labels, draws, excess, sums):  # type
     and otherwise its partner is j with probability ``h_j`` among j, j + 1, ...
     """
     losses, residuals = sums
-    true_returns, upset, label_favourite = labels
+    true_returns, upset, label_favourite = labels.returns, labels.upset, labels.log_favourite
     outcomes = law.size
     powers = powers_of(returns)
     likely, rare, log_failure = hazards(law)
@@ -267,7 +267,7 @@ def _add_counted_pairs(bits, law, returns, labels, draws, excess, sums):  # type
                 count, upsets, difference, true_difference, log_favourite[second]
             )
             if excess:
-                loss -= label_loss(count, upsets, true_difference, label_favourite[cell])
+                loss -= label_loss(count, upsets, true_difference, labels, cell)
             residual = count * chance[second] - wins
             own_loss += loss
             own_residual += residual

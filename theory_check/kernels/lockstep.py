@@ -149,7 +149,7 @@ def _store(states, rows, words):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, error_model="numpy")
 def _pair_sums(words, law, returns, labels, draws, excess):  # type: ignore[no-untyped-def]
     """Return losses and residuals, shape (2, trajectory, lane); see ``draws._add_counted_pairs``."""
-    true_returns, upset, label_favourite = labels
+    true_returns, upset, label_favourite = labels.returns, labels.upset, labels.log_favourite
     outcomes, lanes = law.shape
     sums = np.zeros((2, outcomes, lanes))
     hazard, rare, log_failure, likely = _hazards(law)
@@ -172,12 +172,15 @@ def _pair_sums(words, law, returns, labels, draws, excess):  # type: ignore[no-u
                 draw[CHANCE + lane] = upset[cell]
                 draw[LOG_FAILURE + lane] = label_favourite[cell]
             _draw(words, draw, lanes)
+            true_difference = true_returns[first] - true_returns[second]
+            stated = labels.log_odds.size > 0
             _model(
                 draw,
                 own,
                 powers[second],
                 returns[second],
-                true_returns[first] - true_returns[second],
+                true_difference >= 0.0,
+                labels.log_odds[cell] if stated else abs(true_difference),
                 label_favourite[cell],
                 excess,
                 lanes,
@@ -261,9 +264,8 @@ def _split(words, draw, own, rare, log_failure, likely, lanes):  # type: ignore[
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _model(draw, own, power, value, true_difference, favourite, excess, lanes):  # type: ignore[no-untyped-def]
+def _model(draw, own, power, value, first_wins, log_odds, favourite, excess, lanes):  # type: ignore[no-untyped-def]
     """Write loss and residual of the labels that were drawn, and add them to those of the first."""
-    first_wins, distance = true_difference >= 0.0, abs(true_difference)
     for lane in range(lanes):
         count, upsets = own[COUNT + lane], draw[DRAWN + lane]
         chance, log_favourite = bradley_terry(own[POWER + lane], power[lane])
@@ -272,7 +274,7 @@ def _model(draw, own, power, value, true_difference, favourite, excess, lanes): 
         surprises = count - wins if difference >= 0.0 else wins
         loss = surprises * abs(difference) - count * log_favourite
         if excess:
-            loss -= upsets * distance - count * favourite
+            loss -= upsets * log_odds - count * favourite
         residual = count * chance - wins
         own[OWN_LOSS + lane] += loss
         own[OWN_RESIDUAL + lane] += residual

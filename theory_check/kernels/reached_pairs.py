@@ -135,7 +135,7 @@ def _add_indexed(bits, laws, offsets, labels, draws, excess, losses):  # type: i
             1, upsets, returns[first] - returns[second], true_difference, log_favourite
         )
         if excess:
-            loss -= label_loss(1, upsets, true_difference, labels.log_favourite[pair])
+            loss -= label_loss(1, upsets, true_difference, labels, pair)
         losses[cell - state * credited] += loss
     return bits
 
@@ -213,8 +213,8 @@ def _fill_cells(one, returns, powers, labels, excess, cells):  # type: ignore[no
         expected_loss[other], _ = loss_and_wins(1, 0, difference, true_difference, log_favourite)
         upset_loss[other], _ = loss_and_wins(1, 1, difference, true_difference, log_favourite)
         if excess:
-            expected_loss[other] -= label_loss(1, 0, true_difference, log_failure[other])
-            upset_loss[other] -= label_loss(1, 1, true_difference, log_failure[other])
+            expected_loss[other] -= label_loss(1, 0, true_difference, labels, pair)
+            upset_loss[other] -= label_loss(1, 1, true_difference, labels, pair)
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
-from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.needs import PREFERENCES, STANDARD_LABELS
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -67,7 +67,7 @@ class GlobalOptimality(Measurement):
     """
 
     kind: ClassVar[str] = "global-optimality"
-    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS)
 
     solver: PenaltyBilevel
     iterations: PositiveInteger

@@ -16,6 +16,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
 from theory_check.measurements.base import Measurement, Need, StepSizes
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.models.base import ABSENT
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import HardOptimum, hard_optimum
 from theory_check.oracles.exact_information import ExactInformation
@@ -123,6 +124,7 @@ class InnerSublinear(Measurement):
         leading = leading_constant(optimum) / step_size
         ascend = ascend_stationary if problem.horizon is None else ascend_episodic
         logits = np.zeros((len(seeds), problem.steps, problem.states, problem.actions))
+        logits[:, :, ~problem.present_actions.numpy()] = ABSENT
         fixed = (problem.transitions.numpy(), problem.initial.numpy(), reward.numpy())
         frames, done = [], 0
         for step in sorted(recording_grid(self.inner_steps, self.points_per_decade)):
@@ -162,14 +164,19 @@ def inverse_smoothness(problem: Problem) -> float:
 def leading_constant(optimum: HardOptimum) -> Float[Tensor, " replicate"]:
     """Return the limit of ``alpha k (J* - J(lambda_k))`` (``docs/theory.md`` section 5.8).
 
-    ``N (A - 1) / A``, where N counts the steps and states that the optimal policy visits. It holds
-    where the optimal action is unique in each of them, which random rewards have.
+    ``N (A - 1) / A``, where N counts the steps and states that the optimal policy visits; a sum over
+    them where states have different numbers of actions. It holds where the optimal action is unique in
+    each of them, which random rewards have.
     """
     actions = optimum.action_values.shape[-1]
     greedy = torch.nn.functional.one_hot(optimum.action_values.argmax(-1), actions)
     visits = optimum.control.discounted_occupancy(greedy.to(torch.float64).log()).sum(-1)
     # An entry that no path reaches is 0 up to the rounding of a linear solve.
-    visited = (visits > 1e-12).flatten(1).sum(-1)
+    reached = visits > 1e-12
+    if optimum.control.absent is not None:
+        number = (~optimum.control.absent).sum(-1)
+        return (reached * ((number - 1) / number).to(torch.float64)).flatten(1).sum(-1)
+    visited = reached.flatten(1).sum(-1)
     return visited * (actions - 1) / actions
 
 

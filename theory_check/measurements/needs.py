@@ -25,6 +25,14 @@ PREFERENCES = Need(
 )
 """Dynamics, rewards and labels: the exact oracle and the classes of policies and rewards rest on them."""
 
+STANDARD_LABELS = Need(
+    "labels that are Bradley-Terry at temperature 1, as its statement assumes",
+    lambda problem: problem.preferences.standard,
+    lambda problem: f"whose labels are {shortened(problem.preferences)}",
+    "leave out the preferences of the problem",
+)
+"""What reward learners assume of the annotator; with other labels no excess risk tends to 0."""
+
 EXCESS_RISK = Need(
     "objective 'excess_risk', whose infimum is 0",
     lambda problem: problem.objective == "excess_risk",

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
-from theory_check.measurements.needs import ENUMERATION, PREFERENCES
+from theory_check.measurements.needs import ENUMERATION, PREFERENCES, STANDARD_LABELS
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -72,7 +72,7 @@ class NeuralBias(Measurement):
     """
 
     kind: ClassVar[str] = "neural-bias"
-    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, ENUMERATION)
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, ENUMERATION)
 
     widths: tuple[PositiveInteger, ...]
     activations: tuple[ActivationName, ...] = ("tanh",)
@@ -179,7 +179,7 @@ def _hypergradient_error(
     reward = exact.reward_model.table(phi)
     reference = exact.control.log_reference
     outputs = floor.network.forward(floor.best.parameters).reshape(-1, *reference.shape)
-    log_policy = torch.log_softmax(outputs + reference, dim=-1)
+    log_policy = exact.control.normalised(outputs + reference)
     upper = exact.evaluate_upper(reward, log_policy)
     response = exact.control.pull_back_through_optimum(log_policy, upper.policy_gradient)
     gradient = exact.reward_model.pullback(phi, upper.reward_gradient + response)

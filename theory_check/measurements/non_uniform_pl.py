@@ -120,7 +120,7 @@ class NonUniformPL(Measurement):
         for step in range(self.run_steps + 1):
             if step in recorded:
                 path.append(logits)
-            log_policy = torch.log_softmax(logits, -1)
+            log_policy = control.normalised(logits)
             gradient = policy_gradient(control, log_policy, level.optimal)
             logits = logits + self.step_size / weight * gradient
         return torch.stack(path)
@@ -155,7 +155,7 @@ class _Level:
         return lower_geometry(
             self.control,
             self.reward.repeat(policies, 1, 1),
-            torch.log_softmax(logits, -1).flatten(0, 1),
+            self.control.normalised(logits).flatten(0, 1),
             self.optimal.repeat(policies, 1, 1, 1),
         )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from theory_check.bilevel import InnerPath, Solver
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
-from theory_check.measurements.needs import EXCESS_RISK, PREFERENCES
+from theory_check.measurements.needs import EXCESS_RISK, PREFERENCES, STANDARD_LABELS
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
@@ -57,7 +57,7 @@ class WeakGradientDomination(Measurement):
     """
 
     kind: ClassVar[str] = "weak-gradient-domination"
-    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, EXCESS_RISK)
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, EXCESS_RISK)
     least_seeds: ClassVar[int] = 2
 
     solver: Solver

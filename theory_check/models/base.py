@@ -13,10 +13,53 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.settings import Settings
+
+ABSENT = -1e3
+"""Logarithm that policy tables have for an action that does not exist in a state.
+
+Below that of every positive number, so that its exponential is 0; finite, so that what is multiplied by
+that 0, or subtracted from the entry of another policy, is 0.
+"""
+
+
+def log_probabilities(
+    policy: Float[Tensor, "*lead a"],
+) -> Float[Tensor, "*lead a"]:
+    """Return the logarithm of probabilities, ``ABSENT`` where one is 0."""
+    return torch.where(policy > 0, policy.log(), ABSENT)
+
+
+def absent_actions(log_reference: Float[Tensor, "h s a"]) -> Bool[Tensor, "h s a"] | None:
+    """Return which actions do not exist, of a reference policy's table; None where all do."""
+    absent = log_reference <= ABSENT
+    return absent if bool(absent.any()) else None
+
+
+def log_policy_of(
+    logits: Float[Tensor, "*lead h s a"], absent: Bool[Tensor, "h s a"] | None
+) -> Float[Tensor, "*lead h s a"]:
+    """Return the log-softmax of logits over the actions that exist, ``ABSENT`` for the others."""
+    if absent is None:
+        return torch.log_softmax(logits, dim=-1)
+    over_present = torch.log_softmax(logits.masked_fill(absent, -torch.inf), dim=-1)
+    return over_present.masked_fill(absent, ABSENT)
+
+
+def pull_back_to_logits(
+    logits: Float[Tensor, "replicate h s a"],
+    cotangent: Float[Tensor, "replicate h s a"],
+    absent: Bool[Tensor, "h s a"] | None,
+) -> Float[Tensor, "replicate h s a"]:
+    """Return the gradient in the logits of ``sum(cotangent * log_policy_of(logits))``."""
+    if absent is not None:
+        logits = logits.masked_fill(absent, -torch.inf)
+        cotangent = cotangent.masked_fill(absent, 0.0)
+    policy = torch.softmax(logits, dim=-1)
+    return torch.addcmul(cotangent, policy, cotangent.sum(-1, keepdim=True), value=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +74,8 @@ class ModelInputs:
     features
         Features of linear rewards, shape (states, actions, parameter).
     log_reference
-        ``log pi_ref``, shape (steps, states, actions); one step for a stationary policy.
+        ``log pi_ref``, shape (steps, states, actions); one step for a stationary policy. ``ABSENT`` for
+        actions that do not exist in a state, to which no policy gives a positive probability.
     """
 
     observations: Float[Tensor, "s observation"]
@@ -87,7 +131,10 @@ class PolicyModel(Protocol):
     def table(
         self, parameters: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate h s a"]:
-        """Return the normalised log-probabilities of every step, state and action."""
+        """Return the normalised log-probabilities of every step, state and action.
+
+        Those of actions that do not exist are ``ABSENT`` (:func:`log_policy_of`).
+        """
         ...
 
     def pullback(

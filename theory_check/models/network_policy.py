@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.models.base import absent_actions, log_policy_of, pull_back_to_logits
 from theory_check.models.stacked_mlp import ACTIVATIONS, StackedMLP
 
 
@@ -42,7 +43,7 @@ class NetworkPolicy:
         self, parameters: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate h s a"]:
         """Return the normalised log-probabilities of every step, state and action."""
-        return torch.log_softmax(self._logits(parameters), dim=-1)
+        return log_policy_of(self._logits(parameters), self._absent)
 
     def pullback(
         self,
@@ -50,9 +51,7 @@ class NetworkPolicy:
         cotangent: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in the parameters of ``sum(cotangent * table(parameters))``."""
-        policy = torch.softmax(self._logits(parameters), dim=-1)
-        total = cotangent.sum(-1, keepdim=True)
-        in_outputs = torch.addcmul(cotangent, policy, total, value=-1)
+        in_outputs = pull_back_to_logits(self._logits(parameters), cotangent, self._absent)
         return self.network.pullback(parameters, in_outputs.flatten(1, 2))
 
     def initial(
@@ -64,6 +63,10 @@ class NetworkPolicy:
     def _logits(self, parameters: Tensor) -> Float[Tensor, "replicate h s a"]:
         outputs = self.network.forward(parameters).reshape(-1, *self.log_reference.shape)
         return outputs + self.log_reference
+
+    @cached_property
+    def _absent(self) -> Bool[Tensor, "h s a"] | None:
+        return absent_actions(self.log_reference)
 
     @cached_property
     def _deviations(self) -> Float[Tensor, " parameter"]:

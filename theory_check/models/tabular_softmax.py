@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from theory_check.models.base import ModelInputs, PolicyClass
+from theory_check.models.base import (
+    ModelInputs,
+    PolicyClass,
+    absent_actions,
+    log_policy_of,
+    pull_back_to_logits,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class TabularSoftmax:
     ) -> Float[Tensor, "replicate h s a"]:
         """Return the normalised log-probabilities of every step, state and action."""
         logits = parameters.reshape(-1, *self.log_reference.shape)
-        return torch.log_softmax(logits, dim=-1)
+        return log_policy_of(logits, self._absent)
 
     def pullback(
         self,
@@ -55,12 +61,15 @@ class TabularSoftmax:
         cotangent: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in the logits of ``sum(cotangent * table(logits))``."""
-        policy = torch.softmax(parameters.reshape(cotangent.shape), dim=-1)
-        total = cotangent.sum(-1, keepdim=True)
-        return torch.addcmul(cotangent, policy, total, value=-1).reshape(parameters.shape)
+        logits = parameters.reshape(cotangent.shape)
+        return pull_back_to_logits(logits, cotangent, self._absent).reshape(parameters.shape)
 
     def initial(
         self, noise: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the logits of the reference policy, whatever the noise."""
         return self.log_reference.reshape(1, -1).repeat(noise.shape[0], 1)
+
+    @cached_property
+    def _absent(self) -> Bool[Tensor, "h s a"] | None:
+        return absent_actions(self.log_reference)

@@ -205,11 +205,12 @@ class ExactOracle:
     def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*policy"]:
         """Return ``log pi*`` of the lower level at ``phi``.
 
-        Shape (..., H, S, A), or (..., S, A) for the stationary policy of a discounted problem.
+        Shape (..., H, S, A), or (..., S, A) for the stationary policy of a discounted problem; -inf
+        for actions that do not exist.
         """
         flat, lead = self._flatten(phi)
         optimal = self.control.optimal_log_policy(self.reward_model.table(flat))
-        return optimal.reshape(*lead, *self._public_policy_shape)
+        return self._public(optimal, lead)
 
     def penalised_policy(self, phi: Parameters, sigma: float) -> Float[Tensor, "*policy"]:
         """Return ``log pi`` at ``lambda_sigma(phi) = argmin_lambda sigma G + g``.
@@ -223,7 +224,7 @@ class ExactOracle:
         """
         flat, lead = self._flatten(phi)
         solution = self._certified_penalised(self.reward_model.table(flat), sigma)
-        return solution.log_policy.reshape(*lead, *self._public_policy_shape)
+        return self._public(solution.log_policy, lead)
 
     def penalised_objective(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead"]:
         """Return ``Phi_sigma(phi)``, computed as ``G(lambda_sigma) + (J* - J(lambda_sigma)) / sigma``.
@@ -336,11 +337,11 @@ class ExactOracle:
             magnification=16 * self.control.magnification * (1 + largest),
         )
 
-    @property
-    def _public_policy_shape(self) -> tuple[int, ...]:
-        """(H, S, A), or (S, A) for a stationary policy."""
-        shape = self.control.policy_shape
-        return shape[1:] if self.problem.horizon is None else shape
+    def _public(self, log_policy: Tensor, lead: tuple[int, ...]) -> Float[Tensor, "*policy"]:
+        """Return a table as (H, S, A), or (S, A) of a stationary policy; -inf for absent actions."""
+        absent, shape = self.control.absent, self.control.policy_shape
+        shown = log_policy if absent is None else log_policy.masked_fill(absent, -torch.inf)
+        return shown.reshape(*lead, *(shape[1:] if self.problem.horizon is None else shape))
 
     def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
         require_scale("sigma", sigma)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.models.base import ABSENT
 from theory_check.models.tabular_softmax import TabularSoftmax
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.pairs import PairLoss
@@ -90,12 +91,15 @@ class ExactInformation(RLHFOracle):
         self._require_tabular()
         control = self.control
         logits = lower.reshape(-1, *control.policy_shape)
-        values = control.kl_weight * torch.logsumexp(logits, dim=-1)
+        values = control.kl_weight * torch.logsumexp(control.existing(logits), dim=-1)
         if not isinstance(control, DiscountedControl):
             values = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
         ahead = torch.einsum("sat,rht->rhsa", control.transitions, values)
         action_values = self.reward_model.table(upper)[:, None] + control.discount * ahead
-        return (control.log_reference + action_values / control.kl_weight).flatten(1)
+        contracted = control.log_reference + action_values / control.kl_weight
+        if control.absent is not None:
+            contracted = contracted.masked_fill(control.absent, ABSENT)
+        return contracted.flatten(1)
 
     def adjoint_system(
         self,

@@ -97,7 +97,7 @@ class RLHFTruth:
             "true_return": hard_return(
                 exact.control, exact.true_reward.expand_as(reward), log_policy
             ),
-            "min_policy_probability": log_policy.flatten(1).amin(-1).exp(),
+            "min_policy_probability": self._present(log_policy).flatten(1).amin(-1).exp(),
         }
         if sigma is not None and penalised is not None:
             solution = self._penalised(upper, sigma)
@@ -122,10 +122,20 @@ class RLHFTruth:
         solution = self._penalised(upper, sigma)
         difference = self._policy_model.table(penalised) - solution.log_policy
         centred = difference - difference.mean(-1, keepdim=True)
+        absent = self._exact.control.absent
+        if absent is not None:
+            number = (~absent).sum(-1, keepdim=True)
+            level = difference.masked_fill(absent, 0.0).sum(-1, keepdim=True) / number
+            centred = (difference - level).masked_fill(absent, 0.0)
         law = self._exact.control.discounted_occupancy(solution.log_policy)
         reached = (law > 0).any(-1, keepdim=True)
         distance = torch.where(reached, centred, 0.0).flatten(1).norm(dim=-1)
         return torch.where(solution.certified, distance, torch.nan)
+
+    def _present(self, log_policy: Tensor) -> Tensor:
+        """Return the table with probability 1 for actions that do not exist."""
+        absent = self._exact.control.absent
+        return log_policy if absent is None else log_policy.masked_fill(absent, 0.0)
 
     def _penalised(self, upper: Tensor, sigma: float) -> PenalisedSolution:
         """Solve the penalised lower level, once for the questions of one recording."""

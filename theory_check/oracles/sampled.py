@@ -68,6 +68,7 @@ class SampledOracle(RLHFOracle):
         self._source = SampleSource(
             self.comparisons,
             problem.true_reward.to(self.control.initial.device),
+            problem.preferences,
             problem.objective == "excess_risk",
             sample_costs(problem),
             replicates,

@@ -13,6 +13,7 @@ from theory_check.problems.garnet import garnet
 from theory_check.problems.gridworld import gridworld
 from theory_check.problems.gymnasium import gymnasium
 from theory_check.problems.plateau import plateau
+from theory_check.problems.preferences import BradleyTerry, Thurstone
 from theory_check.problems.problem import Objective, Problem
 from theory_check.problems.quadratic import quadratic
 from theory_check.problems.quartic import quartic
@@ -23,8 +24,10 @@ from theory_check.problems.valley import valley
 from theory_check.problems.zero_chain import zero_chain
 
 __all__ = [
+    "BradleyTerry",
     "Objective",
     "Problem",
+    "Thurstone",
     "bandit",
     "chain",
     "garnet",

@@ -33,6 +33,7 @@ from theory_check.problems.tabular import tabular
 WALL, FREE, START, GOAL, PIT = "#.SGH"
 # Up, right, down, left: the neighbours of an action in this order are its perpendicular ones.
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
+MOVE_NAMES = ("up", "right", "down", "left")
 
 PRESETS = {
     "russell-norvig": (
@@ -117,7 +118,8 @@ def gridworld(
 
     Notes
     -----
-    Observations are row and column, each normalised to [-1, 1] over the map's cells.
+    Observations are row and column, each normalised to [-1, 1] over the map's cells. States are named by
+    them, counted from 0.
     """
     rows = _parsed(map)
     require_probability("slip", slip)
@@ -154,6 +156,8 @@ def gridworld(
         misspecification=misspecification,
         misspecified_for=misspecified_for,
         misspecification_seed=misspecification_seed,
+        state_names=[f"row {row}, column {column}" for row, column in cells],
+        action_names=MOVE_NAMES,
         name=f"gridworld({title}, slip {slip:g})",
     )
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, require_non_negative
@@ -75,6 +75,7 @@ def misspecified(
     size: float,
     misspecified_for: MisspecifiedFor,
     seed: int,
+    present: Bool[Tensor, "s a"] | None = None,
 ) -> Float[Tensor, "s a"]:
     """Return a reward plus a component of root mean square ``size`` outside a class.
 
@@ -91,6 +92,8 @@ def misspecified(
         function of observation and action, hence to every neural reward.
     seed
         Seed of the component's direction.
+    present
+        Which actions exist: the component is 0 elsewhere, and has its size over them; all when None.
 
     Raises
     ------
@@ -115,11 +118,14 @@ def misspecified(
             "make states share observations (aliases=1 or more, or equal rows of observations), or "
             "pass misspecified_for='features' with few features",
         )
-    component = outside_component(basis, float(size), seed)
+    exists = slice(None) if present is None else present.reshape(-1)
+    component = outside_component(basis[exists], float(size), seed)
     if component is None:
         received, remedy = complete
         raise InvalidArgumentError("misspecification", f"{size}, but {received}", remedy)
-    return reward + component.reshape(reward.shape)
+    moved = reward.flatten().clone()
+    moved[exists] += component
+    return moved.reshape(reward.shape)
 
 
 def _orthonormal(basis: Tensor) -> Float[Tensor, "pair rank"]:

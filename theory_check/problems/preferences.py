@@ -203,7 +203,8 @@ def preference_law(argument: str, given: Any) -> PreferenceLaw:
     Raises
     ------
     InvalidArgumentError
-        If it names no law, or a setting that the law does not have.
+        If it names no law, a setting that the law does not have, or a value that a setting does not
+        take, as ``preferences.random_share``.
     """
     if isinstance(given, PreferenceLaw):
         return given
@@ -223,4 +224,8 @@ def preference_law(argument: str, given: Any) -> PreferenceLaw:
             shortened(settings[setting]),
             f"{law.name} has the settings {', '.join(sorted(known))}",
         )
-    return law(**{key: value for key, value in settings.items() if key != "name"})
+    try:
+        return law(**{key: value for key, value in settings.items() if key != "name"})
+    except InvalidArgumentError as error:
+        where = f"{argument}.{error.argument}"
+        raise InvalidArgumentError(where, error.received, error.remedy) from error

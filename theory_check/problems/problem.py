@@ -8,11 +8,10 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.errors import (
-    LARGEST_SCALE,
     InvalidArgumentError,
     UndeclaredTruthError,
     is_setting,
@@ -20,7 +19,6 @@ from theory_check.errors import (
     require_instance,
     require_positive_integer,
     require_scale,
-    require_text,
     shortened,
     visible,
 )
@@ -34,13 +32,12 @@ from theory_check.models import (
     Tabular,
     named_classes,
 )
+from theory_check.models.base import log_probabilities
 from theory_check.problems.preferences import BradleyTerry, PreferenceLaw, preference_law
+from theory_check.problems.problem_tables import require_tables_of
 
 Objective = Literal["cross_entropy", "excess_risk"]
 
-ARRAYS = ("transitions", "initial", "features", "observations", "true_reward", "reference_policy")
-
-_NORMALISATION_TOLERANCE = 1e-8
 _REALISABILITY_TOLERANCE = 1e-10
 
 
@@ -75,14 +72,19 @@ class Problem:
     objective
         ``"cross_entropy"`` or ``"excess_risk"``.
     reference_policy
-        ``pi_ref``, shape (steps, states, actions), strictly positive; the number of steps is the
-        horizon, or 1 without one.
+        ``pi_ref``, shape (steps, states, actions), positive for every action that exists; the number of
+        steps is the horizon, or 1 without one.
     name
         How the problem calls itself in tables.
     reward_class, policy_class
         The classes that a solver searches.
     preferences
         The annotator's law; Bradley-Terry, which reward learners assume, unless said otherwise.
+    action_mask
+        Which actions exist in a state, truth values of shape (states, actions); None where all do. No
+        policy takes the others, and what the tables say of them counts for nothing.
+    state_names, action_names
+        What tables and errors call states and actions, one text each; their numbers when None.
     instruments
         Dotted name of the oracles of this kind of problem.
     """
@@ -104,23 +106,17 @@ class Problem:
     reward_class: RewardClass = field(default_factory=Linear)
     policy_class: PolicyClass = field(default_factory=Tabular)
     preferences: PreferenceLaw = field(default_factory=BradleyTerry)
+    action_mask: Bool[Tensor, "s a"] | None = None
+    state_names: tuple[str, ...] | None = None
+    action_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is not a problem, before any work."""
         _check_types(self)
         _check_scalars(self)
-        _check_shapes(self)
-        for argument in ARRAYS:
-            _check_finite(argument, getattr(self, argument))
-        _check_stochastic("transitions", self.transitions)
-        _check_stochastic("initial", self.initial)
-        _check_stochastic("reference_policy", self.reference_policy)
-        if not bool((self.reference_policy > 0).all()):
-            raise InvalidArgumentError(
-                "reference_policy",
-                f"a smallest probability of {self.reference_policy.min().item():g}",
-                "give every action a positive probability, or the KL term is infinite",
-            )
+        require_tables_of(self)
+        if self.action_mask is not None:
+            _check_masked_policy(self)
 
     def __repr__(self) -> str:
         """Say on one line what it is, and leave out its tables."""
@@ -134,6 +130,11 @@ class Problem:
             f"KL weight {self.kl_weight:g}, {self.objective}, {self.reward_class} of "
             f"{self.parameters} parameters, {self.policy_class}"
             + ("" if self.preferences.standard else f", labels {self.preferences}")
+            + (
+                ""
+                if self.action_mask is None
+                else f", {int(self.action_mask.sum())} actions in all"
+            )
             + ">"
         )
 
@@ -146,6 +147,13 @@ class Problem:
     def actions(self) -> int:
         """Number of actions A."""
         return self.transitions.shape[1]
+
+    @property
+    def present_actions(self) -> Bool[Tensor, "s a"]:
+        """Which actions exist in a state."""
+        if self.action_mask is None:
+            return torch.ones(self.states, self.actions, dtype=torch.bool)
+        return self.action_mask
 
     @property
     def steps(self) -> int:
@@ -168,7 +176,7 @@ class Problem:
         return ModelInputs(
             observations=self.observations,
             features=self.features,
-            log_reference=self.reference_policy.log(),
+            log_reference=log_probabilities(self.reference_policy),
         )
 
     @cached_property
@@ -215,7 +223,7 @@ class Problem:
         """
         if not isinstance(self.reward_class, Linear) or not self.preferences.standard:
             return False
-        scale = max(1.0, self.true_reward.abs().max().item())
+        scale = max(1.0, self.true_reward[self.present_actions].abs().max().item())
         return self._true_parameters_and_residual[1] <= _REALISABILITY_TOLERANCE * scale
 
     @property
@@ -254,13 +262,17 @@ class Problem:
 
     @cached_property
     def _true_parameters_and_residual(self) -> tuple[Tensor, float]:
-        rows = self.features.flatten(0, 1)
+        rows, target = self.features.flatten(0, 1), self.true_reward.reshape(-1)
         if rows.shape[0] == rows.shape[1] and torch.equal(rows, torch.eye(len(rows)).to(rows)):
             # The same least-norm solution without a factorisation of size (S A)^3.
-            target = self.true_reward.reshape(-1)
-            return target - target.sum() / (len(target) + 1), 0.0
+            present = self.present_actions.reshape(-1)
+            target = torch.where(present, target, 0.0)
+            centred = target - target.sum() / (int(present.sum()) + 1)
+            return torch.where(present, centred, 0.0), 0.0
+        if self.action_mask is not None:
+            present = self.action_mask.reshape(-1)
+            rows, target = rows[present], target[present]
         design = torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1)
-        target = self.true_reward.reshape(-1)
         solution = torch.linalg.pinv(design) @ target
         residual = (design @ solution - target).abs().max().item()
         return solution[:-1], residual
@@ -295,17 +307,7 @@ def require_horizon(horizon: object, discount: object, segment_length: object) -
 
 
 def _check_types(problem: Problem) -> None:
-    """Refuse other tensors than numbers of their own in float64, and classes that are none."""
-    for argument in ARRAYS:
-        values = getattr(problem, argument)
-        dense = isinstance(values, Tensor) and values.layout == torch.strided
-        if not dense or values.is_meta or values.dtype != torch.float64:
-            raise InvalidArgumentError(
-                argument,
-                values.dtype if dense else type(values).__name__,
-                "pass a dense float64 tensor, or arrays to theory_check.problems.tabular",
-            )
-    require_text("name", problem.name)
+    """Refuse laws and classes that are none; tables are looked at by themselves."""
     remedy = "pass a law, such as theory_check.problems.BradleyTerry(temperature=2.0)"
     require_instance("preferences", problem.preferences, PreferenceLaw, remedy)
     for argument, kind in (("reward_class", RewardClass), ("policy_class", PolicyClass)):
@@ -313,74 +315,24 @@ def _check_types(problem: Problem) -> None:
         require_instance(argument, getattr(problem, argument), kind, remedy)
 
 
+def _check_masked_policy(problem: Problem) -> None:
+    """Refuse a policy class that gives actions that do not exist a positive probability."""
+    model = problem.policy_model
+    start = torch.zeros(1, model.parameters, dtype=torch.float64)
+    share = (model.table(start).exp() * ~problem.present_actions).sum(-1).max().item()
+    if share > 0:
+        raise InvalidArgumentError(
+            "policy_class",
+            f"{problem.policy_class}, which gives actions that do not exist a probability of {share:g}",
+            "search a class that leaves them out, such as theory_check.models.Tabular(): build its "
+            "tables with theory_check.models.base.log_policy_of",
+        )
+
+
 def _check_scalars(problem: Problem) -> None:
     require_horizon(problem.horizon, problem.discount, problem.segment_length)
     require_scale("kl_weight", problem.kl_weight)
     require_choice("objective", problem.objective, get_args(Objective))
-
-
-def _check_shapes(problem: Problem) -> None:
-    shape = tuple(problem.transitions.shape)
-    if len(shape) != 3 or shape[0] != shape[2] or 0 in shape:
-        raise InvalidArgumentError(
-            "transitions", f"shape {shape}", "pass an array of shape (states, actions, states)"
-        )
-    states, actions = shape[:2]
-    expected = {
-        "initial": (states,),
-        "true_reward": (states, actions),
-        "reference_policy": (problem.steps, states, actions),
-    }
-    for argument, wanted in expected.items():
-        got = tuple(getattr(problem, argument).shape)
-        if got != wanted:
-            raise InvalidArgumentError(
-                argument, f"shape {got}", f"pass shape {wanted} to agree with transitions {shape}"
-            )
-    got = tuple(problem.features.shape)
-    if len(got) != 3 or got[:2] != (states, actions) or got[2] < 1:
-        raise InvalidArgumentError(
-            "features",
-            f"shape {got}",
-            f"pass shape ({states}, {actions}, parameters) to agree with transitions {shape}",
-        )
-    got = tuple(problem.observations.shape)
-    if len(got) != 2 or got[0] != states or got[1] < 1:
-        raise InvalidArgumentError(
-            "observations",
-            f"shape {got}",
-            f"pass shape ({states}, numbers): one vector for every state of transitions {shape}",
-        )
-
-
-def _check_finite(argument: str, values: Tensor) -> None:
-    # What is NaN is not at most anything.
-    bad = (~(values.abs() <= LARGEST_SCALE)).nonzero()
-    if len(bad):
-        where = tuple(bad[0].tolist())
-        raise InvalidArgumentError(
-            argument,
-            f"{values[where].item()} at index {where}",
-            f"pass finite numbers only, of at most {LARGEST_SCALE:g} in size",
-        )
-
-
-def _check_stochastic(argument: str, values: Tensor) -> None:
-    negative = (values < 0).nonzero()
-    if len(negative):
-        where = tuple(negative[0].tolist())
-        raise InvalidArgumentError(
-            argument, f"{values[where].item():g} at index {where}", "pass probabilities, at least 0"
-        )
-    excess = (values.sum(-1) - 1).abs()
-    if excess.max().item() > _NORMALISATION_TOLERANCE:
-        where = tuple(torch.unravel_index(excess.argmax(), excess.shape))
-        row = tuple(int(index) for index in where)
-        raise InvalidArgumentError(
-            argument,
-            f"a row that sums to {values.sum(-1)[where].item():.12g} (index {row})",
-            "make every row sum to 1",
-        )
 
 
 def _class_of(argument: str, given: Any, kind: type) -> Any:

@@ -14,6 +14,9 @@ CLASS_KEYS = ("reward", "policy")
 PREFERENCES = "preferences"
 """Key of a problem's table with the annotator's law."""
 
+OWN_KEYS = (*CLASS_KEYS, PREFERENCES)
+"""Keys that every preference-learning problem takes beside the parameters of its family."""
+
 
 @dataclass(frozen=True)
 class ProblemSpec:
@@ -24,8 +27,8 @@ class ProblemSpec:
     family
         Name of the family.
     parameters
-        Keyword arguments with the defaults filled in; ``reward`` and ``policy`` are the classes, where
-        they are not the family's own.
+        Keyword arguments with the defaults filled in; ``reward`` and ``policy`` are the classes, and
+        ``preferences`` the annotator's law, where they are not the family's own.
     function
         The family's function.
     """
@@ -45,8 +48,10 @@ class ProblemSpec:
     @cached_property
     def _built(self) -> Any:
         classes = {key: self.parameters[key] for key in CLASS_KEYS if key in self.parameters}
-        rest = {key: value for key, value in self.parameters.items() if key not in classes}
+        rest = {key: value for key, value in self.parameters.items() if key not in OWN_KEYS}
         problem = self.function(**rest)
+        if PREFERENCES in self.parameters:
+            problem = problem.with_preferences(self.parameters[PREFERENCES])
         return problem.with_classes(**classes) if classes else problem
 
     def with_parameters(self, **parameters: Any) -> Any:

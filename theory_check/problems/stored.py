@@ -29,7 +29,8 @@ from theory_check.errors import (
 )
 from theory_check.files import as_path, read_file
 from theory_check.models import Linear, Tabular
-from theory_check.problems.problem import ARRAYS, Objective, Problem, require_horizon
+from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.problem_tables import ARRAYS
 
 FORMAT = "theory-check problem 1"
 INSTANCES = Path(__file__).parent / "instances"
@@ -135,7 +136,8 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
     Parameters
     ----------
     problem
-        A problem of linear rewards and tabular policies; of other classes nothing is stored.
+        A problem of linear rewards, tabular policies and Bradley-Terry labels at temperature 1; of
+        others nothing is stored.
     label
         Its name.
     origin
@@ -148,6 +150,18 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
             f"classes {problem.reward_class} and {problem.policy_class}",
             "store it with its own linear and tabular class, and name others where it is loaded",
         )
+    if not problem.preferences.standard:
+        raise InvalidArgumentError(
+            "problem",
+            f"labels of the law {problem.preferences}",
+            'store it with with_preferences("bradley-terry"), and name the law where it is loaded',
+        )
+    if problem.action_mask is not None:
+        raise InvalidArgumentError(
+            "problem",
+            "an action_mask, for which the file has no place",
+            "store a problem in whose states all actions exist",
+        )
     arrays = {name: getattr(problem, name).tolist() for name in ARRAYS}
     scalars = {name: getattr(problem, name) for name in SCALARS}
     record = {"format": FORMAT, "label": label, "origin": dict(origin)}
@@ -155,7 +169,10 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
 
 
 def content_digest(problem: Problem) -> str:
-    """Return the SHA-256 of the arrays and scalars of a problem; its name and classes do not count."""
+    """Return the SHA-256 of the arrays and scalars of a problem.
+
+    Its name, its classes and the law of its labels do not count.
+    """
     scalars = {name: getattr(problem, name) for name in SCALARS}
     # Numbers of numpy are written as those of Python that they are.
     text = json.dumps(scalars, sort_keys=True, default=lambda number: number.item())

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
-from theory_check.arrays import as_floats
 from theory_check.errors import (
-    InvalidArgumentError,
     require_choice,
     require_non_negative,
     require_scale,
     require_seed,
 )
+from theory_check.problems.given_tables import (
+    Layout,
+    as_law,
+    as_tensor,
+    expected_reward,
+    kernel_of,
+    mask_of,
+    normalised_law,
+    reference_of,
+    where_present,
+)
 from theory_check.problems.misspecification import MisspecifiedFor, misspecified
 from theory_check.problems.problem import Objective, Problem, require_horizon
+from theory_check.problems.problem_tables import check_names
 from theory_check.problems.sizes import require_tables
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from collections.abc import Sequence
 
-NORMALISATION_TOLERANCE = 1e-6
-"""How far from 1 a row of probabilities may sum: the rounding of a float32 softmax."""
+    from numpy.typing import ArrayLike
+    from scipy.sparse import sparray, spmatrix
+
+    Sparse: TypeAlias = sparray | spmatrix
 
 
 def tabular(
     *,
-    transitions: ArrayLike | Tensor,
+    transitions: ArrayLike | Tensor | Sparse | Sequence[Sparse],
     initial: ArrayLike | Tensor,
     true_reward: ArrayLike | Tensor,
     horizon: int | None,
@@ -43,6 +55,10 @@ def tabular(
     misspecification: float = 0.0,
     misspecified_for: MisspecifiedFor = "features",
     misspecification_seed: int = 0,
+    layout: Layout = "state-first",
+    action_mask: ArrayLike | Tensor | None = None,
+    state_names: Sequence[str] | None = None,
+    action_names: Sequence[str] | None = None,
     name: str = "tabular",
 ) -> Problem:
     """Build a problem from arrays (numpy or torch).
@@ -50,12 +66,15 @@ def tabular(
     Parameters
     ----------
     transitions
-        Kernel ``P(s'|s, a)``, shape (S, A, S). Every row of it, of ``initial`` and of
-        ``reference_policy`` sums to 1 within 1e-6, and is divided by its sum.
+        Kernel ``P(s'|s, a)``, shape (S, A, S); or in sparse matrices of scipy, a list with one of shape
+        (S, S) for every action, or one of shape (S A, S). Every row of it, of ``initial`` and of
+        ``reference_policy`` sums to 1 within 1e-6, and is divided by its sum; probabilities down to
+        -1e-12 are taken for 0.
     initial
         Start law, shape (S,).
     true_reward
-        Reward behind the preference labels, shape (S, A).
+        Reward behind the preference labels, shape (S, A). Rewards ``R(s, a, s')``, shape (S, A, S), are
+        taken in expectation over the kernel: comparisons then see the expected reward.
     horizon
         Steps of an episode, at least 1; None is the discounted version.
     features
@@ -74,8 +93,8 @@ def tabular(
     objective
         ``"cross_entropy"`` or ``"excess_risk"``.
     reference_policy
-        ``pi_ref``, shape (S, A) or (H, S, A), H = 1 for the discounted version, strictly positive;
-        uniform when None.
+        ``pi_ref``, shape (S, A) or (H, S, A), H = 1 for the discounted version, positive for every
+        action that exists and 0 for the others; uniform over those that exist when None.
     misspecification
         Root mean square over states and actions of a component that is added to ``true_reward`` and is
         orthogonal to every reward of the class named by ``misspecified_for`` and to the constants
@@ -85,6 +104,14 @@ def tabular(
         action. Classes are chosen after a problem is built, so the one that is meant has to be named.
     misspecification_seed
         Seed of the direction of that component.
+    layout
+        ``"action-first"`` where the kernel is of shape (A, S, S), and with it rewards of transitions and
+        the rows of one sparse matrix.
+    action_mask
+        Which actions exist in a state, truth values of shape (S, A), at least one for each state; all
+        when None. What kernel and reward say of the others counts for nothing.
+    state_names, action_names
+        What tables and errors call states and actions.
     name
         How the problem calls itself in tables.
 
@@ -107,41 +134,45 @@ def tabular(
     require_non_negative("misspecification", misspecification)
     require_choice("misspecified_for", misspecified_for, get_args(MisspecifiedFor))
     require_seed("misspecification_seed", misspecification_seed)
-    kernel = _as_law("transitions", transitions)
-    if kernel.ndim != 3:
-        raise InvalidArgumentError(
-            "transitions",
-            f"shape {tuple(kernel.shape)}",
-            "pass an array of shape (states, actions, states)",
+    table = None if features is None else as_tensor("features", features)
+    seen = None if observations is None else as_tensor("observations", observations)
+
+    def require_sizes(states: int, actions: int) -> None:
+        require_tables(
+            ("transitions", states),
+            ("transitions", actions),
+            horizon=horizon,
+            features=None if table is None else table.shape[-1:].numel(),
+            observations=None if seen is None else seen.shape[-1:].numel(),
         )
+
+    kernel = kernel_of(transitions, layout, require_sizes)
     states, actions = kernel.shape[:2]
-    table = None if features is None else _as_tensor("features", features)
-    seen = None if observations is None else _as_tensor("observations", observations)
-    require_tables(
-        ("transitions", states),
-        ("transitions", actions),
-        horizon=horizon,
-        features=None if table is None else table.shape[-1:].numel(),
-        observations=None if seen is None else seen.shape[-1:].numel(),
-    )
     if table is None:
         table = torch.eye(states * actions, dtype=torch.float64).reshape(states, actions, -1)
     if seen is None:
         seen = torch.eye(states, dtype=torch.float64)
+    called = _named(state_names)
+    check_names("state_names", called, states)
+    mask = mask_of(action_mask, states, actions, called)
+    kernel = normalised_law(where_present(kernel, mask))
     problem = Problem(
         transitions=kernel,
-        initial=_as_law("initial", initial),
+        initial=as_law("initial", initial),
         features=table,
         observations=seen,
-        true_reward=_as_tensor("true_reward", true_reward),
+        true_reward=where_present(expected_reward(true_reward, kernel, layout), mask),
         horizon=horizon,
         discount=float(discount),
         kl_weight=float(kl_weight),
         objective=objective,
-        reference_policy=_reference(
-            reference_policy, 1 if horizon is None else horizon, states, actions
+        reference_policy=reference_of(
+            reference_policy, 1 if horizon is None else horizon, (states, actions), mask
         ),
         segment_length=segment_length,
+        action_mask=mask,
+        state_names=called,
+        action_names=_named(action_names),
         name=name,
     )
     reward = misspecified(
@@ -151,25 +182,11 @@ def tabular(
         size=misspecification,
         misspecified_for=misspecified_for,
         seed=misspecification_seed,
+        present=mask,
     )
     return problem if reward is problem.true_reward else replace(problem, true_reward=reward)
 
 
-def _reference(given: ArrayLike | Tensor | None, steps: int, states: int, actions: int) -> Tensor:
-    if given is None:
-        return torch.full((steps, states, actions), 1 / actions, dtype=torch.float64)
-    policy = _as_law("reference_policy", given)
-    if tuple(policy.shape) == (states, actions):
-        return policy.expand(steps, states, actions).clone()
-    return policy
-
-
-def _as_law(argument: str, values: ArrayLike | Tensor) -> Tensor:
-    """Return probabilities whose rows sum to 1 to rounding; other rows are refused later."""
-    law = _as_tensor(argument, values)
-    total = law.sum(-1, keepdim=True)
-    return torch.where((total - 1).abs() <= NORMALISATION_TOLERANCE, law / total, law)
-
-
-def _as_tensor(argument: str, values: ArrayLike | Tensor) -> Tensor:
-    return torch.from_numpy(as_floats(argument, values))
+def _named(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return names as a tuple where they are a list; a problem refuses other things."""
+    return tuple(names) if isinstance(names, list) else names  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from theory_check.errors import InvalidArgumentError, shortened
-from theory_check.problems.spec import ProblemSpec
+from theory_check.problems.spec import PREFERENCES, ProblemSpec
 from theory_check.runs.identity import plain
 from theory_check.runs.problem_table import OwnProblem
 
@@ -61,17 +61,18 @@ def given_problem(problem: object) -> OwnProblem:
     Parameters
     ----------
     problem
-        A :class:`~theory_check.problems.Problem`. Its name is the label; reward and policy class count
-        with their settings and source, as in an experiment file.
+        A :class:`~theory_check.problems.Problem`. Its name is the label; reward and policy class and
+        the law of labels count with their settings and source, as in an experiment file.
 
     Raises
     ------
     InvalidArgumentError
-        For anything else, a class that derives from it, or a reward or policy class whose settings or
-        source cannot be told: nothing would then say which stored results are the problem's.
+        For anything else, a class that derives from it, or a reward or policy class or law whose
+        settings or source cannot be told: nothing would then say which stored results are the problem's.
     """
     # Here, so that naming a problem does not load torch.
     from theory_check.models import Linear, Tabular
+    from theory_check.problems.preferences import BradleyTerry
     from theory_check.problems.problem import Problem, require_problem
     from theory_check.problems.stored import GivenProblem, content_digest
 
@@ -83,17 +84,12 @@ def given_problem(problem: object) -> OwnProblem:
             f"an object of the derived class {type(given).__name__}",
             "write a family that returns it, in a study, and name it in an experiment file",
         )
-    classes = {
-        key: value
-        for key, value, own in (
-            ("reward", given.reward_class, Linear()),
-            ("policy", given.policy_class, Tabular()),
-        )
-        if value != own
-    }
-    for key, value in classes.items():
-        _require_identity(f"problem.{key}_class", value)
-    parameters = {"sha256": content_digest(given), **classes}
+    own = {"reward_class": Linear(), "policy_class": Tabular(), PREFERENCES: BradleyTerry()}
+    others = {name: found for name in own if (found := getattr(given, name)) != own[name]}
+    for name, value in others.items():
+        _require_identity(f"problem.{name}", value)
+    chosen = {name.removesuffix("_class"): value for name, value in others.items()}
+    parameters = {"sha256": content_digest(given), **chosen}
     return OwnProblem(given.name, ProblemSpec("given", parameters, GivenProblem(given)))
 
 

@@ -14,7 +14,7 @@ from theory_check.errors import (
     require_choice,
     shortened,
 )
-from theory_check.problems.spec import CLASS_KEYS, ProblemSpec
+from theory_check.problems.spec import CLASS_KEYS, OWN_KEYS, PREFERENCES, ProblemSpec
 from theory_check.randomness import require_replicates
 from theory_check.runs.build import (
     Components,
@@ -57,8 +57,9 @@ def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue)
     Parameters
     ----------
     table
-        ``family``, keyword arguments of its function, and the ``reward`` and ``policy`` class, each
-        a table with ``name``. A class equal to the family's own is no parameter.
+        ``family``, keyword arguments of its function, the ``reward`` and ``policy`` class, each a table
+        with ``name``, and ``preferences``, the annotator's law, such a table or a name. A class or law
+        equal to the family's own is no parameter.
     where
         Dotted key of the table, for errors.
     catalogue
@@ -81,7 +82,7 @@ def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue)
             )
         require_choice("family", family, catalogue.families)
     function = catalogue.families[family]
-    given = {key: value for key, value in table.items() if key not in ("family", *CLASS_KEYS)}
+    given = {key: value for key, value in table.items() if key not in ("family", *OWN_KEYS)}
     known = function_parameters(function)
     # What a family passes on, such as the arguments of an environment, is checked by its receiver.
     passed_on = {key: given[key] for key in given if key not in known and takes_any_key(function)}
@@ -95,11 +96,12 @@ def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue)
         for key in CLASS_KEYS
         if key in table
     }
+    laws = {key: _bound_law(table[key], join(where, key)) for key in (PREFERENCES,) if key in table}
     if not isinstance(problem, Problem):
-        for key in classes:
+        for key in classes | laws:
             raise InvalidArgumentError(
                 join(where, key),
-                "a class",
+                "a law of labels" if key in laws else "a class",
                 f"leave it out: family {family!r} has no {key} table, its levels are closed forms",
             )
         return spec
@@ -109,8 +111,10 @@ def bound_problem(table: Mapping[str, object], where: str, catalogue: Catalogue)
         # Binding allocates what the class needs of the problem, and refuses what it cannot represent.
         with located(join(where, key)):
             classes[key].bind(problem.model_inputs)
-    _check_size(problem, where)
-    return replace(spec, parameters={**spec.parameters, **classes}) if classes else spec
+    laws = {key: law for key, law in laws.items() if law != problem.preferences}
+    _check_size(problem.with_preferences(laws[PREFERENCES]) if laws else problem, where)
+    chosen = {**classes, **laws}
+    return replace(spec, parameters={**spec.parameters, **chosen}) if chosen else spec
 
 
 def _pinned(function: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +139,21 @@ def _bound_class(key: str, table: object, where: str, catalogue: Catalogue) -> A
             where, shortened(table), f"pass a table with the name of a class; {nearest('', known)}"
         )
     return coerce(table, hint, where, Components(known))
+
+
+def _bound_law(given: object, where: str) -> Any:
+    """Return the law of labels that a table or a name stands for."""
+    from theory_check.problems.preferences import LAWS, PreferenceLaw
+
+    if isinstance(given, str):
+        given = {"name": given}
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(
+            where,
+            shortened(given),
+            f"pass the name of a law, or a table with it; {nearest('', LAWS)}",
+        )
+    return coerce(given, PreferenceLaw, where, Components(LAWS))
 
 
 def _check_size(problem: Any, where: str) -> None:
@@ -268,6 +287,6 @@ def stated_problem(table: Mapping[str, object], where: str, catalogue: Catalogue
     sizes = ", ".join(
         f"{key.replace('_', ' ')} {value}"
         for key, value in rest.items()
-        if key not in ("family", *CLASS_KEYS)
+        if key not in ("family", *OWN_KEYS)
     )
     return StatedProblem(bound, starts, f"{family} instances ({sizes})")

@@ -118,7 +118,7 @@ def its_numbers_are_finite_and_in_double_precision(case: ProblemCase) -> str:
         "hypergradient": truth.hypergradient(case.upper),
     }
     for name, value in found.items():
-        if value.dtype != torch.float64:
+        if value.dtype not in (torch.float64, torch.bool):
             return f"{name} is {value.dtype}; use float64 throughout"
         if not bool(torch.isfinite(value).all()):
             return f"{name} is not finite"
@@ -303,7 +303,7 @@ def check_class(cls: Any) -> tuple[Check, ...]:
 
 
 def its_tables_have_the_shape_and_finite_numbers(case: ClassCase) -> str:
-    """Rewards of states and actions; log-probabilities of steps, states and actions, normalised."""
+    """Rewards of states and actions; normalised log-probabilities of those that exist in each step."""
     steps, states, actions = case.inputs.log_reference.shape
     rewards = isinstance(case.settings, RewardClass)
     shape = (2, states, actions) if rewards else (2, steps, states, actions)
@@ -316,6 +316,8 @@ def its_tables_have_the_shape_and_finite_numbers(case: ClassCase) -> str:
         return "table is not finite"
     if not rewards and distance(table.exp().sum(-1), torch.ones(shape[:-1]).double()) > 1e-12:
         return "probabilities do not sum to 1; return log_softmax over the actions"
+    if not rewards and bool((table.exp() * case.absent > 0).any()):
+        return "actions that do not exist are taken; build the table with models.base.log_policy_of"
     return ""
 
 

@@ -21,7 +21,15 @@ from torch import Tensor
 
 from theory_check.bilevel import AdjointSystem
 from theory_check.errors import nearest, shortened
-from theory_check.models.base import ModelInputs, PolicyClass, PolicyModel, RewardClass, RewardModel
+from theory_check.models.base import (
+    ABSENT,
+    ModelInputs,
+    PolicyClass,
+    PolicyModel,
+    RewardClass,
+    RewardModel,
+    log_policy_of,
+)
 from theory_check.oracles.instruments import Instruments, instruments_for, instruments_of
 from theory_check.problems import garnet, quadratic
 from theory_check.solvers.method import Method, Scales
@@ -128,6 +136,8 @@ def distance(found: Tensor, expected: Tensor) -> float:
     """Return the largest difference as a share of the largest expected number, at least of 1."""
     if found.shape != expected.shape:
         return float("inf")
+    if expected.dtype == torch.bool:
+        found, expected = found.to(torch.float64), expected.to(torch.float64)
     if not found.numel():
         return 0.0
     scale = max(1.0, expected.abs().max().item())
@@ -333,6 +343,11 @@ class ClassCase:
         """A model that has not been used."""
         return self.settings.bind(self.inputs)
 
+    @property
+    def absent(self) -> Tensor:
+        """Which actions do not exist, truth values of shape (steps, states, actions)."""
+        return self.inputs.log_reference <= ABSENT
+
     def parameters(self, replicates: int) -> Tensor:
         """Return parameters at which no activation is saturated."""
         return 0.5 * normal(6, replicates, self.model.parameters)
@@ -340,16 +355,21 @@ class ClassCase:
 
 def class_inputs() -> Iterator[tuple[str, ModelInputs]]:
     """Yield what a reward or policy class may see, each with what its tables are of."""
-    for what, steps, states, actions, observed in (
-        ("one step", 1, 4, 3, normal(7, 4, 2)),
-        ("three steps", 3, 4, 3, torch.eye(4, dtype=torch.float64)),
-        ("one state and action", 1, 1, 1, normal(7, 1, 1)),
+    for what, steps, states, actions, observed, absent in (
+        ("one step", 1, 4, 3, normal(7, 4, 2), 0),
+        ("three steps", 3, 4, 3, torch.eye(4, dtype=torch.float64), 0),
+        ("one state and action", 1, 1, 1, normal(7, 1, 1), 0),
+        ("two steps, absent actions", 2, 4, 3, normal(7, 4, 2), 2),
     ):
+        missing = torch.zeros(steps, states, actions, dtype=torch.bool)
+        missing[:, :absent, -1] = True
         yield (
             what,
             ModelInputs(
                 observations=observed,
                 features=normal(8, states, actions, 5),
-                log_reference=normal(9, steps, states, actions).log_softmax(-1),
+                log_reference=log_policy_of(
+                    normal(9, steps, states, actions), missing if absent else None
+                ),
             ),
         )

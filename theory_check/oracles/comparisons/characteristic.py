@@ -132,12 +132,23 @@ class CharacteristicSums(UpperObjective):
         """Return the largest size of a return of what is compared."""
         started = self.start(self.control.log_reference[None])[0].cpu().numpy() > 0
         sizes = []
-        for table in reward.cpu().numpy():
+        for table in self.present(reward).cpu().numpy():
             lowest, highest = extreme_returns(
                 self.dynamics, np.ascontiguousarray(table), self.discounts
             )
             sizes.append(max(-lowest[started].min(), highest[started].max()))
         return torch.from_numpy(np.array(sizes)).to(reward.device)
+
+    def present(self, reward: Float[Tensor, "replicate s a"]) -> Float[Tensor, "replicate s a"]:
+        """Return a reward with the smallest one of its state in the place of absent actions'.
+
+        Nothing takes them; their rewards would widen the windows of returns.
+        """
+        absent = self.control.absent_anywhere
+        if absent is None:
+            return reward
+        smallest = reward.masked_fill(absent, torch.inf).amin(-1, keepdim=True)
+        return torch.where(absent, smallest, reward)
 
     def with_control(self, control: SoftControl) -> UpperObjective:
         """Return the same objective under another control of the same dynamics."""
@@ -211,7 +222,7 @@ class StepSums(CharacteristicSums):
         """Return ``G`` and its partial derivatives for reward and policy tables."""
         policies = log_policy.exp().expand(-1, self.length, -1, -1).cpu().numpy()
         starts = self.start(log_policy).cpu().numpy()
-        rows = zip(reward.cpu().numpy(), policies, starts, strict=True)
+        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
         return self.assembled(log_policy, [self._resolved(*row) for row in rows])
 
     def _evaluate_one(
@@ -220,7 +231,7 @@ class StepSums(CharacteristicSums):
         policy, start = np.ascontiguousarray(policy), np.ascontiguousarray(start)
         reward, model = self._windowed(reward, policy, start, MODEL)
         true_reward, annotator = self._windowed(
-            self.true_reward.cpu().numpy(), policy, start, self.law
+            self.present(self.true_reward[None])[0].cpu().numpy(), policy, start, self.law
         )
         law = (self.dynamics, start, policy)
         found = _Sum.of(policy)
@@ -306,7 +317,7 @@ class OutcomeSums(CharacteristicSums):
         """Return ``G`` and its partial derivatives for reward and policy tables."""
         policies = log_policy[:, 0].exp().cpu().numpy()
         starts = self.start(log_policy).cpu().numpy()
-        rows = zip(reward.cpu().numpy(), policies, starts, strict=True)
+        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
         return self.assembled(log_policy, [self._resolved(*row) for row in rows])
 
     def _evaluate_one(
@@ -315,7 +326,8 @@ class OutcomeSums(CharacteristicSums):
         possible = start > 0
         law = (start[:, None] * policy).reshape(1, -1)
         returns, model = _centred(reward, possible, MODEL)
-        true_returns, annotator = _centred(self.true_reward.cpu().numpy(), possible, self.law)
+        true_reward = self.present(self.true_reward[None])[0].cpu().numpy()
+        true_returns, annotator = _centred(true_reward, possible, self.law)
 
         chi = trigonometric_moments(returns, law, model.step, model.odd.size)[:, 0]
         slopes = np.stack([_cosines(-model.even, chi), _sines(0.5 * model.odd, chi)], axis=1)
@@ -348,7 +360,7 @@ class OutcomeSums(CharacteristicSums):
     def largest_return(self, reward: Float[Tensor, "replicate s a"]) -> Float[Tensor, " replicate"]:
         """Return the largest size of a reward where what is compared may start."""
         started = self.start(self.control.log_reference[None])[0] > 0
-        return reward[:, started].abs().flatten(1).amax(-1)
+        return self.present(reward)[:, started].abs().flatten(1).amax(-1)
 
 
 def _centred(

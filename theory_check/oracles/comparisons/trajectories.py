@@ -219,9 +219,9 @@ def count_trajectories(problem: Problem) -> int:
     further than :data:`COUNTED`: a long horizon would have a number of thousands of digits.
     """
     starts, length = _starts_and_length(problem)
-    leads_to = (problem.transitions > 0).numpy()
+    present = problem.present_actions.numpy()
     # Python integers do not overflow.
-    ways = leads_to.sum(1).astype(object)
+    ways = ((problem.transitions > 0).numpy() & present[..., None]).sum(1).astype(object)
     paths = np.zeros(problem.states, dtype=object)
     paths[starts] = 1
     for _ in range(length - 1):
@@ -229,7 +229,7 @@ def count_trajectories(problem: Problem) -> int:
         # Every step has a successor, so that the number never falls.
         if paths.sum() >= COUNTED:
             return COUNTED
-    return int(paths.sum()) * problem.actions
+    return int(paths @ present.sum(1).astype(object))
 
 
 def enumerate_trajectories(
@@ -288,7 +288,7 @@ def enumerate_segments(
 def _starts_and_length(problem: Problem) -> tuple[np.ndarray, int]:
     """Return where compared trajectories may start and how many steps they have."""
     if problem.horizon is None:
-        reached = reachable_states(problem.transitions, problem.initial)
+        reached = reachable_states(problem.transitions, problem.initial, ~problem.present_actions)
         return np.flatnonzero(reached.numpy()), problem.segment_length
     return np.flatnonzero(problem.initial.numpy() > 0), problem.horizon
 
@@ -351,20 +351,18 @@ def _expand(
     Returns states and actions (trajectory, h), and the log-probability of the transitions.
     """
     kernel = problem.transitions.numpy()
-    choices = np.arange(problem.actions)
-    states = np.repeat(starts, problem.actions)[:, None]
-    actions = np.tile(choices, len(starts))[:, None]
+    present = problem.present_actions.numpy()
+    first, choice = np.nonzero(present[starts])
+    states, actions = starts[first][:, None], choice[:, None]
     log_dynamics = np.zeros(len(states))
     for _ in range(length - 1):
         next_law = kernel[states[:, -1], actions[:, -1]]
         parent, successor = np.nonzero(next_law)
         log_dynamics = log_dynamics[parent] + np.log(next_law[parent, successor])
-        parent = np.repeat(parent, problem.actions)
-        log_dynamics = np.repeat(log_dynamics, problem.actions)
-        new_states = np.repeat(successor, problem.actions)[:, None]
-        new_actions = np.tile(choices, len(successor))[:, None]
-        states = np.hstack([states[parent], new_states])
-        actions = np.hstack([actions[parent], new_actions])
+        branch, choice = np.nonzero(present[successor])
+        parent, log_dynamics = parent[branch], log_dynamics[branch]
+        states = np.hstack([states[parent], successor[branch][:, None]])
+        actions = np.hstack([actions[parent], choice[:, None]])
     return states, actions, log_dynamics
 
 

@@ -338,7 +338,7 @@ class DiscountedControl(SoftControl):
         self, reward: Float[Tensor, "replicate s a"], moves: sparse.csr_array
     ) -> Float[Tensor, "replicate s"]:
         """Return the values after soft value iteration, until they change by rounding's root."""
-        offered = self.kl_weight * self.log_reference[0] + reward
+        offered = self.existing(self.kl_weight * self.log_reference[0] + reward)
         value = torch.zeros_like(reward[:, :, 0])
         for _ in range(LARGEST_SWEEPS):
             ahead = torch.from_numpy((moves @ value.cpu().numpy().T).T.copy()).to(reward.device)
@@ -365,7 +365,7 @@ class DiscountedControl(SoftControl):
 
     @cached_property
     def _reachable(self) -> Bool[Tensor, " s"]:
-        return reachable_states(self.transitions, self.initial)
+        return reachable_states(self.transitions, self.initial, self.absent_anywhere)
 
     @cached_property
     def _reference_resolvent(self) -> Resolvent:
@@ -377,7 +377,7 @@ class DiscountedControl(SoftControl):
         """Return the policy that is soft-greedy for state values."""
         action_value = reward + self.discount * self._expected_change(value)
         scaled = self.log_reference[0] + action_value / self.kl_weight
-        return torch.log_softmax(scaled, dim=-1)[:, None]
+        return self.normalised(scaled[:, None])
 
     def _resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
         """Return what solves systems of ``I - gamma P_pi``, once for all questions about one policy."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.models.base import ABSENT
 from theory_check.oracles.control.soft_control import SoftControl
 
 
@@ -36,11 +37,12 @@ class EpisodicControl(SoftControl):
             action_value = reward + self.discount * torch.einsum(
                 "sat,rt->rsa", self.transitions, value
             )
-            scaled = self.log_reference[step] + action_value / beta
+            scaled = self.existing(self.log_reference[step] + action_value / beta)
             log_normaliser = torch.logsumexp(scaled, dim=-1)
             value = beta * log_normaliser
             policies.append(scaled - log_normaliser[..., None])
-        return torch.stack(policies[::-1], dim=1)
+        found = torch.stack(policies[::-1], dim=1)
+        return found if self.absent is None else found.masked_fill(self.absent, ABSENT)
 
     def discounted_occupancy(
         self, log_policy: Float[Tensor, "replicate h s a"]

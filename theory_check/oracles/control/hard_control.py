@@ -33,7 +33,7 @@ class HardOptimum:
     control
         The dynamics.
     action_values
-        ``Q*``, shape (replicate, h, s, a); h is 1 without a horizon.
+        ``Q*``, shape (replicate, h, s, a); h is 1 without a horizon. -inf for actions that do not exist.
     """
 
     control: SoftControl
@@ -51,7 +51,10 @@ class HardOptimum:
 
     @property
     def suboptimality(self) -> Float[Tensor, "replicate h s a"]:
-        """``V* - Q*``, at least 0: what one deviation costs, 0 at optimal actions."""
+        """``V* - Q*``, at least 0: what one deviation costs, 0 at optimal actions.
+
+        Infinite for actions that do not exist.
+        """
         return self.values[..., None] - self.action_values
 
     def gap(self, log_policy: Float[Tensor, "replicate h s a"]) -> Float[Tensor, " replicate"]:
@@ -61,7 +64,10 @@ class HardOptimum:
         gaps far below the rounding error of ``J`` are still resolved, relative to the accuracy of
         ``V* - Q*``: where actions tie, that is rounding, about 1e-16 of the largest value.
         """
-        terms = self.control.discounted_occupancy(log_policy) * self.suboptimality
+        cost = self.suboptimality
+        if self.control.absent is not None:
+            cost = cost.masked_fill(self.control.absent, 0.0)
+        terms = self.control.discounted_occupancy(log_policy) * cost
         return terms.flatten(1).sum(-1)
 
 
@@ -73,6 +79,7 @@ def hard_optimum(control: SoftControl, reward: Float[Tensor, "replicate s a"]) -
     CertificationError
         If policy iteration still changes actions after ``MAXIMUM_ITERATIONS`` improvements.
     """
+    reward = control.existing(reward)
     if isinstance(control, DiscountedControl):
         return HardOptimum(control, _policy_iteration(control, reward)[:, None])
     return HardOptimum(control, _backward_induction(control, reward))
@@ -113,7 +120,8 @@ def _policy_iteration(control: DiscountedControl, reward: Tensor) -> Float[Tenso
         action_values = _ahead(control, reward, _evaluate(control, reward, actions))
         chosen = action_values.gather(-1, actions[..., None])[..., 0]
         best, better = action_values.max(-1)
-        tolerance = IMPROVEMENT_TOLERANCE * action_values.abs().amax((-1, -2)).clamp_min(1e-300)
+        largest = torch.where(action_values.isinf(), 0.0, action_values).abs().amax((-1, -2))
+        tolerance = IMPROVEMENT_TOLERANCE * largest.clamp_min(1e-300)
         improved = best > chosen + tolerance[:, None]
         if not bool(improved.any()):
             return action_values

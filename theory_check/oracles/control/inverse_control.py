@@ -56,6 +56,8 @@ class InverseControl:
         features = reward_model.features.flatten(0, 1).repeat(steps, 1)
         values = _value_columns(control)
         design = torch.cat([features, values], dim=1)
+        if control.absent is not None:  # a policy says nothing there, and both sides are 0
+            design = design.masked_fill(control.absent.reshape(-1, 1), 0.0)
         inverse = torch.linalg.pinv(design, rtol=1e-10)
         return cls(control, inverse[: features.shape[1]])
 

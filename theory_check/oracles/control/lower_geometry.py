@@ -17,6 +17,7 @@ from theory_check.oracles.control.soft_control import (
     SoftControl,
     divergence_density,
     reachable_states,
+    successors,
 )
 
 # Rounding error of computed advantages and visits, against the size of what they are computed from.
@@ -91,7 +92,13 @@ def lower_geometry(
     visits = control.discounted_occupancy(log_policy).sum(-1)
     optimal_visits = control.discounted_occupancy(optimal).sum(-1)
     smallest_visit = _smallest(visits, decided)
-    smallest_probability = _smallest(log_policy.amin(-1), decided).exp()
+    offered, at_optimum = log_policy, optimal
+    if control.absent is not None:
+        offered, at_optimum = (
+            table.masked_fill(control.absent, 0.0) for table in (log_policy, optimal)
+        )
+        reward = reward.masked_fill(control.absent[0], 0.0)
+    smallest_probability = _smallest(offered.amin(-1), decided).exp()
     mismatch = torch.where(decided, optimal_visits / visits, 0.0).flatten(1).amax(-1)
     spread = smallest_probability * mismatch.rsqrt()
     starts = torch.zeros_like(visits)
@@ -100,7 +107,7 @@ def lower_geometry(
     charged = torch.where(smallest_start > 0, smallest_start, smallest_visit)
     total = optimal_visits.flatten(1).sum(-1)
     size = total * reward.abs().amax((1, 2))
-    size = size + beta * (_largest(log_policy, decided) + _largest(optimal, decided))
+    size = size + beta * (_largest(offered, decided) + _largest(at_optimum, decided))
     gap = control.lower_gap(log_policy, optimal)
     constant = (2 * beta * smallest_visit).sqrt() * spread
     accuracy = ROUNDING / RATIO_TOLERANCE
@@ -119,8 +126,9 @@ def lower_geometry(
 def decided_states(control: SoftControl) -> Bool[Tensor, "h s"]:
     """Return which rows of a policy table are reached; the same for all positive policies."""
     if isinstance(control, DiscountedControl):
-        return reachable_states(control.transitions, control.initial)[None]
-    leads_to = (control.transitions > 0).any(1)
+        absent = control.absent_anywhere
+        return reachable_states(control.transitions, control.initial, absent)[None]
+    leads_to = successors(control.transitions, control.absent_anywhere)
     rows = [control.initial > 0]
     for _ in range(control.policy_shape[0] - 1):
         rows.append(leads_to[rows[-1]].any(0))

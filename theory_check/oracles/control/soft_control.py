@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from theory_check.models.base import absent_actions, log_policy_of
 from theory_check.problems import Problem
 
 RARE = -30.0
@@ -32,7 +34,7 @@ class SoftControl(ABC):
     initial
         ``rho0``, shape (s,).
     log_reference
-        ``log pi_ref``, shape (h, s, a).
+        ``log pi_ref``, shape (h, s, a), ``ABSENT`` for actions that do not exist.
     kl_weight, discount
         ``beta`` and ``gamma``.
     """
@@ -49,7 +51,7 @@ class SoftControl(ABC):
         return cls(
             transitions=problem.transitions.to(device),
             initial=problem.initial.to(device),
-            log_reference=problem.reference_policy.log().to(device),
+            log_reference=problem.model_inputs.log_reference.to(device),
             kl_weight=problem.kl_weight,
             discount=problem.discount,
         )
@@ -59,6 +61,25 @@ class SoftControl(ABC):
         """(H, S, A)."""
         horizon, states, actions = self.log_reference.shape
         return horizon, states, actions
+
+    @cached_property
+    def absent(self) -> Bool[Tensor, "h s a"] | None:
+        """Which actions do not exist, None where all do."""
+        return absent_actions(self.log_reference)
+
+    @property
+    def absent_anywhere(self) -> Bool[Tensor, "s a"] | None:
+        """The same for a state, whatever the step."""
+        return None if self.absent is None else self.absent[0]
+
+    def existing(self, table: Float[Tensor, "*lead s a"]) -> Float[Tensor, "*lead s a"]:
+        """Return a table with -inf for actions that do not exist."""
+        absent = self.absent_anywhere
+        return table if absent is None else table.masked_fill(absent, -torch.inf)
+
+    def normalised(self, logits: Float[Tensor, "*lead h s a"]) -> Float[Tensor, "*lead h s a"]:
+        """Return the log-policy of logits, over the actions that exist."""
+        return log_policy_of(logits, self.absent)
 
     @property
     @abstractmethod
@@ -199,11 +220,23 @@ def divergence_density(log_ratio: Tensor) -> Tensor:
     return torch.where(small, series, log_ratio + torch.expm1(-log_ratio))
 
 
+def successors(
+    transitions: Float[Tensor, "s a t"], absent: Bool[Tensor, "s a"] | None
+) -> Bool[Tensor, "s t"]:
+    """Return which states follow which by some action that exists."""
+    possible = transitions > 0
+    if absent is not None:
+        possible = possible & ~absent[..., None]
+    return possible.any(1)
+
+
 def reachable_states(
-    transitions: Float[Tensor, "s a t"], initial: Float[Tensor, " s"]
+    transitions: Float[Tensor, "s a t"],
+    initial: Float[Tensor, " s"],
+    absent: Bool[Tensor, "s a"] | None = None,
 ) -> Bool[Tensor, " s"]:
-    """Return which states some policy reaches from the start law."""
-    leads_to = (transitions > 0).any(1)
+    """Return which states some policy reaches from the start law, by actions that exist."""
+    leads_to = successors(transitions, absent)
     reached = initial > 0
     while True:
         further = reached | leads_to[reached].any(0)

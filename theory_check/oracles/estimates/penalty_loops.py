@@ -44,11 +44,12 @@ class PenaltyLoops:
     def of(
         cls, estimates: object, reward_model: RewardModel, policy_model: PolicyModel
     ) -> PenaltyLoops | None:
-        """Return the loops; None for other estimates, and on other devices than the CPU."""
+        """Return the loops; None for other estimates, other devices than the CPU, and masked actions."""
         if type(estimates) is not SampledEpisodic and type(estimates) is not SampledDiscounted:
             return None
         control, space, source = estimates.control, estimates.space, estimates.source
-        if control.initial.device.type != "cpu":
+        # Logits of actions that do not exist are none of a plain softmax.
+        if control.initial.device.type != "cpu" or control.absent is not None:
             return None
         compared = penalty_tables.EpisodicTables(
             entries=as_array(space.step_index),

@@ -21,6 +21,7 @@ from theory_check.oracles.comparisons.upper import UpperObjective
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
+from theory_check.problems.preferences import PreferenceLaw
 from theory_check.randomness import stream_entropy
 
 
@@ -33,6 +34,8 @@ class SampleSource:
         What the problem compares.
     true_reward
         ``r*``, which labels follow, shape (s, a).
+    law
+        The annotator's law.
     excess
         Whether the objective is the excess risk.
     costs
@@ -59,6 +62,7 @@ class SampleSource:
         self,
         comparisons: Comparisons | UpperObjective,
         true_reward: Float[Tensor, "s a"],
+        law: PreferenceLaw,
         excess: bool,
         costs: SampleCosts,
         seeds: Sequence[int],
@@ -78,12 +82,13 @@ class SampleSource:
         self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
         self.continuations = _streams("continued trajectories", seeds)
         self._comparisons = comparisons
+        self._law = law
         self._true_reward = true_reward
 
     @cached_property
     def labels(self) -> LabelLaw:
         """The annotator's law over enumerated trajectories."""
-        return label_law(as_array(self._true_returns))
+        return tabulated(self._law, self._true_returns)
 
     @cached_property
     def _true_returns(self) -> Float[Tensor, " trajectory"]:
@@ -93,7 +98,10 @@ class SampleSource:
     @cached_property
     def preferred(self) -> Float[Tensor, "winner loser"]:
         """``P*(i > j)`` of every two trajectories."""
-        return torch.sigmoid(self._true_returns[:, None] - self._true_returns[None, :])
+        differences = self._true_returns[:, None] - self._true_returns[None, :]
+        return (
+            torch.sigmoid(differences) if self._law.standard else self._law.preferred(differences)
+        )
 
     def count_rollouts(
         self, policies: Float[Tensor, "stacked h s a"], samples: int, steps: int | float
@@ -163,6 +171,20 @@ class SampleSource:
             self.pairs, as_array(law), as_array(returns), self.labels, samples, self.excess
         )
         return torch.from_numpy(losses).to(law.device), torch.from_numpy(residuals).to(law.device)
+
+
+def tabulated(law: PreferenceLaw, true_returns: Float[Tensor, " trajectory"]) -> LabelLaw:
+    """Return the table of a law of labels at true returns."""
+    returns = as_array(true_returns)
+    if law.standard:
+        return label_law(returns)
+    each = torch.from_numpy(returns)
+    rows = [law.upset((each[row] - each[row + 1 :]).abs()) for row in range(returns.size)]
+    upset = torch.cat(rows)
+    favourite = torch.log1p(-upset)
+    # What never happens is never drawn: its odds are not asked for.
+    odds = torch.where(upset > 0, favourite - upset.log(), 0.0)
+    return LabelLaw(returns, upset.numpy(), favourite.numpy(), odds.numpy())
 
 
 def sampled_later_visits(

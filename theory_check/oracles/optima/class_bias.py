@@ -185,7 +185,7 @@ def _log_policy(
 ) -> Float[Tensor, "replicate h s a"]:
     """Return the policy with logits ``log pi_ref + outputs``."""
     logits = outputs.reshape(-1, *control.policy_shape) + control.log_reference
-    return torch.log_softmax(logits, dim=-1)
+    return control.normalised(logits)
 
 
 def _softmax_curvature(

@@ -58,8 +58,8 @@ def _minimise(level: EnumeratedPenalisedLevel) -> PenalisedSolution:
         slope = (gradient * direction).sum(-1)
         length = unsolved.to(norm.dtype)
         for halvings in range(40):
-            trial = torch.log_softmax(
-                log_policy + (length[:, None] * direction).reshape(log_policy.shape), dim=-1
+            trial = level.control.normalised(
+                log_policy + (length[:, None] * direction).reshape(log_policy.shape)
             )
             trial_value = level.value(trial)
             trial_gradient = level.gradient(trial).flatten(1)

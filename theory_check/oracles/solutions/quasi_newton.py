@@ -102,7 +102,7 @@ def _minimise(level: SummedPenalisedLevel) -> PenalisedSolution:
         slope = (gradient * direction).sum().item()
         length, accepted = 1.0, False
         for halving in range(HALVINGS):
-            trial = torch.log_softmax(at + length * direction, dim=-1)
+            trial = level.control.normalised(at + length * direction)
             trial_value, trial_gradient, trial_norm = _evaluated(level, trial)
             falls = trial_value <= value + SUFFICIENT * length * slope
             accepted = falls or (trial_norm < STEEPER * norm and norm < FLAT)
