@@ -17,7 +17,7 @@ from theory_check.oracles.estimates.penalty_loops import PenaltyLoops
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import instruments_for
 from theory_check.oracles.sampled import SampledOracle
-from theory_check.problems import Problem, bandit, garnet
+from theory_check.problems import Problem, Thurstone, bandit, garnet, tabular
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants, get_schedule
 from theory_check.solvers.states import PenaltyState
@@ -37,6 +37,9 @@ PROBLEMS: dict[str, Problem] = {
     "discounted networks": random_discounted_problem(3, (2, 2)).with_classes(
         reward="mlp", policy="mlp"
     ),
+    "other labels": garnet(
+        states=3, actions=2, horizon=2, features=4, objective="excess_risk"
+    ).with_preferences(Thurstone(deviation=0.7, random_share=0.1)),
     "log-linear": garnet(states=3, actions=2, horizon=2, features=4).with_classes(
         policy="log-linear"
     ),
@@ -258,3 +261,22 @@ def test_where_no_shortcut_is_offered_or_taken() -> None:
         assert offered.penalty_descent(*points, asked, None) is None
         assert offered.penalty_estimate(*points, asked) is None
         assert oracle.counts.samples == 0
+
+
+def test_actions_that_do_not_exist_leave_the_operations() -> None:
+    """Compiled softmaxes know nothing of them; the run is that of the operations."""
+    mask = np.array([[True, True, False], [True, True, True]])
+    problem = tabular(
+        transitions=np.full((2, 3, 2), 0.5),
+        initial=[0.5, 0.5],
+        true_reward=np.arange(6.0).reshape(2, 3) / 6,
+        horizon=2,
+        action_mask=mask,
+    )
+    instruments, solver = instruments_for(problem, SEEDS), SOLVERS["few"]
+    assert isinstance(instruments.sampled, SampledOracle)
+    assert instruments.sampled._penalty_loops is None
+    state = solver.step(instruments.sampled, instruments.initial_state(solver, SEEDS, 0.7))
+    assert bool(state.estimate.isfinite().all())
+    policy = instruments.sampled.policy_model.table(state.lower).exp()
+    assert not bool(policy[:, :, 0, 2].any())
