@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -136,22 +137,28 @@ def test_a_mistake_names_the_file_the_key_and_the_remedy(
 
 
 @pytest.mark.slow
-def test_a_problem_beyond_enumeration_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
-    """2500 contexts with 2 actions, one step: 5000 trajectories, and 4096 are allowed."""
+def test_a_problem_that_takes_too_long_is_refused_when_the_file_is_read(tmp_path: Path) -> None:
+    """With what it costs; what cannot be enumerated is refused to measurements that enumerate alone."""
     text = (
-        'measurement = "penalty-bias"\ndescription = "Large."\nseeds = 1\n'
-        '[problems.large]\nfamily = "bandit"\ncontexts = {}\nactions = 2\nfeatures = 2\n'
-        "[settings]\nsigmas = [0.1, 0.05, 0.02, 0.01]\n"
+        'measurement = "{}"\ndescription = "Large."\nseeds = 1\n'
+        '[problems.large]\nfamily = "garnet"\nstates = {}\nactions = 8\nhorizon = {}\n'
+        "features = 2\nobservations = 2\nbranching = {}\n[settings]\n{}"
     )
+    sigmas, widths = "sigmas = [0.1, 0.05, 0.02, 0.01]\n", "widths = [4, 8]\n"
     file = tmp_path / "large.toml"
-    file.write_text(text.format(2500))
+    file.write_text(text.format("penalty-bias", 300, 2000, 300, sigmas))
     with pytest.raises(InvalidArgumentError) as caught:
         load_experiment(file)
-    start = f"{file}: problems.large: received a problem of 5000 trajectories; use a shorter"
-    assert str(caught.value).startswith(start)
-    assert "at most 4096" in str(caught.value)
-    file.write_text(text.format(2048))  # exactly as many as are allowed
+    assert str(caught.value).startswith(f"{file}: problems.large.problem: received garnet(300x8")
+    assert "more than 10^30 trajectories" in str(caught.value)
+    assert re.search(r"steps [0-9.e+]+ s; use fewer steps", str(caught.value))
+    file.write_text(text.format("penalty-bias", 30, 20, 2, sigmas))
     assert len(load_experiment(file).cells()) == 1
+    file.write_text(text.format("neural-bias", 30, 20, 2, widths))
+    with pytest.raises(
+        InvalidArgumentError, match="at most 4096 trajectories, which it enumerates"
+    ):
+        load_experiment(file)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import pytest
-import torch
 from torch import Tensor
 
 from theory_check.oracles.instruments import instruments_for
