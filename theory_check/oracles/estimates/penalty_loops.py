@@ -19,6 +19,9 @@ from theory_check.oracles.estimates.sample_source import SampleSource, as_array
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 
 
+SMALLEST_SIGMA = 1e-150
+
+
 @dataclass(frozen=True, eq=False)
 class PenaltyLoops:
     """What :class:`~theory_check.bilevel.PenaltyShortcut` says, from a :class:`SampleSource`.
@@ -172,6 +175,8 @@ class PenaltyLoops:
             alike and isinstance(loop.trajectories, Integral) and isinstance(loop.pairs, Integral)
         )
         if not alike or lower.shape[0] != self.source.replicates:
+            return False
+        if abs(loop.sigma) < SMALLEST_SIGMA:  # terms that cancel overflow one by one
             return False
         costs = self.source.costs
         if self.kernels is penalty_segments:
