@@ -18,7 +18,6 @@ from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
 from theory_check.oracles.estimates.sample_source import SampleSource, as_array
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 
-
 SMALLEST_SIGMA = 1e-150
 
 
@@ -176,7 +175,7 @@ class PenaltyLoops:
         )
         if not alike or lower.shape[0] != self.source.replicates:
             return False
-        if abs(loop.sigma) < SMALLEST_SIGMA:  # terms that cancel overflow one by one
+        if 0 < abs(loop.sigma) < SMALLEST_SIGMA:  # terms that cancel overflow one by one
             return False
         costs = self.source.costs
         if self.kernels is penalty_segments:
