@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -46,10 +46,8 @@ class Series:
     constant
         A quarter of the period, the mean of the triangle wave that continues the integral. For the
         model's law the whole is ``log(2 cosh(x / 2))``.
-    entropy
-        Coefficients of ``certain + sum entropy_l cos(w_l x)``: of the entropy of a label.
-    certain
-        That entropy where the better one always wins, random answers aside.
+    law
+        The law of labels.
     """
 
     window: float
@@ -58,8 +56,27 @@ class Series:
     odd: Floats
     even: Floats
     constant: float
-    entropy: Floats
-    certain: float
+    law: PreferenceLaw
+
+    @cached_property
+    def certain(self) -> float:
+        """Entropy of a label where the better one always wins, random answers aside."""
+        return self.law.entropy(torch.tensor(2 * _tail(self.law), dtype=torch.float64)).item()
+
+    @cached_property
+    def entropy(self) -> Floats:
+        """Coefficients of ``certain + sum entropy_l cos(w_l x)``: of the entropy of a label.
+
+        A trapezoidal sum over a bump that is analytic in a strip, point by point.
+        """
+        spacing = math.pi / _band(self.law)
+        half = math.ceil(_tail(self.law) / spacing)
+        grid = np.arange(0, half + 1) * spacing
+        bump = self.law.entropy(torch.from_numpy(grid)).numpy() - self.certain
+        total = np.full_like(self.frequencies, bump[0])
+        for point, height in zip(grid[1:], bump[1:], strict=True):
+            total += 2 * height * np.cos(self.frequencies * point)
+        return total * (self.step * spacing / math.pi)
 
 
 def window_of(range_of_differences: float) -> float:
@@ -88,11 +105,6 @@ def pair_series(window: float, law: PreferenceLaw = MODEL) -> Series:
     number = frequencies_needed(window, law)
     frequencies = np.arange(0.5, number, dtype=np.float64) * step
     odd = (2 / period) * law.transform(frequencies) / frequencies
-    half = math.ceil(_tail(law) * _band(law) / math.pi)
-    grid = np.arange(-half, half + 1) * (math.pi / _band(law))
-    certain = law.entropy(torch.tensor(2 * _tail(law), dtype=torch.float64)).item()
-    bump = law.entropy(torch.from_numpy(grid)).numpy() - certain
-    entropy = (2 / period) * (np.cos(np.outer(frequencies, grid)) @ bump) * (math.pi / _band(law))
     return Series(
         window=window,
         step=step,
@@ -100,8 +112,7 @@ def pair_series(window: float, law: PreferenceLaw = MODEL) -> Series:
         odd=odd,
         even=odd / (2 * frequencies),
         constant=period / 4,
-        entropy=entropy,
-        certain=certain,
+        law=law,
     )
 
 
