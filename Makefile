@@ -10,7 +10,7 @@ export NUMBA_NUM_THREADS ?= 1
 # Where it is set, each of the processes that tests start would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce compare quick test test-fast test-shapes test-ray lint benchmark calibrate clean
+.PHONY: reproduce compare quick test test-fast test-shapes test-ray lint benchmark cost-figure calibrate clean
 
 reproduce: $(VENV)/ready
 	$(BIN)/theory-check reproduce --store $(STORE) --jobs $(JOBS)
@@ -47,6 +47,9 @@ lint: $(VENV)/ready
 
 benchmark: $(VENV)/ready
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -p no:xdist
+
+cost-figure: $(VENV)/ready
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.cost_figure docs/gallery/oracle_cost.png
 
 calibrate: $(VENV)/ready
 	PYTHONPATH=tests $(BIN)/python -m calibration.planted

@@ -18,7 +18,7 @@ from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.level import PenalisedSolution
 from theory_check.problems import Problem
 
-TABLE_BYTES = 256 * 2**20
+TABLE_BYTES = 64 * 2**20
 """Memory for the exact gradients of one call; beyond the cache, more points together gain nothing."""
 
 
