@@ -97,6 +97,23 @@ GRADIENT_NOISE_COUPLED = Claim(
     audits=("policy-support",),
 )
 
+GRADIENT_NOISE_LARGE = replace(
+    GRADIENT_NOISE,
+    id="gradient-noise-large",
+    statement="E‖g_hat - E g_hat‖² = Theta(1/(sigma² n)) for independent batches, where trajectories are "
+    "drawn step by step and expectations are not enumerated",
+    experiment="gradient-noise-large",
+)
+
+GRADIENT_NOISE_COUPLED_LARGE = replace(
+    GRADIENT_NOISE_COUPLED,
+    id="gradient-noise-coupled-large",
+    statement="E‖g_hat - E g_hat‖² = Theta(1/n), free of sigma, for one shared batch, where trajectories "
+    "are drawn step by step and expectations are not enumerated",
+    experiment="gradient-noise-large",
+    audits=(),
+)
+
 GRADIENT_NOISE_COUPLED_NEURAL = Claim(
     id="gradient-noise-coupled-neural",
     statement="E‖g_hat - E g_hat‖² = Theta(1/n), free of sigma, for one shared batch, with neural "
