@@ -13,10 +13,16 @@ import torch
 from torch import Tensor
 
 from theory_check.errors import EnumerationBudgetError, InvalidArgumentError
+from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.comparisons.series import pair_series, window_of
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
-from theory_check.problems import Problem, bandit, garnet
+from theory_check.oracles.rlhf_truth import (
+    comparable_rewards,
+    range_of_covariance,
+    visit_covariance,
+)
+from theory_check.problems import Problem, bandit, garnet, tabular
 from theory_check.problems.preferences import BradleyTerry, PreferenceLaw, Thurstone
 
 LAWS: tuple[PreferenceLaw, ...] = (
@@ -364,3 +370,40 @@ def test_what_is_not_resolved_is_not_a_number_and_spoils_no_neighbour() -> None:
     assert found.isnan().tolist() == [False, True, False]
     assert torch.equal(found[2:], alone)
     assert exact.hypergradient(phi).isnan().all(-1).tolist() == [False, True, False]
+
+
+def layered() -> Problem:
+    """Three states, one after the other: what is added to all actions of one is never seen."""
+    onwards = np.repeat(np.eye(3)[[1, 2, 0]][:, None], 2, axis=1)
+    reward = np.arange(6.0).reshape(3, 2)
+    return tabular(transitions=onwards, initial=[1.0, 0.0, 0.0], true_reward=reward, horizon=3)
+
+
+@pytest.mark.parametrize(
+    ("problem", "seen"),
+    [
+        (garnet(states=3, actions=2, horizon=3, seed=1), 5),
+        (
+            garnet(states=3, actions=2, horizon=None, discount=0.7, segment_length=2, branching=1),
+            5,
+        ),
+        (layered(), 3),
+    ],
+    ids=["garnet", "discounted", "layered"],
+)
+def test_rewards_that_comparisons_see_are_those_of_enumeration(problem: Problem, seen: int) -> None:
+    """The range of the covariance of visits is that of the enumerated visits."""
+    expected = comparable_rewards(ExactOracle(problem))
+    upper = ExactOracle(problem, way="steps").upper
+    assert isinstance(upper, CharacteristicSums)
+    found = range_of_covariance(visit_covariance(upper))
+    assert (found - expected).abs().max() <= 1e-12
+    assert found.trace().item() == pytest.approx(seen, abs=1e-12)
+
+
+def test_fewer_steps_show_fewer_rewards() -> None:
+    """The planted variant: a covariance of the first step alone sees one layer of three."""
+    upper = ExactOracle(layered(), way="steps").upper
+    assert isinstance(upper, CharacteristicSums)
+    first = range_of_covariance(visit_covariance(dataclasses.replace(upper, length=1)))
+    assert first.trace().item() == pytest.approx(1, abs=1e-12)

@@ -66,11 +66,9 @@ def simulated_scores(  # type: ignore[no-untyped-def]
         chances = _running(policy[replicate])
         bits = load_bits(streams[replicate])
         for _ in range(rollouts):
-            first, bits = _draw(bits, start)
-            bits = _follow(bits, first, dynamics, chances, states, actions)
-            total = 0.0
-            for step in range(horizon):
-                total += log_ratio[replicate, step, states[step], actions[step]]
+            total, bits = _weighed(
+                bits, start, dynamics, chances, log_ratio[replicate], states, actions
+            )
             weight = math.exp(total)
             to_go, wanted_to_go = 0.0, 0.0
             for step in range(horizon - 1, -1, -1):
@@ -112,11 +110,9 @@ def simulated_visits(  # type: ignore[no-untyped-def]
         chances = _running(policy[replicate])
         bits = load_bits(streams[replicate])
         for _ in range(rollouts):
-            first, bits = _draw(bits, start)
-            bits = _follow(bits, first, dynamics, chances, states, actions)
-            total = 0.0
-            for step in range(horizon):
-                total += log_ratio[replicate, step, states[step], actions[step]]
+            total, bits = _weighed(
+                bits, start, dynamics, chances, log_ratio[replicate], states, actions
+            )
             change = math.expm1(total)
             for step in range(horizon):
                 state, action = states[step], actions[step]
@@ -305,6 +301,17 @@ def _follow(bits, first, dynamics, chances, states, actions):  # type: ignore[no
         states[step] = state
         actions[step], bits = _draw_running(bits, chances[0 if stationary else step, state])
     return bits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _weighed(bits, start, dynamics, chances, log_ratio, states, actions):  # type: ignore[no-untyped-def]
+    """Write a trajectory from its start; return the sum of log-ratios along it, and the generator."""
+    first, bits = _draw(bits, start)
+    bits = _follow(bits, first, dynamics, chances, states, actions)
+    total = 0.0
+    for step in range(states.size):
+        total += log_ratio[step, states[step], actions[step]]
+    return total, bits
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -10,13 +10,11 @@ from torch import Tensor
 
 from theory_check.models import PolicyModel
 from theory_check.oracles.comparisons import Comparisons
-from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.hard_control import hard_return
-from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.level import PenalisedSolution
-from theory_check.problems import Problem
 
 TABLE_BYTES = 64 * 2**20
 """Memory for the exact gradients of one call; beyond the cache, more points together gain nothing."""
@@ -159,26 +157,25 @@ def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
         start = exact.control.discounted_occupancy(exact.control.log_reference[None])[0, 0]
         seen = (start > 0).to(exact.true_reward).flatten()
         return torch.diag(seen) - torch.outer(seen, seen) / seen.sum()
-    if isinstance(exact.comparisons, Comparisons):
-        classes = exact.space.classes
+    compared = exact.comparisons
+    if isinstance(compared, Comparisons):
+        classes = compared.space.classes
         centred = classes - classes.mean(0, keepdim=True)
         projection: Tensor = torch.linalg.pinv(centred) @ centred
         return projection
-    return range_of_covariance(visit_covariance(exact.problem, exact.control))
+    assert isinstance(compared, CharacteristicSums)  # sums over pairs come with their comparisons
+    return range_of_covariance(visit_covariance(compared))
 
 
-def visit_covariance(problem: Problem, control: SoftControl) -> Float[Tensor, "pair pair"]:
+def visit_covariance(compared: CharacteristicSums) -> Float[Tensor, "pair pair"]:
     """Return the covariance of discounted visits under the reference policy.
 
     ``sum_{h,k} gamma^{h+k} Cov(1[s_h, a_h], 1[s_k, a_k])`` of what is compared, by a recursion over
     steps for ``B_h(x, y) = sum_{k<h} gamma^k Pr(x_k = x, x_h = y)``.
     """
+    control, length = compared.control, compared.length
     reference = control.log_reference.exp()
-    length = problem.horizon or problem.segment_length
-    if isinstance(control, DiscountedControl):
-        start = control.state_occupancy(control.log_reference[None])[0]
-    else:
-        start = control.initial
+    start = compared.start(control.log_reference[None])[0]
     law = (start[:, None] * reference[0]).flatten()
     mean, second = torch.zeros_like(law), torch.zeros(law.numel(), law.numel()).to(law)
     earlier = torch.zeros_like(second)

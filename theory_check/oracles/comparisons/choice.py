@@ -65,7 +65,7 @@ class Costs:
         )
 
 
-def costs_of(problem: Problem, dynamics: Dynamics, budget: int) -> Costs:
+def costs_of(problem: Problem, budget: int) -> Costs:
     """Return what an evaluation costs; the window of returns is taken to be that of the true reward."""
     trajectories = count_trajectories(problem)
     length = problem.horizon or problem.segment_length
@@ -73,8 +73,9 @@ def costs_of(problem: Problem, dynamics: Dynamics, budget: int) -> Costs:
     window = max(1.0, spread.item() * length**0.5 * 4)
     frequencies = frequencies_needed(window) + frequencies_needed(window, problem.preferences)
     pairs = problem.states * problem.actions
+    successors = int(torch.count_nonzero(problem.transitions))
     closed, one = float("inf"), length == 1
-    by_step = frequencies * length * (SUCCESSOR * 3 * dynamics.chances.size + CHOICE * pairs)
+    by_step = frequencies * length * (SUCCESSOR * 3 * successors + CHOICE * pairs)
     return Costs(
         trajectories,
         {
@@ -121,8 +122,7 @@ def upper_objective(
         require_choice("way", way, get_args(Way))
     excess = problem.objective == "excess_risk"
     if way != "pairs":
-        dynamics = Dynamics.of(control.transitions)
-        costs = costs_of(problem, dynamics, budget)
+        costs = costs_of(problem, budget)
         if way is None:
             resolved = excess and costs.trajectories <= budget
             way = "pairs" if resolved else costs.cheapest
@@ -131,7 +131,7 @@ def upper_objective(
             kind: type[CharacteristicSums] = StepSums if way == "steps" else OutcomeSums
             return kind(
                 control=control,
-                dynamics=dynamics,
+                dynamics=Dynamics.of(control.transitions),
                 length=problem.horizon or problem.segment_length,
                 true_reward=problem.true_reward.to(device),
                 law=problem.preferences,
@@ -143,7 +143,7 @@ def upper_objective(
 
 def require_affordable(problem: Problem, budget: int = DEFAULT_ENUMERATION_BUDGET) -> None:
     """Refuse a problem for which every way would take more than ten minutes."""
-    costs = costs_of(problem, Dynamics.of(problem.transitions), budget)
+    costs = costs_of(problem, budget)
     _refuse(problem, costs.cheapest, costs)
 
 

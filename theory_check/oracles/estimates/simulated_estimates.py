@@ -89,8 +89,8 @@ class SimulatedPairs:
         )
 
 
-class SimulatedEpisodic(TableEstimates):
-    """Whole trajectories and labelled pairs of them.
+class SimulatedComparisons(TableEstimates):
+    """What both versions draw step by step in the same way.
 
     Parameters
     ----------
@@ -102,9 +102,44 @@ class SimulatedEpisodic(TableEstimates):
 
     def __init__(self, objective: CharacteristicSums, source: SampleSource) -> None:
         super().__init__(objective.control)
+        self.source = source
         self._objective = objective
-        self._source = source
         self._pairs = SimulatedPairs(objective, source)
+
+    def upper(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> UpperTables:
+        """Return residuals times visits, and losses times the score of both members' steps."""
+        require_affordable(samples, self.source.costs.pair_steps)
+        self.source.count_pairs(log_policy, samples)
+        return self._pairs.tables(reward, log_policy, samples)
+
+    def preference_gradient(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Return residuals of labelled pairs times visits."""
+        require_affordable(samples, self.source.costs.comparison_steps)
+        self.source.count_comparisons(log_policy, samples)
+        return self._pairs.tables(reward, log_policy, samples).in_reward
+
+    def later_visits(
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        weights: Float[Tensor, "replicate h s a"],
+        rollouts: int,
+    ) -> Float[Tensor, "replicate s a"]:
+        """Follow rollouts on from weighted steps and return their visits."""
+        return sampled_later_visits(self.source, self.control, log_policy, weights, rollouts)
+
+
+class SimulatedEpisodic(SimulatedComparisons):
+    """Whole trajectories and labelled pairs of them."""
 
     def lower_scores(
         self,
@@ -120,17 +155,6 @@ class SimulatedEpisodic(TableEstimates):
         (first, second), (own, other) = policies.chunk(2), rewards.chunk(2)
         return torch.cat(self._scores(first, second, own, other, samples))
 
-    def upper(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,
-    ) -> UpperTables:
-        """Return residuals times visits, and losses times the score of both members."""
-        require_affordable(samples, self._source.costs.pair_steps)
-        self._source.count_pairs(log_policy, samples)
-        return self._pairs.tables(reward, log_policy, samples)
-
     def visit_difference(
         self, policies: Float[Tensor, "stacked h s a"], samples: int, coupling: Coupling
     ) -> Float[Tensor, "replicate s a"]:
@@ -140,26 +164,6 @@ class SimulatedEpisodic(TableEstimates):
             return ours - theirs
         first, second = policies.chunk(2)
         return -self._visits(first, second, samples)[1]
-
-    def preference_gradient(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,
-    ) -> Float[Tensor, "replicate s a"]:
-        """Return residuals of labelled pairs times visits."""
-        require_affordable(samples, self._source.costs.comparison_steps)
-        self._source.count_comparisons(log_policy, samples)
-        return self._pairs.tables(reward, log_policy, samples).in_reward
-
-    def later_visits(
-        self,
-        log_policy: Float[Tensor, "replicate h s a"],
-        weights: Float[Tensor, "replicate h s a"],
-        rollouts: int,
-    ) -> Float[Tensor, "replicate s a"]:
-        """Follow rollouts on from weighted steps and return their visits."""
-        return sampled_later_visits(self._source, self.control, log_policy, weights, rollouts)
 
     def _scores(
         self,
@@ -188,11 +192,11 @@ class SimulatedEpisodic(TableEstimates):
 
     def _walks(self, followed: Tensor, wanted: Tensor, samples: int) -> tuple[Any, ...]:
         """Count rollouts; return what the kernels need to follow a policy and weigh it for another."""
-        steps = self._source.costs.visit_steps
+        steps = self.source.costs.visit_steps
         require_affordable(samples, steps)
-        self._source.count_rollouts(followed, samples, steps)
+        self.source.count_rollouts(followed, samples, steps)
         return (
-            self._source.rollouts[: followed.shape[0]],
+            self.source.rollouts[: followed.shape[0]],
             tuple(self._objective.dynamics[2:]),
             as_array(self.control.initial),
             as_array(followed.exp()),
@@ -200,21 +204,8 @@ class SimulatedEpisodic(TableEstimates):
         )
 
 
-class SimulatedDiscounted(SampledStops):
-    """Rollouts that stop, as with enumeration, and labelled pairs of segments step by step.
-
-    Parameters
-    ----------
-    objective
-        What is compared, and its control.
-    source
-        Streams and counters.
-    """
-
-    def __init__(self, objective: CharacteristicSums, source: SampleSource) -> None:
-        super().__init__(objective.control)
-        self.source = source
-        self._pairs = SimulatedPairs(objective, source)
+class SimulatedDiscounted(SampledStops, SimulatedComparisons):
+    """Rollouts that stop, as with enumeration, and labelled pairs of segments step by step."""
 
     def upper(
         self,
@@ -223,32 +214,10 @@ class SimulatedDiscounted(SampledStops):
         samples: int,
     ) -> UpperTables:
         """Return residuals times visits, and losses times the score of both segments."""
-        require_affordable(samples, self.source.costs.pair_steps)
-        self.source.count_pairs(log_policy, samples)
-        found, gamma = self._pairs.tables(reward, log_policy, samples), self.control.discount
+        found, gamma = super().upper(reward, log_policy, samples), self.control.discount
         reached = self._pairs.reached(reward, log_policy, samples, gamma)
         starting = (2 * gamma / (1 - gamma)) * reached[:, None]
         return UpperTables(in_reward=found.in_reward, in_policy=found.in_policy + starting)
-
-    def preference_gradient(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-        samples: int,
-    ) -> Float[Tensor, "replicate s a"]:
-        """Return residuals of labelled pairs times visits."""
-        require_affordable(samples, self.source.costs.comparison_steps)
-        self.source.count_comparisons(log_policy, samples)
-        return self._pairs.tables(reward, log_policy, samples).in_reward
-
-    def later_visits(
-        self,
-        log_policy: Float[Tensor, "replicate h s a"],
-        weights: Float[Tensor, "replicate h s a"],
-        rollouts: int,
-    ) -> Float[Tensor, "replicate s a"]:
-        """Follow rollouts on from weighted steps and return their visits."""
-        return sampled_later_visits(self.source, self.control, log_policy, weights, rollouts)
 
 
 def require_affordable(samples: int, steps: int | float) -> None:
