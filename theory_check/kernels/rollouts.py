@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from theory_check.kernels.alias import fill_alias
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
 from theory_check.kernels.random_bits import (
@@ -216,34 +217,5 @@ def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
                     successor[low + move] = target * width
                     ratio[low + move] = log_ratio[state, action]
                     move += 1
-        _fill_alias(chance, low, threshold, alias)
+        fill_alias(chance, low, threshold, alias)
     return _Moves(width, pair, successor, ratio, threshold, alias)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _fill_alias(chance, low, threshold, alias):  # type: ignore[no-untyped-def]
-    """Write the alias table of a law, not necessarily normalised, from position ``low`` on."""
-    width = chance.size
-    scaled = chance * (width / chance.sum())
-    small, large = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int64)
-    smalls = larges = 0
-    for cell in range(width):
-        alias[low + cell] = low + cell
-        # What rounding leaves over at the end differs from 1 by rounding, and keeps its own.
-        threshold[low + cell] = 1.0
-        if scaled[cell] < 1.0:
-            small[smalls] = cell
-            smalls += 1
-        else:
-            large[larges] = cell
-            larges += 1
-    while smalls > 0 and larges > 0:
-        smalls -= 1
-        poor, rich = small[smalls], large[larges - 1]
-        threshold[low + poor] = scaled[poor]
-        alias[low + poor] = low + rich
-        scaled[rich] -= 1.0 - scaled[poor]
-        if scaled[rich] < 1.0:
-            larges -= 1
-            small[smalls] = rich
-            smalls += 1

@@ -14,9 +14,23 @@ from numpy.typing import NDArray
 
 from theory_check.kernels.conditional import usable
 from theory_check.kernels.random_bits import load_bits, next_uniform, store_bits
+from theory_check.kernels.walks import (
+    LANES,
+    begin,
+    choices_of,
+    drawn,
+    follow,
+    scratch,
+    spread,
+    starts_of,
+    uniforms,
+)
 
 Floats = NDArray[np.float64]
 States = NDArray[np.uint64]
+
+PAIRS = LANES // 2
+"""Pairs that are followed together: the first members in the first half of the lanes."""
 
 NORMAL = 1
 """Kind of an annotator whose errors are normal; 0 is logistic."""
@@ -24,7 +38,16 @@ NORMAL = 1
 
 @numba.njit(cache=True, error_model="numpy")
 def simulated_scores(  # type: ignore[no-untyped-def]
-    streams, dynamics, start, policy, log_ratio, rewards, wanted_rewards, discounts, rollouts
+    streams,
+    moves,
+    start,
+    policy,
+    log_ratio,
+    rewards,
+    wanted_rewards,
+    discounts,
+    weighed,
+    rollouts,
 ):
     """Return scores times returns to go, of the policy that is followed and of another.
 
@@ -32,19 +55,21 @@ def simulated_scores(  # type: ignore[no-untyped-def]
     ----------
     streams
         Generator states, shape (replicate, 4); advanced in place.
-    dynamics
-        Rows of the kernel (s * a, s): ``(bounds, columns, chances)``.
+    moves
+        Successors, of :func:`theory_check.kernels.walks.moves_of`.
     start
         Law of the first state, shape (s,).
     policy
         Action probabilities that are followed, shape (replicate, h, s, a); a replicate with a number that
         is not finite gives NaN and draws nothing.
     log_ratio
-        ``log(wanted policy / policy)``, shape (replicate, h, s, a).
+        ``log(wanted policy / policy)``, shape (replicate, h, s, a); not read unless ``weighed``.
     rewards, wanted_rewards
         Rewards of every step under both policies, shape (replicate, h, s, a).
     discounts
         ``gamma^h``, shape (h,).
+    weighed
+        Whether the other policy is asked for.
     rollouts
         Number of rollouts n >= 1.
 
@@ -52,31 +77,30 @@ def simulated_scores(  # type: ignore[no-untyped-def]
     -------
     followed, wanted
         Means of ``1[(h, s_h, a_h)] sum_{k >= h} gamma^k r_k``, the second times the product of policy
-        ratios along the trajectory, shape (replicate, h, s, a).
+        ratios along the trajectory, 0 unless ``weighed``; shape (replicate, h, s, a).
     """
     followed, wanted = np.zeros(policy.shape), np.zeros(policy.shape)
-    horizon = discounts.size
-    states = np.empty(horizon, dtype=np.int64)
-    actions = np.empty(horizon, dtype=np.int64)
+    actions = policy.shape[3]
+    stride = policy.shape[2] * actions
+    space = scratch(discounts.size)
+    starts = starts_of(start)
     for replicate in range(policy.shape[0]):
-        if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
+        if not (usable(policy[replicate]) and (not weighed or usable(log_ratio[replicate]))):
             followed[replicate] = np.nan
             wanted[replicate] = np.nan
             continue
-        chances = _running(policy[replicate])
-        bits = load_bits(streams[replicate])
-        for _ in range(rollouts):
-            total, bits = _weighed(
-                bits, start, dynamics, chances, log_ratio[replicate], states, actions
-            )
-            weight = math.exp(total)
-            to_go, wanted_to_go = 0.0, 0.0
-            for step in range(horizon - 1, -1, -1):
-                state, action = states[step], actions[step]
-                to_go += discounts[step] * rewards[replicate, step, state, action]
-                wanted_to_go += discounts[step] * wanted_rewards[replicate, step, state, action]
-                followed[replicate, step, state, action] += to_go
-                wanted[replicate, step, state, action] += weight * wanted_to_go
+        choices = choices_of(policy[replicate])
+        own, other = rewards[replicate].ravel(), wanted_rewards[replicate].ravel()
+        own_sums, other_sums = followed[replicate].ravel(), wanted[replicate].ravel()
+        ratio = log_ratio[replicate].ravel()
+        bits = spread(load_bits(streams[replicate]), space.lanes)
+        for done in range(0, rollouts, LANES):
+            begin(space.lanes, starts, space.places)
+            follow(space.lanes, space.places, choices, moves, actions, stride, space.path)
+            used = min(LANES, rollouts - done)
+            _add_to_go(space, used, stride, own, discounts, own_sums)
+            if weighed:
+                _add_weighed(space, used, stride, ratio, other, discounts, other_sums)
         store_bits(streams[replicate], bits)
     followed /= rollouts
     wanted /= rollouts
@@ -84,8 +108,47 @@ def simulated_scores(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _add_to_go(space, used, stride, rewards, discounts, sums):  # type: ignore[no-untyped-def]
+    """Add returns to go at every step of the first ``used`` lanes."""
+    to_go = space.first
+    to_go[:] = 0.0
+    for step in range(discounts.size - 1, -1, -1):
+        offset, discount = np.uint64(step * stride), discounts[step]
+        for lane in range(used):
+            cell = offset + np.uint64(space.path[step, lane])
+            to_go[lane] += discount * rewards[cell]
+            sums[cell] += to_go[lane]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_weighed(space, used, stride, log_ratio, rewards, discounts, sums):  # type: ignore[no-untyped-def]
+    """Add returns to go times importance weights at every step of the first ``used`` lanes."""
+    weights, to_go = space.second, space.first
+    _log_weights(space, stride, log_ratio, discounts.size, weights)
+    for lane in range(used):
+        weights[lane] = math.exp(weights[lane])
+    to_go[:] = 0.0
+    for step in range(discounts.size - 1, -1, -1):
+        offset, discount = np.uint64(step * stride), discounts[step]
+        for lane in range(used):
+            cell = offset + np.uint64(space.path[step, lane])
+            to_go[lane] += discount * rewards[cell]
+            sums[cell] += weights[lane] * to_go[lane]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _log_weights(space, stride, log_ratio, length, found):  # type: ignore[no-untyped-def]
+    """Write the sum of log-ratios along the path of every lane."""
+    found[:] = 0.0
+    for step in range(length):
+        offset = np.uint64(step * stride)
+        for lane in range(LANES):
+            found[lane] += log_ratio[offset + np.uint64(space.path[step, lane])]
+
+
+@numba.njit(cache=True, error_model="numpy")
 def simulated_visits(  # type: ignore[no-untyped-def]
-    streams, dynamics, start, policy, log_ratio, discounts, rollouts
+    streams, moves, start, policy, log_ratio, discounts, weighed, rollouts
 ):
     """Return discounted visits, and how far importance weights change them.
 
@@ -94,30 +157,40 @@ def simulated_visits(  # type: ignore[no-untyped-def]
     Returns
     -------
     visits, changes
-        Means of ``sum_h gamma^h 1[(s_h, a_h)]``, and of ``ratio - 1`` times it, shape (replicate, s, a).
+        Means of ``sum_h gamma^h 1[(s_h, a_h)]``, and of ``ratio - 1`` times it, 0 unless ``weighed``;
+        shape (replicate, s, a).
     """
-    replicates, _, number_of_states, number_of_actions = policy.shape
-    visits = np.zeros((replicates, number_of_states, number_of_actions))
+    replicates, _, number_of_states, actions = policy.shape
+    visits = np.zeros((replicates, number_of_states, actions))
     changes = np.zeros(visits.shape)
-    horizon = discounts.size
-    states = np.empty(horizon, dtype=np.int64)
-    actions = np.empty(horizon, dtype=np.int64)
+    stride = number_of_states * actions
+    space = scratch(discounts.size)
+    starts = starts_of(start)
     for replicate in range(replicates):
-        if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
+        if not (usable(policy[replicate]) and (not weighed or usable(log_ratio[replicate]))):
             visits[replicate] = np.nan
             changes[replicate] = np.nan
             continue
-        chances = _running(policy[replicate])
-        bits = load_bits(streams[replicate])
-        for _ in range(rollouts):
-            total, bits = _weighed(
-                bits, start, dynamics, chances, log_ratio[replicate], states, actions
-            )
-            change = math.expm1(total)
-            for step in range(horizon):
-                state, action = states[step], actions[step]
-                visits[replicate, state, action] += discounts[step]
-                changes[replicate, state, action] += change * discounts[step]
+        choices = choices_of(policy[replicate])
+        ratio = log_ratio[replicate].ravel()
+        own_sums, other_sums = visits[replicate].ravel(), changes[replicate].ravel()
+        bits = spread(load_bits(streams[replicate]), space.lanes)
+        weights = space.second
+        for done in range(0, rollouts, LANES):
+            begin(space.lanes, starts, space.places)
+            follow(space.lanes, space.places, choices, moves, actions, stride, space.path)
+            used = min(LANES, rollouts - done)
+            weights[:] = 0.0
+            if weighed:
+                _log_weights(space, stride, ratio, discounts.size, weights)
+                for lane in range(used):
+                    weights[lane] = math.expm1(weights[lane])
+            for step in range(discounts.size):
+                discount = discounts[step]
+                for lane in range(used):
+                    pair = np.uint64(space.path[step, lane])
+                    own_sums[pair] += discount
+                    other_sums[pair] += weights[lane] * discount
         store_bits(streams[replicate], bits)
     visits /= rollouts
     changes /= rollouts
@@ -126,13 +199,13 @@ def simulated_visits(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def simulated_pairs(  # type: ignore[no-untyped-def]
-    streams, dynamics, starts, policy, reward, true_reward, annotator, excess, discounts, pairs
+    streams, moves, starts, policy, reward, true_reward, annotator, excess, discounts, pairs
 ):
     """Return losses times scores and residuals times visits of labelled pairs.
 
     Parameters
     ----------
-    streams, dynamics, policy, discounts
+    streams, moves, policy, discounts
         As of :func:`simulated_scores`; a policy of one step is followed in all.
     starts
         Law of the first state, shape (replicate, s).
@@ -153,31 +226,33 @@ def simulated_pairs(  # type: ignore[no-untyped-def]
         Mean of ``P_phi - y`` times the difference of discounted visits, shape (replicate, s, a).
     """
     losses, residuals = np.zeros(policy.shape), np.zeros(reward.shape)
-    length = discounts.size
-    states = np.empty((2, length), dtype=np.int64)
-    actions = np.empty((2, length), dtype=np.int64)
-    stationary = policy.shape[1] == 1
+    actions = policy.shape[3]
+    stride = 0 if policy.shape[1] == 1 else policy.shape[2] * actions
+    space = scratch(discounts.size)
+    returns = np.empty((reward[0].size, 2))
+    returns[:, 1] = true_reward.ravel()
     for replicate in range(policy.shape[0]):
         if not (usable(policy[replicate]) and usable(reward[replicate])):
             losses[replicate] = np.nan
             residuals[replicate] = np.nan
             continue
-        chances = _running(policy[replicate])
-        bits = load_bits(streams[replicate])
-        for _ in range(pairs):
-            for member in range(2):
-                first, bits = _draw(bits, starts[replicate])
-                bits = _follow(bits, first, dynamics, chances, states[member], actions[member])
-            loss, residual, bits = _label(
-                bits, states, actions, reward[replicate], true_reward, annotator, excess, discounts
-            )
-            for member in range(2):
-                sign = 1.0 if member == 0 else -1.0
-                for step in range(length):
-                    state, action = states[member, step], actions[member, step]
-                    row = 0 if stationary else step
-                    losses[replicate, row, state, action] += loss
-                    residuals[replicate, state, action] += sign * residual * discounts[step]
+        choices, first = choices_of(policy[replicate]), starts_of(starts[replicate])
+        returns[:, 0] = reward[replicate].ravel()
+        loss_sums, residual_sums = losses[replicate].ravel(), residuals[replicate].ravel()
+        bits = spread(load_bits(streams[replicate]), space.lanes)
+        for done in range(0, pairs, PAIRS):
+            begin(space.lanes, first, space.places)
+            follow(space.lanes, space.places, choices, moves, actions, stride, space.path)
+            _label(space, returns, annotator, excess, discounts)
+            used = min(PAIRS, pairs - done)
+            for step in range(discounts.size):
+                offset, discount = np.uint64(step * stride), discounts[step]
+                for half in range(2):
+                    for index in range(used):
+                        lane = half * PAIRS + index
+                        pair = np.uint64(space.path[step, lane])
+                        loss_sums[offset + pair] += space.first[lane]
+                        residual_sums[pair] += discount * space.second[lane]
         store_bits(streams[replicate], bits)
     losses /= pairs
     residuals /= pairs
@@ -187,7 +262,7 @@ def simulated_pairs(  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, error_model="numpy")
 def simulated_reached(  # type: ignore[no-untyped-def]
     streams,
-    dynamics,
+    moves,
     starts,
     policy,
     reward,
@@ -205,56 +280,85 @@ def simulated_reached(  # type: ignore[no-untyped-def]
     with probability ``discount``.
     """
     reached = np.zeros(reward.shape)
-    length = discounts.size
-    states = np.empty((2, length), dtype=np.int64)
-    actions = np.empty((2, length), dtype=np.int64)
-    number_of_actions = reward.shape[2]
+    actions = policy.shape[3]
+    space = scratch(discounts.size)
+    credited = np.empty(PAIRS, dtype=np.uint64)
+    returns = np.empty((reward[0].size, 2))
+    returns[:, 1] = true_reward.ravel()
     for replicate in range(policy.shape[0]):
         if not (usable(policy[replicate]) and usable(reward[replicate])):
             reached[replicate] = np.nan
             continue
-        chances = _running(policy[replicate])
-        bits = load_bits(streams[replicate])
-        for _ in range(pairs):
-            credited, bits = _draw(bits, starts[replicate])
-            chosen, bits = _draw_running(bits, chances[0, credited])
-            first, bits = _successor(bits, credited * number_of_actions + chosen, dynamics)
-            while True:
-                uniform, bits = next_uniform(bits)
-                if uniform >= discount:
-                    break
-                action, bits = _draw_running(bits, chances[0, first])
-                first, bits = _successor(bits, first * number_of_actions + action, dynamics)
-            bits = _follow(bits, first, dynamics, chances, states[0], actions[0])
-            second, bits = _draw(bits, starts[replicate])
-            bits = _follow(bits, second, dynamics, chances, states[1], actions[1])
-            loss, _, bits = _label(
-                bits, states, actions, reward[replicate], true_reward, annotator, excess, discounts
-            )
-            reached[replicate, credited, chosen] += loss
+        choices, first = choices_of(policy[replicate]), starts_of(starts[replicate])
+        returns[:, 0] = reward[replicate].ravel()
+        sums = reached[replicate].ravel()
+        bits = spread(load_bits(streams[replicate]), space.lanes)
+        for done in range(0, pairs, PAIRS):
+            used = min(PAIRS, pairs - done)
+            begin(space.lanes, first, space.places)
+            for index in range(used):
+                credited[index], space.places[index], bits = _reach(
+                    bits, first, choices, moves, actions, discount
+                )
+            follow(space.lanes, space.places, choices, moves, actions, 0, space.path)
+            _label(space, returns, annotator, excess, discounts)
+            for index in range(used):
+                sums[credited[index]] += space.first[index]
         store_bits(streams[replicate], bits)
     reached /= pairs
     return reached
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _label(bits, states, actions, reward, true_reward, annotator, excess, discounts):  # type: ignore[no-untyped-def]
-    """Draw the label of a pair; return its loss, ``P_phi - y`` and the generator."""
-    difference, true_difference = 0.0, 0.0
+def _reach(bits, starts, choices, moves, actions, discount):  # type: ignore[no-untyped-def]
+    """Return the pair at which a rollout stops, the state where it stops again, and the generator."""
+    width = np.uint64(actions)
+    state, bits = drawn(bits, np.uint64(0), np.uint64(starts.threshold.size), starts)
+    credited, bits = drawn(bits, state * width, width, choices)
+    pair = credited
+    while True:
+        low, high = moves.bounds[pair], moves.bounds[pair + np.uint64(1)]
+        state, bits = drawn(bits, low, high - low, moves.states)
+        uniform, bits = next_uniform(bits)
+        if uniform >= discount:
+            return credited, state, bits
+        pair, bits = drawn(bits, state * width, width, choices)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _label(space, rewards, annotator, excess, discounts):  # type: ignore[no-untyped-def]
+    """Draw the labels of all pairs of lanes.
+
+    Writes the loss to ``space.first``, of both members, and ``P_phi - y`` to ``space.second``, of the
+    second member with the other sign. ``rewards`` are the learner's and the true ones, shape (s * a, 2).
+    """
+    returns, true_returns = space.first, space.second
+    returns[:] = 0.0
+    true_returns[:] = 0.0
     for step in range(discounts.size):
-        one = (states[0, step], actions[0, step])
-        other = (states[1, step], actions[1, step])
-        difference += discounts[step] * (reward[one] - reward[other])
-        true_difference += discounts[step] * (true_reward[one] - true_reward[other])
-    chance = _chance(true_difference, annotator)
-    uniform, bits = next_uniform(bits)
-    wins = uniform < chance
-    signed = difference if wins else -difference
-    loss = max(-signed, 0.0) + math.log1p(math.exp(-abs(signed)))
-    if excess:
-        loss += math.log(chance if wins else _chance(-true_difference, annotator))
-    model = 1.0 / (1.0 + math.exp(-difference)) if difference > -700.0 else 0.0
-    return loss, model - (1.0 if wins else 0.0), bits
+        discount = discounts[step]
+        for lane in range(LANES):
+            pair = np.uint64(space.path[step, lane])
+            returns[lane] += discount * rewards[pair, 0]
+            true_returns[lane] += discount * rewards[pair, 1]
+    found = np.empty(LANES)
+    uniforms(space.lanes, found)
+    for index in range(PAIRS):
+        other = index + PAIRS
+        difference = returns[index] - returns[other]
+        true_difference = true_returns[index] - true_returns[other]
+        chance = _chance(true_difference, annotator)
+        wins = found[index] < chance
+        signed = difference if wins else -difference
+        small = math.exp(-abs(signed))
+        loss = max(-signed, 0.0) + math.log1p(small)
+        if excess:
+            loss += math.log(chance if wins else _chance(-true_difference, annotator))
+        # What the learner gave the answer that was not: P_phi - 1 where the first won, else P_phi.
+        missed = (small if signed >= 0.0 else 1.0) / (1.0 + small)
+        residual = -missed if wins else missed
+        space.first[index] = space.first[other] = loss
+        space.second[index], space.second[other] = residual, -residual
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -276,78 +380,3 @@ def _logistic(value):  # type: ignore[no-untyped-def]
         return 1.0 / (1.0 + math.exp(-value))
     odds = math.exp(value)
     return odds / (1.0 + odds)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _running(policy):  # type: ignore[no-untyped-def]
-    """Return running sums over actions."""
-    sums = policy.copy()
-    for action in range(1, policy.shape[2]):
-        sums[:, :, action] += sums[:, :, action - 1]
-    return sums
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _follow(bits, first, dynamics, chances, states, actions):  # type: ignore[no-untyped-def]
-    """Write a trajectory from its first state; a policy of one step is followed in all."""
-    stationary = chances.shape[0] == 1
-    number_of_actions = chances.shape[2]
-    state = first
-    for step in range(states.size):
-        if step > 0:
-            state, bits = _successor(
-                bits, states[step - 1] * number_of_actions + actions[step - 1], dynamics
-            )
-        states[step] = state
-        actions[step], bits = _draw_running(bits, chances[0 if stationary else step, state])
-    return bits
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _weighed(bits, start, dynamics, chances, log_ratio, states, actions):  # type: ignore[no-untyped-def]
-    """Write a trajectory from its start; return the sum of log-ratios along it, and the generator."""
-    first, bits = _draw(bits, start)
-    bits = _follow(bits, first, dynamics, chances, states, actions)
-    total = 0.0
-    for step in range(states.size):
-        total += log_ratio[step, states[step], actions[step]]
-    return total, bits
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _draw(bits, law):  # type: ignore[no-untyped-def]
-    """Draw an index from a law."""
-    uniform, bits = next_uniform(bits)
-    last = 0
-    for index in range(law.size):
-        if law[index] > 0.0:
-            last = index
-            uniform -= law[index]
-            if uniform < 0.0:
-                return index, bits
-    return last, bits
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _draw_running(bits, sums):  # type: ignore[no-untyped-def]
-    """Draw an index from the law with these running sums."""
-    uniform, bits = next_uniform(bits)
-    target = uniform * sums[sums.size - 1]
-    index = 0
-    while index < sums.size - 1 and sums[index] <= target:
-        index += 1
-    return index, bits
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _successor(bits, pair, dynamics):  # type: ignore[no-untyped-def]
-    """Draw the next state after a pair of state and action."""
-    bounds, columns, chances = dynamics
-    uniform, bits = next_uniform(bits)
-    entry = bounds[pair]
-    while entry < bounds[pair + 1] - 1:
-        uniform -= chances[entry]
-        if uniform < 0.0:
-            break
-        entry += 1
-    return columns[entry], bits

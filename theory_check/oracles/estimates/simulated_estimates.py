@@ -6,6 +6,7 @@ which they are drawn differs (``docs/theory.md`` section 4.12).
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from theory_check.kernels.simulation import (
     simulated_scores,
     simulated_visits,
 )
+from theory_check.kernels.walks import moves_of
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.response_system import UpperTables
 from theory_check.oracles.estimates.sample_source import (
@@ -30,7 +32,7 @@ from theory_check.oracles.estimates.sample_source import (
 from theory_check.oracles.estimates.sampled_estimates import SampledStops
 from theory_check.oracles.estimates.table_estimates import TableEstimates
 
-STEP_BUDGET = 10**9
+STEP_BUDGET = 5 * 10**9
 """Expected environment steps of one batch of a replicate: about half a minute of one core."""
 
 
@@ -49,6 +51,11 @@ class SimulatedPairs:
         self._objective = objective
         self._source = source
         self._true_reward = as_array(objective.true_reward)
+
+    @cached_property
+    def moves(self) -> Any:
+        """Successors of every state and action, as kernels draw them."""
+        return moves_of(*self._objective.dynamics[2:])
 
     def tables(
         self,
@@ -78,7 +85,7 @@ class SimulatedPairs:
     def _arguments(self, reward: Tensor, log_policy: Tensor) -> tuple[Any, ...]:
         objective = self._objective
         return (
-            tuple(objective.dynamics[2:]),
+            self.moves,
             as_array(objective.start(log_policy)),
             as_array(log_policy.exp()),
             as_array(reward),
@@ -151,7 +158,7 @@ class SimulatedEpisodic(SimulatedComparisons):
         """Return REINFORCE with reward-to-go, KL term included."""
         rewards = self.regularised_reward(reward, policies)
         if coupling == "independent":
-            return self._scores(policies, policies, rewards, rewards, samples)[0]
+            return self._scores(policies, None, rewards, rewards, samples)[0]
         (first, second), (own, other) = policies.chunk(2), rewards.chunk(2)
         return torch.cat(self._scores(first, second, own, other, samples))
 
@@ -160,7 +167,7 @@ class SimulatedEpisodic(SimulatedComparisons):
     ) -> Float[Tensor, "replicate s a"]:
         """Return the difference of mean discounted visits."""
         if coupling == "independent":
-            ours, theirs = self._visits(policies, policies, samples)[0].chunk(2)
+            ours, theirs = self._visits(policies, None, samples)[0].chunk(2)
             return ours - theirs
         first, second = policies.chunk(2)
         return -self._visits(first, second, samples)[1]
@@ -168,39 +175,41 @@ class SimulatedEpisodic(SimulatedComparisons):
     def _scores(
         self,
         followed: Float[Tensor, "stacked h s a"],
-        wanted: Float[Tensor, "stacked h s a"],
+        wanted: Float[Tensor, "stacked h s a"] | None,
         rewards: Float[Tensor, "stacked h s a"],
         wanted_rewards: Float[Tensor, "stacked h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "stacked h s a"], Float[Tensor, "stacked h s a"]]:
         walks = self._walks(followed, wanted, samples)
         tables = as_array(rewards), as_array(wanted_rewards)
-        found = simulated_scores(*(*walks, *tables, self._objective.discounts, samples))
+        weighed = wanted is not None
+        found = simulated_scores(*(*walks, *tables, self._objective.discounts, weighed, samples))
         own, other = (torch.from_numpy(table).to(rewards.device) for table in found)
         return own, other
 
     def _visits(
         self,
         followed: Float[Tensor, "stacked h s a"],
-        wanted: Float[Tensor, "stacked h s a"],
+        wanted: Float[Tensor, "stacked h s a"] | None,
         samples: int,
     ) -> tuple[Float[Tensor, "stacked s a"], Float[Tensor, "stacked s a"]]:
         walks = self._walks(followed, wanted, samples)
-        found = simulated_visits(*(*walks, self._objective.discounts, samples))
+        weighed = wanted is not None
+        found = simulated_visits(*(*walks, self._objective.discounts, weighed, samples))
         visits, changes = (torch.from_numpy(table).to(followed.device) for table in found)
         return visits, changes
 
-    def _walks(self, followed: Tensor, wanted: Tensor, samples: int) -> tuple[Any, ...]:
+    def _walks(self, followed: Tensor, wanted: Tensor | None, samples: int) -> tuple[Any, ...]:
         """Count rollouts; return what the kernels need to follow a policy and weigh it for another."""
         steps = self.source.costs.visit_steps
         require_affordable(samples, steps)
         self.source.count_rollouts(followed, samples, steps)
         return (
             self.source.rollouts[: followed.shape[0]],
-            tuple(self._objective.dynamics[2:]),
+            self._pairs.moves,
             as_array(self.control.initial),
             as_array(followed.exp()),
-            as_array(wanted - followed),
+            as_array(followed if wanted is None else wanted - followed),
         )
 
 
