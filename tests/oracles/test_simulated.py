@@ -172,9 +172,20 @@ def test_a_budget_ends_before_it_is_exceeded() -> None:
 def test_batches_that_would_take_minutes_are_refused_before_they_are_counted() -> None:
     sampled, exact = oracles(EPISODIC, range(1))
     upper, lower, _ = points(exact)
-    with pytest.raises(InvalidArgumentError, match=r"^samples: received 1000000000 in a batch"):
-        sampled.upper_gradients(upper, lower, 10**9)
+    with pytest.raises(InvalidArgumentError, match=r"^samples: received 10000000000 in a batch"):
+        sampled.upper_gradients(upper, lower, 10**10)
     assert sampled.counts.samples == 0
+
+
+def test_a_budget_that_ends_first_ends_such_batches() -> None:
+    """Settings that are compared are many, and some too large for any budget: they end like the others."""
+    upper = ExactOracle(EPISODIC, way="steps").upper
+    sampled = SampledOracle(EPISODIC, [0], comparisons=upper, sample_budget=10**9)
+    phi, lower, _ = points(ExactInformation(EPISODIC))
+    with pytest.raises(SampleBudgetExhausted):
+        sampled.upper_gradients(phi, lower, 10**10)
+    with pytest.raises(SampleBudgetExhausted):
+        sampled.penalty_difference(phi, lower, lower, 10**10, "independent")
 
 
 def test_a_policy_that_is_not_finite_spoils_its_own_replicate_alone() -> None:

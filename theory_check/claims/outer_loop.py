@@ -39,6 +39,15 @@ OUTER_ERGODIC = Claim(
     audits=("outer-step", "inner-step", "error-bound"),
 )
 
+OUTER_ERGODIC_LARGE = replace(
+    OUTER_ERGODIC,
+    id="outer-ergodic-large",
+    statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor on 50 states over 20 steps, with shared "
+    "batches of trajectories that are followed step by step",
+    experiment="outer-ergodic-large",
+    audits=(),
+)
+
 OUTER_ERGODIC_NEURAL = Claim(
     id="outer-ergodic-neural",
     statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor with neural policy and reward, the floor set "

@@ -120,7 +120,10 @@ class SimulatedComparisons(TableEstimates):
         samples: int,
     ) -> UpperTables:
         """Return residuals times visits, and losses times the score of both members' steps."""
-        require_affordable(samples, self.source.costs.pair_steps)
+        costs = self.source.costs
+        self._require_affordable(
+            samples, costs.pair_steps, costs.pair_trajectories + costs.pair_labels
+        )
         self.source.count_pairs(log_policy, samples)
         return self._pairs.tables(reward, log_policy, samples)
 
@@ -131,7 +134,7 @@ class SimulatedComparisons(TableEstimates):
         samples: int,
     ) -> Float[Tensor, "replicate s a"]:
         """Return residuals of labelled pairs times visits."""
-        require_affordable(samples, self.source.costs.comparison_steps)
+        self._require_affordable(samples, self.source.costs.comparison_steps, 3)
         self.source.count_comparisons(log_policy, samples)
         return self._pairs.tables(reward, log_policy, samples).in_reward
 
@@ -143,6 +146,19 @@ class SimulatedComparisons(TableEstimates):
     ) -> Float[Tensor, "replicate s a"]:
         """Follow rollouts on from weighted steps and return their visits."""
         return sampled_later_visits(self.source, self.control, log_policy, weights, rollouts)
+
+    def _require_affordable(self, samples: int, steps: int | float, counted: int) -> None:
+        """Refuse a batch whose steps take too long, unless the budget ends before it is drawn.
+
+        ``counted`` is what one of its samples counts as.
+        """
+        if samples * steps > STEP_BUDGET and self.source.counter.affords(counted * samples):
+            raise InvalidArgumentError(
+                "samples",
+                f"{samples} in a batch, {steps:.3g} expected steps each, followed one by one",
+                f"pass at most {int(STEP_BUDGET / steps)}: there are too many trajectories to count; "
+                "or a shorter horizon, a larger enumeration_budget, or a sample_budget that ends before",
+            )
 
 
 class SimulatedEpisodic(SimulatedComparisons):
@@ -202,7 +218,7 @@ class SimulatedEpisodic(SimulatedComparisons):
     def _walks(self, followed: Tensor, wanted: Tensor | None, samples: int) -> tuple[Any, ...]:
         """Count rollouts; return what the kernels need to follow a policy and weigh it for another."""
         steps = self.source.costs.visit_steps
-        require_affordable(samples, steps)
+        self._require_affordable(samples, steps, followed.shape[0] // self.source.replicates)
         self.source.count_rollouts(followed, samples, steps)
         return (
             self.source.rollouts[: followed.shape[0]],
@@ -227,14 +243,3 @@ class SimulatedDiscounted(SampledStops, SimulatedComparisons):
         reached = self._pairs.reached(reward, log_policy, samples, gamma)
         starting = (2 * gamma / (1 - gamma)) * reached[:, None]
         return UpperTables(in_reward=found.in_reward, in_policy=found.in_policy + starting)
-
-
-def require_affordable(samples: int, steps: int | float) -> None:
-    """Refuse a batch whose steps would take more than about half a minute."""
-    if samples * steps > STEP_BUDGET:
-        raise InvalidArgumentError(
-            "samples",
-            f"{samples} in a batch, {steps:.3g} expected steps each, followed one by one",
-            f"pass at most {int(STEP_BUDGET / steps)}: there are too many trajectories to be counted; or "
-            "a shorter horizon, or a larger enumeration_budget",
-        )
