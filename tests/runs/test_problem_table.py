@@ -191,6 +191,14 @@ def test_the_law_that_a_family_has_anyway_is_no_other_problem(read: Read) -> Non
     assert "preferences" not in spelled.problem.parameters
 
 
+def test_a_whole_number_is_the_same_setting_of_a_law() -> None:
+    """2 and 2.0 are one annotator, whoever writes them: problems made in Python are keyed by the law."""
+    assert repr(Thurstone(deviation=2)) == repr(Thurstone(deviation=2.0))
+    assert repr(BradleyTerry(tie=1, random_share=0)) == repr(BradleyTerry(tie=1.0))
+    with pytest.raises(InvalidArgumentError, match="^deviation"):
+        Thurstone(deviation=True)
+
+
 def test_classes_and_a_law_go_together(read: Read) -> None:
     problem = read('preferences = "thurstone"\nreward = { name = "mlp" }').problem.build()
     assert (problem.preferences, problem.reward_class) == (Thurstone(), MLPReward())

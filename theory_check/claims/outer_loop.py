@@ -42,8 +42,8 @@ OUTER_ERGODIC = Claim(
 OUTER_ERGODIC_LARGE = replace(
     OUTER_ERGODIC,
     id="outer-ergodic-large",
-    statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor on 50 states over 20 steps, with shared "
-    "batches of trajectories that are followed step by step",
+    statement="(1/T) sum_t ‖∇Phi(phi_t)‖² = O(1/T) + floor on 50 states over 20 steps, with "
+    "exact gradients",
     experiment="outer-ergodic-large",
     audits=(),
 )

@@ -48,6 +48,12 @@ class PreferenceLaw(Settings, ABC):
     name: ClassVar[str]
     random_share: float
 
+    def __post_init__(self) -> None:
+        """Refuse what a setting does not take, and keep 2 as 2.0: problems are keyed by what is kept."""
+        super().__post_init__()
+        for setting in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, setting.name, float(getattr(self, setting.name)))
+
     def advantage(self, difference: Tensor) -> Tensor:
         """Return ``P*(first wins) - P*(second wins)`` at differences of true returns; any shape."""
         return torch.sign(difference) * (1 - 2 * self.upset(difference.abs()))
