@@ -56,7 +56,7 @@ def test_settings_at_a_hundredth(
 
 @pytest.mark.parametrize(
     ("name", "exponent", "tag"),
-    [("total-7/2", 3.5, "R"), ("total-3", 3.0, "R"), ("total-2", 2, "D")],
+    [("total-7/2", 3.5, "R"), ("total-3", 3.0, "S"), ("total-2", 2, "D")],
 )
 def test_samples_grow_with_the_exponent_of_the_claim(name: str, exponent: float, tag: str) -> None:
     schedule = get_schedule(name)

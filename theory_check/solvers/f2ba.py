@@ -1,8 +1,8 @@
 """F2BA: the fully first-order double loop with exact gradients.
 
 Source: Chen, Ma and Zhang, 2306.14853, algorithm 1. With ``lambda = 1 / sigma``, both inner loops
-run K gradient steps from their last iterates, ``z`` on ``g`` and ``y`` on ``f + lambda g`` with a
-step ``1 / lambda`` times that of ``z`` (here: on ``sigma f + g`` with the same step), and then
+run K gradient steps from their last iterates, ``z`` on ``g`` and ``y`` on ``f + lambda g``, on
+``sigma f + g`` with half the step that ``z`` takes (here: with the same step), and then
 ``x <- x - eta (∂_x f(x, y) + lambda (∂_x g(x, y) - ∂_x g(x, z)))``. Its gradients are exact: it
 is compared with exact information, and its calls are counted. The stochastic version of the
 paper, F2BSA, is the reference solver with independent batches.

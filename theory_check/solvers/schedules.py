@@ -67,7 +67,8 @@ class Schedule:
     source
         Where the schedule comes from.
     provenance
-        ``"R"`` reconstructed, ``"D"`` derived in this project; none is a quotation.
+        ``"R"`` reconstructed, ``"S"`` from a secondary source, ``"D"`` derived in this project; none is a
+        quotation.
     coupling
         Of the batches at the two lower variables.
     sigma, iterations, step_size, batch
@@ -121,8 +122,8 @@ class Schedule:
 
 _TOTAL_3 = Schedule(
     id="total-3",
-    source="arXiv 2503.17644, headline; schedule reconstructed",
-    provenance="R",
+    source="arXiv 2503.17644, headline; schedule of arXiv 2509.02937, Theorem 3.1 at p = 1",
+    provenance="S",
     coupling="independent",
     sigma=0.5,
     iterations=-1.0,
@@ -133,6 +134,7 @@ _TOTAL_7_2 = replace(
     _TOTAL_3,
     id="total-7/2",
     source="arXiv 2410.15610, headline; schedule reconstructed from 2309.01753",
+    provenance="R",
     iterations=-1.5,
     step_size=0.5,
 )
