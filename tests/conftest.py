@@ -1,6 +1,7 @@
 """Makes ``helpers`` importable from every test.
 
-It also defines ``--shapes`` (``helpers/shapes.py``), and the order on several processes (``helpers/order.py``).
+It also defines ``--shapes`` (``helpers/shapes.py``), and the order of tests on several processes
+(``helpers/order.py``).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """In which order tests run on several processes; the hook is in ``conftest.py``.
 
 Where compiled kernels are not cached yet, two processes that need the same one at a time compile it
-twice, and that is a sixth of the run. Of two processes, pytest-xdist gives each a half of the list, so
-that tests that compile stand in the first half; the second begins with those that start programs, the
-longest of all, and what is left of a half when the other is done is short.
+twice. Of two processes, pytest-xdist gives each a half of the list, so that tests that compile stand in
+the first half; the second begins with those that start programs, the longest of all, and what is left of
+a half when the other is done is short.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 
 COMPILING = ("oracles", "advice", "solvers", "measurements", "problems", "kernels")
-STARTING = ("", "runs", "cli")
+STARTING = ("runs", "cli", "")
 SHORT = ("models", "recording", "testing", "benchmarks")
 
 
