@@ -1,10 +1,15 @@
-"""Makes ``helpers`` importable from every test, and defines ``--shapes`` (``helpers/shapes.py``)."""
+"""Makes ``helpers`` importable from every test.
+
+It also defines ``--shapes`` (``helpers/shapes.py``), and the order of tests on several processes
+(``helpers/order.py``).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from helpers.order import ordered
 from helpers.shapes import KEPT, enforce_annotations, has_shapes, kept
 
 
@@ -34,4 +39,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[KEPT] = chosen
     left_out = set(items).difference(chosen)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-    items[:] = chosen
+    items[:] = ordered(chosen) if hasattr(config, "workerinput") else chosen

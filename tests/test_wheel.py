@@ -36,6 +36,13 @@ print(theory_check.__file__, shipped.experiments, shipped.figures, sep="\\n")
 print(theory_check.__version__, len(Catalogue.shipped().experiments))
 """
 
+KERNEL = """\
+import numpy as np
+from theory_check.kernels.bradley_terry import label_law
+upset = label_law(np.array([0.0, np.log(3.0)])).upset
+print(upset.round(12).tolist(), label_law.stats.cache_path, sep="\\n")
+"""
+
 
 def pip(*words: str | Path) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
@@ -66,10 +73,18 @@ class Installation:
     environment: Path
     folder: Path
 
-    def __call__(self, *words: str, program: str = "theory-check", code: int = 0) -> str:
-        """Run a program of the environment, which is to end with ``code``; return what it printed."""
-        hidden = ("PYTHONPATH", "PYTHONHOME")
+    def __call__(
+        self, *words: str, program: str = "theory-check", code: int = 0, compiled: bool = False
+    ) -> str:
+        """Run a program of the environment, which is to end with ``code``; return what it printed.
+
+        Unless it is ``compiled``, kernels run as Python: in an environment that is new, all that are
+        used would have to be compiled, for half a minute.
+        """
+        hidden = ("PYTHONPATH", "PYTHONHOME", "NUMBA_CACHE_DIR")
         variables = {name: value for name, value in os.environ.items() if name not in hidden}
+        if not compiled:
+            variables["NUMBA_DISABLE_JIT"] = "1"
         done = subprocess.run(
             [self.environment / "bin" / program, *words],
             cwd=self.folder,
@@ -152,6 +167,14 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
     assert "Experiments: those of theory-check." in compared
     drawn = {path.name for path in (installed.folder / "results/quick/comparison").iterdir()}
     assert {"samples.csv", "findings.md", "comparison_profile.pdf"} <= drawn
+
+
+def test_a_kernel_is_compiled_and_cached_where_it_is_installed(installed: Installation) -> None:
+    """With true returns 0 and log 3 the less likely winner has one chance in four."""
+    law, cache = installed("-c", KERNEL, program="python", compiled=True).splitlines()
+    assert law == "[0.25]"
+    assert Path(cache).is_relative_to(installed.environment)
+    assert [path.suffix for path in Path(cache).glob("bradley_terry.label_law-*.nbi")] == [".nbi"]
 
 
 def test_a_new_study_is_checked_and_verified_with_the_wheel_alone(installed: Installation) -> None:

@@ -156,15 +156,19 @@ def test_bounds_that_were_planted_too_high_have_to_be_found_loose() -> None:
 
 @pytest.mark.slow
 def test_a_rival_half_a_unit_away_is_not_called_tight() -> None:
-    """500 studies each of 8 replicates with 25 % scatter, exponents 2.5 and 3.5."""
+    """200 studies each of 8 replicates with 25 % scatter, exponents 2.5 and 3.5; at most 5 % are tight.
+
+    None was in 500, so that one in 200 is more than to be expected, and 11 then have probability 1e-8.
+    A judge who calls a tenth of them tight passes at one exponent with probability 0.008, at both 7e-5.
+    """
     generator = np.random.default_rng(11)
     for exponent in (2.5, 3.5):
         tight = 0
-        for _ in range(500):
+        for _ in range(200):
             table = planted(exponent, noise=0.0)
             table["samples"] *= np.exp(0.25 * generator.standard_normal(len(table)))
             tight += judged(table)[0] == "tight"
-        assert tight <= 25
+        assert tight <= 10
 
 
 def test_the_figure_leaves_out_targets_that_were_missed() -> None:

@@ -121,7 +121,7 @@ def test_gradients_are_those_of_the_values(name: str) -> None:
 def test_penalised_quantities_by_numerical_minimisation(name: str, sigma: float) -> None:
     f, g = VALUES[name]
     problem = installed().families[name]()
-    x, _ = points(problem)
+    x, _ = points(problem, 2)
     minimiser = problem.penalised_minimiser(x, sigma)
     in_upper = problem.upper_gradients(x, minimiser)[1]
     in_lower = problem.lower_gradients(x, minimiser)[1]

@@ -19,6 +19,7 @@ from theory_check.kernels.penalty_tables import (
     Batches,
     EpisodicTables,
     Streams,
+    add_difference,
     add_visits,
     laws_of,
     returns_of,
@@ -108,7 +109,6 @@ def penalty_slopes(
     return slopes
 
 
-@numba.njit(cache=True, error_model="numpy")
 def estimated_slope(
     streams: Streams,
     tables: SegmentTables,
@@ -118,14 +118,13 @@ def estimated_slope(
     sigma: float,
 ) -> Floats:
     """Return the estimate as a derivative in the reward; see ``penalty_tables.estimated_slope``."""
-    replicates, pairs = reward.shape
     returns = returns_of(tables.segments, reward)
     stopped = stopped_rollouts(tables, log_policies)
     # What reached the first segments is drawn, as an operation does, and not used.
     _, residuals, _ = _segment_pairs(streams, tables, batches, returns, log_policies, stopped)
-    slope: Floats = visits_of(tables.segments, pairs, residuals)
+    slope: Floats = visits_of(tables.segments, reward.shape[1], residuals)
     drawn = trajectory_frequencies(streams.rollouts, stopped.pairs, batches.trajectories)
-    slope += (drawn[:replicates] - drawn[replicates:]) / ((1.0 - tables.discount) * sigma)
+    add_difference(drawn, (1.0 - tables.discount) * sigma, slope)
     return slope
 
 

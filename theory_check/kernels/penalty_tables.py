@@ -145,7 +145,6 @@ def penalty_slopes(
     return slopes
 
 
-@numba.njit(cache=True, error_model="numpy")
 def estimated_slope(
     streams: Streams,
     tables: EpisodicTables,
@@ -156,11 +155,12 @@ def estimated_slope(
 ) -> Floats:
     """Return the estimate of the hypergradient as a derivative in the reward, shape (replicate, pair).
 
-    Parameters are those of :func:`penalty_slopes`.
+    Parameters are those of :func:`penalty_slopes`. This happens once an iteration, so that it calls
+    compiled parts: as a kernel it would be compiled with all of them once more, for 4 seconds.
     """
     replicates = reward.shape[0]
-    returns = returns_of(tables, reward)
     laws = laws_of(tables, log_policies)
+    returns = returns_of(tables, reward)
     _, weights = labelled_pair_sums(
         streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
     )
@@ -168,16 +168,32 @@ def estimated_slope(
         drawn = trajectory_frequencies(
             streams.rollouts[:replicates], laws[:replicates], batches.trajectories
         )
-        ratios = log_ratios(tables.entries, log_policies)
-        for replicate in range(replicates):
-            for tau in range(drawn.shape[1]):
-                lost = drawn[replicate, tau] * -math.expm1(ratios[replicate, tau])
-                weights[replicate, tau] += lost / sigma
+        add_reweighted_difference(tables.entries, log_policies, drawn, sigma, weights)
     else:
         drawn = trajectory_frequencies(streams.rollouts, laws, batches.trajectories)
-        weights += (drawn[:replicates] - drawn[replicates:]) / sigma
+        add_difference(drawn, sigma, weights)
     slope: Floats = visits_of(tables, reward.shape[1], weights)
     return slope
+
+
+@numba.njit(cache=True, error_model="numpy")
+def add_difference(drawn, divisor, sums):  # type: ignore[no-untyped-def]
+    """Add what was drawn at y, less what was at y', over a divisor."""
+    replicates = sums.shape[0]
+    for replicate in range(replicates):
+        for outcome in range(sums.shape[1]):
+            difference = drawn[replicate, outcome] - drawn[replicates + replicate, outcome]
+            sums[replicate, outcome] += difference / divisor
+
+
+@numba.njit(cache=True, error_model="numpy")
+def add_reweighted_difference(entries, log_policies, drawn, divisor, sums):  # type: ignore[no-untyped-def]
+    """Add what was drawn at y, less the same reweighted for y', over a divisor."""
+    ratios = log_ratios(entries, log_policies)
+    for replicate in range(sums.shape[0]):
+        for tau in range(sums.shape[1]):
+            lost = drawn[replicate, tau] * -math.expm1(ratios[replicate, tau])
+            sums[replicate, tau] += lost / divisor
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -247,11 +263,17 @@ def _rollouts(streams, tables, log_policies, laws, batches):  # type: ignore[no-
     if not batches.shared:
         return trajectory_frequencies(streams.rollouts, laws, batches.trajectories)
     replicates = laws.shape[0] // 2
-    weights = np.empty_like(laws)
-    weights[:replicates] = trajectory_frequencies(
+    drawn = trajectory_frequencies(
         streams.rollouts[:replicates], laws[:replicates], batches.trajectories
     )
-    weights[replicates:] = weights[:replicates] * np.exp(log_ratios(tables.entries, log_policies))
+    ratios = log_ratios(tables.entries, log_policies)
+    weights = np.empty_like(laws)
+    # Cell by cell: assignments of arrays bring messages about their shapes, which take long to compile.
+    for replicate in range(replicates):
+        for tau in range(drawn.shape[1]):
+            weight = drawn[replicate, tau]
+            weights[replicate, tau] = weight
+            weights[replicates + replicate, tau] = weight * math.exp(ratios[replicate, tau])
     return weights
 
 
