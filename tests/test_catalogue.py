@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.fresh import printed_by
 
 import theory_check
 from theory_check.catalogue import KINDS, MARK, Catalogue, Root, study_of
@@ -176,14 +175,15 @@ def test_python_takes_a_catalogue(study: Path, tmp_path: Path) -> None:
     assert verdict.status == "tight"
     wrong = study / "claims" / "slope_decay.py"
     wrong.write_text(CLAIM.replace("exponent=-1", "exponent=-2").replace("-2.0)", "-1.0)"))
-    program = (
+    program = tmp_path / "program.py"
+    program.write_text(
         "import sys; from theory_check.catalogue import Catalogue; "
         "from theory_check.studies.verification import verify; "
         "found = Catalogue.shipped().with_folder(sys.argv[1]); "
         "print(verify('slope-decay', store=sys.argv[2], catalogue=found).status)"
     )
-    words = [sys.executable, "-c", program, str(study), str(tmp_path / "store")]
-    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "violated\n"
+    printed = printed_by(program, str(study), str(tmp_path / "store"), folder=tmp_path)
+    assert printed == "violated\n"
 
 
 @pytest.mark.slow
@@ -195,15 +195,18 @@ def test_workers_import_a_study_by_its_path(study: Path, tmp_path: Path, jobs: i
     cells = load_experiment(path, found).full
     report = execute(cells, Store(tmp_path / "store"), jobs=jobs)
     assert (len(report.executed), len(report.failed)) == (2, 0)
-    # A process that has never heard of the study loads a cell all the same.
-    program = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).problem.family)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program],
-        input=pickle.dumps(cells[0]),
-        capture_output=True,
-        check=True,
-    )
-    assert loaded.stdout == b"slope\n"
+
+
+@pytest.mark.slow
+def test_a_process_that_has_never_heard_of_a_study_loads_its_cells(
+    study: Path, tmp_path: Path
+) -> None:
+    found = Catalogue.shipped().with_folder(study)
+    (cell,) = load_experiment(study / "experiments" / "slope-decay.toml", found).full
+    (tmp_path / "cell").write_bytes(pickle.dumps(cell))
+    program = tmp_path / "program.py"
+    program.write_text("import pickle; print(pickle.load(open('cell', 'rb')).problem.family)")
+    assert printed_by(program, folder=tmp_path) == "slope\n"
 
 
 def test_a_study_that_was_edited_is_imported_anew_and_its_old_cells_are_refused(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.fresh import printed_by
 
 PROGRAM = Path(__file__).parent / "helpers" / "malformed.py"
 
@@ -16,12 +15,8 @@ FEWEST = 30_000
 
 
 @pytest.mark.slow
-def test_every_malformed_argument_is_refused_by_name_or_taken() -> None:
+def test_every_malformed_argument_is_refused_by_name_or_taken(tmp_path: Path) -> None:
     """Each call answers sensibly or raises one of the package's own errors, and soon."""
-    finished = subprocess.run(
-        [sys.executable, PROGRAM], capture_output=True, text=True, check=False
-    )
-    assert finished.returncode == 0, finished.stderr[-2000:]
-    found = json.loads(finished.stdout)
+    found = json.loads(printed_by(PROGRAM, folder=tmp_path))
     assert [tuple(fault) for fault in found["faults"]] == []
     assert found["calls"] >= FEWEST

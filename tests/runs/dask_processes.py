@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import distributed
+from helpers.fresh import Started
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds; only a hanging program reaches it
@@ -27,8 +25,8 @@ class DaskProcesses:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.scheduler: subprocess.Popen[bytes] | None = None
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.scheduler: Started | None = None
+        self.workers: list[Started] = []
         self._number = 0
 
     @property
@@ -62,14 +60,13 @@ class DaskProcesses:
             process.wait()
         self.workers, self.scheduler = [], None
 
-    def _run(self, path: Path, *words: object) -> subprocess.Popen[bytes]:
-        python_path = os.pathsep.join(map(str, (path, Path(__file__).parent)))
+    def _run(self, path: Path, *words: object) -> Started:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "dask", *map(str, words), "--no-dashboard"],
-                cwd=self.folder,
-                env={**os.environ, **threads, "PYTHONPATH": python_path},
-                stdout=log,
-                stderr=log,
-            )
+        return Started(
+            "dask",
+            [*map(str, words), "--no-dashboard"],
+            self.folder,
+            self.folder / "log",
+            path=(path, Path(__file__).parent),
+            variables=threads,
+        )

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.fresh import Started
 from sweep_toys import CATALOGUE
 
 from theory_check.catalogue import Catalogue
@@ -38,12 +40,18 @@ def start(
     )
 
 
-def finish(command: list[str], folder: Path) -> str:
-    """Run ``command`` to its end, which must be a good one, and return its last line."""
-    process = start(command, folder)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, errors
-    return errors.splitlines()[-1]
+def forked(program: Path, words: Sequence[str], folder: Path) -> Started:
+    """Start a program as ``start`` does, without the time that its libraries take."""
+    descriptor, printed = tempfile.mkstemp(prefix="printed-", dir=folder)
+    os.close(descriptor)
+    return Started(program, words, folder, Path(printed))
+
+
+def last_line(process: Started) -> str:
+    """Return the last line of a program, which must come to a good end."""
+    printed = process.printed(timeout=PATIENCE)
+    assert process.returncode == 0, printed
+    return printed.splitlines()[-1]
 
 
 def results(store: Path) -> dict[str, Path]:
@@ -64,9 +72,8 @@ def living(group: int) -> list[str]:
     return found
 
 
-def kill_with(command: list[str], folder: Path, store: Path, enough: int) -> set[str]:
-    """Kill ``command`` and its workers once it stored ``enough`` results; return their keys."""
-    process = start(command, folder)
+def kill_with(process: Started, store: Path, enough: int) -> set[str]:
+    """Kill a program and its workers once it stored ``enough`` results; return their keys."""
     deadline = time.monotonic() + PATIENCE
     try:
         while len(results(store)) < enough:
@@ -75,7 +82,7 @@ def kill_with(command: list[str], folder: Path, store: Path, enough: int) -> set
             time.sleep(0.01)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
     return set(results(store))
 
 
@@ -98,20 +105,20 @@ def check_resumption(
     prepare the latter two.
     """
 
-    def command(jobs: int) -> list[str]:
-        return [sys.executable, str(program), *words, "--jobs", str(jobs), "--store", "broken"]
+    def begin(jobs: int) -> Started:
+        return forked(program, [*words, "--jobs", str(jobs), "--store", "broken"], folder)
 
     broken = folder / "broken"
     assert main([*words, "--jobs", "1", "--store", "whole"], catalogue) == 0
     expected = results(folder / "whole")
 
     before_kill()
-    kept = kill_with(command(2), folder, broken, enough)
+    kept = kill_with(begin(2), broken, enough)
     assert 0 < len(kept) < len(expected)
     written = {key: results(broken)[key].stat().st_mtime_ns for key in kept}
 
     after_kill()
-    last = finish(command(jobs), folder)
+    last = last_line(begin(jobs))
     missing = len(expected) - len(kept)
     assert last == f"{len(expected)} cells: {missing} run, {len(kept)} reused, 0 failed"
     found = results(broken)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from dask_processes import wait_until
-from test_interruption import start
+from helpers.fresh import Started
+from test_interruption import forked, last_line
 
 from theory_check.errors import StoreError
 from theory_check.runs import Experiment, Store, execute
@@ -43,16 +42,9 @@ def two(store: Store) -> Iterator[tuple[Leases, Leases]]:
     assert list(store.path.iterdir()) == []
 
 
-def sweep(folder: Path, store: Store, jobs: int = 1) -> subprocess.Popen[str]:
-    program = [sys.executable, str(Path(__file__).with_name("sweep_program.py"))]
-    words = ["run", "lines.toml", "--jobs", str(jobs), "--store", str(store.path)]
-    return start([*program, *words], folder)
-
-
-def last_line(process: subprocess.Popen[str]) -> str:
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return errors.splitlines()[-1]
+def sweep(folder: Path, store: Store) -> Started:
+    words = ["run", "lines.toml", "--jobs", "1", "--store", str(store.path)]
+    return forked(Path(__file__).with_name("sweep_program.py"), words, folder)
 
 
 @pytest.mark.slow
@@ -79,7 +71,7 @@ def test_what_a_killed_process_was_at_is_taken_over(
     killed = sweep(tmp_path, store)
     wait_until(lambda: list(tmp_path.glob("gate.*")), "no steep cell is run")
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    killed.wait()
     assert len(list((store.path / "leases").iterdir())) == 1
     (tmp_path / "gate").touch()
     assert len(execute(cells, store).failed) == 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.fresh import printed_by
 
 from theory_check import models, problems, solvers
 from theory_check.catalogue import Catalogue, installed
@@ -239,12 +239,9 @@ WITHOUT_NUMBERS = frozenset({"runs/spec.py", "runs/progress.py"})
 
 
 @pytest.mark.slow
-def test_all_code_that_a_cell_runs_is_reached() -> None:
-    program = Path(__file__).with_name("observed_cells.py")
-    done = subprocess.run(
-        [sys.executable, program], capture_output=True, text=True, check=True, timeout=600
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+def test_all_code_that_a_cell_runs_is_reached(tmp_path: Path) -> None:
+    printed = printed_by(Path(__file__).with_name("observed_cells.py"), folder=tmp_path)
+    found = [json.loads(line) for line in printed.splitlines()]
     assert len({each["kind"] for each in found}) >= 12
     ran = {file for each in found for file in each["ran"]}
     # What no import leads to is among what was watched.
