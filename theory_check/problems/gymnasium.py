@@ -177,7 +177,8 @@ def _require_fixed(
 ) -> None:
     """Refuse arguments with which another table is drawn every time."""
     again = _dynamics(id, library.make(id, **kwargs).unwrapped)
-    if not np.array_equal(dynamics.transitions, again.transitions):
+    one, other = dynamics.transitions, again.transitions
+    if one.shape != other.shape or (one != other).nnz:
         raise InvalidArgumentError(
             "kwargs",
             f"{kwargs!r}, with which {id} draws another transition table every time",
@@ -249,7 +250,9 @@ def _mask(id: str, environment: Any, dynamics: TabularDynamics) -> NDArray[np.bo
             f"True, but that of {id} is no truth value for each of {actions} actions",
             f"correct it ({error})",
         ) from error
-    ended = (np.diagonal(dynamics.transitions, axis1=0, axis2=2) == 1).all(0)
+    pairs = np.arange(states * actions)
+    stays = dynamics.transitions[pairs, pairs // actions]
+    ended = (np.asarray(stays).reshape(states, actions) == 1).all(1)
     mask[ended] = True
     return mask
 
