@@ -9,7 +9,7 @@ from theory_check.oracles.control.episodic_control import EpisodicControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.control.sparse_resolvent import require_solvable
 from theory_check.problems import Problem
-from theory_check.problems.moves import SparseMoves
+from theory_check.problems.dynamics import SparseDynamics
 
 
 def control_of(problem: Problem, device: torch.device | str = "cpu") -> SoftControl:
@@ -22,8 +22,7 @@ def control_of(problem: Problem, device: torch.device | str = "cpu") -> SoftCont
     """
     if problem.horizon is not None:
         return EpisodicControl.of(problem, device)
-    moves = problem.dynamics.changes
-    if isinstance(moves, SparseMoves):
-        (mixed,) = moves.under(problem.reference_policy)
+    if isinstance(problem.transitions, SparseDynamics):
+        (mixed,) = problem.transitions.changes.under(problem.reference_policy)
         require_solvable(mixed, problem.discount, problem.name)
     return DiscountedControl.of(problem, device)

@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import SuperLU, splu
 from torch import Tensor
 
-from theory_check.errors import LARGEST_TABLE, CertificationError, InvalidArgumentError
+from theory_check.errors import CertificationError, InvalidArgumentError
 
 Floats: TypeAlias = NDArray[np.float64]
 Systems: TypeAlias = list[sparse.csr_array]
@@ -30,6 +30,9 @@ Systems: TypeAlias = list[sparse.csr_array]
 
 FEW_SWEEPS = 2000
 """Sweeps from which a factorisation is looked for: gamma = 0.98."""
+
+NARROW = 2**22
+"""Numbers of a factor up to which a factorisation takes seconds."""
 
 MOST_SWEEPS = 200_000
 """Sweeps beyond which a system is refused: gamma = 0.9998, a minute or more of one core."""
@@ -64,12 +67,12 @@ def require_solvable(matrix: sparse.csr_array, discount: float, name: str) -> No
     """
     if sweeps_needed(discount) <= MOST_SWEEPS:
         return
-    numbers = 2 * profile(matrix)
-    if numbers > LARGEST_TABLE:
+    numbers = profile(matrix)
+    if numbers > NARROW:
         raise InvalidArgumentError(
             "discount",
             f"{discount!r} for {name}, whose {matrix.shape[0]} states with a sparse kernel have systems "
-            f"with factors of up to {numbers} numbers",
+            f"whose factors may hold {numbers} numbers",
             f"pass at most {math.exp(-40.0 / MOST_SWEEPS):.5f}, or a problem whose states can be "
             "ordered so that they lead to close ones",
         )
@@ -203,7 +206,7 @@ class SparseResolvent:
     def _factorised(self) -> bool:
         """Whether the sweeps would be many, and factors are narrow."""
         few = sweeps_needed(self.discount) <= FEW_SWEEPS
-        return not few and 2 * profile(self.systems[0]) <= LARGEST_TABLE
+        return not few and profile(self.systems[0]) <= NARROW
 
     @cached_property
     def _transposed(self) -> Systems:

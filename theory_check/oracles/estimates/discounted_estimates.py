@@ -181,7 +181,8 @@ class StoppedRollouts:
         """``d^pi``: law of the state of the first stop."""
         if self._sparse is not None:
             start = self.control.initial.expand(len(self.policy), -1)
-            return (1 - self.control.discount) * self._sparse.solve_transposed(start)
+            found = self._sparse.solve_transposed(start).clamp_min(0.0)
+            return (1 - self.control.discount) * found
         return self.control.initial @ self.stops_from
 
     @cached_property

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import LARGEST_TABLE, InvalidArgumentError
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
 from theory_check.kernels.rows import Rows
@@ -139,10 +139,11 @@ class SampledStops(StoppedEstimates):
         self.source.count_rollouts(policies, samples, steps)
         outcomes = values[0].numel() ** 2
         sparse = isinstance(self.control.dynamics, SparseDynamics)
-        if sparse:
+        untabulated = sparse and outcomes > LARGEST_TABLE
+        if untabulated:
             _require_affordable(samples, steps, sparse=True)
         # Walking is then cheaper than tabulating where walks end, or the table has no place.
-        if sparse or samples * steps < outcomes:
+        if untabulated or samples * steps < outcomes:
             followed, _ = two_leg_sums(
                 *self._walks(policies, policies), samples, as_array(values), as_array(values)
             )
