@@ -100,7 +100,8 @@ def kernel_of(
             "transitions", f"shape {shape}", f"pass an array of shape {_AXES[layout]}{other}"
         )
     ordered = kernel if layout == "state-first" else kernel.transpose(0, 1).contiguous()
-    require_sizes(*ordered.shape[:2], None)
+    states, actions = ordered.shape[:2]
+    require_sizes(states, actions, None)
     return ordered
 
 
@@ -161,7 +162,7 @@ def _from_matrices(
 
 
 def _sparse(
-    row: NDArray[np.int32], column: NDArray[np.int32], chances: Floats, sizes: tuple[int, int]
+    row: NDArray[np.integer], column: NDArray[np.integer], chances: Floats, sizes: tuple[int, int]
 ) -> SparseDynamics:
     states, actions = sizes
     matrix = sparse.coo_array((chances, (row, column)), shape=(states * actions, states))
