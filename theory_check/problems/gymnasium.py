@@ -74,8 +74,9 @@ def gymnasium(
     reward_scale
         Factor > 0 of the true reward.
     features
-        Of the linear class: ``"indicator"`` is the tabular class; ``"observations"`` has one weight per
-        action for a constant and every entry of the observation.
+        Of the linear class: ``"indicator"`` is the tabular class, a table of (S A)^2 numbers;
+        ``"observations"`` has one weight per action for a constant and every entry of the observation,
+        and goes with tables of thousands of states, whose kernel stays sparse.
     misspecification, misspecified_for, misspecification_seed
         As in :func:`theory_check.problems.tabular`.
     action_mask
