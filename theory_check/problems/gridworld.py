@@ -108,8 +108,8 @@ def gridworld(
         Factor > 0 of the true reward.
     features
         Of the linear class: ``"indicator"`` is the tabular class, a table of (4 cells)^2 numbers, which
-        is refused from 1500 cells on; ``"observations"`` has one weight per action for a constant, the row
-        and the column, and goes with maps of 10 000 cells, whose kernel stays sparse.
+        is refused from 1500 cells on; ``"observations"`` has one weight per action for a constant, the
+        row and the column, and goes with maps of 10 000 cells, whose kernel stays sparse.
     misspecification, misspecified_for, misspecification_seed
         As in :func:`theory_check.problems.tabular`.
 

@@ -19,7 +19,7 @@ from theory_check.errors import CertificationError
 from theory_check.oracles.control.resolvent import LatestResolvent, Resolvent, Solves
 from theory_check.oracles.control.soft_control import SoftControl, reachable_states
 from theory_check.oracles.control.sparse_resolvent import SparseResolvent, Systems
-from theory_check.problems.dynamics import FEW_SUCCESSORS, MANY_STATES
+from theory_check.problems.dynamics import FEW_SUCCESSORS, MANY_STATES, SparseDynamics
 from theory_check.problems.moves import SparseMoves
 
 MAXIMUM_ITERATIONS = 100
@@ -214,9 +214,10 @@ class DiscountedControl(SoftControl):
         """Return the values where policy iteration starts, up to a constant.
 
         Those of the reference policy, whose system is the same for all rewards; in many states with few
-        successors each those after sweeps of value iteration, which then spare most factorisations.
+        successors each those after sweeps of value iteration, which then spare most factorisations, unless
+        these are of narrow sparse systems.
         """
-        if self._sparse_moves is not None:
+        if self._sparse_moves is not None and not self._narrow:
             return self._swept(reward, self._sparse_moves)
         expected = (self.log_reference[0].exp() * reward).sum(-1)
         return self._reference_resolvent.deviations(expected.T[None])[0].T
@@ -255,6 +256,14 @@ class DiscountedControl(SoftControl):
     @property
     def _leak(self) -> float:
         return 1 - self.discount
+
+    @property
+    def _narrow(self) -> bool:
+        """Whether systems of a sparse kernel are factorised: that then costs less than many sweeps."""
+        if not isinstance(self.dynamics, SparseDynamics):
+            return False
+        reference = self._reference_resolvent
+        return isinstance(reference, SparseResolvent) and reference.factorised
 
     @cached_property
     def _reachable(self) -> Bool[Tensor, " s"]:

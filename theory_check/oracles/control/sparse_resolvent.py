@@ -127,7 +127,7 @@ class SparseResolvent:
         """Return ``(I - gamma P)^-T right``; without cancellation where ``right >= 0``."""
 
         def solution(replicate: int, given: Floats) -> Floats:
-            if self._factorised:
+            if self.factorised:
                 found: Floats = self._transposed_factors[replicate].solve(given)
                 return found
             return self._swept(self._transposed[replicate], given, None)
@@ -141,7 +141,7 @@ class SparseResolvent:
         """
 
         def solution(replicate: int, given: Floats) -> Floats:
-            if self._factorised:
+            if self.factorised:
                 sums = np.zeros_like(given[:1])
                 found: Floats = self._factors[replicate].solve(np.vstack([sums, given[1:]]), "T")
                 return found
@@ -152,7 +152,7 @@ class SparseResolvent:
 
     def _bordered(self, replicate: int, right: Floats) -> tuple[Floats, Floats]:
         """Return ``v - v(0)`` and ``(1-gamma) v(0)``, as with a dense system."""
-        if self._factorised:
+        if self.factorised:
             found = self._factors[replicate].solve(right)
             level = found[:1].copy()
             found[0] = 0.0
@@ -203,7 +203,7 @@ class SparseResolvent:
         return 1 - self.discount
 
     @cached_property
-    def _factorised(self) -> bool:
+    def factorised(self) -> bool:
         """Whether the sweeps would be many, and factors are narrow."""
         few = sweeps_needed(self.discount) <= FEW_SWEEPS
         return not few and profile(self.systems[0]) <= NARROW
