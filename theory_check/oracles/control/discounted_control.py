@@ -214,8 +214,8 @@ class DiscountedControl(SoftControl):
         """Return the values where policy iteration starts, up to a constant.
 
         Those of the reference policy, whose system is the same for all rewards; in many states with few
-        successors each those after sweeps of value iteration, which then spare most factorisations, unless
-        these are of narrow sparse systems.
+        successors each those after sweeps of value iteration, which then spare most factorisations,
+        unless these are of narrow sparse systems.
         """
         if self._sparse_moves is not None and not self._narrow:
             return self._swept(reward, self._sparse_moves)
