@@ -16,6 +16,7 @@ from theory_check.kernels.binomial import binomial
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import suffix_sums, usable
 from theory_check.kernels.random_bits import load_bits, store_bits
+from theory_check.kernels.rows import Rows
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -23,7 +24,7 @@ def continued_visits(
     states: NDArray[np.uint64],
     weights: Floats,
     policy: Floats,
-    transitions: Floats,
+    rows: Rows,
     discount: float,
     stationary: bool,
     rollouts: int,
@@ -39,8 +40,8 @@ def continued_visits(
         gives NaN and draws nothing, one whose weights are all 0 gives 0.
     policy
         Action probabilities, shape (replicate, h, s, a).
-    transitions
-        ``P(s'|s, a)``, shape (s, a, s).
+    rows
+        Of the transition kernel.
     discount
         ``gamma`` in (0, 1], below 1 when stationary.
     stationary
@@ -57,7 +58,7 @@ def continued_visits(
     """
     replicates, steps, number_of_states, actions = weights.shape
     visits = np.zeros((replicates, number_of_states, actions))
-    moves = _successors(transitions)
+    moves = _successors(rows, number_of_states, actions)
     for replicate in range(replicates):
         if not (usable(weights[replicate]) and usable(policy[replicate])):
             visits[replicate] = np.nan
@@ -169,27 +170,25 @@ def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _successors(transitions):  # type: ignore[no-untyped-def]
+def _successors(rows, number_of_states, actions):  # type: ignore[no-untyped-def]
     """Return possible successors of every (s, a), and the chance of each given none before it.
 
     Shape (s, a, width); the last possible one has chance 1, and later cells are never reached.
     """
-    number_of_states, actions = transitions.shape[:2]
+    bounds, columns, chances = rows
     width = 0
-    for state in range(number_of_states):
-        for action in range(actions):
-            width = max(width, (transitions[state, action] > 0.0).sum())
+    for pair in range(bounds.size - 1):
+        width = max(width, bounds[pair + 1] - bounds[pair])
     successors = np.zeros((number_of_states, actions, width), dtype=np.int64)
     conditional = np.ones((number_of_states, actions, width))
     for state in range(number_of_states):
         for action in range(actions):
+            pair = state * actions + action
             move, remaining = 0, 1.0
-            for target in range(number_of_states):
-                chance = transitions[state, action, target]
-                if chance > 0.0:
-                    successors[state, action, move] = target
-                    conditional[state, action, move] = chance / remaining
-                    remaining -= chance
-                    move += 1
+            for entry in range(bounds[pair], bounds[pair + 1]):
+                successors[state, action, move] = columns[entry]
+                conditional[state, action, move] = chances[entry] / remaining
+                remaining -= chances[entry]
+                move += 1
             conditional[state, action, move - 1] = 1.0
     return successors, conditional

@@ -23,6 +23,7 @@ from theory_check.kernels.random_bits import (
     next_uniform,
     store_bits,
 )
+from theory_check.kernels.rows import Rows
 
 
 class _Moves(NamedTuple):
@@ -56,7 +57,7 @@ def first_stop_changes(
     states: NDArray[np.uint64],
     policy: Floats,
     log_ratio: Floats,
-    transitions: Floats,
+    rows: Rows,
     initial: Floats,
     discount: float,
     rollouts: int,
@@ -72,8 +73,10 @@ def first_stop_changes(
         that is not finite gives NaN and draws nothing.
     log_ratio
         ``log(wanted policy / policy)``, shape (replicate, s, a).
-    transitions, initial
-        ``P(s'|s, a)``, shape (s, a, s), and ``rho0``, shape (s,).
+    rows
+        Of the transition kernel.
+    initial
+        ``rho0``, shape (s,).
     discount
         A rollout stops with probability ``1 - discount`` after each step.
     rollouts
@@ -93,7 +96,7 @@ def first_stop_changes(
         if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
             changes[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        moves = _moves(policy[replicate], log_ratio[replicate], rows)
         sums = changes[replicate].ravel()
         bits = load_bits(states[replicate])
         for _ in range(rollouts):
@@ -110,7 +113,7 @@ def two_leg_sums(
     states: NDArray[np.uint64],
     policy: Floats,
     log_ratio: Floats,
-    transitions: Floats,
+    rows: Rows,
     initial: Floats,
     discount: float,
     rollouts: int,
@@ -124,7 +127,7 @@ def two_leg_sums(
 
     Parameters
     ----------
-    states, policy, log_ratio, transitions, initial, discount, rollouts
+    states, policy, log_ratio, rows, initial, discount, rollouts
         As in :func:`first_stop_changes`.
     values, wanted_values
         Numbers for every (s', a') under both policies, shape (replicate, s, a).
@@ -144,7 +147,7 @@ def two_leg_sums(
             followed[replicate] = np.nan
             wanted[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        moves = _moves(policy[replicate], log_ratio[replicate], rows)
         followed_sums, wanted_sums = followed[replicate].ravel(), wanted[replicate].ravel()
         offered, wanted_offered = values[replicate].ravel(), wanted_values[replicate].ravel()
         bits = load_bits(states[replicate])
@@ -194,11 +197,12 @@ def _draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
+def _moves(policy, log_ratio, rows):  # type: ignore[no-untyped-def]
+    bounds, columns, chances = rows
     number_of_states, actions = policy.shape
     width = 0
     for state in range(number_of_states):
-        width = max(width, (transitions[state] > 0.0).sum())
+        width = max(width, bounds[(state + 1) * actions] - bounds[state * actions])
     cells = number_of_states * width
     pair = np.zeros(cells, dtype=np.uint64)
     successor = np.zeros(cells, dtype=np.uint64)
@@ -210,12 +214,12 @@ def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
         chance = np.zeros(width)
         move = 0
         for action in range(actions):
-            for target in range(number_of_states):
-                if transitions[state, action, target] > 0.0:
-                    chance[move] = policy[state, action] * transitions[state, action, target]
-                    pair[low + move] = state * actions + action
-                    successor[low + move] = target * width
-                    ratio[low + move] = log_ratio[state, action]
-                    move += 1
+            own = state * actions + action
+            for entry in range(bounds[own], bounds[own + 1]):
+                chance[move] = policy[state, action] * chances[entry]
+                pair[low + move] = own
+                successor[low + move] = columns[entry] * width
+                ratio[low + move] = log_ratio[state, action]
+                move += 1
         fill_alias(chance, low, threshold, alias)
     return _Moves(width, pair, successor, ratio, threshold, alias)

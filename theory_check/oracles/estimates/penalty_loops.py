@@ -17,6 +17,7 @@ from theory_check.kernels import penalty_segments, penalty_tables
 from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
 from theory_check.oracles.estimates.sample_source import SampleSource, as_array
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
+from theory_check.problems.dynamics import SparseDynamics
 
 SMALLEST_SIGMA = 1e-150
 
@@ -53,6 +54,9 @@ class PenaltyLoops:
         # Logits of actions that do not exist are none of a plain softmax.
         if control.initial.device.type != "cpu" or control.absent is not None:
             return None
+        stationary = type(estimates) is SampledDiscounted
+        if stationary and isinstance(control.dynamics, SparseDynamics):
+            return None  # of more states than compiled steps take
         compared = penalty_tables.EpisodicTables(
             entries=as_array(space.step_index),
             visited=as_array(space.states * control.policy_shape[2] + space.actions),
@@ -63,12 +67,12 @@ class PenaltyLoops:
             labels=source.labels,
             excess=bool(source.excess),
         )
-        if type(estimates) is SampledEpisodic:
+        if not stationary:
             return cls(source, penalty_tables, compared, reward_model, policy_model)
         tables = penalty_segments.SegmentTables(
             segments=compared,
             first_state=as_array(space.states[:, 0]),
-            transitions=as_array(control.transitions.flatten(0, 1)),
+            transitions=as_array(control.dynamics.dense("compiled steps").flatten(0, 1)),
             initial=as_array(control.initial),
             discount=float(control.discount),
         )

@@ -10,9 +10,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import LARGEST_TABLE, InvalidArgumentError
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
+from theory_check.kernels.rows import Rows
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
@@ -29,6 +30,7 @@ from theory_check.oracles.estimates.sample_source import (
     sampled_later_visits,
 )
 from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, winner_law
+from theory_check.problems.dynamics import SparseDynamics
 
 SHARED_STEP_BUDGET = 10**9
 """Expected environment steps of one shared batch of a replicate: about ten seconds of one core."""
@@ -136,7 +138,12 @@ class SampledStops(StoppedEstimates):
         steps = self.source.costs.score_steps
         self.source.count_rollouts(policies, samples, steps)
         outcomes = values[0].numel() ** 2
-        if samples * steps < outcomes:  # walking is then cheaper than tabulating where walks end
+        sparse = isinstance(self.control.dynamics, SparseDynamics)
+        untabulated = sparse and outcomes > LARGEST_TABLE
+        if untabulated:
+            _require_affordable(samples, steps, sparse=True)
+        # Walking is then cheaper than tabulating where walks end, or the table has no place.
+        if untabulated or samples * steps < outcomes:
             followed, _ = two_leg_sums(
                 *self._walks(policies, policies), samples, as_array(values), as_array(values)
             )
@@ -169,20 +176,16 @@ class SampledStops(StoppedEstimates):
         self,
         drawn_from: Float[Tensor, "replicate h s a"],
         wanted: Float[Tensor, "replicate h s a"],
-    ) -> tuple[NDArray[np.uint64], NDArray, NDArray, NDArray, NDArray, float]:
+    ) -> tuple[NDArray[np.uint64], NDArray, NDArray, Rows, NDArray, float]:
         """Return what the kernels need to follow a policy and weigh it for another."""
         return (
             self.source.rollouts[: drawn_from.shape[0]],
             as_array(drawn_from[:, 0].exp()),
             as_array((wanted - drawn_from)[:, 0]),
-            self._transitions,
+            self.control.dynamics.rows,
             self._initial,
             self.control.discount,
         )
-
-    @cached_property
-    def _transitions(self) -> NDArray[np.float64]:
-        return as_array(self.control.transitions)
 
     @cached_property
     def _initial(self) -> NDArray[np.float64]:
@@ -234,12 +237,22 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
         )
 
 
-def _require_affordable(samples: int, steps: int | float) -> None:
-    if samples * steps > SHARED_STEP_BUDGET:
+def _require_affordable(samples: int, steps: int | float, *, sparse: bool = False) -> None:
+    """Refuse a batch that would be followed for too long; ``sparse`` says why independent ones are."""
+    if samples * steps <= SHARED_STEP_BUDGET:
+        return
+    most = f"pass at most {int(SHARED_STEP_BUDGET / steps)}: "
+    if sparse:
         raise InvalidArgumentError(
             "trajectories",
-            f"{samples} with shared batches, {steps:.3g} expected steps each",
-            f"pass at most {int(SHARED_STEP_BUDGET / steps)}: importance weights depend on the "
-            "whole path, so shared batches are simulated step by step; or use coupling = "
-            '"independent", whose cost does not grow with the batch',
+            f"{samples} with a sparse kernel, {steps:.3g} expected steps each",
+            f"{most}where rollouts of so many states stop is not tabulated, so that they are simulated "
+            "step by step",
         )
+    raise InvalidArgumentError(
+        "trajectories",
+        f"{samples} with shared batches, {steps:.3g} expected steps each",
+        f"{most}importance weights depend on the "
+        "whole path, so shared batches are simulated step by step; or use coupling = "
+        '"independent", whose cost does not grow with the batch',
+    )
