@@ -24,7 +24,7 @@ from theory_check.kernels.random_bits import (
 )
 
 
-class _Moves(NamedTuple):
+class Moves(NamedTuple):
     """Action and successor from every state: rows of ``width`` cells, padded with impossible ones.
 
     Positions are unsigned, which spares compiled code the wrap-around of negative ones.
@@ -92,7 +92,7 @@ def first_stop_changes(
         if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
             changes[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        moves = moves_of(policy[replicate], log_ratio[replicate], transitions)
         sums = changes[replicate].ravel()
         bits = load_bits(states[replicate])
         for _ in range(rollouts):
@@ -143,7 +143,7 @@ def two_leg_sums(
             followed[replicate] = np.nan
             wanted[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        moves = moves_of(policy[replicate], log_ratio[replicate], transitions)
         followed_sums, wanted_sums = followed[replicate].ravel(), wanted[replicate].ravel()
         offered, wanted_offered = values[replicate].ravel(), wanted_values[replicate].ravel()
         bits = load_bits(states[replicate])
@@ -173,16 +173,16 @@ def _leg(bits, row, total, moves, continuing):  # type: ignore[no-untyped-def]
     """
     uniform, bits = next_uniform(bits)
     steps = int(math.log(1.0 - uniform) * continuing)
-    move, bits = _draw_move(bits, row, moves)
+    move, bits = draw_move(bits, row, moves)
     total += moves.log_ratio[move]
     for _ in range(steps):
-        move, bits = _draw_move(bits, moves.successor[move], moves)
+        move, bits = draw_move(bits, moves.successor[move], moves)
         total += moves.log_ratio[move]
     return move, total, bits
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
-def _draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
+def draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
     """Draw action and successor together from the alias table of a state."""
     uniform, bits = next_uniform(bits)
     scaled = uniform * moves.width
@@ -193,7 +193,7 @@ def _draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
+def moves_of(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
     number_of_states, actions = policy.shape
     width = 0
     for state in range(number_of_states):
@@ -217,7 +217,7 @@ def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
                     ratio[low + move] = log_ratio[state, action]
                     move += 1
         _fill_alias(chance, low, threshold, alias)
-    return _Moves(width, pair, successor, ratio, threshold, alias)
+    return Moves(width, pair, successor, ratio, threshold, alias)
 
 
 @numba.njit(cache=True, error_model="numpy")
