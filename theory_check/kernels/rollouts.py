@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from theory_check.kernels.alias import draw_alias, fill_alias
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
 from theory_check.kernels.random_bits import (
@@ -27,8 +28,6 @@ from theory_check.kernels.random_bits import (
 class Moves(NamedTuple):
     """Action and successor from every state: rows of ``width`` cells, padded with impossible ones.
 
-    Positions are unsigned, which spares compiled code the wrap-around of negative ones.
-
     Attributes
     ----------
     width
@@ -38,8 +37,7 @@ class Moves(NamedTuple):
     log_ratio
         ``log(wanted policy / policy)`` of the action.
     threshold, alias
-        Alias table of each row (Walker 1977; Vose 1991): a uniform cell is kept with probability
-        ``threshold``, and otherwise replaced by its alias.
+        Alias table of each row, as of ``AliasRows``.
     """
 
     width: int
@@ -184,16 +182,12 @@ def _leg(bits, row, total, moves, continuing):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
 def draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
     """Draw action and successor together from the alias table of a state."""
-    uniform, bits = next_uniform(bits)
-    scaled = uniform * moves.width
-    column = np.uint64(scaled)
-    cell = row + column
-    threshold, alias = moves.threshold[cell], moves.alias[cell]
-    return (cell if scaled - np.float64(column) < threshold else alias), bits
+    return draw_alias(bits, row, moves.width, moves.threshold, moves.alias)
 
 
 @numba.njit(cache=True, error_model="numpy")
 def moves_of(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
+    """Return the moves of a policy, all tables of shape (s, a) and (s, a, s)."""
     number_of_states, actions = policy.shape
     width = 0
     for state in range(number_of_states):
@@ -216,34 +210,5 @@ def moves_of(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
                     successor[low + move] = target * width
                     ratio[low + move] = log_ratio[state, action]
                     move += 1
-        _fill_alias(chance, low, threshold, alias)
+        fill_alias(chance, low, threshold, alias)
     return Moves(width, pair, successor, ratio, threshold, alias)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _fill_alias(chance, low, threshold, alias):  # type: ignore[no-untyped-def]
-    """Write the alias table of a law, not necessarily normalised, from position ``low`` on."""
-    width = chance.size
-    scaled = chance * (width / chance.sum())
-    small, large = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int64)
-    smalls = larges = 0
-    for cell in range(width):
-        alias[low + cell] = low + cell
-        # What rounding leaves over at the end differs from 1 by rounding, and keeps its own.
-        threshold[low + cell] = 1.0
-        if scaled[cell] < 1.0:
-            small[smalls] = cell
-            smalls += 1
-        else:
-            large[larges] = cell
-            larges += 1
-    while smalls > 0 and larges > 0:
-        smalls -= 1
-        poor, rich = small[smalls], large[larges - 1]
-        threshold[low + poor] = scaled[poor]
-        alias[low + poor] = low + rich
-        scaled[rich] -= 1.0 - scaled[poor]
-        if scaled[rich] < 1.0:
-            larges -= 1
-            small[smalls] = rich
-            smalls += 1

@@ -97,7 +97,8 @@ def elimination_of(transitions: Floats) -> Elimination:
         best = -1
         for state in range(states):
             if inside[state] and (
-                best < 0 or (into[state] + 2) * (out[state] + 1) < (into[best] + 2) * (out[best] + 1)
+                best < 0
+                or (into[state] + 2) * (out[state] + 1) < (into[best] + 2) * (out[best] + 1)
             ):
                 best = state
         shares += (into[best] + 2) * (out[best] + 1)
