@@ -22,7 +22,9 @@ SEGMENTS, CREDITED = 5, 3
 CREDITS, MOVES = GENERATOR.dirichlet(np.ones(CREDITED)), GENERATOR.dirichlet(np.ones(3), CREDITED)
 STOPS = np.zeros((3, 3))
 STOPS[:, :2] = GENERATOR.dirichlet(np.ones(2), 3)
-MOVES[1, 0], MOVES[1, 2] = 0.0, MOVES[1, 0] + MOVES[1, 2]
+# Pairs with fewer successors than others, one of which is the first state.
+MOVES[1] = [0.0, 0.4, 0.6]
+MOVES[2] = [1.0, 0.0, 0.0]
 REACHING = CREDITS * (MOVES @ STOPS).T
 CONTINUATION = np.concatenate([GENERATOR.dirichlet(np.ones(n)) for n in (2, 3)])
 LAW = GENERATOR.dirichlet(np.ones(SEGMENTS))

@@ -62,6 +62,8 @@ SOLVERS = {
     },
     # Fewer samples than outcomes are drawn one by one.
     "few": PenaltyBilevel(0.3, 2, 0.5, 0.1, trajectories=3, pairs=2, coupling="shared"),
+    # Of discounted problems, second legs are drawn one by one.
+    "a few more": PenaltyBilevel(0.3, 2, 0.5, 0.1, trajectories=30, pairs=20),
     "many": PenaltyBilevel(0.02, 3, 0.5, 0.15, trajectories=10**10, pairs=10**10),
 }
 

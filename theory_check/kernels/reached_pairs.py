@@ -102,7 +102,7 @@ def reached_pair_losses(
         if draws <= DRAWS_PER_PAIR * segments * segments:
             bits = _add_indexed(bits, legs, successors, laws, offsets, labels, draws, excess, sums)
         else:
-            reaching = reaching_law(legs[0], legs[1], successors, transitions)
+            reaching = _reaching(legs[0], legs[1], transitions)
             bits = _add_counted(bits, reaching, laws, first_state, labels, draws, excess, sums)
         store_bits(states[replicate], bits)
     losses /= draws
@@ -110,15 +110,17 @@ def reached_pair_losses(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def reaching_law(first_stops, stops_from, successors, transitions):  # type: ignore[no-untyped-def]
+def _reaching(first_stops, stops_from, transitions):  # type: ignore[no-untyped-def]
     """Return the law of (first state of the first segment, credited pair), shape (s, pair)."""
     pairs, states = transitions.shape
     reaching = np.empty((states, pairs))
     arrivals = np.empty(states)
     for pair in range(pairs):
         arrivals[:] = 0.0
-        for state in successors.state[pair]:
+        for state in range(states):
             arriving = transitions[pair, state]
+            if arriving == 0.0:
+                continue
             for stop in range(states):
                 arrivals[stop] += arriving * stops_from[state, stop]
         for stop in range(states):

@@ -22,7 +22,7 @@ from theory_check.kernels.conditional import suffix_sums
 from theory_check.kernels.random_bits import Bits, draw_index, guide_table, next_uniform
 from theory_check.kernels.rollouts import draw_move, moves_of
 
-STEPS_PER_SHARE = 4
+STEPS_PER_SHARE = 10
 """Fewer steps for each share are followed, which is then the faster way; measured on one x86-64 core."""
 
 MOST_SHARES = 2**25
