@@ -87,7 +87,7 @@ def test_all_ways_have_the_same_moments(label: str) -> None:
         draw(problem, weights, policy, 40, counted=counted) for counted in (True, False)
     )
     by_steps = np.zeros((REPLICATES, *weights.shape))
-    moves = continuations._successors(problem.transitions.numpy())
+    moves = continuations.conditional_successors(problem.transitions.numpy())
     for seed in range(REPLICATES):
         bits = tuple(seeded_states([REPLICATES + seed])[0])
         sums, gamma = by_steps[seed], problem.discount

@@ -53,8 +53,9 @@ def draw_alias(bits, low, width, threshold, alias):  # type: ignore[no-untyped-d
     scaled = uniform * width
     column = np.uint64(scaled)
     cell = low + column
-    kept = scaled - np.float64(column) < threshold[cell]
-    return (cell if kept else alias[cell]), bits
+    # Both are read, so that compiled code selects one and does not branch.
+    kept, other = threshold[cell], alias[cell]
+    return (cell if scaled - np.float64(column) < kept else other), bits
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)

@@ -65,7 +65,7 @@ def continued_visits(
     """
     replicates, _, number_of_states, actions = weights.shape
     visits = np.zeros((replicates, number_of_states, actions))
-    moves = _successors(transitions)
+    moves = conditional_successors(transitions)
     elimination = elimination_of(transitions if stationary else transitions[:0])
     ahead = discount / (1.0 - discount) * rollouts if stationary else np.inf
     followed = ahead < STEPS_PER_SHARE * elimination.shares
@@ -181,7 +181,7 @@ def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _successors(transitions):  # type: ignore[no-untyped-def]
+def conditional_successors(transitions):  # type: ignore[no-untyped-def]
     """Return possible successors of every (s, a), and the chance of each given none before it.
 
     Shape (s, a, width); the last possible one has chance 1, and later cells are never reached.

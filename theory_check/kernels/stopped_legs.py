@@ -17,6 +17,7 @@ from theory_check.kernels.alias import AliasRows, alias_rows, draw_from_row
 from theory_check.kernels.binomial import binomial
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
+from theory_check.kernels.continuations import conditional_successors
 from theory_check.kernels.draws import trajectory_frequencies
 from theory_check.kernels.random_bits import load_bits, store_bits
 
@@ -104,7 +105,8 @@ def two_stop_means(
     """
     pairs, number_of_states = transitions.shape
     actions = pairs // number_of_states
-    successors = successors_of(transitions)
+    by_state = transitions.copy().reshape(number_of_states, actions, number_of_states)
+    following, conditional = conditional_successors(by_state)
     means = np.zeros(policy.shape)
     for replicate in range(policy.shape[0]):
         own = states[replicate : replicate + 1]
@@ -119,12 +121,18 @@ def two_stop_means(
         bits = load_bits(states[replicate])
         for pair in range(pairs):
             number = round(stopped[pair] * rollouts)
-            going_on, bits = binomial(bits, number, discount)
-            total = (number - going_on) * offered[pair]
-            for _ in range(going_on):
-                state, bits = draw_second_stop(bits, pair, successors, stops)
-                action, bits = draw_from_row(bits, state, taken)
-                total += offered[state * np.uint64(actions) + action]
+            left, bits = binomial(bits, number, discount)
+            total = (number - left) * offered[pair]
+            state, action = divmod(pair, actions)
+            for move in range(conditional.shape[2]):
+                if left == 0:
+                    break
+                going, bits = binomial(bits, left, conditional[state, action, move])
+                left -= going
+                for _ in range(going):
+                    stop, bits = draw_from_row(bits, following[state, action, move], stops)
+                    last, bits = draw_from_row(bits, stop, taken)
+                    total += offered[stop * np.uint64(actions) + last]
             means[replicate, pair] = total / rollouts
         store_bits(states[replicate], bits)
     return means
