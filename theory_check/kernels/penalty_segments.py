@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
 from theory_check.kernels.draws import DRAWS_PER_OUTCOME, labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.networks import Networks, signals_of
 from theory_check.kernels.penalty_tables import (
     Batches,
     EpisodicTables,
     Streams,
     add_visits,
+    ascend,
     laws_of,
+    network_policies,
     returns_of,
     visits_of,
 )
@@ -75,6 +78,31 @@ class Stopped(NamedTuple):
     pairs: Floats
     stops_from: Floats
     arrivals: Floats
+
+
+@numba.njit(cache=True, error_model="numpy")
+def network_descent(
+    streams: Streams,
+    tables: SegmentTables,
+    batches: Batches,
+    networks: Networks,
+    log_reference: Floats,
+    reward: Floats,
+    points: Floats,
+    steps: int,
+    step_size: float,
+    sigma: float,
+    told: Floats,
+) -> None:
+    """Take all inner steps of an iteration; see ``penalty_tables.network_descent``."""
+    shape, returns = tables.segments.reference.shape, returns_of(tables.segments, reward)
+    for step in range(steps):
+        if told.shape[0] > 0:
+            told[step] = points
+        signals = signals_of(networks, points)
+        log_policies = network_policies(networks, signals, log_reference, shape)
+        slopes = penalty_slopes(streams, tables, batches, reward, returns, log_policies, sigma)
+        ascend(networks, signals, log_policies, slopes, shape, step_size, points)
 
 
 @numba.njit(cache=True, error_model="numpy")
