@@ -108,7 +108,7 @@ class PenaltyLoops:
         given = (self._streams, self.tables, _batches(loop))
         moved = (reward, points, loop.steps, float(loop.step_size), float(loop.sigma), told)
         if self._networks is None:
-            penalty_tables.tabular_descent(*given, *moved)
+            self.kernels.tabular_descent(*given, *moved)
         else:
             self.kernels.network_descent(*given, *self._networks, *moved)
         if path is not None:
