@@ -11,7 +11,7 @@ from helpers.rows import rows_of
 from helpers.statistics import assert_mean
 
 from theory_check.kernels.random_bits import seeded_states
-from theory_check.kernels.rollouts import _moves, first_stop_changes, two_leg_sums
+from theory_check.kernels.rollouts import first_stop_changes, moves_of, two_leg_sums
 
 PROBLEM = random_discounted_problem(41, (3, 2), discount=0.75)
 FOLLOWED = random_log_policy(1, PROBLEM)[0]
@@ -38,7 +38,7 @@ def test_tables_of_moves_hold_the_exact_law(seed: int, successors: int) -> None:
     policy = generator.dirichlet(0.3 * np.ones(actions), size=states)
     policy[0] = [0.0, 1.0, 0.0]
     ratio = generator.standard_normal((states, actions))
-    moves = _moves(policy, ratio, rows_of(kernel))
+    moves = moves_of(policy, ratio, rows_of(kernel))
     law = np.zeros((states, actions, states))
     for state in range(states):
         for cell in range(state * moves.width, (state + 1) * moves.width):

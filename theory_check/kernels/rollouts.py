@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.kernels.alias import fill_alias
+from theory_check.kernels.alias import draw_alias, fill_alias
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
 from theory_check.kernels.random_bits import (
@@ -26,10 +26,8 @@ from theory_check.kernels.random_bits import (
 from theory_check.kernels.rows import Rows
 
 
-class _Moves(NamedTuple):
+class Moves(NamedTuple):
     """Action and successor from every state: rows of ``width`` cells, padded with impossible ones.
-
-    Positions are unsigned, which spares compiled code the wrap-around of negative ones.
 
     Attributes
     ----------
@@ -40,8 +38,7 @@ class _Moves(NamedTuple):
     log_ratio
         ``log(wanted policy / policy)`` of the action.
     threshold, alias
-        Alias table of each row (Walker 1977; Vose 1991): a uniform cell is kept with probability
-        ``threshold``, and otherwise replaced by its alias.
+        Alias table of each row, as of ``AliasRows``.
     """
 
     width: int
@@ -96,7 +93,7 @@ def first_stop_changes(
         if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
             changes[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], rows)
+        moves = moves_of(policy[replicate], log_ratio[replicate], rows)
         sums = changes[replicate].ravel()
         bits = load_bits(states[replicate])
         for _ in range(rollouts):
@@ -147,7 +144,7 @@ def two_leg_sums(
             followed[replicate] = np.nan
             wanted[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], rows)
+        moves = moves_of(policy[replicate], log_ratio[replicate], rows)
         followed_sums, wanted_sums = followed[replicate].ravel(), wanted[replicate].ravel()
         offered, wanted_offered = values[replicate].ravel(), wanted_values[replicate].ravel()
         bits = load_bits(states[replicate])
@@ -177,27 +174,23 @@ def _leg(bits, row, total, moves, continuing):  # type: ignore[no-untyped-def]
     """
     uniform, bits = next_uniform(bits)
     steps = int(math.log(1.0 - uniform) * continuing)
-    move, bits = _draw_move(bits, row, moves)
+    move, bits = draw_move(bits, row, moves)
     total += moves.log_ratio[move]
     for _ in range(steps):
-        move, bits = _draw_move(bits, moves.successor[move], moves)
+        move, bits = draw_move(bits, moves.successor[move], moves)
         total += moves.log_ratio[move]
     return move, total, bits
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
-def _draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
+def draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
     """Draw action and successor together from the alias table of a state."""
-    uniform, bits = next_uniform(bits)
-    scaled = uniform * moves.width
-    column = np.uint64(scaled)
-    cell = row + column
-    threshold, alias = moves.threshold[cell], moves.alias[cell]
-    return (cell if scaled - np.float64(column) < threshold else alias), bits
+    return draw_alias(bits, row, moves.width, moves.threshold, moves.alias)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _moves(policy, log_ratio, rows):  # type: ignore[no-untyped-def]
+def moves_of(policy, log_ratio, rows):  # type: ignore[no-untyped-def]
+    """Return the moves of a policy, tables of shape (s, a), and the rows of a kernel."""
     bounds, columns, chances = rows
     number_of_states, actions = policy.shape
     width = 0
@@ -222,4 +215,4 @@ def _moves(policy, log_ratio, rows):  # type: ignore[no-untyped-def]
                 ratio[low + move] = log_ratio[state, action]
                 move += 1
         fill_alias(chance, low, threshold, alias)
-    return _Moves(width, pair, successor, ratio, threshold, alias)
+    return Moves(width, pair, successor, ratio, threshold, alias)

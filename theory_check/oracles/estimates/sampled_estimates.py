@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import LARGEST_TABLE, InvalidArgumentError
+from theory_check.kernels.draws import DRAWS_PER_OUTCOME
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
 from theory_check.kernels.rows import Rows
+from theory_check.kernels.stopped_legs import two_stop_means
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
@@ -148,6 +150,8 @@ class SampledStops(StoppedEstimates):
                 *self._walks(policies, policies), samples, as_array(values), as_array(values)
             )
             return torch.from_numpy(followed).to(policies.device)
+        if samples <= DRAWS_PER_OUTCOME * outcomes:  # tabulating would cost more than drawing
+            return self._second_stops(policies, values, samples)
         sums = torch.empty_like(values)
         together = max(1, OUTCOME_BYTES // (8 * outcomes))
         for first in range(0, policies.shape[0], together):
@@ -156,6 +160,27 @@ class SampledStops(StoppedEstimates):
             drawn = self.source.frequencies(law.flatten(1), samples, rows).reshape(law.shape)
             sums[rows] = (drawn @ values[rows].flatten(1)[:, :, None]).reshape(sums[rows].shape)
         return sums
+
+    def _second_stops(
+        self,
+        policies: Float[Tensor, "stacked h s a"],
+        values: Float[Tensor, "stacked s a"],
+        samples: int,
+    ) -> Float[Tensor, "stacked s a"]:
+        """Draw one leg after the other, from the law of its stop."""
+        taken = policies[:, 0].exp()
+        rollouts = StoppedRollouts(self.control, taken)
+        means = two_stop_means(
+            self.source.rollouts[: policies.shape[0]],
+            as_array(taken.flatten(1)),
+            as_array(rollouts.first_stops.flatten(1)),
+            as_array(rollouts.stops_from),
+            self.control.dynamics.rows,
+            self.control.discount,
+            samples,
+            as_array(values.flatten(1)),
+        )
+        return torch.from_numpy(means).to(values.device).reshape(values.shape)
 
     def _shared_two_legs(
         self,
@@ -218,10 +243,11 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
         law = rollouts.states[:, space.states[:, 0]] * continuation
         returns = space.returns(reward)
         losses, residuals = source.pair_sums(law, returns, samples)
-        reaching = rollouts.first_stops[..., None] * rollouts.arrivals
         reached = reached_pair_losses(
             source.reached_pairs,
-            as_array(reaching.flatten(1, 2).mT),
+            as_array(rollouts.first_stops.flatten(1)),
+            as_array(rollouts.stops_from),
+            self.control.dynamics.rows,
             as_array(continuation),
             as_array(law),
             self._first_state,
