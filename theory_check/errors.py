@@ -363,7 +363,7 @@ def require_sequence(argument: str, values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def require_table(argument: str, value: object, entries: int) -> None:
+def require_table(argument: str, value: object, entries: int, instead: str = "") -> None:
     """Refuse a size for which a table would have more entries than are ever useful.
 
     From the numbers, before anything is allocated.
@@ -374,12 +374,14 @@ def require_table(argument: str, value: object, entries: int) -> None:
         The size that makes it so large.
     entries
         How many numbers the table, or all tables together, would hold.
+    instead
+        What else would help, behind a semicolon.
     """
     if entries > LARGEST_TABLE:
         raise InvalidArgumentError(
             argument,
             f"{shortened(value)}, with which tables would hold {magnitude(entries)} numbers",
-            f"pass smaller sizes: at most {LARGEST_TABLE} numbers, 256 MiB",
+            f"pass smaller sizes: at most {LARGEST_TABLE} numbers, 256 MiB{instead}",
         )
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from helpers.generators import random_discounted_problem, random_log_policy, random_problem
+from helpers.rows import rows_of
 from helpers.statistics import assert_mean
 from numpy.typing import NDArray
 
@@ -45,7 +46,7 @@ def draw(
         states,
         np.ascontiguousarray(np.broadcast_to(weights, shape)),
         np.ascontiguousarray(np.broadcast_to(policy, shape)),
-        problem.transitions.numpy(),
+        problem.dynamics.rows,
         problem.discount,
         problem.horizon is None,
         rollouts,
@@ -116,7 +117,9 @@ def test_probabilities_of_zero_and_one_are_followed_exactly() -> None:
     policy[..., 1] = 1.0
     weights = np.zeros((1, 3, 3, 2))
     weights[0, 0, 0, 0], weights[0, 1, 0, 1] = 2.0, -2.0
-    found = continued_visits(seeded_states([0]), weights, policy, kernel, 0.5, False, 64)[0]
+    found = continued_visits(seeded_states([0]), weights, policy, rows_of(kernel), 0.5, False, 64)[
+        0
+    ]
     # From step 0: 1/2 at (1, 1), 1/4 at (2, 1) per unit; from step 1: 1/2 at (1, 1).
     taken = np.array([[0.0, 0.0], [0.0, 0.5], [0.0, 0.25]])
     plus = found[2, 1] / 0.25  # weight of the rollouts that started at step 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.rows import rows_of
 from helpers.statistics import assert_mean, assert_second_moments
 
 from theory_check.kernels.bradley_terry import label_law
@@ -19,8 +20,14 @@ GENERATOR = np.random.default_rng(4)
 # Three states; segments 0-1 start in the first, 2-4 in the second, none in the third.
 FIRST_STATE = np.array([0, 0, 1, 1, 1])
 SEGMENTS, CREDITED = 5, 3
-REACHING = np.zeros((3, CREDITED))
-REACHING[:2] = GENERATOR.dirichlet(np.ones(2 * CREDITED)).reshape(2, CREDITED)
+CREDITS, MOVES = GENERATOR.dirichlet(np.ones(CREDITED)), GENERATOR.dirichlet(np.ones(3), CREDITED)
+STOPS = np.zeros((3, 3))
+STOPS[:, :2] = GENERATOR.dirichlet(np.ones(2), 3)
+# Pairs with fewer successors than others, one of which is the first state.
+MOVES[1] = [0.0, 0.4, 0.6]
+MOVES[2] = [1.0, 0.0, 0.0]
+ROWS = rows_of(MOVES)
+REACHING = CREDITS * (MOVES @ STOPS).T
 CONTINUATION = np.concatenate([GENERATOR.dirichlet(np.ones(n)) for n in (2, 3)])
 LAW = GENERATOR.dirichlet(np.ones(SEGMENTS))
 RETURNS, TRUE_RETURNS = GENERATOR.standard_normal((2, SEGMENTS))
@@ -37,7 +44,9 @@ def draw(
 
     return reached_pair_losses(
         seeded_states(seeds),
-        tiled("reaching", REACHING),
+        tiled("first_stops", CREDITS),
+        tiled("stops_from", STOPS),
+        ROWS,
         tiled("continuation", CONTINUATION),
         tiled("law", LAW),
         FIRST_STATE,
@@ -91,10 +100,9 @@ def test_excess_losses_vanish_at_the_true_reward(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_impossible_gets_nothing_and_certainties_get_all(mode: str) -> None:
-    reaching = np.zeros_like(REACHING)
-    reaching[1, 2] = 1.0
+    certain = {"first_stops": np.eye(3)[2], "stops_from": np.tile(np.eye(3)[1], (3, 1))}
     second, one = np.eye(SEGMENTS)[0], np.array([0.5, 0.5, 0.0, 1.0, 0.0])
-    found = draw(range(3), MODES[mode], reaching=reaching, law=second, continuation=one)
+    found = draw(range(3), MODES[mode], law=second, continuation=one, **certain)
     assert (found[:, :2] == 0).all()
     # Always segment 3 against segment 0: the loss is one of two numbers.
     costs = np.log1p(np.exp(np.array([-1, 1]) * (RETURNS[3] - RETURNS[0])))
@@ -110,16 +118,30 @@ def test_seeds_decide_and_replicates_do_not_disturb_each_other(mode: str) -> Non
     assert (together[3] != together[2]).any()
 
 
-@pytest.mark.parametrize("spoilt", ["reaching", "continuation", "law"])
+@pytest.mark.parametrize("spoilt", ["first_stops", "stops_from", "continuation", "law"])
 def test_a_law_that_is_not_finite_gives_nan_and_draws_nothing(spoilt: str) -> None:
-    laws = {"reaching": REACHING, "continuation": CONTINUATION, "law": LAW}
+    laws = {
+        "first_stops": CREDITS,
+        "stops_from": STOPS,
+        "continuation": CONTINUATION,
+        "law": LAW,
+    }
     values = laws[spoilt].copy()
     values.flat[0] = np.nan
     states = seeded_states([1])
     before = states.copy()
-    arguments = [{**laws, spoilt: values}[name][None] for name in laws]
+    first, second, *others = ({**laws, spoilt: values}[name][None] for name in laws)
     found = reached_pair_losses(
-        states, *arguments, FIRST_STATE, RETURNS[None], label_law(TRUE_RETURNS), 50, False
+        states,
+        first,
+        second,
+        ROWS,
+        *others,
+        FIRST_STATE,
+        RETURNS[None],
+        label_law(TRUE_RETURNS),
+        50,
+        False,
     )
     assert np.isnan(found).all()
     assert (states == before).all()

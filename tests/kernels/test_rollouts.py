@@ -7,10 +7,11 @@ import pytest
 import torch
 from helpers import stationary
 from helpers.generators import random_discounted_problem, random_log_policy
+from helpers.rows import rows_of
 from helpers.statistics import assert_mean
 
 from theory_check.kernels.random_bits import seeded_states
-from theory_check.kernels.rollouts import _moves, first_stop_changes, two_leg_sums
+from theory_check.kernels.rollouts import first_stop_changes, moves_of, two_leg_sums
 
 PROBLEM = random_discounted_problem(41, (3, 2), discount=0.75)
 FOLLOWED = random_log_policy(1, PROBLEM)[0]
@@ -22,7 +23,7 @@ REPLICATES = 3000
 
 def walks(replicates: int) -> tuple:
     tiled = [np.tile(t.numpy(), (replicates, 1, 1)) for t in (FOLLOWED.exp(), WANTED - FOLLOWED)]
-    return (seeded_states(range(replicates)), *tiled, KERNEL, START, PROBLEM.discount)
+    return (seeded_states(range(replicates)), *tiled, rows_of(KERNEL), START, PROBLEM.discount)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,7 +38,7 @@ def test_tables_of_moves_hold_the_exact_law(seed: int, successors: int) -> None:
     policy = generator.dirichlet(0.3 * np.ones(actions), size=states)
     policy[0] = [0.0, 1.0, 0.0]
     ratio = generator.standard_normal((states, actions))
-    moves = _moves(policy, ratio, kernel)
+    moves = moves_of(policy, ratio, rows_of(kernel))
     law = np.zeros((states, actions, states))
     for state in range(states):
         for cell in range(state * moves.width, (state + 1) * moves.width):
@@ -86,7 +87,7 @@ def test_weights_of_one_and_two_legs_are_those_of_their_own_path() -> None:
     kernel = np.roll(np.eye(states), 1, axis=1)[:, None, :]
     policy, start = np.ones((1, states, 1)), np.eye(states)[0]
     ratio = np.log(np.arange(2.0, states + 2))[None, :, None]
-    arguments = (policy, ratio, kernel, start, 0.5)
+    arguments = (policy, ratio, rows_of(kernel), start, 0.5)
     products = np.cumprod(np.arange(2.0, states + 2))
     for seed in range(20):
         change = first_stop_changes(seeded_states([seed]), *arguments, 1)[0, :, 0]

@@ -13,7 +13,7 @@ from theory_check.kernels.walks import (
     begin,
     choices_of,
     follow,
-    moves_of,
+    next_states_of,
     spread,
     starts_of,
     uniforms,
@@ -53,7 +53,7 @@ def test_tables_have_the_law_they_were_made_of(seed: int) -> None:
     """Every probability is the sum of its cells, to rounding; an action that is absent has none."""
     generator = np.random.default_rng(seed)
     bounds, columns, chances = rows(generator)
-    moves = moves_of(bounds, columns, chances)
+    moves = next_states_of(bounds, columns, chances)
     for pair in range(STATES * ACTIONS):
         low, high = bounds[pair], bounds[pair + 1]
         expected = np.zeros(STATES)
@@ -97,7 +97,7 @@ def test_trajectories_follow_their_law(stationary: bool) -> None:
     policy = generator.dirichlet(np.ones(ACTIONS), size=(1 if stationary else LENGTH, STATES))
     start = generator.dirichlet(np.ones(STATES))
     moves, choices, starts = (
-        moves_of(bounds, columns, chances),
+        next_states_of(bounds, columns, chances),
         choices_of(policy),
         starts_of(start),
     )

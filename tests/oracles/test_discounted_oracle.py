@@ -23,7 +23,8 @@ from theory_check.errors import CertificationError, EnumerationBudgetError
 from theory_check.models import TabularSoftmax
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.comparisons import comparisons_of
-from theory_check.oracles.comparisons.trajectories import count_trajectories, enumerate_segments
+from theory_check.oracles.comparisons.possible import count_trajectories
+from theory_check.oracles.comparisons.trajectories import enumerate_segments
 from theory_check.oracles.control import control_of, discounted_control
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.optima.optimum import find_optimum, optimal_hyperobjective

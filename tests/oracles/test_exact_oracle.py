@@ -24,7 +24,8 @@ from torch import Tensor
 from theory_check.errors import EnumerationBudgetError, InvalidArgumentError
 from theory_check.models import TabularSoftmax
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.comparisons.trajectories import count_trajectories, enumerate_trajectories
+from theory_check.oracles.comparisons.possible import count_trajectories
+from theory_check.oracles.comparisons.trajectories import enumerate_trajectories
 from theory_check.oracles.control import control_of
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.optima.optimum import find_optimum, optimal_hyperobjective

@@ -178,7 +178,7 @@ def test_batches_that_would_take_minutes_are_refused_before_they_are_counted() -
 
 
 def test_a_budget_that_ends_first_ends_such_batches() -> None:
-    """Settings that are compared are many, and some too large for any budget: they end like the others."""
+    """Of the settings that are compared some are too large for any budget: they end like others."""
     upper = ExactOracle(EPISODIC, way="steps").upper
     sampled = SampledOracle(EPISODIC, [0], comparisons=upper, sample_budget=10**9)
     phi, lower, _ = points(ExactInformation(EPISODIC))

@@ -30,7 +30,7 @@ from theory_check.models import (
     Tabular,
     TabularSoftmax,
 )
-from theory_check.oracles.comparisons.trajectories import count_trajectories
+from theory_check.oracles.comparisons.possible import count_trajectories
 from theory_check.oracles.control import control_of, discounted_control
 from theory_check.oracles.control.hard_control import hard_optimum, optimal_return, optimal_values
 from theory_check.oracles.exact import ExactOracle

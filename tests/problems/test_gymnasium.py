@@ -166,9 +166,10 @@ def test_an_end_in_a_state_that_runs_pass_through_gets_a_state_of_its_own() -> N
     }
     found = read_table(table, np.array([1.0, 0.0]))
     assert found.extra_state
-    assert found.transitions[0, 0].tolist() == [0, 0, 1]
-    assert found.transitions[1, 1].tolist() == [0, 0.75, 0.25]
-    assert found.transitions[2].tolist() == [[0, 0, 1]] * 2
+    kernel = found.transitions.toarray().reshape(3, 2, 3)
+    assert kernel[0, 0].tolist() == [0, 0, 1]
+    assert kernel[1, 1].tolist() == [0, 0.75, 0.25]
+    assert kernel[2].tolist() == [[0, 0, 1]] * 2
     assert found.reward.tolist() == [[1, 0], [0, 3.5], [0, 0]]
     assert found.initial.tolist() == [1, 0, 0]
 

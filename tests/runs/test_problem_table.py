@@ -195,7 +195,7 @@ def test_a_whole_number_is_the_same_setting_of_a_law() -> None:
     """2 and 2.0 are one annotator, whoever writes them: problems made in Python are keyed by the law."""
     assert repr(Thurstone(deviation=2)) == repr(Thurstone(deviation=2.0))
     assert repr(BradleyTerry(tie=1, random_share=0)) == repr(BradleyTerry(tie=1.0))
-    with pytest.raises(InvalidArgumentError, match="^deviation"):
+    with pytest.raises(InvalidArgumentError, match=r"^deviation"):
         Thurstone(deviation=True)
 
 

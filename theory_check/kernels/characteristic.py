@@ -28,8 +28,9 @@ def squared_characteristic(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     dynamics
-        As :func:`~theory_check.oracles.comparisons.dynamics.Dynamics.arrays`: the kernel ``(s * a, s)``
-        and its transpose where it is dense, else empty, and its rows as ``(bounds, columns, values)``.
+        As :class:`~theory_check.oracles.comparisons.characteristic.Transitions`: the kernel
+        ``(s * a, s)`` and its transpose where it is dense, else empty, and its rows as
+        ``(bounds, columns, values)``.
     start
         Law of the first state, shape (s,).
     policy

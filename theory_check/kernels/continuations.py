@@ -3,7 +3,8 @@
 ``n`` rollouts start from (h, s, a) with probability proportional to the size of a weight, and their
 discounted visits after that step are added up with the weight's sign. All rollouts at one state of one
 step are exchangeable, so that their number is split over actions and successors by conditional
-binomials, at a cost that does not grow with ``n`` (``docs/theory.md`` section 4.11).
+binomials, at a cost that does not grow with ``n`` (``docs/theory.md`` section 4.11). Where there is no
+horizon, ``kernels/stopped_visits.py`` has faster ways.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ from theory_check.kernels.binomial import binomial
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import suffix_sums, usable
 from theory_check.kernels.random_bits import load_bits, store_bits
+from theory_check.kernels.rows import Rows
+from theory_check.kernels.stopped_visits import (
+    MOST_SHARES,
+    MOST_STATES,
+    STEPS_PER_SHARE,
+    add_followed_visits,
+    add_stopped_visits,
+    elimination_of,
+)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -23,7 +33,7 @@ def continued_visits(
     states: NDArray[np.uint64],
     weights: Floats,
     policy: Floats,
-    transitions: Floats,
+    rows: Rows,
     discount: float,
     stationary: bool,
     rollouts: int,
@@ -39,8 +49,8 @@ def continued_visits(
         gives NaN and draws nothing, one whose weights are all 0 gives 0.
     policy
         Action probabilities, shape (replicate, h, s, a).
-    transitions
-        ``P(s'|s, a)``, shape (s, a, s).
+    rows
+        Of the transition kernel.
     discount
         ``gamma`` in (0, 1], below 1 when stationary.
     stationary
@@ -55,58 +65,61 @@ def continued_visits(
         Estimate of ``sum_{h,s,a} weight_h(s, a) E[sum_{k>h} gamma^{k-h} 1[(s_k, a_k)] | s_h, a_h]``, at
         ``s_h = s, a_h = a``, shape (replicate, s, a).
     """
-    replicates, steps, number_of_states, actions = weights.shape
+    replicates, _, number_of_states, actions = weights.shape
     visits = np.zeros((replicates, number_of_states, actions))
-    moves = _successors(transitions)
+    moves = conditional_successors(rows, number_of_states, actions)
+    tabulated = stationary and number_of_states <= MOST_STATES
+    elimination = elimination_of(rows, number_of_states if tabulated else 0)
+    ahead = discount / (1.0 - discount) * rollouts if stationary else np.inf
+    followed = tabulated and ahead < STEPS_PER_SHARE * elimination.shares
+    counted = tabulated and elimination.shares <= MOST_SHARES
     for replicate in range(replicates):
         if not (usable(weights[replicate]) and usable(policy[replicate])):
             visits[replicate] = np.nan
             continue
-        sizes = np.abs(weights[replicate]).ravel()
-        size = sizes.sum()
-        if size == 0.0:
+        if not weights[replicate].any():
             continue
+        own, taken, sums = weights[replicate], policy[replicate], visits[replicate]
         bits = load_bits(states[replicate])
-        suffix = suffix_sums(sizes)
-        counts = np.zeros((2, steps, number_of_states, actions), dtype=np.int64)
-        positive, negative = counts[0].ravel(), counts[1].ravel()
-        signed = weights[replicate].ravel()
-        left = rollouts
-        for entry in range(sizes.size):
-            if left == 0:
-                break
-            count, bits = binomial(bits, left, sizes[entry] / suffix[entry])
-            left -= count
-            if signed[entry] > 0.0:
-                positive[entry] = count
-            else:
-                negative[entry] = count
-        scale = size / rollouts
-        for side in range(2):
-            signed_scale = scale if side == 0 else -scale
-            if stationary:
-                bits = _until_stopped(
-                    bits,
-                    counts[side, 0],
-                    policy[replicate, 0],
-                    moves,
-                    discount,
-                    signed_scale,
-                    visits[replicate],
-                )
-                continue
-            for step in range(steps - 1):
-                bits = _until_horizon(
-                    bits,
-                    counts[side, step],
-                    policy[replicate, step + 1 :],
-                    moves,
-                    discount,
-                    signed_scale,
-                    visits[replicate],
-                )
+        if followed:
+            bits = add_followed_visits(bits, own[0], taken[0], rows, discount, rollouts, sums)
+        elif counted:
+            bits = add_stopped_visits(
+                bits, elimination, own[0], taken[0], rows, discount, rollouts, sums
+            )
+        else:
+            bits = _add_by_steps(bits, own, taken, moves, discount, stationary, rollouts, sums)
         store_bits(states[replicate], bits)
     return visits
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_by_steps(bits, weights, policy, moves, discount, stationary, rollouts, visits):  # type: ignore[no-untyped-def]
+    """Add the visits of one step of all rollouts after the other, as counts."""
+    sizes = np.abs(weights).ravel()
+    suffix = suffix_sums(sizes)
+    counts = np.zeros((2, *weights.shape), dtype=np.int64)
+    positive, negative = counts[0].ravel(), counts[1].ravel()
+    signed = weights.ravel()
+    left = rollouts
+    for entry in range(sizes.size):
+        if left == 0:
+            break
+        count, bits = binomial(bits, left, sizes[entry] / suffix[entry])
+        left -= count
+        if signed[entry] > 0.0:
+            positive[entry] = count
+        else:
+            negative[entry] = count
+    for side in range(2):
+        scale = (1 - 2 * side) * suffix[0] / rollouts
+        if stationary:
+            bits = _until_stopped(bits, counts[side, 0], policy[0], moves, discount, scale, visits)
+            continue
+        for step in range(weights.shape[0] - 1):
+            alive, policies = counts[side, step], policy[step + 1 :]
+            bits = _until_horizon(bits, alive, policies, moves, discount, scale, visits)
+    return bits
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -169,27 +182,25 @@ def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _successors(transitions):  # type: ignore[no-untyped-def]
+def conditional_successors(rows, number_of_states, actions):  # type: ignore[no-untyped-def]
     """Return possible successors of every (s, a), and the chance of each given none before it.
 
     Shape (s, a, width); the last possible one has chance 1, and later cells are never reached.
     """
-    number_of_states, actions = transitions.shape[:2]
+    bounds, columns, chances = rows
     width = 0
-    for state in range(number_of_states):
-        for action in range(actions):
-            width = max(width, (transitions[state, action] > 0.0).sum())
+    for pair in range(bounds.size - 1):
+        width = max(width, bounds[pair + 1] - bounds[pair])
     successors = np.zeros((number_of_states, actions, width), dtype=np.int64)
     conditional = np.ones((number_of_states, actions, width))
     for state in range(number_of_states):
         for action in range(actions):
+            pair = state * actions + action
             move, remaining = 0, 1.0
-            for target in range(number_of_states):
-                chance = transitions[state, action, target]
-                if chance > 0.0:
-                    successors[state, action, move] = target
-                    conditional[state, action, move] = chance / remaining
-                    remaining -= chance
-                    move += 1
+            for entry in range(bounds[pair], bounds[pair + 1]):
+                successors[state, action, move] = columns[entry]
+                conditional[state, action, move] = chances[entry] / remaining
+                remaining -= chances[entry]
+                move += 1
             conditional[state, action, move - 1] = 1.0
     return successors, conditional

@@ -14,18 +14,23 @@ from numpy.typing import NDArray
 
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
-from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.draws import DRAWS_PER_OUTCOME, labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.networks import Networks, signals_of
 from theory_check.kernels.penalty_tables import (
     Batches,
     EpisodicTables,
     Streams,
     add_difference,
     add_visits,
+    ascend,
     laws_of,
+    network_policies,
     returns_of,
     visits_of,
 )
 from theory_check.kernels.reached_pairs import reached_pair_losses
+from theory_check.kernels.rows import Rows
+from theory_check.kernels.stopped_legs import two_stop_means
 
 MOST_STATES = 32
 """Beyond, libraries are the faster way to inverses and products of matrices."""
@@ -42,6 +47,8 @@ class SegmentTables(NamedTuple):
         First state of each segment, in increasing order.
     transitions
         ``P(s'|s, a)``, shape (pair, s).
+    rows
+        The same, of every pair.
     initial
         ``rho0``, shape (s,).
     discount
@@ -51,6 +58,7 @@ class SegmentTables(NamedTuple):
     segments: EpisodicTables
     first_state: NDArray[np.int64]
     transitions: Floats
+    rows: Rows
     initial: Floats
     discount: float
 
@@ -64,6 +72,8 @@ class Stopped(NamedTuple):
         The policy, shape (policy, pair).
     states, pairs
         Laws of the state and of the pair of the first stop, shapes (policy, s) and (policy, pair).
+    stops_from
+        Law of the state of a stop given that of the start, shape (policy, s, s).
     arrivals
         Law of the state of the final stop of rollouts that go on from a pair, shape (policy, pair, s).
     """
@@ -71,7 +81,33 @@ class Stopped(NamedTuple):
     taken: Floats
     states: Floats
     pairs: Floats
+    stops_from: Floats
     arrivals: Floats
+
+
+@numba.njit(cache=True, error_model="numpy")
+def network_descent(
+    streams: Streams,
+    tables: SegmentTables,
+    batches: Batches,
+    networks: Networks,
+    log_reference: Floats,
+    reward: Floats,
+    points: Floats,
+    steps: int,
+    step_size: float,
+    sigma: float,
+    told: Floats,
+) -> None:
+    """Take all inner steps of an iteration; see ``penalty_tables.network_descent``."""
+    shape, returns = tables.segments.reference.shape, returns_of(tables.segments, reward)
+    for step in range(steps):
+        if told.shape[0] > 0:
+            told[step] = points
+        signals = signals_of(networks, points)
+        log_policies = network_policies(networks, signals, log_reference, shape)
+        slopes = penalty_slopes(streams, tables, batches, reward, returns, log_policies, sigma)
+        ascend(networks, signals, log_policies, slopes, shape, step_size, points)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -90,23 +126,42 @@ def penalty_slopes(
     reference = segments.reference.ravel()
     stopped = stopped_rollouts(tables, log_policies)
     slopes: Floats = np.zeros_like(log_policies)
-    values = np.empty(pairs)
-    law = np.empty((1, pairs * pairs))
+    values = np.empty_like(log_policies)
     for policy in range(log_policies.shape[0]):
-        fill_two_stops(stopped, policy, discount, law)
-        own = streams.rollouts[policy : policy + 1]
-        drawn = trajectory_frequencies(own, law, batches.trajectories)
         for last in range(pairs):
             offered = reward[policy % replicates, last] + reference[last]
-            values[last] = offered - segments.kl_weight * log_policies[policy, last]
-        for stop in range(pairs):
-            for last in range(pairs):
-                slopes[policy, stop] += drawn[0, stop * pairs + last] * values[last]
+            values[policy, last] = offered - segments.kl_weight * log_policies[policy, last]
+    if batches.trajectories <= DRAWS_PER_OUTCOME * pairs * pairs:
+        slopes += two_stop_means(
+            streams.rollouts,
+            stopped.taken,
+            stopped.pairs,
+            stopped.stops_from,
+            tables.rows,
+            discount,
+            batches.trajectories,
+            values,
+        )
+    else:
+        _add_tabulated(streams, stopped, discount, batches.trajectories, values, slopes)
     slopes /= (1.0 - discount) ** 2
     losses, _, reached = _segment_pairs(streams, tables, batches, returns, log_policies, stopped)
     add_visits(segments.entries, losses, -sigma, slopes[replicates:])
     slopes[replicates:] -= sigma * (2.0 * discount / (1.0 - discount)) * reached
     return slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_tabulated(streams, stopped, discount, trajectories, values, means):  # type: ignore[no-untyped-def]
+    """Add the means of ``two_stop_means``, from the law of both stops."""
+    pairs = values.shape[1]
+    law = np.empty((1, pairs * pairs))
+    for policy in range(values.shape[0]):
+        fill_two_stops(stopped, policy, discount, law)
+        drawn = trajectory_frequencies(streams.rollouts[policy : policy + 1], law, trajectories)
+        for stop in range(pairs):
+            for last in range(pairs):
+                means[policy, stop] += drawn[0, stop * pairs + last] * values[policy, last]
 
 
 def estimated_slope(
@@ -132,25 +187,21 @@ def estimated_slope(
 def _segment_pairs(streams, tables, batches, returns, log_policies, stopped):  # type: ignore[no-untyped-def]
     """Return losses and residuals of pairs at y', and losses by what reached their first segment."""
     segments, replicates = tables.segments, returns.shape[0]
-    pairs, states = tables.transitions.shape
     continuation = laws_of(segments, log_policies[replicates:])
     law = np.empty_like(continuation)
-    reaching = np.empty((replicates, states, pairs))
     for replicate in range(replicates):
         policy = replicates + replicate
         for segment in range(law.shape[1]):
             started = stopped.states[policy, tables.first_state[segment]]
             law[replicate, segment] = started * continuation[replicate, segment]
-        for pair in range(pairs):
-            for state in range(states):
-                arrived = stopped.arrivals[policy, pair, state]
-                reaching[replicate, state, pair] = stopped.pairs[policy, pair] * arrived
     losses, residuals = labelled_pair_sums(
         streams.pairs, law, returns, segments.labels, batches.pairs, segments.excess
     )
     reached = reached_pair_losses(
         streams.reached_pairs,
-        reaching,
+        stopped.pairs[replicates:],
+        stopped.stops_from[replicates:],
+        tables.rows,
         continuation,
         law,
         tables.first_state,
@@ -172,6 +223,7 @@ def stopped_rollouts(tables, log_policies):  # type: ignore[no-untyped-def]
         np.exp(log_policies),
         np.full((policies, states), np.nan),
         np.full((policies, pairs), np.nan),
+        np.full((policies, states, states), np.nan),
         np.full((policies, pairs, states), np.nan),
     )
     for policy in range(policies):
@@ -188,6 +240,7 @@ def stopped_rollouts(tables, log_policies):  # type: ignore[no-untyped-def]
             for state in range(states):
                 # Probabilities of states out of reach come out as rounding, of either sign.
                 inverse[start, state] = max((1.0 - tables.discount) * inverse[start, state], 0.0)
+        stopped.stops_from[policy] = inverse
         stopped.states[policy] = 0.0
         stopped.arrivals[policy] = 0.0
         for start in range(states):

@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 
 from theory_check.kernels.bradley_terry import Floats, LabelLaw
 from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
+from theory_check.kernels.networks import (
+    Networks,
+    add_network_pullback,
+    add_outputs,
+    signals_of,
+)
 
 
 class Streams(NamedTuple):
@@ -117,6 +123,52 @@ def tabular_descent(
         log_policies = log_softmax(points, tables.reference.shape)
         slopes = penalty_slopes(streams, tables, batches, reward, returns, log_policies, sigma)
         add_pulled_back(log_policies, slopes, tables.reference.shape, step_size, points)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def network_descent(
+    streams: Streams,
+    tables: EpisodicTables,
+    batches: Batches,
+    networks: Networks,
+    log_reference: Floats,
+    reward: Floats,
+    points: Floats,
+    steps: int,
+    step_size: float,
+    sigma: float,
+    told: Floats,
+) -> None:
+    """Take all inner steps of an iteration on the parameters of networks that give the logits.
+
+    Parameters are those of :func:`tabular_descent`, with networks, logits that theirs are added to, shape
+    (entry,), and points that are parameters.
+    """
+    shape, returns = tables.reference.shape, returns_of(tables, reward)
+    for step in range(steps):
+        if told.shape[0] > 0:
+            told[step] = points
+        signals = signals_of(networks, points)
+        log_policies = network_policies(networks, signals, log_reference, shape)
+        slopes = penalty_slopes(streams, tables, batches, reward, returns, log_policies, sigma)
+        ascend(networks, signals, log_policies, slopes, shape, step_size, points)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def network_policies(networks, signals, log_reference, shape):  # type: ignore[no-untyped-def]
+    """Return log-probabilities, shape (policy, entry)."""
+    logits = np.empty((signals.before.shape[0], log_reference.size))
+    logits[:] = log_reference
+    add_outputs(networks, signals, logits)
+    return log_softmax(logits, shape)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def ascend(networks, signals, log_policies, slopes, shape, step_size, points):  # type: ignore[no-untyped-def]
+    """Move the parameters of networks along derivatives of the log-probabilities that they give."""
+    in_logits = np.zeros_like(log_policies)
+    add_pulled_back(log_policies, slopes, shape, 1.0, in_logits)
+    add_network_pullback(networks, signals, in_logits, step_size, points)
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from theory_check.kernels.alias import alias_rows, draw_from_row
 from theory_check.kernels.binomial import rare_binomial
 from theory_check.kernels.bradley_terry import (
     Floats,
@@ -30,6 +31,8 @@ from theory_check.kernels.random_bits import (
     next_uniform,
     store_bits,
 )
+from theory_check.kernels.rows import Rows
+from theory_check.kernels.stopped_legs import draw_second_stop, successors_of
 
 # Where drawing indices stops being the cheaper way, measured on one x86-64 core: for whole batches per
 # pair of segments, and for the part of a batch that shares credit and first segment per second segment.
@@ -40,7 +43,9 @@ DRAWS_PER_SECOND = 2.0
 @numba.njit(cache=True, error_model="numpy")
 def reached_pair_losses(
     states: NDArray[np.uint64],
-    reaching: Floats,
+    first_stops: Floats,
+    stops_from: Floats,
+    rows: Rows,
     continuation: Floats,
     law: Floats,
     first_state: NDArray[np.int64],
@@ -55,9 +60,13 @@ def reached_pair_losses(
     ----------
     states
         Generator states, shape (replicate, 4); advanced in place.
-    reaching
-        Law of (first state of the first segment, credited state and action), shape
-        (replicate, s, pair).
+    first_stops
+        Law of the credited state and action, shape (replicate, pair).
+    stops_from
+        Law of the first state of the first segment given the state that the credited step leads to,
+        shape (replicate, s, s).
+    rows
+        ``P(s'|s, a)`` of every pair.
     continuation
         Probability of a segment given its first state, shape (replicate, segment).
     law
@@ -79,33 +88,54 @@ def reached_pair_losses(
     losses
         Mean over pairs of ``loss * 1[credited is (s, a)]``, shape (replicate, pair).
     """
-    replicates, number_of_states, credited = reaching.shape
-    segments = first_state.size
+    number_of_states, segments = stops_from.shape[1], first_state.size
     offsets = np.searchsorted(first_state, np.arange(number_of_states + 1))
-    losses = np.zeros((replicates, credited))
-    for replicate in range(replicates):
-        laws = (reaching[replicate], continuation[replicate], law[replicate], returns[replicate])
-        if not (usable(laws[0]) and usable(laws[1]) and usable(laws[2]) and usable(laws[3])):
+    successors = successors_of(rows)
+    losses = np.zeros(first_stops.shape)
+    for replicate in range(first_stops.shape[0]):
+        legs = (first_stops[replicate], stops_from[replicate])
+        laws = (continuation[replicate], law[replicate], returns[replicate])
+        finite = usable(legs[0]) and usable(legs[1])
+        if not (finite and usable(laws[0]) and usable(laws[1]) and usable(laws[2])):
             losses[replicate] = np.nan
             continue
-        bits = load_bits(states[replicate])
+        bits, sums = load_bits(states[replicate]), losses[replicate]
         if draws <= DRAWS_PER_PAIR * segments * segments:
-            bits = _add_indexed(bits, laws, offsets, labels, draws, excess, losses[replicate])
+            bits = _add_indexed(bits, legs, successors, laws, offsets, labels, draws, excess, sums)
         else:
-            bits = _add_counted(bits, laws, first_state, labels, draws, excess, losses[replicate])
+            reaching = _reaching(legs[0], legs[1], rows)
+            bits = _add_counted(bits, reaching, laws, first_state, labels, draws, excess, sums)
         store_bits(states[replicate], bits)
     losses /= draws
     return losses
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_indexed(bits, laws, offsets, labels, draws, excess, losses):  # type: ignore[no-untyped-def]
-    reaching, continuation, law, returns = laws
-    credited = losses.size
+def _reaching(first_stops, stops_from, rows):  # type: ignore[no-untyped-def]
+    """Return the law of (first state of the first segment, credited pair), shape (s, pair)."""
+    bounds, columns, chances = rows
+    pairs, states = first_stops.size, stops_from.shape[0]
+    reaching = np.empty((states, pairs))
+    arrivals = np.empty(states)
+    for pair in range(pairs):
+        arrivals[:] = 0.0
+        for entry in range(bounds[pair], bounds[pair + 1]):
+            for stop in range(states):
+                arrivals[stop] += chances[entry] * stops_from[columns[entry], stop]
+        for stop in range(states):
+            reaching[stop, pair] = first_stops[pair] * arrivals[stop]
+    return reaching
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_indexed(bits, legs, successors, laws, offsets, labels, draws, excess, losses):  # type: ignore[no-untyped-def]
+    first_stops, stops_from = legs
+    continuation, law, returns = laws
     outcomes = law.size
     powers = powers_of(returns)
-    reached = np.cumsum(reaching)
-    reached_guide = guide_table(reached)
+    credits = alias_rows(first_stops.reshape(1, first_stops.size))
+    stops = alias_rows(stops_from)
+    seconds = alias_rows(law.reshape(1, outcomes))
     within = np.empty(outcomes)
     within_guide = np.empty(outcomes, dtype=np.int64)
     for state in range(offsets.size - 1):
@@ -113,37 +143,35 @@ def _add_indexed(bits, laws, offsets, labels, draws, excess, losses):  # type: i
         if high > low:
             within[low:high] = np.cumsum(continuation[low:high])
             fill_guide(within, within_guide, low, high)
-    cumulative = np.cumsum(law)
-    guide = guide_table(cumulative)
     for _ in range(draws):
-        cell, bits = draw_index(bits, reached, reached_guide)
-        state = cell // credited
+        credited, bits = draw_from_row(bits, 0, credits)
+        state, bits = draw_second_stop(bits, credited, successors, stops)
         one, bits = draw_index_within(
-            bits, within, within_guide, offsets[state], offsets[state + 1]
+            bits, within, within_guide, offsets[state], offsets[state + np.uint64(1)]
         )
-        other, bits = draw_index(bits, cumulative, guide)
+        second, bits = draw_from_row(bits, 0, seconds)
+        other = np.int64(second)
         uniform, bits = next_uniform(bits)
         if one == other:
-            losses[cell - state * credited] += 0.5 * diagonal_loss(1, excess)
+            losses[credited] += 0.5 * diagonal_loss(1, excess)
             continue
-        first, second = min(one, other), max(one, other)
-        pair = first * (2 * outcomes - first - 1) // 2 + second - first - 1
+        low, high = min(one, other), max(one, other)
+        pair = low * (2 * outcomes - low - 1) // 2 + high - low - 1
         upsets = 1 if uniform < labels.upset[pair] else 0
-        true_difference = labels.returns[first] - labels.returns[second]
-        _, log_favourite = model_of_pair(returns, powers, first, second)
-        loss, _ = loss_and_wins(
-            1, upsets, returns[first] - returns[second], true_difference, log_favourite
-        )
+        true_difference = labels.returns[low] - labels.returns[high]
+        _, log_favourite = model_of_pair(returns, powers, low, high)
+        difference = returns[low] - returns[high]
+        loss, _ = loss_and_wins(1, upsets, difference, true_difference, log_favourite)
         if excess:
             loss -= label_loss(1, upsets, true_difference, labels, pair)
-        losses[cell - state * credited] += loss
+        losses[credited] += loss
     return bits
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_counted(bits, laws, first_state, labels, draws, excess, losses):  # type: ignore[no-untyped-def]
+def _add_counted(bits, reaching, laws, first_state, labels, draws, excess, losses):  # type: ignore[no-untyped-def]
     """Split the draws over first segments, then credits, then second segments and labels."""
-    reaching, continuation, law, returns = laws
+    continuation, law, returns = laws
     outcomes = law.size
     first_law = np.empty(outcomes)
     for one in range(outcomes):

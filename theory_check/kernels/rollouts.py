@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.kernels.alias import fill_alias
+from theory_check.kernels.alias import draw_alias, fill_alias
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
 from theory_check.kernels.random_bits import (
@@ -23,12 +23,11 @@ from theory_check.kernels.random_bits import (
     next_uniform,
     store_bits,
 )
+from theory_check.kernels.rows import Rows
 
 
-class _Moves(NamedTuple):
+class Moves(NamedTuple):
     """Action and successor from every state: rows of ``width`` cells, padded with impossible ones.
-
-    Positions are unsigned, which spares compiled code the wrap-around of negative ones.
 
     Attributes
     ----------
@@ -39,8 +38,7 @@ class _Moves(NamedTuple):
     log_ratio
         ``log(wanted policy / policy)`` of the action.
     threshold, alias
-        Alias table of each row (Walker 1977; Vose 1991): a uniform cell is kept with probability
-        ``threshold``, and otherwise replaced by its alias.
+        Alias table of each row, as of ``AliasRows``.
     """
 
     width: int
@@ -56,7 +54,7 @@ def first_stop_changes(
     states: NDArray[np.uint64],
     policy: Floats,
     log_ratio: Floats,
-    transitions: Floats,
+    rows: Rows,
     initial: Floats,
     discount: float,
     rollouts: int,
@@ -72,8 +70,10 @@ def first_stop_changes(
         that is not finite gives NaN and draws nothing.
     log_ratio
         ``log(wanted policy / policy)``, shape (replicate, s, a).
-    transitions, initial
-        ``P(s'|s, a)``, shape (s, a, s), and ``rho0``, shape (s,).
+    rows
+        Of the transition kernel.
+    initial
+        ``rho0``, shape (s,).
     discount
         A rollout stops with probability ``1 - discount`` after each step.
     rollouts
@@ -93,7 +93,7 @@ def first_stop_changes(
         if not (usable(policy[replicate]) and usable(log_ratio[replicate])):
             changes[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        moves = moves_of(policy[replicate], log_ratio[replicate], rows)
         sums = changes[replicate].ravel()
         bits = load_bits(states[replicate])
         for _ in range(rollouts):
@@ -110,7 +110,7 @@ def two_leg_sums(
     states: NDArray[np.uint64],
     policy: Floats,
     log_ratio: Floats,
-    transitions: Floats,
+    rows: Rows,
     initial: Floats,
     discount: float,
     rollouts: int,
@@ -124,7 +124,7 @@ def two_leg_sums(
 
     Parameters
     ----------
-    states, policy, log_ratio, transitions, initial, discount, rollouts
+    states, policy, log_ratio, rows, initial, discount, rollouts
         As in :func:`first_stop_changes`.
     values, wanted_values
         Numbers for every (s', a') under both policies, shape (replicate, s, a).
@@ -144,7 +144,7 @@ def two_leg_sums(
             followed[replicate] = np.nan
             wanted[replicate] = np.nan
             continue
-        moves = _moves(policy[replicate], log_ratio[replicate], transitions)
+        moves = moves_of(policy[replicate], log_ratio[replicate], rows)
         followed_sums, wanted_sums = followed[replicate].ravel(), wanted[replicate].ravel()
         offered, wanted_offered = values[replicate].ravel(), wanted_values[replicate].ravel()
         bits = load_bits(states[replicate])
@@ -174,31 +174,28 @@ def _leg(bits, row, total, moves, continuing):  # type: ignore[no-untyped-def]
     """
     uniform, bits = next_uniform(bits)
     steps = int(math.log(1.0 - uniform) * continuing)
-    move, bits = _draw_move(bits, row, moves)
+    move, bits = draw_move(bits, row, moves)
     total += moves.log_ratio[move]
     for _ in range(steps):
-        move, bits = _draw_move(bits, moves.successor[move], moves)
+        move, bits = draw_move(bits, moves.successor[move], moves)
         total += moves.log_ratio[move]
     return move, total, bits
 
 
 @numba.njit(cache=True, error_model="numpy", forceinline=True)
-def _draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
+def draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
     """Draw action and successor together from the alias table of a state."""
-    uniform, bits = next_uniform(bits)
-    scaled = uniform * moves.width
-    column = np.uint64(scaled)
-    cell = row + column
-    threshold, alias = moves.threshold[cell], moves.alias[cell]
-    return (cell if scaled - np.float64(column) < threshold else alias), bits
+    return draw_alias(bits, row, moves.width, moves.threshold, moves.alias)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
+def moves_of(policy, log_ratio, rows):  # type: ignore[no-untyped-def]
+    """Return the moves of a policy, tables of shape (s, a), and the rows of a kernel."""
+    bounds, columns, chances = rows
     number_of_states, actions = policy.shape
     width = 0
     for state in range(number_of_states):
-        width = max(width, (transitions[state] > 0.0).sum())
+        width = max(width, bounds[(state + 1) * actions] - bounds[state * actions])
     cells = number_of_states * width
     pair = np.zeros(cells, dtype=np.uint64)
     successor = np.zeros(cells, dtype=np.uint64)
@@ -210,12 +207,12 @@ def _moves(policy, log_ratio, transitions):  # type: ignore[no-untyped-def]
         chance = np.zeros(width)
         move = 0
         for action in range(actions):
-            for target in range(number_of_states):
-                if transitions[state, action, target] > 0.0:
-                    chance[move] = policy[state, action] * transitions[state, action, target]
-                    pair[low + move] = state * actions + action
-                    successor[low + move] = target * width
-                    ratio[low + move] = log_ratio[state, action]
-                    move += 1
+            own = state * actions + action
+            for entry in range(bounds[own], bounds[own + 1]):
+                chance[move] = policy[state, action] * chances[entry]
+                pair[low + move] = own
+                successor[low + move] = columns[entry] * width
+                ratio[low + move] = log_ratio[state, action]
+                move += 1
         fill_alias(chance, low, threshold, alias)
-    return _Moves(width, pair, successor, ratio, threshold, alias)
+    return Moves(width, pair, successor, ratio, threshold, alias)

@@ -56,7 +56,7 @@ def simulated_scores(  # type: ignore[no-untyped-def]
     streams
         Generator states, shape (replicate, 4); advanced in place.
     moves
-        Successors, of :func:`theory_check.kernels.walks.moves_of`.
+        Successors, of :func:`theory_check.kernels.walks.next_states_of`.
     start
         Law of the first state, shape (s,).
     policy

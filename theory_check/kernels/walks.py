@@ -42,7 +42,7 @@ class Table(NamedTuple):
     outcome: Positions
 
 
-class Moves(NamedTuple):
+class NextStates(NamedTuple):
     """Successors of every state and action.
 
     Attributes
@@ -90,7 +90,7 @@ def scratch(length):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def moves_of(bounds, columns, chances):  # type: ignore[no-untyped-def]
+def next_states_of(bounds, columns, chances):  # type: ignore[no-untyped-def]
     """Return the successors of every pair.
 
     Parameters
@@ -102,7 +102,7 @@ def moves_of(bounds, columns, chances):  # type: ignore[no-untyped-def]
     alias = np.empty(chances.size, dtype=np.int64)
     for row in range(bounds.size - 1):
         fill_alias(chances[bounds[row] : bounds[row + 1]], bounds[row], threshold, alias)
-    return Moves(bounds.astype(np.uint64), _table(threshold, alias, columns))
+    return NextStates(bounds.astype(np.uint64), _table(threshold, alias, columns))
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -125,7 +125,8 @@ class InnerSublinear(Measurement):
         ascend = ascend_stationary if problem.horizon is None else ascend_episodic
         logits = np.zeros((len(seeds), problem.steps, problem.states, problem.actions))
         logits[:, :, ~problem.present_actions.numpy()] = ABSENT
-        fixed = (problem.transitions.numpy(), problem.initial.numpy(), reward.numpy())
+        kernel = problem.dynamics.dense("many steps of policy gradient").numpy()
+        fixed = (kernel, problem.initial.numpy(), reward.numpy())
         frames, done = [], 0
         for step in sorted(recording_grid(self.inner_steps, self.points_per_decade)):
             ascend(*fixed, logits, problem.discount, step_size, step - done)

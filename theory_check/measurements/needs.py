@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from theory_check.errors import shortened
 from theory_check.measurements.base import Need
-from theory_check.oracles.comparisons.trajectories import (
-    DEFAULT_ENUMERATION_BUDGET,
-    count_trajectories,
-    counted,
-)
+from theory_check.oracles.comparisons.possible import count_trajectories, counted
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems.problem import Problem
 
 

@@ -94,7 +94,7 @@ class ExactInformation(RLHFOracle):
         values = control.kl_weight * torch.logsumexp(control.existing(logits), dim=-1)
         if not isinstance(control, DiscountedControl):
             values = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
-        ahead = torch.einsum("sat,rht->rhsa", control.transitions, values)
+        ahead = control.dynamics.ahead_of_steps(values)
         action_values = self.reward_model.table(upper)[:, None] + control.discount * ahead
         contracted = control.log_reference + action_values / control.kl_weight
         if control.absent is not None:

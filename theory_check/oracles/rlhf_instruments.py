@@ -17,10 +17,8 @@ from theory_check.bilevel import (
 )
 from theory_check.models.linear_reward import LinearReward
 from theory_check.models.tabular_softmax import TabularSoftmax
-from theory_check.oracles.comparisons.trajectories import (
-    DEFAULT_ENUMERATION_BUDGET,
-    count_trajectories,
-)
+from theory_check.oracles.comparisons.possible import count_trajectories
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.control.inverse_control import LINEAR_ALONE
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import TABULAR_ALONE, ExactInformation

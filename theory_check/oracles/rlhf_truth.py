@@ -8,13 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.errors import LARGEST_TABLE
 from theory_check.models import PolicyModel
 from theory_check.oracles.comparisons import Comparisons
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.hard_control import hard_return
+from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.level import PenalisedSolution
+from theory_check.problems.dynamics import SparseDynamics
 
 TABLE_BYTES = 64 * 2**20
 """Memory for the exact gradients of one call; beyond the cache, more points together gain nothing."""
@@ -35,7 +38,11 @@ class RLHFTruth:
         self._exact = exact
         self._policy_model = policy_model
         self._true_optimal = exact.control.optimal_log_policy(exact.true_reward[None])
-        self._comparable = comparable_rewards(exact)
+        pairs = exact.true_reward.numel()
+        sparse = isinstance(exact.control.dynamics, SparseDynamics)
+        # A projection of rewards is a table of pairs of pairs, which many states leave no place for.
+        fits = not sparse or pairs**2 <= LARGEST_TABLE
+        self._comparable = comparable_rewards(exact) if fits else None
         self._latest: tuple[Tensor, tuple[float, int], PenalisedSolution] | None = None
 
     @cached_property
@@ -44,7 +51,10 @@ class RLHFTruth:
         steps, states, actions = self._exact.control.policy_shape
         compared = self._exact.comparisons
         trajectories = compared.space.size if isinstance(compared, Comparisons) else 0
-        numbers = 4 * states**2 + 16 * (trajectories + steps * states * actions)
+        dynamics = self._exact.control.dynamics
+        sparse = isinstance(dynamics, SparseDynamics)
+        system = dynamics.possible if sparse else states**2
+        numbers = 4 * system + 16 * (trajectories + steps * states * actions)
         return max(1, TABLE_BYTES // (8 * numbers))
 
     @cached_property
@@ -85,10 +95,9 @@ class RLHFTruth:
         reward = exact.reward_model.table(upper)
         log_policy = self._policy_model.table(lower)
         optimal = exact.control.optimal_log_policy(reward)
-        invisible_removed = (reward - exact.true_reward).flatten(1) @ self._comparable
         columns = {
             "lower_gap": exact.control.lower_gap(log_policy, optimal),
-            "reward_error": invisible_removed.square().mean(-1),
+            "reward_error": self._reward_error(reward - exact.true_reward),
             "policy_regret": exact.control.lower_gap(
                 log_policy, self._true_optimal.expand_as(log_policy)
             ),
@@ -104,6 +113,15 @@ class RLHFTruth:
             gap = level.value(here) - level.value(solution.log_policy)
             columns["lower_gap_penalised"] = torch.where(solution.certified, gap, torch.nan)
         return columns
+
+    def _reward_error(
+        self, difference: Float[Tensor, "replicate s a"]
+    ) -> Float[Tensor, " replicate"]:
+        """Return the mean square of what comparisons see of it; NaN where that is not projected."""
+        if self._comparable is None:
+            return torch.full_like(difference[:, 0, 0], torch.nan)
+        invisible_removed = difference.flatten(1) @ self._comparable
+        return invisible_removed.square().mean(-1)
 
     def penalised_distance(
         self,
@@ -185,10 +203,19 @@ def visit_covariance(compared: CharacteristicSums) -> Float[Tensor, "pair pair"]
         second = second + weight * (earlier + earlier.T) + weight**2 * torch.diag(law)
         if step + 1 < length:
             policy = reference[min(step + 1, len(reference) - 1)]
-            arrived = (earlier + weight * torch.diag(law)) @ control.transitions.flatten(0, 1)
+            arrived = _pushed(control, earlier + weight * torch.diag(law))
             earlier = (arrived[:, :, None] * policy).flatten(1)
-            law = ((law @ control.transitions.flatten(0, 1))[:, None] * policy).flatten()
+            law = (_pushed(control, law)[:, None] * policy).flatten()
     return second - torch.outer(mean, mean)
+
+
+def _pushed(control: SoftControl, masses: Float[Tensor, "*row pair"]) -> Float[Tensor, "*row s"]:
+    """Return where masses of pairs go in one step."""
+    dynamics = control.dynamics
+    if isinstance(dynamics, SparseDynamics):
+        rows = masses.reshape(-1, *control.policy_shape[1:])
+        return dynamics.moves.pushed(rows).reshape(*masses.shape[:-1], -1)
+    return masses @ dynamics.dense("visits").flatten(0, 1)
 
 
 def range_of_covariance(covariance: Float[Tensor, "pair pair"]) -> Float[Tensor, "pair pair"]:

@@ -7,7 +7,7 @@ scipy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -17,11 +17,14 @@ from scipy import sparse
 from torch import Tensor
 
 from theory_check.arrays import as_floats
-from theory_check.errors import InvalidArgumentError, require_choice
+from theory_check.errors import LARGEST_TABLE, InvalidArgumentError, require_choice
+from theory_check.problems.dynamics import SparseDynamics, keeps_sparse
 from theory_check.problems.problem_tables import require_mask
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+Floats = NDArray[np.float64]
 
 NORMALISATION_TOLERANCE = 1e-6
 """How far from 1 a row of probabilities may sum: the rounding of a float32 softmax."""
@@ -36,6 +39,10 @@ _AXES: dict[str, str] = {
     "state-first": "(states, actions, states)",
     "action-first": "(actions, states, states)",
 }
+
+
+Kernel: TypeAlias = Tensor | SparseDynamics
+"""A kernel as a problem holds it: a table (s, a, t), or the rows of a sparse matrix."""
 
 
 def as_tensor(argument: str, values: ArrayLike | Tensor) -> Tensor:
@@ -56,9 +63,9 @@ def normalised_law(law: Float[Tensor, "*row outcome"]) -> Float[Tensor, "*row ou
 
 
 def kernel_of(
-    values: Any, layout: Layout, require_sizes: Callable[[int, int], None]
-) -> Float[Tensor, "s a t"]:
-    """Return a kernel, its rows as they were passed.
+    values: Any, layout: Layout, require_sizes: Callable[[int, int, int | None], None]
+) -> Kernel:
+    """Return a kernel, its rows as they were passed; sparse ones stay sparse as ``keeps_sparse`` says.
 
     Parameters
     ----------
@@ -68,8 +75,8 @@ def kernel_of(
     layout
         Order of the first two axes.
     require_sizes
-        Refuses numbers of states and actions that no problem may have; asked before a sparse kernel is
-        made dense.
+        Refuses numbers of states and actions that no problem may have, and of successors that are kept,
+        None where all are; asked before a sparse kernel is made dense.
 
     Raises
     ------
@@ -78,9 +85,9 @@ def kernel_of(
     """
     require_choice("layout", layout, get_args(Layout))
     if sparse.issparse(values):
-        return torch.from_numpy(_from_rows(values, layout, require_sizes))
+        return _from_rows(values, layout, require_sizes)
     if isinstance(values, list | tuple) and any(sparse.issparse(each) for each in values):
-        return torch.from_numpy(_from_matrices(values, require_sizes))
+        return _from_matrices(values, require_sizes)
     kernel = as_tensor("transitions", values)
     shape = tuple(kernel.shape)
     square = {"state-first": (0, 2), "action-first": (1, 2)}
@@ -93,13 +100,14 @@ def kernel_of(
             "transitions", f"shape {shape}", f"pass an array of shape {_AXES[layout]}{other}"
         )
     ordered = kernel if layout == "state-first" else kernel.transpose(0, 1).contiguous()
-    require_sizes(*ordered.shape[:2])
+    states, actions = ordered.shape[:2]
+    require_sizes(states, actions, None)
     return ordered
 
 
 def _from_rows(
-    matrix: Any, layout: Layout, require_sizes: Callable[[int, int], None]
-) -> NDArray[np.float64]:
+    matrix: Any, layout: Layout, require_sizes: Callable[[int, int, int | None], None]
+) -> Kernel:
     rows, states = matrix.shape
     if states == 0 or rows == 0 or rows % states:
         raise InvalidArgumentError(
@@ -109,16 +117,23 @@ def _from_rows(
             "action",
         )
     actions = rows // states
-    require_sizes(states, actions)
-    dense = as_floats("transitions", matrix.toarray())
+    if keeps_sparse(states, actions, matrix.nnz):
+        require_sizes(states, actions, matrix.nnz)
+        entries = matrix.tocoo()
+        row, chances = entries.row, as_floats("transitions", entries.data)
+        if layout == "action-first":
+            row = row % states * actions + row // states
+        return _sparse(row, entries.col, chances, (states, actions))
+    require_sizes(states, actions, None)
+    dense = torch.from_numpy(as_floats("transitions", matrix.toarray()))
     if layout == "state-first":
         return dense.reshape(states, actions, states)
-    return np.ascontiguousarray(dense.reshape(actions, states, states).transpose(1, 0, 2))
+    return dense.reshape(actions, states, states).transpose(0, 1).contiguous()
 
 
 def _from_matrices(
-    matrices: Sequence[Any], require_sizes: Callable[[int, int], None]
-) -> NDArray[np.float64]:
+    matrices: Sequence[Any], require_sizes: Callable[[int, int, int | None], None]
+) -> Kernel:
     shapes = [getattr(each, "shape", None) for each in matrices]
     states = next(each.shape[0] for each in matrices if sparse.issparse(each))
     wrong = [index for index, shape in enumerate(shapes) if shape != (states, states)]
@@ -129,15 +144,62 @@ def _from_matrices(
             "no matrix" if found is None else f"shape {found}",
             "pass a (states, states) matrix for every action, all of one size",
         )
-    require_sizes(states, len(matrices))
+    actions = len(matrices)
+    possible = sum(each.nnz if sparse.issparse(each) else each.size for each in matrices)
+    if keeps_sparse(states, actions, possible):
+        require_sizes(states, actions, possible)
+        parts = [sparse.coo_array(each) for each in matrices]
+        return _sparse(
+            np.concatenate([part.row * actions + action for action, part in enumerate(parts)]),
+            np.concatenate([part.col for part in parts]),
+            np.concatenate([as_floats("transitions", part.data) for part in parts]),
+            (states, actions),
+        )
+    require_sizes(states, actions, None)
     dense = [each.toarray() if sparse.issparse(each) else each for each in matrices]
-    return np.ascontiguousarray(
-        np.stack([as_floats("transitions", each) for each in dense], axis=1)
+    stacked = np.stack([as_floats("transitions", each) for each in dense], axis=1)
+    return torch.from_numpy(np.ascontiguousarray(stacked))
+
+
+def _sparse(
+    row: NDArray[np.integer], column: NDArray[np.integer], chances: Floats, sizes: tuple[int, int]
+) -> SparseDynamics:
+    states, actions = sizes
+    matrix = sparse.coo_array((chances, (row, column)), shape=(states * actions, states))
+    return SparseDynamics.of(matrix, actions)
+
+
+def prepared_kernel(kernel: Kernel, mask: Bool[Tensor, "s a"] | None) -> Kernel:
+    """Return a kernel whose rows sum to 1 to rounding, those of absent actions replaced."""
+    if not isinstance(kernel, SparseDynamics):
+        return normalised_law(where_present(kernel, mask))
+    states, actions, _ = kernel.shape
+    matrix = kernel.matrix
+    if mask is not None and mask.shape == (states, actions):
+        index = torch.arange(states * actions).reshape(states, actions, 1)
+        matrix = matrix[where_present(index, mask).reshape(-1).numpy()]
+    chances = matrix.data.copy()
+    chances[(chances < 0) & (chances >= -NEGATIVE_TOLERANCE)] = 0.0
+    bare = SparseDynamics.of(
+        sparse.csr_array((chances, matrix.indices, matrix.indptr), shape=matrix.shape), actions
     )
+    total = _row_sums(bare)
+    total[~(np.abs(total - 1) <= NORMALISATION_TOLERANCE)] = 1.0
+    divided = bare.matrix.data / np.repeat(total, np.diff(bare.matrix.indptr))
+    places = (bare.matrix.indices, bare.matrix.indptr)
+    return SparseDynamics.of(sparse.csr_array((divided, *places), shape=matrix.shape), actions)
+
+
+def _row_sums(dynamics: SparseDynamics) -> Floats:
+    """Return the sums of rows, rounded as those of the table, where there may be one of this size."""
+    states, actions, _ = dynamics.shape
+    if states * actions * states > LARGEST_TABLE:
+        return np.asarray(dynamics.matrix.sum(axis=1), dtype=np.float64)
+    return np.concatenate([block.sum(-1).reshape(-1).numpy() for block in dynamics.blocks()])
 
 
 def expected_reward(
-    values: ArrayLike | Tensor, kernel: Float[Tensor, "s a t"], layout: Layout
+    values: ArrayLike | Tensor, kernel: Kernel, layout: Layout
 ) -> Float[Tensor, "s a"]:
     """Return a reward of states and actions; one of transitions in expectation over a kernel.
 
@@ -146,7 +208,7 @@ def expected_reward(
     values
         Shape (S, A), or that of the kernel as it was passed, in the order of ``layout``.
     kernel
-        Probabilities, shape (S, A, S).
+        Probabilities.
     layout
         Order of the first two axes of a reward of transitions.
     """
@@ -165,8 +227,14 @@ def expected_reward(
             f"shape {tuple(as_floats('true_reward', values).shape)}",
             f"pass shape {(states, actions)}, or {wanted} for rewards of transitions",
         )
-    # What never happens may be anything.
-    return (kernel * torch.where(kernel > 0, reward, 0.0)).sum(-1)
+    blocks = kernel.blocks() if isinstance(kernel, SparseDynamics) else (kernel,)
+    expected, first = [], 0
+    for chances in blocks:
+        earned = reward[first : first + len(chances)]
+        # What never happens may be anything.
+        expected.append((chances * torch.where(chances > 0, earned, 0.0)).sum(-1))
+        first += len(chances)
+    return expected[0] if len(expected) == 1 else torch.cat(expected)
 
 
 def mask_of(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from theory_check.errors import (
     InvalidArgumentError,
@@ -19,6 +20,7 @@ from theory_check.errors import (
     require_scale,
     shortened,
 )
+from theory_check.problems.dynamics import keeps_sparse
 from theory_check.problems.misspecification import MisspecifiedFor
 from theory_check.problems.observations import (
     FeatureSet,
@@ -105,8 +107,9 @@ def gridworld(
     reward_scale
         Factor > 0 of the true reward.
     features
-        Of the linear class: ``"indicator"`` is the tabular class; ``"observations"`` has one weight per
-        action for a constant, the row and the column.
+        Of the linear class: ``"indicator"`` is the tabular class, a table of (4 cells)^2 numbers, which
+        is refused from 1500 cells on; ``"observations"`` has one weight per action for a constant, the
+        row and the column, and goes with maps of 10 000 cells, whose kernel stays sparse.
     misspecification, misspecified_for, misspecification_seed
         As in :func:`theory_check.problems.tabular`.
 
@@ -132,12 +135,23 @@ def gridworld(
     require_scale("reward_scale", reward_scale)
     require_horizon(horizon, discount, segment_length)
     cells = [(i, j) for i, row in enumerate(rows) for j, mark in enumerate(row) if mark != WALL]
-    require_tables(("map", len(cells)), ("actions", len(MOVES)), horizon=horizon)
+    shape, successors = (len(cells), len(MOVES), len(cells)), 3 * len(MOVES) * len(cells)
+    sparse_kernel = keeps_sparse(len(cells), len(MOVES), successors)
+    require_tables(
+        ("map", len(cells)),
+        ("actions", len(MOVES)),
+        horizon=horizon,
+        features=None if features == "indicator" else 3 * len(MOVES),
+        observations=2,
+        successors=successors if sparse_kernel else None,
+    )
     marks = np.array([rows[i][j] for i, j in cells])
     ends = (marks == GOAL) | (marks == PIT)
-    kernel = _kernel(cells, ends, slip)
     on_entry = float(goal_reward) * (marks == GOAL) + float(pit_reward) * (marks == PIT)
-    reward = np.where(ends[:, None], 0.0, kernel @ on_entry - step_cost)
+    moves = _kernel(cells, ends, slip)
+    kernel = moves if sparse_kernel else moves.toarray().reshape(shape)
+    entered = (kernel @ on_entry).reshape(shape[:2])
+    reward = np.where(ends[:, None], 0.0, entered - step_cost)
     observations = normalised(cells)
     starts = marks == START
     title = map if isinstance(map, str) and map in PRESETS else f"{len(rows)}x{len(rows[0])}"
@@ -162,22 +176,22 @@ def gridworld(
     )
 
 
-def _kernel(
-    cells: list[tuple[int, int]], ends: NDArray[np.bool_], slip: float
-) -> NDArray[np.float64]:
-    """Return the transition kernel, shape (cells, 4, cells)."""
+def _kernel(cells: list[tuple[int, int]], ends: NDArray[np.bool_], slip: float) -> sparse.csr_array:
+    """Return the transition kernel, a row for every cell and move, shape (cells * 4, cells)."""
     index = {cell: state for state, cell in enumerate(cells)}
-    kernel = np.zeros((len(cells), len(MOVES), len(cells)))
+    chances: dict[tuple[int, int], float] = {}
     for state, (row, column) in enumerate(cells):
         for action in range(len(MOVES)):
+            pair = len(MOVES) * state + action
             if ends[state]:
-                kernel[state, action, state] = 1.0
+                chances[pair, state] = 1.0
                 continue
             for turn, probability in ((0, 1 - slip), (1, slip / 2), (-1, slip / 2)):
                 down, across = MOVES[(action + turn) % len(MOVES)]
                 target = index.get((row + down, column + across), state)
-                kernel[state, action, target] += probability
-    return kernel
+                chances[pair, target] = chances.get((pair, target), 0.0) + probability
+    law, places = np.array(list(chances.values())), np.array(list(chances)).T
+    return sparse.csr_array((law, places), shape=(len(MOVES) * len(cells), len(cells)))
 
 
 def _parsed(map: str | Sequence[str]) -> list[str]:

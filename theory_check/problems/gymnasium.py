@@ -74,8 +74,9 @@ def gymnasium(
     reward_scale
         Factor > 0 of the true reward.
     features
-        Of the linear class: ``"indicator"`` is the tabular class; ``"observations"`` has one weight per
-        action for a constant and every entry of the observation.
+        Of the linear class: ``"indicator"`` is the tabular class, a table of (S A)^2 numbers;
+        ``"observations"`` has one weight per action for a constant and every entry of the observation,
+        and goes with tables of thousands of states, whose kernel stays sparse.
     misspecification, misspecified_for, misspecification_seed
         As in :func:`theory_check.problems.tabular`.
     action_mask
@@ -177,7 +178,8 @@ def _require_fixed(
 ) -> None:
     """Refuse arguments with which another table is drawn every time."""
     again = _dynamics(id, library.make(id, **kwargs).unwrapped)
-    if not np.array_equal(dynamics.transitions, again.transitions):
+    one, other = dynamics.transitions, again.transitions
+    if one.shape != other.shape or (one != other).nnz:
         raise InvalidArgumentError(
             "kwargs",
             f"{kwargs!r}, with which {id} draws another transition table every time",
@@ -249,7 +251,9 @@ def _mask(id: str, environment: Any, dynamics: TabularDynamics) -> NDArray[np.bo
             f"True, but that of {id} is no truth value for each of {actions} actions",
             f"correct it ({error})",
         ) from error
-    ended = (np.diagonal(dynamics.transitions, axis1=0, axis2=2) == 1).all(0)
+    pairs = np.arange(states * actions)
+    stays = dynamics.transitions[pairs, pairs // actions]
+    ended = (np.asarray(stays).reshape(states, actions) == 1).all(1)
     mask[ended] = True
     return mask
 

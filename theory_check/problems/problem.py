@@ -33,6 +33,7 @@ from theory_check.models import (
     named_classes,
 )
 from theory_check.models.base import log_probabilities
+from theory_check.problems.dynamics import DenseDynamics, Dynamics, SparseDynamics
 from theory_check.problems.preferences import BradleyTerry, PreferenceLaw, preference_law
 from theory_check.problems.problem_tables import require_tables_of
 
@@ -48,7 +49,7 @@ class Problem:
     Attributes
     ----------
     transitions
-        Kernel ``P(s'|s, a)``, shape (states, actions, states).
+        Kernel ``P(s'|s, a)``, shape (states, actions, states): a table, or the rows of a sparse matrix.
     initial
         Start law, shape (states,).
     features
@@ -91,7 +92,7 @@ class Problem:
 
     instruments: ClassVar[str] = "theory_check.oracles.rlhf_instruments.RLHFInstruments"
 
-    transitions: Float[Tensor, "s a s"]
+    transitions: Float[Tensor, "s a s"] | SparseDynamics
     initial: Float[Tensor, " s"]
     features: Float[Tensor, "s a parameter"]
     observations: Float[Tensor, "s observation"]
@@ -147,6 +148,12 @@ class Problem:
     def actions(self) -> int:
         """Number of actions A."""
         return self.transitions.shape[1]
+
+    @cached_property
+    def dynamics(self) -> Dynamics:
+        """The kernel, and what is asked of it, whichever way it is held."""
+        held = self.transitions
+        return held if isinstance(held, SparseDynamics) else DenseDynamics(held)
 
     @property
     def present_actions(self) -> Bool[Tensor, "s a"]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from theory_check.errors import LARGEST_SCALE, InvalidArgumentError, require_text, shortened
+from theory_check.problems.dynamics import SparseDynamics
 
 if TYPE_CHECKING:
     from theory_check.problems.problem import Problem
@@ -64,6 +67,8 @@ def _check_types(problem: Problem) -> None:
     """Refuse other tensors than numbers of their own in float64, and a name that is no text."""
     for argument in ARRAYS:
         values = getattr(problem, argument)
+        if argument == "transitions" and isinstance(values, SparseDynamics):
+            continue
         dense = isinstance(values, Tensor) and values.layout == torch.strided
         if not dense or values.is_meta or values.dtype != torch.float64:
             raise InvalidArgumentError(
@@ -185,36 +190,56 @@ def _check_shapes(problem: Problem) -> None:
         )
 
 
-def _check_finite(problem: Problem, argument: str) -> None:
+def _numbers(
+    problem: Problem, argument: str
+) -> tuple[Tensor, Callable[[tuple[int, ...]], tuple[int, ...]]]:
+    """Return the numbers of a table that are held, and what tells their places in the whole of it."""
     values = getattr(problem, argument)
+    if not isinstance(values, SparseDynamics):
+        return values, lambda index: index
+    rows = values.rows
+
+    def place(index: tuple[int, ...]) -> tuple[int, ...]:
+        pair = int(np.searchsorted(rows.bounds, index[0], side="right")) - 1
+        return *divmod(pair, problem.actions), int(rows.columns[index[0]])
+
+    return torch.from_numpy(rows.chances), place
+
+
+def _check_finite(problem: Problem, argument: str) -> None:
+    values, place = _numbers(problem, argument)
     # What is NaN is not at most anything.
     bad = (~(values.abs() <= LARGEST_SCALE)).nonzero()
     if len(bad):
-        where = tuple(bad[0].tolist())
+        found = tuple(bad[0].tolist())
+        where = place(found)
         raise InvalidArgumentError(
             argument,
-            f"{values[where].item()} at {place_of(problem, argument, where)}",
+            f"{values[found].item()} at {place_of(problem, argument, where)}",
             f"pass finite numbers only, of at most {LARGEST_SCALE:g} in size",
         )
 
 
 def _check_stochastic(problem: Problem, argument: str) -> None:
-    values = getattr(problem, argument)
+    values, place = _numbers(problem, argument)
     negative = (values < 0).nonzero()
     if len(negative):
-        where = tuple(negative[0].tolist())
+        found = tuple(negative[0].tolist())
         raise InvalidArgumentError(
             argument,
-            f"{values[where].item():g} at {place_of(problem, argument, where)}",
+            f"{values[found].item():g} at {place_of(problem, argument, place(found))}",
             "pass probabilities, at least 0",
         )
-    excess = (values.sum(-1) - 1).abs()
+    given = getattr(problem, argument)
+    # Of a sparse kernel, the mean of 1 over what follows.
+    ones = torch.ones(1, problem.states, dtype=values.dtype)
+    total = given.ahead(ones)[0] if isinstance(given, SparseDynamics) else values.sum(-1)
+    excess = (total - 1).abs()
     if excess.max().item() > _NORMALISATION_TOLERANCE:
         where = tuple(torch.unravel_index(excess.argmax(), excess.shape))
         row = tuple(int(index) for index in where)
         raise InvalidArgumentError(
             argument,
-            f"a row that sums to {values.sum(-1)[where].item():.12g} "
-            f"({place_of(problem, argument, row)})",
+            f"a row that sums to {total[where].item():.12g} ({place_of(problem, argument, row)})",
             "make every row sum to 1",
         )

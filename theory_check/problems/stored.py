@@ -162,7 +162,9 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
             "an action_mask, for which the file has no place",
             "store a problem in whose states all actions exist",
         )
-    arrays = {name: getattr(problem, name).tolist() for name in ARRAYS}
+    tables = {name: getattr(problem, name) for name in ARRAYS}
+    tables["transitions"] = problem.dynamics.dense("a stored file")
+    arrays = {name: values.tolist() for name, values in tables.items()}
     scalars = {name: getattr(problem, name) for name in SCALARS}
     record = {"format": FORMAT, "label": label, "origin": dict(origin)}
     return json.dumps(record | {"problem": scalars | arrays}, indent=1, allow_nan=False) + "\n"
@@ -171,16 +173,20 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
 def content_digest(problem: Problem) -> str:
     """Return the SHA-256 of the arrays and scalars of a problem.
 
-    Its name, its classes and the law of its labels do not count.
+    Its name, its classes and the law of its labels do not count, nor whether its kernel is held as a
+    table or as a sparse matrix, which is written out block by block.
     """
     scalars = {name: getattr(problem, name) for name in SCALARS}
     # Numbers of numpy are written as those of Python that they are.
     text = json.dumps(scalars, sort_keys=True, default=lambda number: number.item())
     digest = hashlib.sha256(text.encode())
     for name in ARRAYS:
-        values = getattr(problem, name).detach().cpu().contiguous().numpy().astype("<f8")
-        digest.update(f"{name} {values.shape}".encode())
-        digest.update(values.tobytes())
+        values = getattr(problem, name)
+        blocks = problem.dynamics.blocks() if name == "transitions" else (values,)
+        digest.update(f"{name} {tuple(values.shape)}".encode())
+        for block in blocks:
+            numbers = block.detach().cpu().contiguous().numpy().astype("<f8")
+            digest.update(numbers.tobytes())
     return digest.hexdigest()
 
 

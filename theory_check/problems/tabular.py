@@ -21,7 +21,7 @@ from theory_check.problems.given_tables import (
     expected_reward,
     kernel_of,
     mask_of,
-    normalised_law,
+    prepared_kernel,
     reference_of,
     where_present,
 )
@@ -67,9 +67,10 @@ def tabular(
     ----------
     transitions
         Kernel ``P(s'|s, a)``, shape (S, A, S); or in sparse matrices of scipy, a list with one of shape
-        (S, S) for every action, or one of shape (S A, S). Every row of it, of ``initial`` and of
-        ``reference_policy`` sums to 1 within 1e-6, and is divided by its sum; probabilities down to
-        -1e-12 are taken for 0.
+        (S, S) for every action, or one of shape (S A, S). Sparse ones stay sparse from 1000 states on
+        where at most one in 50 of the S A S successors is possible, and become tables otherwise. Every
+        row, also of ``initial`` and of ``reference_policy``, sums to 1 within 1e-6, and is divided by its
+        sum; probabilities down to -1e-12 are taken for 0.
     initial
         Start law, shape (S,).
     true_reward
@@ -79,10 +80,10 @@ def tabular(
         Steps of an episode, at least 1; None is the discounted version.
     features
         Features of the linear reward class, shape (S, A, d); indicator features, that is the
-        tabular class, when None.
+        tabular class, when None, which take a table of (S A)^2 numbers.
     observations
         What log-linear and neural classes see of each state, shape (S, k); an indicator of the
-        state when None.
+        state when None, S^2 numbers.
     discount
         ``gamma`` in (0, 1], below 1 for the discounted version.
     kl_weight
@@ -137,13 +138,14 @@ def tabular(
     table = None if features is None else as_tensor("features", features)
     seen = None if observations is None else as_tensor("observations", observations)
 
-    def require_sizes(states: int, actions: int) -> None:
+    def require_sizes(states: int, actions: int, successors: int | None) -> None:
         require_tables(
             ("transitions", states),
             ("transitions", actions),
             horizon=horizon,
             features=None if table is None else table.shape[-1:].numel(),
             observations=None if seen is None else seen.shape[-1:].numel(),
+            successors=successors,
         )
 
     kernel = kernel_of(transitions, layout, require_sizes)
@@ -155,7 +157,7 @@ def tabular(
     called = _named(state_names)
     check_names("state_names", called, states)
     mask = mask_of(action_mask, states, actions, called)
-    kernel = normalised_law(where_present(kernel, mask))
+    kernel = prepared_kernel(kernel, mask)
     problem = Problem(
         transitions=kernel,
         initial=as_law("initial", initial),

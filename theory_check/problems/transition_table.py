@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from theory_check.arrays import as_floats
 from theory_check.errors import is_integer, is_number
@@ -25,7 +26,7 @@ class TabularDynamics:
     Attributes
     ----------
     transitions
-        ``P(s'|s, a)``, shape (S, A, S).
+        ``P(s'|s, a)``, a row for every state and action in this order, shape (S A, S).
     reward
         Expected reward, shape (S, A); 0 in absorbing states.
     initial
@@ -35,7 +36,7 @@ class TabularDynamics:
         also pass through.
     """
 
-    transitions: NDArray[np.float64]
+    transitions: sparse.csr_array
     reward: NDArray[np.float64]
     initial: NDArray[np.float64]
     extra_state: bool
@@ -82,15 +83,20 @@ def read_table(table: Any, start: Any) -> TabularDynamics:
     ended = {outcome[1] for _, _, outcome in _outcomes(table, passed) if outcome[3]}
     both, absorbing = ended & passed, ended - passed
     size = states + bool(both)
-    transitions = np.zeros((size, actions, size))
+    chances: dict[tuple[int, int], float] = {}
     reward = np.zeros((size, actions))
     for state, action, (probability, target, earned, ends) in _outcomes(
         table, [state for state in range(states) if state not in absorbing]
     ):
-        transitions[state, action, states if ends and target in both else target] += probability
+        place = state * actions + action, states if ends and target in both else target
+        chances[place] = chances.get(place, 0.0) + probability
         reward[state, action] += probability * earned
     for state in [*absorbing, *range(states, size)]:
-        transitions[state, :, state] = 1.0
+        for action in range(actions):
+            chances[state * actions + action, state] = 1.0
+    places = np.array(list(chances)).T
+    law = np.array(list(chances.values()))
+    transitions = sparse.csr_array((law, places), shape=(size * actions, size))
     initial = np.zeros(size)
     initial[:states] = first
     return TabularDynamics(transitions, reward, initial, extra_state=bool(both))

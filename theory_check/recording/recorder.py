@@ -43,7 +43,8 @@ COLUMNS = MappingProxyType(
         "lower_gap": "J* - J(lambda_t), reward units (section 2)",
         "lower_gap_penalised": "h_sigma(lambda'_t) - min h_sigma, reward units (section 3)",
         "reward_error": "mean square of r_phi - r* over states and actions, after projecting out "
-        "every reward change that no comparison can see (section 1)",
+        "every reward change that no comparison can see (section 1); NaN where a sparse kernel has more "
+        "than 5792 pairs of state and action, whose projection would be too large",
         "policy_regret": "J* - J(lambda_t) under the true reward, reward units",
         "true_return": "E_pi[sum_h gamma^h r*] of pi_{lambda_t}, without a KL term, reward units",
         "min_policy_probability": "smallest action probability of pi_{lambda_t}",

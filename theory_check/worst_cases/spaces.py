@@ -159,7 +159,7 @@ class GarnetSpace(Space):
             branching=self.branching,
             seed=self.support_seed,
         )
-        return drawn.transitions.numpy() > 0
+        return drawn.dynamics.dense("a space of instances").numpy() > 0
 
     def _dynamics(self, cube: Array) -> tuple[Array, Array, int]:
         initial, kernel = np.split(cube, [self.states - 1])

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from theory_check.kernels.characteristic import (
@@ -38,6 +37,7 @@ from theory_check.oracles.comparisons.series import (
 from theory_check.oracles.comparisons.upper import UpperEvaluation, UpperObjective, Way
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.problems.dynamics import Dynamics
 from theory_check.problems.preferences import PreferenceLaw
 
 Floats = NDArray[np.float64]
@@ -57,8 +57,8 @@ EXPONENTS = np.geomspace(1.0, 400.0, 14)
 """Exponents of Chernoff's bound that are tried, times the range of returns."""
 
 
-class Dynamics(NamedTuple):
-    """Transitions as kernels take them.
+class Transitions(NamedTuple):
+    """A kernel as compiled loops take it.
 
     Attributes
     ----------
@@ -75,19 +75,14 @@ class Dynamics(NamedTuple):
     chances: Floats
 
     @classmethod
-    def of(cls, transitions: Float[Tensor, "s a t"]) -> Dynamics:
-        """Return those of a kernel."""
-        matrix = transitions.flatten(0, 1).cpu().numpy()
-        rows = sparse.csr_array(matrix)
-        filled = rows.nnz > DENSE_FROM * matrix.size
-        dense = np.ascontiguousarray(matrix if filled else np.empty((0, 0)))
-        return cls(
-            dense,
-            np.ascontiguousarray(dense.T),
-            rows.indptr.astype(np.int64),
-            rows.indices.astype(np.int64),
-            rows.data,
-        )
+    def of(cls, dynamics: Dynamics) -> Transitions:
+        """Return it in the form in which products with it are fast."""
+        filled = dynamics.possible > DENSE_FROM * math.prod(dynamics.shape)
+        dense = np.empty((0, 0))
+        if filled:
+            table = dynamics.dense("a kernel with many successors")
+            dense = np.ascontiguousarray(table.flatten(0, 1).cpu().numpy())
+        return cls(dense, np.ascontiguousarray(dense.T), *dynamics.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +106,7 @@ class CharacteristicSums(UpperObjective):
     """
 
     control: SoftControl
-    dynamics: Dynamics
+    dynamics: Transitions
     length: int
     true_reward: Float[Tensor, "s a"]
     law: PreferenceLaw
@@ -152,7 +147,7 @@ class CharacteristicSums(UpperObjective):
 
     def with_control(self, control: SoftControl) -> UpperObjective:
         """Return the same objective under another control of the same dynamics."""
-        return replace(self, control=control, dynamics=Dynamics.of(control.transitions))
+        return replace(self, control=control, dynamics=Transitions.of(control.dynamics))
 
     def start(self, log_policy: Float[Tensor, "replicate h s a"]) -> Float[Tensor, "replicate s"]:
         """Return the law of the first state of what is compared."""

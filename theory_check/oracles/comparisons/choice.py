@@ -10,18 +10,15 @@ import torch
 from theory_check.errors import InvalidArgumentError, require_choice
 from theory_check.oracles.comparisons.characteristic import (
     CharacteristicSums,
-    Dynamics,
     OutcomeSums,
     StepSums,
+    Transitions,
 )
 from theory_check.oracles.comparisons.laws import Comparisons, comparisons_of
 from theory_check.oracles.comparisons.pairs import PairLoss
+from theory_check.oracles.comparisons.possible import count_trajectories, counted
 from theory_check.oracles.comparisons.series import frequencies_needed
-from theory_check.oracles.comparisons.trajectories import (
-    DEFAULT_ENUMERATION_BUDGET,
-    count_trajectories,
-    counted,
-)
+from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.comparisons.upper import PairSums, UpperObjective, Way
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
@@ -73,7 +70,7 @@ def costs_of(problem: Problem, budget: int) -> Costs:
     window = max(1.0, spread.item() * length**0.5 * 4)
     frequencies = frequencies_needed(window) + frequencies_needed(window, problem.preferences)
     pairs = problem.states * problem.actions
-    successors = int(torch.count_nonzero(problem.transitions))
+    successors = problem.dynamics.possible
     closed, one = float("inf"), length == 1
     by_step = frequencies * length * (SUCCESSOR * 3 * successors + CHOICE * pairs)
     return Costs(
@@ -131,7 +128,7 @@ def upper_objective(
             kind: type[CharacteristicSums] = StepSums if way == "steps" else OutcomeSums
             return kind(
                 control=control,
-                dynamics=Dynamics.of(control.transitions),
+                dynamics=Transitions.of(control.dynamics),
                 length=problem.horizon or problem.segment_length,
                 true_reward=problem.true_reward.to(device),
                 law=problem.preferences,

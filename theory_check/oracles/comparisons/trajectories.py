@@ -17,13 +17,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from theory_check.errors import EnumerationBudgetError, require_positive_integer
-from theory_check.oracles.control.soft_control import reachable_states
+from theory_check.oracles.comparisons.possible import (
+    count_trajectories,
+    counted,
+    starts_and_length,
+    successors_of,
+)
 from theory_check.problems import Problem
 
 DEFAULT_ENUMERATION_BUDGET = 4096
-
-COUNTED = 10**30
-"""From here on trajectories are not counted further."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,26 +214,6 @@ class TrajectorySpace:
         return self.size * self.horizon * self.table_size <= 2**20
 
 
-def count_trajectories(problem: Problem) -> int:
-    """Return the number of trajectories with positive probability; of segments when discounted.
-
-    Counted by dynamic programming, so that the answer is cheap where enumeration would not be, and no
-    further than :data:`COUNTED`: a long horizon would have a number of thousands of digits.
-    """
-    starts, length = _starts_and_length(problem)
-    present = problem.present_actions.numpy()
-    # Python integers do not overflow.
-    ways = ((problem.transitions > 0).numpy() & present[..., None]).sum(1).astype(object)
-    paths = np.zeros(problem.states, dtype=object)
-    paths[starts] = 1
-    for _ in range(length - 1):
-        paths = paths @ ways
-        # Every step has a successor, so that the number never falls.
-        if paths.sum() >= COUNTED:
-            return COUNTED
-    return int(paths @ present.sum(1).astype(object))
-
-
 def enumerate_trajectories(
     problem: Problem,
     *,
@@ -285,17 +267,9 @@ def enumerate_segments(
     return _enumerate(problem, budget, device)
 
 
-def _starts_and_length(problem: Problem) -> tuple[np.ndarray, int]:
-    """Return where compared trajectories may start and how many steps they have."""
-    if problem.horizon is None:
-        reached = reachable_states(problem.transitions, problem.initial, ~problem.present_actions)
-        return np.flatnonzero(reached.numpy()), problem.segment_length
-    return np.flatnonzero(problem.initial.numpy() > 0), problem.horizon
-
-
 def _enumerate(problem: Problem, budget: int, device: torch.device | str) -> TrajectorySpace:
     _refuse_beyond(problem, budget)
-    starts, length = _starts_and_length(problem)
+    starts, length = starts_and_length(problem)
     states, actions, log_dynamics = _expand(problem, starts, length)
     visited = states * problem.actions + actions
     pairs = problem.states * problem.actions
@@ -322,11 +296,6 @@ def _enumerate(problem: Problem, budget: int, device: torch.device | str) -> Tra
     )
 
 
-def counted(number: int) -> str:
-    """Return a number of trajectories in words."""
-    return "more than 10^30" if number >= COUNTED else str(number)
-
-
 def _refuse_beyond(problem: Problem, budget: int) -> None:
     require_positive_integer("enumeration_budget", budget)
     number = count_trajectories(problem)
@@ -350,15 +319,14 @@ def _expand(
 
     Returns states and actions (trajectory, h), and the log-probability of the transitions.
     """
-    kernel = problem.transitions.numpy()
+    following = successors_of(problem)
     present = problem.present_actions.numpy()
     first, choice = np.nonzero(present[starts])
     states, actions = starts[first][:, None], choice[:, None]
     log_dynamics = np.zeros(len(states))
     for _ in range(length - 1):
-        next_law = kernel[states[:, -1], actions[:, -1]]
-        parent, successor = np.nonzero(next_law)
-        log_dynamics = log_dynamics[parent] + np.log(next_law[parent, successor])
+        parent, successor, chance = following(states[:, -1], actions[:, -1])
+        log_dynamics = log_dynamics[parent] + np.log(chance)
         branch, choice = np.nonzero(present[successor])
         parent, log_dynamics = parent[branch], log_dynamics[branch]
         states = np.hstack([states[parent], successor[branch][:, None]])

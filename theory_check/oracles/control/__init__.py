@@ -7,10 +7,22 @@ import torch
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.episodic_control import EpisodicControl
 from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.control.sparse_resolvent import require_solvable
 from theory_check.problems import Problem
+from theory_check.problems.dynamics import SparseDynamics
 
 
 def control_of(problem: Problem, device: torch.device | str = "cpu") -> SoftControl:
-    """Return closed-form control of ``problem`` on ``device``."""
-    kind = DiscountedControl if problem.horizon is None else EpisodicControl
-    return kind.of(problem, device)
+    """Return closed-form control of ``problem`` on ``device``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        For a sparse kernel and a discount so near to 1 that its linear systems are not affordable.
+    """
+    if problem.horizon is not None:
+        return EpisodicControl.of(problem, device)
+    if isinstance(problem.transitions, SparseDynamics):
+        (mixed,) = problem.transitions.changes.under(problem.reference_policy)
+        require_solvable(mixed, problem.discount, problem.name)
+    return DiscountedControl.of(problem, device)

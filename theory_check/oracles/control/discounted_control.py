@@ -7,8 +7,6 @@ constant only, and are computed without it, so that they keep their accuracy as 
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,115 +16,13 @@ from scipy import sparse
 from torch import Tensor
 
 from theory_check.errors import CertificationError
+from theory_check.oracles.control.resolvent import LatestResolvent, Resolvent, Solves
 from theory_check.oracles.control.soft_control import SoftControl, reachable_states
-
-
-@dataclass(frozen=True, eq=False)
-class Resolvent:
-    """What ``(I - gamma P)^-1`` does to vectors, for a batch of transition matrices P.
-
-    Attributes
-    ----------
-    system
-        ``I - gamma P``, shape (replicate, s, s).
-    leak
-        ``1 - gamma``, the sum of every row of the system.
-    """
-
-    system: Float[Tensor, "replicate s s"]
-    leak: float
-
-    def deviations(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
-        """Return ``v - v(0)`` for ``v = (I - gamma P)^-1 right``, without forming v."""
-        return self._bordered_solution(right)[0]
-
-    def solve(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
-        """Return ``(I - gamma P)^-1 right``, for one or several right-hand sides."""
-        deviations, level = self._bordered_solution(right)
-        return deviations + level / self.leak
-
-    def solve_transposed(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
-        """Return ``(I - gamma P)^-T right``; without cancellation where ``right >= 0``."""
-        return _solve(self._transposed, right, adjoint=False)
-
-    def solve_transposed_balanced(self, right: Float[Tensor, "replicate s *column"]) -> Tensor:
-        """Return ``(I - gamma P)^-T right`` where every column of ``right`` adds up to 0.
-
-        The columns of the solution then do as well. That is imposed, whatever rounding left of their
-        sums, which would come back ``1/(1-gamma)`` times as large.
-        """
-        rest = right[:, 1:]
-        sums = torch.zeros_like(right[:, :1])
-        return _solve(self._bordered, torch.cat([sums, rest], dim=1), adjoint=True)
-
-    def _bordered_solution(self, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``v - v(0)`` and ``(1-gamma) v(0)``.
-
-        As the system takes constants to ``1-gamma`` times themselves, ``v = w + l/(1-gamma)`` solves it
-        when ``(I - gamma P) w + l = right``. With ``w(0) = 0`` the level l takes the place of w(0).
-        """
-        solution = _solve(self._bordered, right, adjoint=False)
-        level = solution[:, :1].clone()
-        solution[:, 0] = 0.0
-        return solution, level
-
-    @cached_property
-    def _bordered(self) -> tuple[Tensor, Tensor]:
-        """The factors of the system with its first column replaced by ones."""
-        bordered = self.system.clone()
-        bordered[:, :, 0] = 1.0
-        return _factorise(bordered)
-
-    @cached_property
-    def _transposed(self) -> tuple[Tensor, Tensor]:
-        # The transpose is dominated by its diagonal column by column, so that no rows are exchanged
-        # and non-negative right-hand sides stay free of cancellation.
-        return _factorise(self.system.mT)
-
-
-def _factorise(matrices: Float[Tensor, "replicate s s"]) -> tuple[Tensor, Tensor]:
-    """Factorise; a matrix that is not finite gives solutions that are not, and spoils no other."""
-    # Without the check: it would refuse the whole batch for one matrix.
-    factors, pivots, _ = torch.linalg.lu_factor_ex(matrices)
-    return factors, pivots
-
-
-def _solve(factorised: tuple[Tensor, Tensor], right: Tensor, *, adjoint: bool) -> Tensor:
-    columns = right[..., None] if right.ndim == 2 else right
-    found: Tensor = torch.linalg.lu_solve(*factorised, columns, adjoint=adjoint)
-    return found.reshape(right.shape)
-
-
-class LatestResolvent:
-    """Remembers the factorisations that belong to the last policy asked about.
-
-    A policy is recognised as the same unmodified tensor, and is not kept alive.
-    """
-
-    def __init__(self) -> None:
-        self._known: tuple[weakref.ref[Tensor], int, Resolvent] | None = None
-
-    def __getstate__(self) -> dict[str, None]:
-        """Forget: a copy has policies of its own, and references to others cannot be copied."""
-        return {"_known": None}
-
-    def of(self, policy: Tensor, resolvent_of: Callable[[Tensor], Resolvent]) -> Resolvent:
-        """Return ``resolvent_of(policy)``."""
-        if policy.is_inference():  # such tensors do not tell whether they were modified
-            return resolvent_of(policy)
-        if self._known is not None:
-            known, version, resolvent = self._known
-            if known() is policy and version == policy._version:
-                return resolvent
-        resolvent = resolvent_of(policy)
-        self._known = (weakref.ref(policy), policy._version, resolvent)
-        return resolvent
-
+from theory_check.oracles.control.sparse_resolvent import SparseResolvent, Systems
+from theory_check.problems.dynamics import FEW_SUCCESSORS, MANY_STATES, SparseDynamics
+from theory_check.problems.moves import SparseMoves
 
 MAXIMUM_ITERATIONS = 100
-# From here on a factorisation costs more than a hundred sweeps over few successors.
-MANY_STATES = 1000
-FEW_SUCCESSORS = 0.02
 LARGEST_SWEEPS = 2000
 # Change of the values, relative to their size, from which one step of Newton's method is exact.
 SWEPT = 1e-9
@@ -167,7 +63,7 @@ class DiscountedControl(SoftControl):
         before = torch.full_like(value[:, 0], torch.inf)
         for _ in range(MAXIMUM_ITERATIONS):
             improved = self._improved(reward, value)
-            latest = self._resolvent(improved).deviations(self._step_reward(reward, improved))
+            latest = self.resolvent(improved).deviations(self._step_reward(reward, improved))
             change = (latest - value).abs().amax(-1)
             value = latest
             size = value.abs().amax(-1).clamp_min(self.kl_weight)
@@ -189,14 +85,14 @@ class DiscountedControl(SoftControl):
         log_policy: Float[Tensor, "replicate h s a"],
     ) -> Float[Tensor, "replicate s"]:
         """Return the regularised value of a policy from every state."""
-        return self._resolvent(log_policy).solve(self._step_reward(reward, log_policy))
+        return self.resolvent(log_policy).solve(self._step_reward(reward, log_policy))
 
     def state_occupancy(
         self, log_policy: Float[Tensor, "replicate h s a"]
     ) -> Float[Tensor, "replicate s"]:
         """Return the normalised occupancy ``d^pi = (1-gamma) (I - gamma P_pi^T)^-1 rho0``."""
         start = self._leak * self.initial.expand(log_policy.shape[0], -1)
-        found = self._resolvent(log_policy).solve_transposed(start)
+        found = self.resolvent(log_policy).solve_transposed(start)
         # Its size is what 1/(1-gamma) spoils, and is known.
         found = (found / found.sum(-1, keepdim=True)).clamp_min(0.0)
         # Rounding must not make a probability negative, nor reach what no policy does.
@@ -220,9 +116,9 @@ class DiscountedControl(SoftControl):
 
         ``c + pi m`` with ``m = (I - gamma P_pi^T)^-1 gamma P^T c`` (``docs/theory.md`` section 2.4).
         """
-        given, resolvent = weights[:, 0], self._resolvent(log_policy)
-        moves = self._changes if balanced else self.transitions
-        arriving = self.discount * (given.flatten(1) @ moves.flatten(0, 1))
+        given, resolvent = weights[:, 0], self.resolvent(log_policy)
+        moves = self.dynamics.changes if balanced else self.dynamics.moves
+        arriving = self.discount * moves.pushed(given)
         solve = resolvent.solve_transposed_balanced if balanced else resolvent.solve_transposed
         carried = solve(arriving)
         return given + log_policy[:, 0].exp() * carried[..., None]
@@ -234,8 +130,8 @@ class DiscountedControl(SoftControl):
     ) -> Float[Tensor, "replicate h s a"]:
         """Return ``Q = c + gamma P (I - gamma P_pi)^-1 sum_a pi c``."""
         expected = (log_policy.exp() * step_reward).sum((1, 3))
-        values = self._resolvent(log_policy).solve(expected)
-        ahead = (self.transitions.flatten(0, 1) @ values.mT).mT.reshape(step_reward.shape)
+        values = self.resolvent(log_policy).solve(expected)
+        ahead = self.dynamics.moves.mean(values).reshape(step_reward.shape)
         return step_reward + self.discount * ahead
 
     def gap_gradient(
@@ -271,8 +167,9 @@ class DiscountedControl(SoftControl):
         ``gamma (I - gamma P_pi^T)^-1 P(.|s, a) d^pi(s) pi(a|s)`` at (s, a).
         """
         joint = self.state_occupancy(log_policy)[..., None] * log_policy[:, 0].exp()
-        arriving = joint.flatten(1)[:, None, :] * self.transitions.flatten(0, 1).T
-        return self.discount * self._resolvent(log_policy).solve_transposed(arriving)
+        table = self.dynamics.dense("the derivative of occupancies").to(joint.device)
+        arriving = joint.flatten(1)[:, None, :] * table.flatten(0, 1).T
+        return self.discount * self.resolvent(log_policy).solve_transposed(arriving)
 
     def occupancy_curvature(
         self,
@@ -295,23 +192,13 @@ class DiscountedControl(SoftControl):
         self, log_policy: Tensor, cotangent: Float[Tensor, "replicate s"]
     ) -> Float[Tensor, "replicate s a"]:
         """Return ``P u - u`` with the u of :meth:`pull_back_through_occupancy`."""
-        return self._expected_change(self._resolvent(log_policy).deviations(cotangent))
+        return self._expected_change(self.resolvent(log_policy).deviations(cotangent))
 
     def _expected_change(
         self, value: Float[Tensor, "replicate s"]
     ) -> Float[Tensor, "replicate s a"]:
         """Return ``sum_{s'} P(s'|s, a) value(s') - value(s)``: all that a choice of action needs."""
-        change = (self._changes.flatten(0, 1) @ value.mT).mT
-        return change.reshape(-1, *self.policy_shape[1:])
-
-    @cached_property
-    def _changes(self) -> Float[Tensor, "s a t"]:
-        """``P(s'|s, a) - 1[s' = s]``, without subtracting from 1 where a state is hardly left."""
-        changes = self.transitions.clone()
-        own = changes.diagonal(dim1=0, dim2=2)
-        own.zero_()
-        own.copy_(-changes.sum(-1).T)
-        return changes
+        return self.dynamics.changes.mean(value)
 
     def _step_reward(
         self, reward: Tensor, log_policy: Float[Tensor, "replicate h s a"]
@@ -327,9 +214,10 @@ class DiscountedControl(SoftControl):
         """Return the values where policy iteration starts, up to a constant.
 
         Those of the reference policy, whose system is the same for all rewards; in many states with few
-        successors each those after sweeps of value iteration, which then spare most factorisations.
+        successors each those after sweeps of value iteration, which then spare most factorisations,
+        unless these are of narrow sparse systems.
         """
-        if self._sparse_moves is not None:
+        if self._sparse_moves is not None and not self._narrow:
             return self._swept(reward, self._sparse_moves)
         expected = (self.log_reference[0].exp() * reward).sum(-1)
         return self._reference_resolvent.deviations(expected.T[None])[0].T
@@ -353,22 +241,36 @@ class DiscountedControl(SoftControl):
 
     @cached_property
     def _sparse_moves(self) -> sparse.csr_array | None:
-        """Rows of the kernel, where states are many and their successors few."""
+        """Rows of the kernel, where states are many and their successors few.
+
+        From there on a factorisation costs more than a hundred sweeps over them.
+        """
+        moves = self.dynamics.moves
+        if isinstance(moves, SparseMoves):
+            return moves.rows
         if self.policy_shape[1] < MANY_STATES:
             return None
-        moves = sparse.csr_array(self.transitions.flatten(0, 1).cpu().numpy())
-        return moves if moves.nnz <= FEW_SUCCESSORS * self.transitions.numel() else None
+        few = self.dynamics.possible <= FEW_SUCCESSORS * moves.table.numel()
+        return self.dynamics.matrix if few else None
 
     @property
     def _leak(self) -> float:
         return 1 - self.discount
 
-    @cached_property
-    def _reachable(self) -> Bool[Tensor, " s"]:
-        return reachable_states(self.transitions, self.initial, self.absent_anywhere)
+    @property
+    def _narrow(self) -> bool:
+        """Whether systems of a sparse kernel are factorised: that then costs less than many sweeps."""
+        if not isinstance(self.dynamics, SparseDynamics):
+            return False
+        reference = self._reference_resolvent
+        return isinstance(reference, SparseResolvent) and reference.factorised
 
     @cached_property
-    def _reference_resolvent(self) -> Resolvent:
+    def _reachable(self) -> Bool[Tensor, " s"]:
+        return reachable_states(self.dynamics, self.initial, self.absent_anywhere)
+
+    @cached_property
+    def _reference_resolvent(self) -> Solves:
         return self._new_resolvent(self.log_reference[None])
 
     def _improved(
@@ -379,11 +281,13 @@ class DiscountedControl(SoftControl):
         scaled = self.log_reference[0] + action_value / self.kl_weight
         return self.normalised(scaled[:, None])
 
-    def _resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
+    def resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Solves:
         """Return what solves systems of ``I - gamma P_pi``, once for all questions about one policy."""
         return self._latest.of(log_policy, self._new_resolvent)
 
-    def _new_resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Resolvent:
+    def _new_resolvent(self, log_policy: Float[Tensor, "replicate h s a"]) -> Solves:
+        if isinstance(self.dynamics.changes, SparseMoves):
+            return SparseResolvent(self.sparse_systems(log_policy), self.discount)
         return Resolvent(self.system(log_policy), self._leak)
 
     def system(
@@ -393,7 +297,17 @@ class DiscountedControl(SoftControl):
 
         As ``(1-gamma) I + gamma (I - P_pi)``, which keeps the rates at which states are left.
         """
-        system = torch.einsum("rsa,sat->rst", log_policy[:, 0].exp(), self._changes)
+        changes = self.dynamics.changes
+        assert not isinstance(changes, SparseMoves)  # those have sparse systems
+        system = torch.einsum("rsa,sat->rst", log_policy[:, 0].exp(), changes.table)
         system.mul_(-self.discount)
         system.diagonal(dim1=-2, dim2=-1).add_(self._leak)
         return system
+
+    def sparse_systems(self, log_policy: Float[Tensor, "replicate h s a"]) -> Systems:
+        """Return the same of a sparse kernel, a sparse matrix for every replicate."""
+        changes = self.dynamics.changes
+        assert isinstance(changes, SparseMoves)
+        own = sparse.eye_array(self.policy_shape[1], format="csr") * self._leak
+        moves = changes.under(log_policy[:, 0].exp())
+        return [sparse.csr_array(own - self.discount * each) for each in moves]

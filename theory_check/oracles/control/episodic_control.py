@@ -34,9 +34,7 @@ class EpisodicControl(SoftControl):
         value = reward.new_zeros(reward.shape[0], reward.shape[1])
         policies = []
         for step in range(self.policy_shape[0] - 1, -1, -1):
-            action_value = reward + self.discount * torch.einsum(
-                "sat,rt->rsa", self.transitions, value
-            )
+            action_value = reward + self.discount * self.dynamics.ahead(value)
             scaled = self.existing(self.log_reference[step] + action_value / beta)
             log_normaliser = torch.logsumexp(scaled, dim=-1)
             value = beta * log_normaliser
@@ -64,7 +62,7 @@ class EpisodicControl(SoftControl):
         for step in range(self.policy_shape[0]):
             joint = state_law[..., None] * policy[:, step]
             laws.append(joint)
-            state_law = torch.einsum("sat,rsa->rt", self.transitions, joint)
+            state_law = self.dynamics.arriving(joint)
         return torch.stack(laws, dim=1)
 
     def continued_visits(
@@ -86,7 +84,7 @@ class EpisodicControl(SoftControl):
         for step in range(self.policy_shape[0]):
             arrived = weights[:, step] + policy[:, step] * carried[..., None]
             visits = visits + arrived
-            carried = self.discount * torch.einsum("sat,rsa->rt", self.transitions, arrived)
+            carried = self.discount * self.dynamics.arriving(arrived)
         return visits
 
     def returns_to_go(
@@ -99,7 +97,7 @@ class EpisodicControl(SoftControl):
         value = policy.new_zeros(policy.shape[0], policy.shape[2])
         returns = []
         for step in range(self.policy_shape[0] - 1, -1, -1):
-            ahead = torch.einsum("sat,rt->rsa", self.transitions, value)
+            ahead = self.dynamics.ahead(value)
             action_value = step_reward[:, step] + self.discount * ahead
             value = (policy[:, step] * action_value).sum(-1)
             returns.append(action_value)

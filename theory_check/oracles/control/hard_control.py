@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from theory_check.errors import CertificationError
+from theory_check.models.base import log_probabilities
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
+from theory_check.problems.dynamics import SparseDynamics
 
 MAXIMUM_ITERATIONS = 1000
 # An action replaces another when it is better by more than this share of the largest value: less is
@@ -134,10 +137,13 @@ def _policy_iteration(control: DiscountedControl, reward: Tensor) -> Float[Tenso
 
 def _evaluate(control: DiscountedControl, reward: Tensor, actions: Tensor) -> Tensor:
     """Return the value of deterministic stationary policies, shape (replicate, s)."""
-    states = torch.arange(reward.shape[1], device=reward.device)
-    moves = control.transitions[states, actions]
-    identity = torch.eye(len(states), dtype=reward.dtype, device=reward.device)
     expected = reward.gather(-1, actions[..., None])[..., 0]
+    if isinstance(control.dynamics, SparseDynamics):
+        chosen = one_hot(actions, reward.shape[-1]).to(reward)
+        return control.resolvent(log_probabilities(chosen)[:, None]).solve(expected)
+    states = torch.arange(reward.shape[1], device=reward.device)
+    moves = control.dynamics.dense("policy iteration")[states, actions]
+    identity = torch.eye(len(states), dtype=reward.dtype, device=reward.device)
     found: Tensor = torch.linalg.solve(identity - control.discount * moves, expected)
     return found
 
@@ -151,5 +157,4 @@ def _backward_induction(control: SoftControl, reward: Tensor) -> Float[Tensor, "
 
 def _ahead(control: SoftControl, reward: Tensor, value: Tensor) -> Tensor:
     """Return ``r + gamma P V``."""
-    following = (control.transitions.flatten(0, 1) @ value.mT).mT.reshape(reward.shape)
-    return reward + control.discount * following
+    return reward + control.discount * control.dynamics.moves.mean(value)

@@ -52,7 +52,10 @@ class InverseControl:
                 type(reward_model).__name__,
                 LINEAR_ALONE,
             )
-        steps = control.policy_shape[0]
+        steps, states, actions = control.policy_shape
+        unknowns = reward_model.parameters + steps * states
+        purpose = f"inverse soft control for {unknowns} unknowns"
+        control.dynamics.require_room(purpose, steps * states * actions * unknowns)
         features = reward_model.features.flatten(0, 1).repeat(steps, 1)
         values = _value_columns(control)
         design = torch.cat([features, values], dim=1)
@@ -72,9 +75,10 @@ class InverseControl:
 def _value_columns(control: SoftControl) -> Float[Tensor, "step value"]:
     """Return the coefficients of ``V_h(s)`` in ``gamma P V_{h+1} - V_h``, one column each."""
     steps, states, actions = control.policy_shape
-    own = torch.eye(states, dtype=control.transitions.dtype, device=control.transitions.device)
+    own = torch.eye(states, dtype=control.initial.dtype, device=control.initial.device)
     own = own.repeat_interleave(actions, dim=0)
-    ahead = control.discount * control.transitions.flatten(0, 1)
+    kernel = control.dynamics.dense("inverse soft control").to(own.device)
+    ahead = control.discount * kernel.flatten(0, 1)
     if isinstance(control, DiscountedControl):
         return ahead - own
     columns = own.new_zeros(steps, states * actions, steps, states)

@@ -6,6 +6,7 @@ sums of products of accurate factors, so that they are resolved however close a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,8 @@ from theory_check.oracles.control.soft_control import (
     SoftControl,
     divergence_density,
     reachable_states,
-    successors,
 )
+from theory_check.problems.dynamics import SparseDynamics
 
 # Rounding error of computed advantages and visits, against the size of what they are computed from.
 ROUNDING = 64 * 2.0**-52
@@ -127,11 +128,11 @@ def decided_states(control: SoftControl) -> Bool[Tensor, "h s"]:
     """Return which rows of a policy table are reached; the same for all positive policies."""
     if isinstance(control, DiscountedControl):
         absent = control.absent_anywhere
-        return reachable_states(control.transitions, control.initial, absent)[None]
-    leads_to = successors(control.transitions, control.absent_anywhere)
+        return reachable_states(control.dynamics, control.initial, absent)[None]
+    following = control.dynamics.followers(control.absent_anywhere)
     rows = [control.initial > 0]
     for _ in range(control.policy_shape[0] - 1):
-        rows.append(leads_to[rows[-1]].any(0))
+        rows.append(following(rows[-1]))
     return torch.stack(rows)
 
 
@@ -164,18 +165,37 @@ def soft_advantage(
     policy = log_policy.exp()
     divergence = control.kl_weight * (policy * divergence_density(log_ratio)).sum(-1)
     if isinstance(control, DiscountedControl):
-        here: Tensor = torch.linalg.solve(control.system(log_policy)[:, None], divergence)
-        ahead = here
+        here = ahead = _divergence_to_come(control, log_policy, divergence)
     else:
-        moves = torch.einsum("rhsa,sat->rhst", policy, control.transitions)
         gaps = [torch.zeros_like(divergence[:, 0])]
+        mean_ahead = _means_ahead(control, policy)
         for step in range(control.policy_shape[0] - 1, -1, -1):
-            later = torch.einsum("rst,rt->rs", moves[:, step], gaps[-1])
+            later = mean_ahead(step, gaps[-1])
             gaps.append(divergence[:, step] + control.discount * later)
         here = torch.stack(gaps[:0:-1], dim=1)
         ahead = torch.stack(gaps[-2::-1], dim=1)
-    following = torch.einsum("sat,rht->rhsa", control.transitions, ahead)
+    following = control.dynamics.ahead_of_steps(ahead)
     return here[..., None] - control.discount * following - control.kl_weight * log_ratio
+
+
+def _divergence_to_come(
+    control: DiscountedControl, log_policy: Tensor, divergence: Float[Tensor, "replicate 1 s"]
+) -> Float[Tensor, "replicate 1 s"]:
+    if isinstance(control.dynamics, SparseDynamics):
+        return control.resolvent(log_policy).solve(divergence[:, 0])[:, None]
+    found: Tensor = torch.linalg.solve(control.system(log_policy)[:, None], divergence)
+    return found
+
+
+def _means_ahead(
+    control: SoftControl, policy: Float[Tensor, "replicate h s a"]
+) -> Callable[[int, Tensor], Tensor]:
+    """Return what takes a step and values of the next one to their means under the policy."""
+    dynamics = control.dynamics
+    if isinstance(dynamics, SparseDynamics):
+        return lambda step, values: (policy[:, step] * dynamics.ahead(values)).sum(-1)
+    moves = torch.einsum("rhsa,sat->rhst", policy, dynamics.dense("the advantage"))
+    return lambda step, values: torch.einsum("rst,rt->rs", moves[:, step], values)
 
 
 def _smallest(values: Tensor, decided: Tensor) -> Float[Tensor, " replicate"]:

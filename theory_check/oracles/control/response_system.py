@@ -18,6 +18,7 @@ from theory_check.models import RewardModel
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.episodic_control import EpisodicControl
 from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.control.sparse_resolvent import Systems
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +68,13 @@ class ResponseSystem:
     ) -> ResponseSystem:
         """Return the system at a policy, with the gradients of ``G`` in tables."""
         replicates, steps, states, _ = log_policy.shape
-        moves = torch.einsum("rhsa,sat->rhts", log_policy.exp(), control.transitions)
-        arriving = torch.einsum("rhsa,sat->rht", tables.in_policy, control.transitions)
-        own = tables.in_policy.sum(-1)
         unknowns = steps * states
+        purpose = f"the response as a linear system of {unknowns} unknowns"
+        control.dynamics.require_room(purpose, replicates * unknowns**2)
+        kernel = control.dynamics.dense(purpose).to(log_policy.device)
+        moves = torch.einsum("rhsa,sat->rhts", log_policy.exp(), kernel)
+        arriving = torch.einsum("rhsa,sat->rht", tables.in_policy, kernel)
+        own = tables.in_policy.sum(-1)
         matrix = torch.eye(unknowns, dtype=own.dtype, device=own.device).repeat(replicates, 1, 1)
         blocks = matrix.view(replicates, steps, states, steps, states)
         if isinstance(control, DiscountedControl):
@@ -148,6 +152,13 @@ class PerturbedDiscountedControl(DiscountedControl):
         """Return ``I - gamma P_pi`` with perturbed entries."""
         system = super().system(log_policy)
         return system * _factors(system[0], self.seed)
+
+    def sparse_systems(self, log_policy: Float[Tensor, "replicate h s a"]) -> Systems:
+        """Return the same of a sparse kernel."""
+        systems = super().sparse_systems(log_policy)
+        for system in systems:
+            system.data *= _factors(torch.from_numpy(system.data), self.seed).numpy()
+        return systems
 
 
 def perturbed(control: SoftControl, seed: int) -> SoftControl:

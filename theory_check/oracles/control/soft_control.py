@@ -16,6 +16,7 @@ from torch import Tensor
 
 from theory_check.models.base import absent_actions, log_policy_of
 from theory_check.problems import Problem
+from theory_check.problems.dynamics import Dynamics
 
 RARE = -30.0
 """Below this logarithm of ``pi / pi*`` an action adds ``pi*`` to a divergence, up to rounding."""
@@ -29,8 +30,8 @@ class SoftControl(ABC):
 
     Attributes
     ----------
-    transitions
-        ``P(s'|s, a)``, shape (s, a, s).
+    dynamics
+        ``P(s'|s, a)``, a table on the device or the rows of a sparse matrix.
     initial
         ``rho0``, shape (s,).
     log_reference
@@ -39,7 +40,7 @@ class SoftControl(ABC):
         ``beta`` and ``gamma``.
     """
 
-    transitions: Float[Tensor, "s a t"]
+    dynamics: Dynamics
     initial: Float[Tensor, " s"]
     log_reference: Float[Tensor, "h s a"]
     kl_weight: float
@@ -49,7 +50,7 @@ class SoftControl(ABC):
     def of(cls, problem: Problem, device: torch.device | str = "cpu") -> SoftControl:
         """Move a problem's dynamics to ``device``."""
         return cls(
-            transitions=problem.transitions.to(device),
+            dynamics=problem.dynamics.to(device),
             initial=problem.initial.to(device),
             log_reference=problem.model_inputs.log_reference.to(device),
             kl_weight=problem.kl_weight,
@@ -220,26 +221,16 @@ def divergence_density(log_ratio: Tensor) -> Tensor:
     return torch.where(small, series, log_ratio + torch.expm1(-log_ratio))
 
 
-def successors(
-    transitions: Float[Tensor, "s a t"], absent: Bool[Tensor, "s a"] | None
-) -> Bool[Tensor, "s t"]:
-    """Return which states follow which by some action that exists."""
-    possible = transitions > 0
-    if absent is not None:
-        possible = possible & ~absent[..., None]
-    return possible.any(1)
-
-
 def reachable_states(
-    transitions: Float[Tensor, "s a t"],
+    dynamics: Dynamics,
     initial: Float[Tensor, " s"],
     absent: Bool[Tensor, "s a"] | None = None,
 ) -> Bool[Tensor, " s"]:
     """Return which states some policy reaches from the start law, by actions that exist."""
-    leads_to = successors(transitions, absent)
+    following = dynamics.followers(absent)
     reached = initial > 0
     while True:
-        further = reached | leads_to[reached].any(0)
+        further = reached | following(reached)
         if bool((further == reached).all()):
             return reached
         reached = further

@@ -11,10 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.bilevel import Coupling
+from theory_check.models.base import log_probabilities
 from theory_check.oracles.comparisons import DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.resolvent import Solves
 from theory_check.oracles.control.response_system import UpperTables
 from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, TableEstimates
+from theory_check.problems.dynamics import SparseDynamics
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +151,9 @@ class DiscountedEstimates(StoppedEstimates, EnumeratedEstimates):
 class StoppedRollouts:
     """The law of where rollouts of a stationary policy stop, by one S x S inverse.
 
+    Of a sparse kernel what needs no inverse is had without: :attr:`states`, :attr:`first_stops` and
+    :meth:`mean_of_arrivals`.
+
     Parameters
     ----------
     control
@@ -162,7 +168,7 @@ class StoppedRollouts:
     @cached_property
     def stops_from(self) -> Float[Tensor, "replicate s s"]:
         """Law of the state of the stop given the state of the start, ``(1-gamma)(I - gamma P_pi)^-1``."""
-        moves = torch.einsum("rsa,sat->rst", self.policy, self.control.transitions)
+        moves = torch.einsum("rsa,sat->rst", self.policy, self._table)
         identity = torch.eye(moves.shape[-1], dtype=moves.dtype, device=moves.device)
         gamma = self.control.discount
         # Without the check of inv: it would refuse the whole batch for one policy that is not finite.
@@ -173,6 +179,10 @@ class StoppedRollouts:
     @cached_property
     def states(self) -> Float[Tensor, "replicate s"]:
         """``d^pi``: law of the state of the first stop."""
+        if self._sparse is not None:
+            start = self.control.initial.expand(len(self.policy), -1)
+            found = self._sparse.solve_transposed(start).clamp_min(0.0)
+            return (1 - self.control.discount) * found
         return self.control.initial @ self.stops_from
 
     @cached_property
@@ -183,14 +193,17 @@ class StoppedRollouts:
     @cached_property
     def arrivals(self) -> Float[Tensor, "replicate s a s"]:
         """Law of the state of the final stop of rollouts that do go on from (s, a)."""
-        return torch.einsum("sat,rtu->rsau", self.control.transitions, self.stops_from)
+        return torch.einsum("sat,rtu->rsau", self._table, self.stops_from)
 
     def mean_of_arrivals(
         self, values: Float[Tensor, "replicate s"]
     ) -> Float[Tensor, "replicate s a"]:
         """Return the mean of ``values`` over ``arrivals``, without tabulating their law."""
+        if self._sparse is not None:
+            stopped = (1 - self.control.discount) * self._sparse.solve(values)
+            return self.control.dynamics.ahead(stopped)
         ahead = (self.stops_from @ values[:, :, None]).squeeze(-1)
-        return (ahead @ self.control.transitions.flatten(0, 1).T).reshape(self.policy.shape)
+        return (ahead @ self._table.flatten(0, 1).T).reshape(self.policy.shape)
 
     @cached_property
     def two_stops(self) -> Float[Tensor, "replicate pair pair"]:
@@ -201,3 +214,15 @@ class StoppedRollouts:
         joint = gamma * first[:, :, None] * going_on
         joint.diagonal(dim1=1, dim2=2).add_((1 - gamma) * first)
         return joint
+
+    @property
+    def _table(self) -> Float[Tensor, "s a t"]:
+        table = self.control.dynamics.dense("the law of where rollouts stop from every state")
+        return table.to(self.policy.device)
+
+    @cached_property
+    def _sparse(self) -> Solves | None:
+        """What solves systems of the policy, where the kernel is sparse."""
+        if not isinstance(self.control.dynamics, SparseDynamics):
+            return None
+        return self.control.resolvent(log_probabilities(self.policy)[:, None])

@@ -1,8 +1,9 @@
-"""Inner loops of a penalty method: compiled steps for every class, and all of them for tables."""
+"""Inner loops of a penalty method: compiled steps for every class, all at once for tables and MLPs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,11 +15,17 @@ from torch import Tensor
 
 from theory_check.bilevel import InnerPath, PenaltyLoop
 from theory_check.kernels import penalty_segments, penalty_tables
+from theory_check.kernels.networks import ACTIVATIONS, Networks
 from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
+from theory_check.models.network_policy import NetworkPolicy
 from theory_check.oracles.estimates.sample_source import SampleSource, as_array
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
+from theory_check.problems.dynamics import SparseDynamics
 
 SMALLEST_SIGMA = 1e-150
+
+MOST_PRODUCTS = 10**6
+"""Beyond, libraries are the faster way to the products of a forward pass of all networks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,9 @@ class PenaltyLoops:
         # Logits of actions that do not exist are none of a plain softmax.
         if control.initial.device.type != "cpu" or control.absent is not None:
             return None
+        stationary = type(estimates) is SampledDiscounted
+        if stationary and isinstance(control.dynamics, SparseDynamics):
+            return None  # of more states than compiled steps take
         compared = penalty_tables.EpisodicTables(
             entries=as_array(space.step_index),
             visited=as_array(space.states * control.policy_shape[2] + space.actions),
@@ -63,12 +73,13 @@ class PenaltyLoops:
             labels=source.labels,
             excess=bool(source.excess),
         )
-        if type(estimates) is SampledEpisodic:
+        if not stationary:
             return cls(source, penalty_tables, compared, reward_model, policy_model)
         tables = penalty_segments.SegmentTables(
             segments=compared,
             first_state=as_array(space.states[:, 0]),
-            transitions=as_array(control.transitions.flatten(0, 1)),
+            transitions=as_array(control.dynamics.dense("compiled steps").flatten(0, 1)),
+            rows=control.dynamics.rows,
             initial=as_array(control.initial),
             discount=float(control.discount),
         )
@@ -88,27 +99,23 @@ class PenaltyLoops:
         self._count_steps(loop)
         reward = as_array(self.reward_model.table(upper).flatten(1))
         both = torch.cat([lower, penalised])
-        at_once = self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax
-        found = (self._logits if at_once else self._parameters)(reward, both, loop, path)
-        return _parted(found)
+        tabular = self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax
+        if tabular or self._networks is not None:
+            return _parted(self._at_once(reward, both, loop, path))
+        return _parted(self._parameters(reward, both, loop, path))
 
-    def _logits(
+    def _at_once(
         self, reward: NDArray[np.float64], both: Tensor, loop: PenaltyLoop, path: InnerPath | None
     ) -> Tensor:
-        """Take all steps on logits, in one call."""
+        """Take all steps in one call, on logits or on the parameters of networks."""
         points = as_array(both)
         told = np.empty((0 if path is None else loop.steps, *points.shape))
-        penalty_tables.tabular_descent(
-            self._streams,
-            self.tables,
-            _batches(loop),
-            reward,
-            points,
-            loop.steps,
-            float(loop.step_size),
-            float(loop.sigma),
-            told,
-        )
+        given = (self._streams, self.tables, _batches(loop))
+        moved = (reward, points, loop.steps, float(loop.step_size), float(loop.sigma), told)
+        if self._networks is None:
+            self.kernels.tabular_descent(*given, *moved)
+        else:
+            self.kernels.network_descent(*given, *self._networks, *moved)
         if path is not None:
             path.extend(_parted(before) for before in torch.from_numpy(told))
         return torch.from_numpy(points)
@@ -161,6 +168,25 @@ class PenaltyLoops:
             float(loop.sigma),
         )
         return self.reward_model.pullback(upper, torch.from_numpy(slope).reshape(reward.shape))
+
+    @cached_property
+    def _networks(self) -> tuple[Networks, NDArray[np.float64]] | None:
+        """Networks of policies and the logits they add to; None for other classes and for large ones."""
+        model = self.policy_model
+        if type(model) is not NetworkPolicy:
+            return None
+        network, reference = model.network, model.log_reference
+        sizes = np.array([network.inputs.shape[1], *network.hidden, network.outputs])
+        products = 2 * self.source.replicates * len(network.inputs) * int(sizes[:-1] @ sizes[1:])
+        if products > MOST_PRODUCTS:
+            return None
+        given = Networks(
+            as_array(network.inputs),
+            sizes,
+            bool(network.biased),
+            ACTIVATIONS.index(network.activation),
+        )
+        return given, as_array(reference.flatten())
 
     @property
     def _streams(self) -> penalty_tables.Streams:

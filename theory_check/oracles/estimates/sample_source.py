@@ -203,7 +203,7 @@ def sampled_later_visits(
         source.continuations,
         as_array(weights),
         as_array(log_policy.exp()),
-        as_array(control.transitions),
+        control.dynamics.rows,
         control.discount,
         stationary,
         rollouts,

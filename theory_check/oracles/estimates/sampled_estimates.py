@@ -10,9 +10,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import LARGEST_TABLE, InvalidArgumentError
+from theory_check.kernels.draws import DRAWS_PER_OUTCOME
 from theory_check.kernels.reached_pairs import reached_pair_losses
 from theory_check.kernels.rollouts import first_stop_changes, two_leg_sums
+from theory_check.kernels.rows import Rows
+from theory_check.kernels.stopped_legs import two_stop_means
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
@@ -29,6 +32,7 @@ from theory_check.oracles.estimates.sample_source import (
     sampled_later_visits,
 )
 from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, winner_law
+from theory_check.problems.dynamics import SparseDynamics
 
 SHARED_STEP_BUDGET = 10**9
 """Expected environment steps of one shared batch of a replicate: about ten seconds of one core."""
@@ -136,11 +140,18 @@ class SampledStops(StoppedEstimates):
         steps = self.source.costs.score_steps
         self.source.count_rollouts(policies, samples, steps)
         outcomes = values[0].numel() ** 2
-        if samples * steps < outcomes:  # walking is then cheaper than tabulating where walks end
+        sparse = isinstance(self.control.dynamics, SparseDynamics)
+        untabulated = sparse and outcomes > LARGEST_TABLE
+        if untabulated:
+            _require_affordable(samples, steps, sparse=True)
+        # Walking is then cheaper than tabulating where walks end, or the table has no place.
+        if untabulated or samples * steps < outcomes:
             followed, _ = two_leg_sums(
                 *self._walks(policies, policies), samples, as_array(values), as_array(values)
             )
             return torch.from_numpy(followed).to(policies.device)
+        if samples <= DRAWS_PER_OUTCOME * outcomes:  # tabulating would cost more than drawing
+            return self._second_stops(policies, values, samples)
         sums = torch.empty_like(values)
         together = max(1, OUTCOME_BYTES // (8 * outcomes))
         for first in range(0, policies.shape[0], together):
@@ -149,6 +160,27 @@ class SampledStops(StoppedEstimates):
             drawn = self.source.frequencies(law.flatten(1), samples, rows).reshape(law.shape)
             sums[rows] = (drawn @ values[rows].flatten(1)[:, :, None]).reshape(sums[rows].shape)
         return sums
+
+    def _second_stops(
+        self,
+        policies: Float[Tensor, "stacked h s a"],
+        values: Float[Tensor, "stacked s a"],
+        samples: int,
+    ) -> Float[Tensor, "stacked s a"]:
+        """Draw one leg after the other, from the law of its stop."""
+        taken = policies[:, 0].exp()
+        rollouts = StoppedRollouts(self.control, taken)
+        means = two_stop_means(
+            self.source.rollouts[: policies.shape[0]],
+            as_array(taken.flatten(1)),
+            as_array(rollouts.first_stops.flatten(1)),
+            as_array(rollouts.stops_from),
+            self.control.dynamics.rows,
+            self.control.discount,
+            samples,
+            as_array(values.flatten(1)),
+        )
+        return torch.from_numpy(means).to(values.device).reshape(values.shape)
 
     def _shared_two_legs(
         self,
@@ -169,20 +201,16 @@ class SampledStops(StoppedEstimates):
         self,
         drawn_from: Float[Tensor, "replicate h s a"],
         wanted: Float[Tensor, "replicate h s a"],
-    ) -> tuple[NDArray[np.uint64], NDArray, NDArray, NDArray, NDArray, float]:
+    ) -> tuple[NDArray[np.uint64], NDArray, NDArray, Rows, NDArray, float]:
         """Return what the kernels need to follow a policy and weigh it for another."""
         return (
             self.source.rollouts[: drawn_from.shape[0]],
             as_array(drawn_from[:, 0].exp()),
             as_array((wanted - drawn_from)[:, 0]),
-            self._transitions,
+            self.control.dynamics.rows,
             self._initial,
             self.control.discount,
         )
-
-    @cached_property
-    def _transitions(self) -> NDArray[np.float64]:
-        return as_array(self.control.transitions)
 
     @cached_property
     def _initial(self) -> NDArray[np.float64]:
@@ -215,10 +243,11 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
         law = rollouts.states[:, space.states[:, 0]] * continuation
         returns = space.returns(reward)
         losses, residuals = source.pair_sums(law, returns, samples)
-        reaching = rollouts.first_stops[..., None] * rollouts.arrivals
         reached = reached_pair_losses(
             source.reached_pairs,
-            as_array(reaching.flatten(1, 2).mT),
+            as_array(rollouts.first_stops.flatten(1)),
+            as_array(rollouts.stops_from),
+            self.control.dynamics.rows,
             as_array(continuation),
             as_array(law),
             self._first_state,
@@ -234,12 +263,22 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
         )
 
 
-def _require_affordable(samples: int, steps: int | float) -> None:
-    if samples * steps > SHARED_STEP_BUDGET:
+def _require_affordable(samples: int, steps: int | float, *, sparse: bool = False) -> None:
+    """Refuse a batch that would be followed for too long; ``sparse`` says why independent ones are."""
+    if samples * steps <= SHARED_STEP_BUDGET:
+        return
+    most = f"pass at most {int(SHARED_STEP_BUDGET / steps)}: "
+    if sparse:
         raise InvalidArgumentError(
             "trajectories",
-            f"{samples} with shared batches, {steps:.3g} expected steps each",
-            f"pass at most {int(SHARED_STEP_BUDGET / steps)}: importance weights depend on the "
-            "whole path, so shared batches are simulated step by step; or use coupling = "
-            '"independent", whose cost does not grow with the batch',
+            f"{samples} with a sparse kernel, {steps:.3g} expected steps each",
+            f"{most}where rollouts of so many states stop is not tabulated, so that they are simulated "
+            "step by step",
         )
+    raise InvalidArgumentError(
+        "trajectories",
+        f"{samples} with shared batches, {steps:.3g} expected steps each",
+        f"{most}importance weights depend on the "
+        "whole path, so shared batches are simulated step by step; or use coupling = "
+        '"independent", whose cost does not grow with the batch',
+    )

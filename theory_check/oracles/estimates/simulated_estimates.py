@@ -21,7 +21,7 @@ from theory_check.kernels.simulation import (
     simulated_scores,
     simulated_visits,
 )
-from theory_check.kernels.walks import moves_of
+from theory_check.kernels.walks import next_states_of
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.response_system import UpperTables
 from theory_check.oracles.estimates.sample_source import (
@@ -55,7 +55,7 @@ class SimulatedPairs:
     @cached_property
     def moves(self) -> Any:
         """Successors of every state and action, as kernels draw them."""
-        return moves_of(*self._objective.dynamics[2:])
+        return next_states_of(*self._objective.dynamics[2:])
 
     def tables(
         self,
