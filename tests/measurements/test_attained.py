@@ -302,15 +302,14 @@ def brute_force(problem, epsilon: float, coupling: str, accuracy: str) -> float:
         z -= small * slope
     sums = np.concatenate([[0.0], np.cumsum(squared)])
     sigmas = np.geomspace(1e-5, 0.3, 200) if coupling == "independent" else [1e-9]
-    noise = {
-        (sigma, step): lasting_noise(
-            problem, step, 0.35, sigma if coupling == "independent" else None
-        )
-        for sigma in sigmas
-        for step in np.geomspace(0.01, 0.6, 25)
-    }
     least = {
-        sigma: np.nanmin([value / at[1] for at, value in noise.items() if at[0] == sigma])
+        sigma: np.nanmin(
+            [
+                lasting_noise(problem, step, 0.35, sigma if coupling == "independent" else None)
+                / step
+                for step in np.geomspace(0.01, 0.6, 25)
+            ]
+        )
         for sigma in sigmas
     }
     best = np.inf
