@@ -44,8 +44,9 @@ def draw(
     shape = (replicates, *policy.shape[-3:])
     return continued_visits(
         states,
-        np.ascontiguousarray(np.broadcast_to(weights, shape)),
-        np.ascontiguousarray(np.broadcast_to(policy, shape)),
+        # Copies: what cannot be written is another type, for which the kernel is compiled again.
+        np.broadcast_to(weights, shape).copy(),
+        np.broadcast_to(policy, shape).copy(),
         problem.dynamics.rows,
         problem.discount,
         problem.horizon is None,

@@ -33,7 +33,10 @@ def laws(problem: Problem, log_policy: torch.Tensor, replicates: int) -> list[Fl
     """Return policy, first stops and stops from every state, for replicates that share them."""
     rollouts = StoppedRollouts(control_of(problem), log_policy.exp())
     tables = (log_policy.exp().flatten(1), rollouts.first_stops.flatten(1), rollouts.stops_from)
-    return [np.tile(t.numpy(), (replicates, *[1] * (t.ndim - 1))) for t in tables]
+    # By rows also where nothing is repeated: of another layout, the kernel is compiled again.
+    return [
+        np.ascontiguousarray(np.tile(t.numpy(), (replicates, *[1] * (t.ndim - 1)))) for t in tables
+    ]
 
 
 def draw(rollouts: int, states: NDArray[np.uint64], given: list[Floats] | None = None) -> Floats:
