@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -379,6 +380,49 @@ def test_another_measurement_is_refused(journal: list[str], tmp_path: Path) -> N
         path.unlink()
     with pytest.raises(InvalidArgumentError, match="a catalogue without any"):
         load_comparisons(["hpgd"], with_files_of(tmp_path))
+
+
+def test_a_file_leaves_out_the_methods_that_its_problems_cannot_run_and_no_others(
+    journal: list[str],
+) -> None:
+    """Shipped comparisons: what is left out is refused, and what is not left out is loaded."""
+    catalogue = installed()
+    for path in catalogue.comparisons.values():
+        text = path.read_text()
+        listed = tomllib.loads(text).get("without", [])
+        loaded = load_experiment(path, catalogue, {"method": list(catalogue.methods)})
+        assert {cell.measurement.method.id for cell in loaded.full} == {
+            name for name in catalogue.methods if name not in listed
+        }
+        for name in listed:
+            copy = Path(path.name)
+            copy.write_text(re.sub(r"(?m)^without = .*$", "", text))
+            Path("problems.toml").write_text((path.parents[1] / "problems.toml").read_text())
+            with pytest.raises(
+                InvalidArgumentError,
+                match=f"received solver '{catalogue.methods[name].solver.name}'",
+            ):
+                load_experiment(copy, catalogue, {"method": [name]})
+
+
+def test_unknown_methods_are_not_left_out_and_not_everything_is(journal: list[str]) -> None:
+    file = Path("experiments/comparisons/small.toml")
+    file.write_text(f'without = ["hpgdd"]\n{SMALL}')
+    with pytest.raises(
+        InvalidArgumentError, match=r"without: received 'hpgdd'; did you mean 'hpgd'"
+    ):
+        load_experiment(file, axes={"method": ["penalty"]})
+    file.write_text(f'without = ["hpgd"]\n{SMALL}')
+    assert list(load_comparisons(["hpgd"], with_files_of(Path.cwd()))) == ["shift"]
+    assert set(load_comparisons(["hpgd", "penalty"], with_files_of(Path.cwd()))) == {
+        "shift",
+        "small",
+    }
+    Path("experiments/comparisons/shift.toml").unlink()
+    with pytest.raises(
+        InvalidArgumentError, match="add one that some comparison does not leave out"
+    ):
+        load_comparisons(["hpgd"], with_files_of(Path.cwd()))
 
 
 TABLE = DisplayTable(

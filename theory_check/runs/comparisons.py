@@ -33,6 +33,9 @@ def load_comparisons(
     catalogue
         As in :func:`~theory_check.runs.load_experiment`.
 
+    A file leaves out the methods that it lists as ``without``, which its problems cannot run, and is
+    left out where no other is chosen.
+
     Raises
     ------
     InvalidArgumentError
@@ -47,6 +50,11 @@ def load_comparisons(
         name: load_experiment(path, catalogue, {AXIS: list(chosen)})
         for name, path in catalogue.comparisons.items()
     }
+    loaded = {name: experiment for name, experiment in loaded.items() if experiment.full}
+    if not loaded:
+        raise InvalidArgumentError(
+            "solvers", shortened(list(chosen)), "add one that some comparison does not leave out"
+        )
     for experiment in loaded.values():
         settings_of(experiment.full[0])
     return loaded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from theory_check.catalogue import Catalogue, Root, installed
 from theory_check.errors import (
     InvalidArgumentError,
     magnitude,
-    nearest,
     require_choice,
     require_flag,
     require_instance,
@@ -26,6 +24,14 @@ from theory_check.measurements.base import Measurement
 from theory_check.problems.spec import ProblemSpec
 from theory_check.randomness import first_seed, require_replicates
 from theory_check.runs.build import Components, Table, build, field_parameters, parsed, with_axes
+from theory_check.runs.grid import (
+    axis_labels,
+    flattened,
+    merged,
+    require_axes_once,
+    require_axis,
+    with_entry,
+)
 from theory_check.runs.identity import cell_key, sources_of
 from theory_check.runs.problem_table import OwnProblem, named_table, stated_problem
 
@@ -158,6 +164,7 @@ class _File:
     settings: dict[str, object] = field(default_factory=dict)
     grid: dict[str, object] = field(default_factory=dict)
     quick: _Quick = field(default_factory=_Quick)
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_replicates("seeds", self.seeds)
@@ -261,21 +268,22 @@ def _validated(
     return Experiment(path.stem, file.description, full, quick, path)
 
 
-_Version = tuple[Axes, Measurement]
-
-
-def _measurements(file: _File, quick: _Quick, catalogue: Catalogue) -> Iterator[_Version]:
+def _measurements(
+    file: _File, quick: _Quick, catalogue: Catalogue
+) -> Iterator[tuple[Axes, Measurement]]:
     """Yield the measurement of every combination of the grid, with its columns."""
     cls = catalogue.measurements[file.measurement]
     components = Components(
         catalogue.solvers,
         {**catalogue.methods, **{method.id: method for method in cls.own_methods}},
     )
+    for name in file.without:
+        require_choice("without", name, components.named)
     parameters = field_parameters(cls)
-    settings = _merged(file.settings, quick.settings)
+    settings = merged(file.settings, quick.settings)
     for place, table in (("grid", file.grid), ("quick.grid", quick.grid)):
-        _require_axes_once(table, place)
-    grid = _flat(file.grid) | _flat(quick.grid)
+        require_axes_once(table, place)
+    grid = flattened(file.grid) | flattened(quick.grid)
     cells = math.prod(len(values) for values in grid.values() if isinstance(values, list))
     if cells > MOST_CELLS:
         raise InvalidArgumentError(
@@ -284,109 +292,24 @@ def _measurements(file: _File, quick: _Quick, catalogue: Catalogue) -> Iterator[
             f"list fewer values: at most {MOST_CELLS} combinations can be run",
         )
     # Where each overridden setting was written, so that an error points there.
-    origins = {f"settings.{key}": f"quick.settings.{key}" for key in _flat(quick.settings)}
+    origins = {f"settings.{key}": f"quick.settings.{key}" for key in flattened(quick.settings)}
     for axis, values in grid.items():
-        where = f"quick.grid.{axis}" if axis in _flat(quick.grid) else f"grid.{axis}"
+        where = f"quick.grid.{axis}" if axis in flattened(quick.grid) else f"grid.{axis}"
         origins[f"settings.{axis}"] = where
-        _check_axis(axis, values, where, settings, parameters)
-    columns = {axis: _labels(values) for axis, values in grid.items()}
+        require_axis(axis, values, where, settings, parameters)
+    columns = {axis: axis_labels(values) for axis, values in grid.items()}
     for picks in itertools.product(*(range(len(values)) for values in grid.values())):
         chosen = settings
         for (axis, values), pick in zip(grid.items(), picks, strict=True):
-            chosen = _with(chosen, axis.split("."), values[pick])
+            chosen = with_entry(chosen, axis.split("."), values[pick])
+        if chosen.get("method") in file.without:
+            continue
         try:
             measurement = build(cls, chosen, "settings", components)
         except InvalidArgumentError as error:
             raise _at_origin(error, origins) from error
         axes = tuple((axis, columns[axis][pick]) for axis, pick in zip(grid, picks, strict=True))
         yield axes, measurement
-
-
-def _require_axes_once(table: Table, where: str) -> None:
-    """Refuse an axis that is written twice, dotted and as a table, or that a later one replaces."""
-    seen: list[str] = []
-    for key, value in table.items():
-        for axis in _flat({key: value}):
-            for other in seen:
-                if axis == other or other.startswith(f"{axis}."):
-                    raise InvalidArgumentError(
-                        f"{where}.{axis}",
-                        "a value that is written twice, dotted and as a table"
-                        if axis == other
-                        else f"values that would replace those of {where}.{other}",
-                        "set it in one of the two places",
-                    )
-            seen.append(axis)
-
-
-def _check_axis(
-    axis: str, values: object, where: str, settings: Table, parameters: Mapping[str, object]
-) -> None:
-    if axis.split(".")[0] not in parameters:
-        raise InvalidArgumentError(where, "an unknown key", nearest(axis, parameters))
-    if not isinstance(values, list) or not values:
-        raise InvalidArgumentError(where, shortened(values), "pass a list of at least one value")
-    repeated = [value for position, value in enumerate(values) if value in values[:position]]
-    if repeated:
-        raise InvalidArgumentError(where, f"{repeated[0]!r} twice", "list every value once")
-    labels = _labels(values)
-    shared = [label for position, label in enumerate(labels) if label in labels[:position]]
-    if shared:
-        raise InvalidArgumentError(
-            where, f"two components named {shared[0]!r}", "vary a setting, as in [grid.solver]"
-        )
-    if axis in _flat(settings) or axis in settings:
-        raise InvalidArgumentError(
-            where, f"a value that is also in settings.{axis}", "set it in one of the two places"
-        )
-
-
-def _labels(values: list[object]) -> list[Any]:
-    """Return what stands in the column of a grid axis: a component is known by its name."""
-    labels: list[Any] = []
-    for value in values:
-        if isinstance(value, dict) and isinstance(value.get("name"), str):
-            labels.append(value["name"])
-        elif isinstance(value, dict | list):
-            labels.append(json.dumps(value, sort_keys=True))
-        else:
-            labels.append(value)
-    return labels
-
-
-def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
-    """Return ``table`` without nesting: ``{"solver": {"sigma": x}}`` -> ``{"solver.sigma": x}``."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _merged(base: Mapping[str, object], changes: Mapping[str, object]) -> Table:
-    """Return ``base`` with ``changes``; a table is merged unless it names another component."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        if (
-            isinstance(old, dict)
-            and isinstance(value, dict)
-            and value.get("name", old.get("name")) == old.get("name")
-        ):
-            merged[key] = _merged(old, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _with(table: Mapping[str, object], keys: list[str], value: object) -> Table:
-    """Return ``table`` with the entry at the nested ``keys`` set to ``value``."""
-    head, *rest = keys
-    inner = table.get(head)
-    entry = _with(inner if isinstance(inner, dict) else {}, rest, value) if rest else value
-    return {**table, head: entry}
 
 
 def _at_origin(error: InvalidArgumentError, origins: Mapping[str, str]) -> InvalidArgumentError:
