@@ -8,14 +8,11 @@ themselves by where they are.
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from beartype import beartype
 from jaxtyping import install_import_hook
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -35,24 +32,7 @@ def enforce_annotations() -> None:
     if early := sorted(set(packages) & sys.modules.keys()):
         # The conftest.py of a folder that is named is imported before this is called.
         raise pytest.UsageError(f"--shapes: {early} are imported already; choose tests with -k")
-    install_import_hook(packages, f"{__name__}.{enforced_when_called.__name__}")
-
-
-def enforced_when_called(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Enforce the annotations of a function from its first call on.
-
-    To prepare it costs a millisecond, of most of 3400 functions and methods for nothing in a process.
-    """
-
-    @functools.cache
-    def enforced() -> Callable[..., Any]:
-        return beartype(function)
-
-    @functools.wraps(function)
-    def call(*arguments: Any, **named: Any) -> Any:
-        return enforced()(*arguments, **named)
-
-    return call
+    install_import_hook(packages, "beartype.beartype")
 
 
 def has_shapes(path: Path) -> bool:
