@@ -123,7 +123,7 @@ def test_advice_is_printed(advised: Advice, capsys: Capture) -> None:
     text = capsys.readouterr().out
     for expected in (
         "total-7/2 [R]",
-        "total-3 [R]",
+        "total-3 [S]",
         "*  total-2 [D]",
         "the pilot drew 1.23e+03 samples, 34 of them in the rehearsal",
         "* cheapest: T = 300, of which 200 should do for 14 of 16 runs",

@@ -184,9 +184,8 @@ def test_which_way_is_taken_depends_on_what_it_costs() -> None:
     """The numbers and the stream are those of one way below the threshold, of the other above."""
     problem, weights, policy = setting("dense")
     rows, gamma = problem.dynamics.rows, problem.discount
-    threshold = (
-        stopped_visits.STEPS_PER_SHARE * stopped_visits.elimination_of(rows, problem.states).shares
-    )
+    elimination = stopped_visits.elimination_of(rows, problem.states)
+    threshold = stopped_visits.STEPS_PER_SHARE * elimination.shares
     last = math.ceil(threshold * (1 - gamma) / gamma) - 1
     for rollouts, counted in ((last, False), (last + 2, True)):
         states = seeded_states([4])

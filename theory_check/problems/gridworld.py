@@ -141,7 +141,7 @@ def gridworld(
         ("map", len(cells)),
         ("actions", len(MOVES)),
         horizon=horizon,
-        features=None if features == "indicator" else 3 * len(MOVES),
+        features=3 * len(MOVES) if isinstance(features, str) and features != "indicator" else None,
         observations=2,
         successors=successors if sparse_kernel else None,
     )
