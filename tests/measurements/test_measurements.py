@@ -16,7 +16,7 @@ from theory_check.measurements.inner_loops import InnerLinear
 from theory_check.measurements.penalty import PenaltyBias
 from theory_check.measurements.solver_run import SolverRun
 from theory_check.oracles import ExactOracle
-from theory_check.oracles.starts import initial_upper
+from theory_check.oracles.starts import initial_reward, initial_upper
 from theory_check.problems import Problem
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import run
@@ -54,6 +54,27 @@ def test_every_kind_is_found_by_its_name() -> None:
         "solver-run": SolverRun,
     }
     assert expected.items() <= installed().measurements.items()
+
+
+def test_the_bias_of_a_central_difference_is_of_second_order() -> None:
+    """Derived from the oracle's own two penalised gradients; halving sigma divides it by 4, not by 2."""
+    problem = random_problem(41, (2, 2, 2), discount=0.9)
+    seeds, sigmas = [4, 9], (0.04, 0.02, 0.01)
+    table = PenaltyBias(sigmas=sigmas, difference="central").measure(problem, seeds, progress)
+    exact = ExactOracle(problem)
+    phi = initial_reward(seeds, exact.reward_model, 1.0)
+    sides = [exact.penalised_gradient(phi, sigma) for sigma in (0.02, -0.02)]
+    expected = ((sides[0] + sides[1]) / 2 - exact.hypergradient(phi)).norm(dim=-1)
+    found = table[table.sigma == 0.02].gradient_bias.to_numpy()
+    assert found == pytest.approx(expected.numpy(), rel=1e-9)
+    assert (table.status == "ok").all()
+    for column in ("gradient_bias", "value_bias"):
+        sizes = np.stack([table[table.sigma == sigma][column] for sigma in sigmas])
+        assert sizes[0] / sizes[1] == pytest.approx(4, rel=0.05)
+        assert sizes[1] / sizes[2] == pytest.approx(4, rel=0.02)
+    forward = PenaltyBias(sigmas=sigmas).measure(problem, seeds, progress)
+    sizes = np.stack([forward[forward.sigma == sigma].gradient_bias for sigma in sigmas])
+    assert sizes[1] / sizes[2] == pytest.approx(2, rel=0.05)
 
 
 def test_penalty_bias() -> None:

@@ -89,7 +89,7 @@ class GradientNoise(Measurement):
                         "sigma": sigma,
                         "trajectories": number,
                         "sampling_error": self._errors(oracle, information, state, sigma, number),
-                        "status": status_of(solved[sigma]),
+                        "status": status_of([solved[sigma]]),
                     }
                 )
             )

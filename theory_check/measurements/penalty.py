@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ class PenaltyBias(Measurement):
         Penalty parameters.
     point_scale
         Standard deviation of the points.
+    difference
+        ``"forward"``: ``Phi_sigma`` itself; ``"central"``: the mean of ``Phi_sigma`` and ``Phi_-sigma``
+        (``docs/theory.md`` section 3.6).
     """
 
     kind: ClassVar[str] = "penalty-bias"
@@ -48,6 +51,7 @@ class PenaltyBias(Measurement):
 
     sigmas: tuple[Positive, ...]
     point_scale: Positive = 1.0
+    difference: Literal["forward", "central"] = "forward"
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""
@@ -58,15 +62,18 @@ class PenaltyBias(Measurement):
         value = solutions.hyperobjective()
         frames = []
         for done, sigma in enumerate(self.sigmas, start=1):
-            penalised = solutions.penalised(sigma)
+            sides = (sigma, -sigma) if self.difference == "central" else (sigma,)
+            points = [solutions.penalised(side) for side in sides]
+            mean_gradient = torch.stack([point.gradient for point in points]).mean(0)
+            mean_value = torch.stack([point.value for point in points]).mean(0)
             frames.append(
                 pd.DataFrame(
                     {
                         "seed": list(seeds),
                         "sigma": sigma,
-                        "gradient_bias": (penalised.gradient - gradient).norm(dim=-1).numpy(),
-                        "value_bias": (penalised.value - value).abs().numpy(),
-                        "status": status_of(penalised),
+                        "gradient_bias": (mean_gradient - gradient).norm(dim=-1).numpy(),
+                        "value_bias": (mean_value - value).abs().numpy(),
+                        "status": status_of(points),
                     }
                 )
             )

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from theory_check.errors import require_positive
 from theory_check.models import Tabular
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.solutions.curvature import Gradient, hessian
+from theory_check.oracles.solutions.level import require_penalty
 from theory_check.oracles.solutions.newton import Minimum, Value, descend, minimise
 from theory_check.oracles.starts import initial_policy
 
@@ -153,11 +153,11 @@ class ParametrisedLowerLevel:
         return torch.where(self._certified[:, None], gradient, torch.nan)
 
     def penalised(self, sigma: float) -> PenalisedPoint:
-        """Return ``lambda_sigma``, ``Phi_sigma`` and its gradient."""
-        require_positive("sigma", sigma)
+        """Return ``lambda_sigma``, ``Phi_sigma`` and its gradient; sigma has either sign."""
+        require_penalty(sigma)
         value, gradient = self._level(sigma)
-        relative = max(GRADIENT_TOLERANCE * min(1.0, sigma), SMALLEST_TOLERANCE)
-        wanted = relative * self._scale.clamp_min(sigma)
+        relative = max(GRADIENT_TOLERANCE * min(1.0, abs(sigma)), SMALLEST_TOLERANCE)
+        wanted = relative * self._scale.clamp_min(abs(sigma))
         found = minimise(value, gradient, self._lower, wanted)
         upper = self._information.upper_gradients(self._phi, found.at, samples=1)
         change = self._information.penalty_difference(
@@ -302,9 +302,10 @@ class TabularLowerLevel:
         )
 
 
-def status_of(point: PenalisedPoint) -> list[str]:
-    """Return ``"ok"`` or ``"not certified"`` for every replicate, as tables of results have it."""
-    return ["ok" if yes else "not certified" for yes in point.certified.tolist()]
+def status_of(points: Sequence[PenalisedPoint]) -> list[str]:
+    """Return ``"ok"`` where all points of a replicate are certified, else ``"not certified"``."""
+    certified = torch.stack([point.certified for point in points]).all(0)
+    return ["ok" if yes else "not certified" for yes in certified.tolist()]
 
 
 def lower_solutions(
