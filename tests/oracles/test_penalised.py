@@ -153,7 +153,34 @@ def test_bias_is_half_sigma_times_the_quadratic_form() -> None:
     assert (1 - ratios[0]) / (1 - ratios[1]) == pytest.approx(10, rel=0.2)
 
 
-@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("sigma", [-0.3, -0.01])
+def test_a_negative_sigma_has_the_gradient_of_its_objective(sigma: float) -> None:
+    """Central differences of the objective, whose error is 1e-6 of its third derivative."""
+    problem = PROBLEMS[0]
+    oracle, phi = ExactOracle(problem), random_point(0, problem)
+    found = oracle.penalised_gradient(phi, sigma)
+    for entry in range(phi.shape[-1]):
+        step = torch.zeros_like(phi)
+        step[..., entry] = 1e-3
+        above, below = (oracle.penalised_objective(phi + side * step, sigma) for side in (1, -1))
+        slope = (above - below).item() / 2e-3
+        assert slope == pytest.approx(found[..., entry].item(), rel=1e-5, abs=1e-6)
+    # sigma G - J is least at the solution among policies near it.
+    reward = oracle.reward_model.table(phi.reshape(1, -1))
+    solution = oracle.solve_penalised(reward, sigma).log_policy
+    best = oracle.control.optimal_log_policy(reward)
+
+    def level(log_policy: torch.Tensor) -> float:
+        gap = oracle.control.lower_gap(log_policy, best)
+        return (sigma * oracle.evaluate_upper(reward, log_policy).value + gap).item()
+
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        noise = 0.01 * torch.randn(solution.shape, dtype=torch.float64, generator=generator)
+        assert level(torch.log_softmax(solution + noise, -1)) > level(solution)
+
+
+@pytest.mark.parametrize("sigma", [0.0, float("nan"), float("inf")])
 def test_sigma_is_refused(sigma: float) -> None:
     problem = PROBLEMS[0]
     with pytest.raises(InvalidArgumentError, match="sigma"):

@@ -21,7 +21,6 @@ from theory_check.errors import (
     is_number,
     require_instance,
     require_positive_integer,
-    require_scale,
     shortened,
 )
 from theory_check.models import RewardModel
@@ -229,6 +228,8 @@ class ExactOracle:
     def penalised_objective(self, phi: Parameters, sigma: float) -> Float[Tensor, "*lead"]:
         """Return ``Phi_sigma(phi)``, computed as ``G(lambda_sigma) + (J* - J(lambda_sigma)) / sigma``.
 
+        For a negative sigma see :meth:`solve_penalised`.
+
         Raises
         ------
         CertificationError
@@ -344,7 +345,6 @@ class ExactOracle:
         return shown.reshape(*lead, *(shape[1:] if self.problem.horizon is None else shape))
 
     def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
-        require_scale("sigma", sigma)
         solution = self.solve_penalised(reward, sigma)
         if not bool(solution.certified.all()):
             worst = int(solution.gradient_norm.argmax())
