@@ -77,7 +77,7 @@ def continued_visits(
         if not (usable(weights[replicate]) and usable(policy[replicate])):
             visits[replicate] = np.nan
             continue
-        if not weights[replicate].any():
+        if _all_zero(weights[replicate]):
             continue
         own, taken, sums = weights[replicate], policy[replicate], visits[replicate]
         bits = load_bits(states[replicate])
@@ -94,13 +94,23 @@ def continued_visits(
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _all_zero(weights):  # type: ignore[no-untyped-def]
+    for weight in weights.ravel():
+        if weight != 0.0:
+            return False
+    return True
+
+
+@numba.njit(cache=True, error_model="numpy")
 def _add_by_steps(bits, weights, policy, moves, discount, stationary, rollouts, visits):  # type: ignore[no-untyped-def]
     """Add the visits of one step of all rollouts after the other, as counts."""
-    sizes = np.abs(weights).ravel()
+    signed = weights.ravel()
+    sizes = np.empty(signed.size)
+    for entry in range(signed.size):
+        sizes[entry] = abs(signed[entry])
     suffix = suffix_sums(sizes)
     counts = np.zeros((2, *weights.shape), dtype=np.int64)
     positive, negative = counts[0].ravel(), counts[1].ravel()
-    signed = weights.ravel()
     left = rollouts
     for entry in range(sizes.size):
         if left == 0:
@@ -127,11 +137,11 @@ def _until_horizon(bits, alive, policies, moves, discount, scale, visits):  # ty
     """Follow the rollouts ``alive`` at (s, a) along the policies of the remaining steps."""
     factor = scale
     for step in range(policies.shape[0]):
-        if alive.sum() == 0:
+        alive, arrived, bits = _moved(bits, alive, policies[step], moves)
+        if arrived == 0:
             break
-        alive, bits = _moved(bits, alive, policies[step], moves)
         factor *= discount
-        visits += factor * alive
+        _add_scaled(visits, factor, alive)
     return bits
 
 
@@ -140,25 +150,38 @@ def _until_stopped(bits, alive, policy, moves, discount, scale, visits):  # type
     """Follow the rollouts ``alive`` at (s, a), each of which goes on with probability ``discount``."""
     while True:
         going_on = np.zeros_like(alive)
+        going = 0
         for state in range(alive.shape[0]):
             for action in range(alive.shape[1]):
                 if alive[state, action] > 0:
-                    going_on[state, action], bits = binomial(bits, alive[state, action], discount)
-        if going_on.sum() == 0:
+                    count, bits = binomial(bits, alive[state, action], discount)
+                    going_on[state, action] = count
+                    going += count
+        if going == 0:
             return bits
-        alive, bits = _moved(bits, going_on, policy, moves)
-        visits += scale * alive
+        alive, _, bits = _moved(bits, going_on, policy, moves)
+        _add_scaled(visits, scale, alive)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_scaled(visits, factor, counts):  # type: ignore[no-untyped-def]
+    """Add number by number: expressions of arrays take seconds to compile."""
+    for state in range(counts.shape[0]):
+        for action in range(counts.shape[1]):
+            visits[state, action] += factor * counts[state, action]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
-    """Return how many rollouts are at each (s', a') one step later."""
+    """Return how many rollouts are at each (s', a') one step later, and how many there are."""
     successors, conditional = moves
     number_of_states, actions = alive.shape
     arrived = np.zeros(number_of_states, dtype=np.int64)
+    number = 0
     for state in range(number_of_states):
         for action in range(actions):
             left = alive[state, action]
+            number += left
             for move in range(conditional.shape[2]):
                 if left == 0:
                     break
@@ -178,7 +201,7 @@ def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
             acting[state, action] = count
             left -= count
             remaining -= chance
-    return acting, bits
+    return acting, number, bits
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -169,13 +169,15 @@ def add_stopped_visits(
     states = weights.shape[0]
     starts, sizes = _starts(elimination.order, weights, rows, discount)
     chain = _chain(elimination, starts, policy, rows, discount)
-    scale = sizes.sum() / rollouts
-    positive, bits = binomial(bits, rollouts, sizes[0] / sizes.sum())
+    size = sizes[0] + sizes[1]
+    scale = size / rollouts
+    positive, bits = binomial(bits, rollouts, sizes[0] / size)
     for side in range(2):
-        counts = np.zeros((states + 1, states + 1), dtype=np.int64)
-        counts[states, states] = positive if side == 0 else rollouts - positive
-        if counts[states, states] == 0:
+        number = positive if side == 0 else rollouts - positive
+        if number == 0:
             continue
+        counts = np.zeros((states + 1, states + 1), dtype=np.int64)
+        counts[states, states] = number
         bits = _put_back(bits, elimination.filled, chain, side, counts)
         signed_scale = scale if side == 0 else -scale
         bits = _add_actions(bits, elimination.order, counts, policy, rows, signed_scale, visits)
@@ -195,13 +197,15 @@ def add_followed_visits(
     """Do the same step by step; see :func:`add_stopped_visits`."""
     states, actions = weights.shape
     starts, sizes = _starts(np.arange(states), weights, rows, discount)
-    law = np.empty(2 * states)
-    law[:states] = sizes[0] * starts[0, :states]
-    law[states:] = sizes[1] * starts[1, :states]
-    cumulative = np.cumsum(law)
+    cumulative = np.empty(2 * states)
+    total = 0.0
+    for start in range(2 * states):
+        side = start // states
+        total += sizes[side] * starts[side, start % states]
+        cumulative[start] = total
     guide = guide_table(cumulative)
     moves = moves_of(policy, np.zeros((states, actions)), rows)
-    scale = sizes.sum() / rollouts
+    scale = (sizes[0] + sizes[1]) / rollouts
     sums = visits.ravel()
     continuing = 1.0 / math.log(discount)
     for _ in range(rollouts):
@@ -234,9 +238,11 @@ def _starts(order, weights, rows, discount):  # type: ignore[no-untyped-def]
             pair = state * actions + action
             for entry in range(bounds[pair], bounds[pair + 1]):
                 starts[side, place_of[columns[entry]]] += discount * abs(weight) * chances[entry]
+    # Number by number, here and below: expressions of arrays take seconds to compile.
     for side in range(2):
-        if sizes[side] > 0.0:
-            starts[side] /= sizes[side]
+        for place in range(states):
+            if sizes[side] > 0.0:
+                starts[side, place] /= sizes[side]
         starts[side, states] = 1.0 - discount
     return starts, sizes
 
@@ -258,7 +264,9 @@ def _chain(elimination, starts, policy, rows, discount):  # type: ignore[no-unty
     place_of = _places(order)
     states, actions = policy.shape
     chance = np.zeros((states + 2, states + 1))
-    chance[states:] = starts
+    for side in range(2):
+        for place in range(states + 1):
+            chance[states + side, place] = starts[side, place]
     for place in range(states):
         state = order[place]
         chance[place, states] = 1.0 - discount
@@ -343,7 +351,7 @@ def _add_actions(bits, order, counts, policy, rows, scale, visits):  # type: ign
     leading = np.empty((states, actions))
     for place in range(states):
         state = order[place]
-        leading[:] = 0.0
+        leading.fill(0.0)
         for action in range(actions):
             pair = state * actions + action
             for entry in range(bounds[pair], bounds[pair + 1]):
