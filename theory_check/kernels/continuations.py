@@ -95,7 +95,7 @@ def continued_visits(
 
 @numba.njit(cache=True, error_model="numpy")
 def _all_zero(weights):  # type: ignore[no-untyped-def]
-    for weight in weights.ravel():
+    for weight in weights.ravel():  # noqa: SIM110 - a generator is not compiled
         if weight != 0.0:
             return False
     return True
