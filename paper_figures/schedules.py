@@ -19,7 +19,9 @@ FORBIDDEN = (
 )
 NATURAL = (
     "schedule-3",
+    "schedule-3-large",
     "schedule-2",
+    "schedule-2-large",
     "schedule-7/2",
     "schedule-3-neural",
     "schedule-2-neural",
