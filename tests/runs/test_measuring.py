@@ -66,3 +66,42 @@ def test_what_a_cell_freed_is_given_back() -> None:
         assert measure("key", cell, no_progress).message == ""
     assert min(Littering.sizes) > 120 * MEBIBYTE
     assert resident() - before < 16 * MEBIBYTE
+
+
+class Signalled(BaseException):
+    """What a handler of a signal raises."""
+
+
+@dataclass(frozen=True)
+class Interrupted(Measurement):
+    """Fail as numba does where a handler raises within its callback."""
+
+    kind: ClassVar[str] = "interrupted"
+    interruption: BaseException
+
+    def measure(self, problem: object, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        try:
+            try:
+                raise self.interruption
+            except BaseException as error:
+                raise SystemError("returned a result with an exception set") from error
+        except SystemError as error:
+            raise SystemError("returned a result with an exception set") from error
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), Signalled()])
+def test_an_interruption_within_a_library_is_no_failure_of_the_cell(
+    interruption: BaseException,
+) -> None:
+    """It ends the sweep, as it would have anywhere else."""
+    problem = ProblemSpec("line", {"slope": 1.0, "limit": None}, line)
+    cell = Cell("by", "hand", (), Interrupted(interruption), problem, 2)
+    with pytest.raises(type(interruption)):
+        measure("key", cell, no_progress)
+
+
+@pytest.mark.parametrize("cause", [ValueError("no"), SystemExit(3)])
+def test_an_error_behind_an_error_fails_the_cell(cause: BaseException) -> None:
+    problem = ProblemSpec("line", {"slope": 1.0, "limit": None}, line)
+    cell = Cell("by", "hand", (), Interrupted(cause), problem, 2)
+    assert measure("key", cell, no_progress).message.startswith("SystemError")

@@ -49,6 +49,9 @@ def _measured(key: str, cell: Cell, progress: Progress) -> Outcome:
             frame = cell.measurement.measure(problem, seeds, progress)
             _check(frame, seeds)
     except (Exception, SystemExit) as error:  # of somebody else's component, whatever it raises
+        interruption = _behind(error)
+        if interruption is not None:
+            raise interruption from None
         return Outcome(
             key,
             time.perf_counter() - start,
@@ -56,6 +59,20 @@ def _measured(key: str, cell: Cell, progress: Progress) -> Outcome:
             traceback=traceback.format_exc(),
         )
     return Outcome(key, time.perf_counter() - start, frame)
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    """Return the interruption that an error stands for, None where it is an error of its own.
+
+    A signal that arrives while a library written in C calls back, as numba does, is raised there and
+    comes out as the cause of a SystemError.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if not isinstance(found, Exception | SystemExit | GeneratorExit):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _return_freed_memory() -> None:
