@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_advice_is_printed(advised: Advice, capsys: Capture) -> None:
         "* cheapest: T = 300, of which 200 should do for 14 of 16 runs",
     ):
         assert expected in text
-    rows = [line.split() for line in text.splitlines() if "[R]" in line or "[D]" in line][:3]
+    rows = [line.split() for line in text.splitlines() if re.search(r"\[[RSD]\]", line)][:3]
     assert [" ".join(row[-2:]) for row in rows[:2]] == ["not run"] * 2
     assert rows[2][-1] == "met"
     assert "check" not in text

@@ -99,7 +99,7 @@ def test_the_tabular_class_goes_through_the_general_method_too() -> None:
     ours, theirs = general.penalised(0.05), closed.penalised(0.05)
     assert relative(ours.gradient, theirs.gradient) < 1e-8
     torch.testing.assert_close(ours.value, theirs.value, rtol=0, atol=1e-11)
-    assert status_of(ours) == status_of(theirs) == ["ok"] * len(SEEDS)
+    assert status_of([ours]) == status_of([theirs]) == ["ok"] * len(SEEDS)
 
 
 def test_other_classes_are_searched() -> None:
@@ -188,7 +188,7 @@ def test_a_lower_level_without_minimiser_is_reported() -> None:
     assert not level.certified.any()
     assert torch.isnan(level.hypergradient()).all()
     assert torch.isnan(level.hyperobjective()).all()
-    assert status_of(level.penalised(0.1)) == ["not certified"]
+    assert status_of([level.penalised(0.1)]) == ["not certified"]
 
 
 @pytest.mark.slow

@@ -62,8 +62,8 @@ CENTRAL_RATES = tuple(
     for rate, symbol in zip(
         BIAS_RATES,
         (
-            r"$\|\frac{1}{2}(\nabla\Phi_\sigma + \nabla\Phi_{-\sigma}) - \nabla\Phi\|$",
-            r"$|\frac{1}{2}(\Phi_\sigma + \Phi_{-\sigma}) - \Phi|$",
+            r"$\|(\nabla\Phi_\sigma + \nabla\Phi_{-\sigma})/2 - \nabla\Phi\|$",
+            r"$|(\Phi_\sigma + \Phi_{-\sigma})/2 - \Phi|$",
         ),
         strict=True,
     )
