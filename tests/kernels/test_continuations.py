@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+import torch
 from helpers.generators import random_discounted_problem, random_log_policy, random_problem
 from helpers.rows import rows_of
 from helpers.statistics import assert_mean
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 
 from theory_check.kernels.continuations import continued_visits
 from theory_check.kernels.random_bits import seeded_states
+from theory_check.kernels.stopped_visits import NO_ELIMINATION, Elimination, elimination_of
+from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem
 
 REPLICATES = 3000
@@ -48,6 +52,7 @@ def draw(
         np.broadcast_to(weights, shape).copy(),
         np.broadcast_to(policy, shape).copy(),
         problem.dynamics.rows,
+        problem.dynamics.elimination if problem.horizon is None else NO_ELIMINATION,
         problem.discount,
         problem.horizon is None,
         rollouts,
@@ -118,9 +123,8 @@ def test_probabilities_of_zero_and_one_are_followed_exactly() -> None:
     policy[..., 1] = 1.0
     weights = np.zeros((1, 3, 3, 2))
     weights[0, 0, 0, 0], weights[0, 1, 0, 1] = 2.0, -2.0
-    found = continued_visits(seeded_states([0]), weights, policy, rows_of(kernel), 0.5, False, 64)[
-        0
-    ]
+    given = weights, policy, rows_of(kernel), NO_ELIMINATION, 0.5, False, 64
+    found = continued_visits(seeded_states([0]), *given)[0]
     # From step 0: 1/2 at (1, 1), 1/4 at (2, 1) per unit; from step 1: 1/2 at (1, 1).
     taken = np.array([[0.0, 0.0], [0.0, 0.5], [0.0, 0.25]])
     plus = found[2, 1] / 0.25  # weight of the rollouts that started at step 0
@@ -159,3 +163,33 @@ def test_a_replicate_draws_from_its_own_stream(label: str) -> None:
         first, second = (draw(problem, weights, policy, 30, states) for _ in range(2))
         assert (first == alone).all()
         assert (first != second).any()
+
+
+@pytest.mark.parametrize("label", sorted(PROBLEMS))
+def test_conditional_chances_multiply_back_to_the_chances(label: str) -> None:
+    """One after the other: what is left after those before, times the chance given that."""
+    rows = PROBLEMS[label].dynamics.rows
+    for low, high in itertools.pairwise(rows.bounds):
+        given = rows.conditional[low:high]
+        assert given[-1] == 1.0
+        before = np.concatenate([[1.0], np.cumprod(1.0 - given)[:-1]])
+        np.testing.assert_allclose(before * given, rows.chances[low:high], rtol=1e-12)
+
+
+def test_an_order_of_elimination_is_found_once_for_each_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = random_discounted_problem(3)
+    orders = 0
+
+    def counted(*given: object) -> Elimination:
+        nonlocal orders
+        orders += 1
+        return elimination_of(*given)
+
+    monkeypatch.setattr("theory_check.problems.dynamics.elimination_of", counted)
+    weights = torch.ones(1, *random_log_policy(0, problem).shape)
+    for seed in range(3):
+        sampled = SampledOracle(problem, [seed]).estimates
+        sampled.continued_visits(random_log_policy(seed, problem)[None], weights, 10)
+    assert orders == 1

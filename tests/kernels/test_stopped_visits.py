@@ -87,11 +87,10 @@ def test_all_ways_have_the_same_moments(label: str) -> None:
         draw(problem, weights, policy, 40, counted=counted) for counted in (True, False)
     )
     by_steps = np.zeros((REPLICATES, *weights.shape))
-    moves = continuations.conditional_successors(problem.dynamics.rows, *weights.shape)
     for seed in range(REPLICATES):
         bits = tuple(seeded_states([REPLICATES + seed])[0])
-        sums, gamma = by_steps[seed], problem.discount
-        continuations._add_by_steps(bits, weights[None], policy[None], moves, gamma, True, 40, sums)
+        sums, rows, gamma = by_steps[seed], problem.dynamics.rows, problem.discount
+        continuations._add_by_steps(bits, weights[None], policy[None], rows, gamma, True, 40, sums)
     # Streams of the first two begin alike, so that only the third is independent of either.
     for other in (counted, followed):
         assert_same_moments(by_steps.reshape(REPLICATES, -1), other)
@@ -190,7 +189,14 @@ def test_which_way_is_taken_depends_on_what_it_costs() -> None:
     for rollouts, counted in ((last, False), (last + 2, True)):
         states = seeded_states([4])
         found = continuations.continued_visits(
-            states, weights[None, None], policy[None, None], rows, gamma, True, rollouts
+            states,
+            weights[None, None],
+            policy[None, None],
+            rows,
+            elimination,
+            gamma,
+            True,
+            rollouts,
         )
         expected = np.zeros_like(weights)
         bits = tuple(seeded_states([4])[0])

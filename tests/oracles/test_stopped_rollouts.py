@@ -9,7 +9,7 @@ from helpers import naive, stationary
 from helpers.generators import random_discounted_problem, random_log_policy, random_point
 from helpers.statistics import assert_frequencies, assert_mean
 
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.oracles.control import control_of
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.estimates.discounted_estimates import StoppedRollouts
@@ -175,6 +175,15 @@ def test_shared_batches_beyond_the_step_budget_are_refused_before_drawing() -> N
         assert oracle.counts == SampleCounts()
         call(phi, one, one, too_many, "independent")
         oracle = SampledOracle(problem, [0])
+
+
+def test_a_budget_that_ends_before_a_long_batch_is_what_stops_it() -> None:
+    problem = random_discounted_problem(12, discount=0.9)
+    phi, one = random_point(0, problem, 1), random_log_policy(0, problem).reshape(1, -1)
+    for name in ("lower_gradients", "penalty_difference"):
+        oracle = SampledOracle(problem, [0], sample_budget=1000)
+        with pytest.raises(SampleBudgetExhausted, match=r"sample_budget: 1000"):
+            getattr(oracle, name)(phi, one, one, SHARED_STEP_BUDGET, "shared")
 
 
 @pytest.mark.parametrize("coupling", ["independent", "shared"])

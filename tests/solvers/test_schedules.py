@@ -10,7 +10,12 @@ import pytest
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.solvers.method import Scales
-from theory_check.solvers.penalty_bilevel import METHOD_INDEPENDENT, METHOD_SHARED
+from theory_check.solvers.penalty_bilevel import (
+    METHOD_CENTRAL,
+    METHOD_CENTRAL_SHARED,
+    METHOD_INDEPENDENT,
+    METHOD_SHARED,
+)
 from theory_check.solvers.schedules import (
     CONTROL_SCHEDULES,
     SCHEDULES,
@@ -37,16 +42,21 @@ UNIT = ScheduleConstants(**dict.fromkeys(dataclasses.asdict(CONSTANTS), 1.0))
         ("total-7/2", 3000, (50_000, 70_000), 0.04, "independent"),
         ("total-3", 300, (50_000, 70_000), 0.4, "independent"),
         ("total-2", 300, (500, 700), 0.4, "shared"),
+        # n = 5 * 1000, B = 7 * 1000.
+        ("total-5/2", 300, (5000, 7000), 0.4, "independent"),
+        ("total-2-central", 300, (500, 700), 0.4, "shared"),
     ],
 )
 def test_settings_at_a_hundredth(
     name: str, iterations: int, batch: tuple[int, int], step_size: float, coupling: str
 ) -> None:
-    # Common to all: sigma = 2 * 0.1, and K = 1.5 * log(100) = 6.9078 rounded up.
+    # Common to all: K = 1.5 * log(100) = 6.9078 rounded up; sigma = 2 * 0.1, or 2 * 0.1^(1/2).
     schedule = get_schedule(name)
     found_iterations, found = schedule.configure(0.01, CONSTANTS)
     assert found_iterations == iterations
-    assert found.sigma == pytest.approx(0.2, rel=1e-12)
+    central = name in ("total-5/2", "total-2-central")
+    assert found.difference == ("central" if central else "forward")
+    assert found.sigma == pytest.approx(2 * 0.1 ** (0.5 if central else 1.0), rel=1e-12)
     assert found.inner_steps == 7
     assert found.inner_step_size == 0.9
     assert found.step_size == pytest.approx(step_size, rel=1e-12)
@@ -56,7 +66,13 @@ def test_settings_at_a_hundredth(
 
 @pytest.mark.parametrize(
     ("name", "exponent", "tag"),
-    [("total-7/2", 3.5, "R"), ("total-3", 3.0, "S"), ("total-2", 2, "D")],
+    [
+        ("total-7/2", 3.5, "R"),
+        ("total-3", 3.0, "S"),
+        ("total-2", 2, "D"),
+        ("total-5/2", 2.5, "V"),
+        ("total-2-central", 2, "D"),
+    ],
 )
 def test_samples_grow_with_the_exponent_of_the_claim(name: str, exponent: float, tag: str) -> None:
     schedule = get_schedule(name)
@@ -69,17 +85,23 @@ def test_samples_grow_with_the_exponent_of_the_claim(name: str, exponent: float,
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 0.1, 0.003])
-@pytest.mark.parametrize("name", ["total-3", "total-2"])
+@pytest.mark.parametrize("name", ["total-3", "total-2", "total-5/2", "total-2-central"])
 def test_the_plans_of_the_penalty_methods_are_these_schedules(name: str, epsilon: float) -> None:
     """Their constants are in units of the problem, their exponents in epsilon those of the schedule."""
-    method = {"total-3": METHOD_INDEPENDENT, "total-2": METHOD_SHARED}[name]
+    method = {
+        "total-3": METHOD_INDEPENDENT,
+        "total-2": METHOD_SHARED,
+        "total-5/2": METHOD_CENTRAL,
+        "total-2-central": METHOD_CENTRAL_SHARED,
+    }[name]
     scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=300.0)
     for constants in method.grid:
         sigma = constants["sigma"] * 0.5
-        # Var / sigma² of two batches, or the variance (1 + tau^-2) / 2 of a response, over the share
+        # Var / sigma² of two batches, a quarter of a central difference, or the variance (1 + tau^-2) / 2 of a response, over the share
         # epsilon / batch: both at epsilon = 1.
         batch = 300.0 * constants["batch"]
-        batch *= 2 / sigma**2 if name == "total-3" else (1 + 1 / 0.5**2) / 2
+        noise = {"total-3": 2 / sigma**2, "total-5/2": 1 / (2 * sigma**2)}
+        batch *= noise.get(name, (1 + 1 / 0.5**2) / 2)
         prefactors = ScheduleConstants(
             sigma=sigma,
             iterations=10.0,
@@ -93,7 +115,9 @@ def test_the_plans_of_the_penalty_methods_are_these_schedules(name: str, epsilon
         iterations, solver = get_schedule(name).configure(epsilon, prefactors)
         assert plan.iterations == iterations
         assert plan.solver.coupling == solver.coupling
-        numbers = [name for name in dataclasses.asdict(solver) if name != "coupling"]
+        assert plan.solver.difference == solver.difference
+        words = ("coupling", "difference")
+        numbers = [name for name in dataclasses.asdict(solver) if name not in words]
         for number in numbers:
             expected = getattr(solver, number)
             assert getattr(plan.solver, number) == pytest.approx(expected, rel=1e-12), number
@@ -107,6 +131,9 @@ CONTROLS = {
     "control-few-iterations": ("total-3", {"iterations": -0.5}),
     "control-shared-batch-1/2": ("total-2", {"batch": -0.5}),
     "control-short-7/2": ("total-7/2", {"iterations": -1.0}),
+    "control-forward-5/2": ("total-5/2", {"difference": "forward"}),
+    "control-central-batch-1": ("total-5/2", {"batch": -1.0}),
+    "control-forward-2": ("total-2-central", {"difference": "forward"}),
     "wasteful-4": ("total-3", {"batch": -3.0}),
     "wasteful-7/2": ("total-3", {"batch": -2.5}),
 }
@@ -165,7 +192,7 @@ def test_products_that_are_integers_up_to_rounding_are_not_rounded_up() -> None:
 
 
 def test_schedules_are_frozen_and_not_solvers() -> None:
-    assert set(SCHEDULES) == {"total-7/2", "total-3", "total-2"}
+    assert set(SCHEDULES) == {"total-7/2", "total-3", "total-5/2", "total-2", "total-2-central"}
     found = installed().solvers
     assert not {"Schedule", "ScheduleConstants"} & {cls.__name__ for cls in found.values()}
     for schedule in SCHEDULES.values():

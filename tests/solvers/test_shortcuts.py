@@ -66,6 +66,8 @@ SOLVERS = {
     # Of discounted problems, second legs are drawn one by one.
     "a few more": PenaltyBilevel(0.3, 2, 0.5, 0.1, trajectories=30, pairs=20),
     "many": PenaltyBilevel(0.02, 3, 0.5, 0.15, trajectories=10**10, pairs=10**10),
+    "central": PenaltyBilevel(0.3, 2, 0.3, 0.1, trajectories=300, pairs=200, difference="central"),
+    "central, few": PenaltyBilevel(0.3, 2, 0.5, 0.1, 3, 2, difference="central"),
 }
 
 

@@ -15,6 +15,7 @@ from theory_check.bilevel.capabilities import (
     BilevelOracle,
     ContractionOracle,
     Coupling,
+    Difference,
     DirectOracle,
     FirstOrderOracle,
     HypergradientOracle,
@@ -35,6 +36,7 @@ from theory_check.bilevel.capabilities import (
 )
 from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
 from theory_check.bilevel.solver import (
+    HasInnerPenalties,
     Information,
     InnerPath,
     Solver,
@@ -53,8 +55,10 @@ __all__ = [
     "BilevelTruth",
     "ContractionOracle",
     "Coupling",
+    "Difference",
     "DirectOracle",
     "FirstOrderOracle",
+    "HasInnerPenalties",
     "HypergradientOracle",
     "ImplicitUpperOracle",
     "Information",

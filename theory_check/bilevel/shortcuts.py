@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel.capabilities import Coupling
+from theory_check.bilevel.capabilities import Coupling, Difference
 from theory_check.bilevel.solver import InnerPath
 
 
@@ -30,6 +30,8 @@ class PenaltyLoop:
         Samples of every gradient of the lower level, and of the upper one.
     coupling
         As of :class:`~theory_check.bilevel.PairedLowerOracle`.
+    difference
+        Of which two levels: y belongs to ``g``, or to ``g - sigma f``.
     """
 
     # Any: numbers, or columns and arrays where several settings run side by side.
@@ -39,6 +41,7 @@ class PenaltyLoop:
     trajectories: Any
     pairs: Any
     coupling: Coupling
+    difference: Difference = "forward"
 
 
 class PenaltyShortcut(Protocol):
@@ -52,7 +55,10 @@ class PenaltyShortcut(Protocol):
         loop: PenaltyLoop,
         path: InnerPath | None,
     ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
-        """Return ``y`` and ``y'`` after all inner steps, a lower gradient before an upper one in each.
+        """Return ``y`` and ``y'`` after all inner steps.
+
+        In each a lower gradient is drawn first, then an upper one at ``y'`` and, of a central
+        difference, at ``y``.
 
         ``path`` takes both before every step where it is not None.
 
@@ -68,7 +74,7 @@ class PenaltyShortcut(Protocol):
         penalised: Float[Tensor, "replicate lower"],
         loop: PenaltyLoop,
     ) -> Float[Tensor, "replicate upper"] | None:
-        """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma``; None as above."""
+        """Return the estimate of the hypergradient, upper gradients first; None as above."""
         ...
 
 

@@ -122,6 +122,16 @@ def tells_inner_path(solver: object) -> TypeGuard[TellsInnerPath]:
 
 
 @runtime_checkable
+class HasInnerPenalties(Protocol):
+    """A solver whose inner loops solve ``s f + g`` at penalty parameters that it knows."""
+
+    @property
+    def inner_penalties(self) -> tuple[float, float]:
+        """The penalty parameter of ``lower`` and that of ``lower_penalised``."""
+        ...
+
+
+@runtime_checkable
 class Surrogate(Protocol):
     """A solver whose estimate tends to another gradient than that of one ``Phi_sigma``."""
 

@@ -20,11 +20,10 @@ from theory_check.kernels.random_bits import load_bits, store_bits
 from theory_check.kernels.rows import Rows
 from theory_check.kernels.stopped_visits import (
     MOST_SHARES,
-    MOST_STATES,
     STEPS_PER_SHARE,
+    Elimination,
     add_followed_visits,
     add_stopped_visits,
-    elimination_of,
 )
 
 
@@ -34,6 +33,7 @@ def continued_visits(
     weights: Floats,
     policy: Floats,
     rows: Rows,
+    elimination: Elimination,
     discount: float,
     stationary: bool,
     rollouts: int,
@@ -49,8 +49,8 @@ def continued_visits(
         gives NaN and draws nothing, one whose weights are all 0 gives 0.
     policy
         Action probabilities, shape (replicate, h, s, a).
-    rows
-        Of the transition kernel.
+    rows, elimination
+        Of the transition kernel; the second without states where none may be taken out.
     discount
         ``gamma`` in (0, 1], below 1 when stationary.
     stationary
@@ -67,9 +67,7 @@ def continued_visits(
     """
     replicates, _, number_of_states, actions = weights.shape
     visits = np.zeros((replicates, number_of_states, actions))
-    moves = conditional_successors(rows, number_of_states, actions)
-    tabulated = stationary and number_of_states <= MOST_STATES
-    elimination = elimination_of(rows, number_of_states if tabulated else 0)
+    tabulated = stationary and elimination.order.size == number_of_states
     ahead = discount / (1.0 - discount) * rollouts if stationary else np.inf
     followed = tabulated and ahead < STEPS_PER_SHARE * elimination.shares
     counted = tabulated and elimination.shares <= MOST_SHARES
@@ -88,7 +86,7 @@ def continued_visits(
                 bits, elimination, own[0], taken[0], rows, discount, rollouts, sums
             )
         else:
-            bits = _add_by_steps(bits, own, taken, moves, discount, stationary, rollouts, sums)
+            bits = _add_by_steps(bits, own, taken, rows, discount, stationary, rollouts, sums)
         store_bits(states[replicate], bits)
     return visits
 
@@ -102,7 +100,7 @@ def _all_zero(weights):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_by_steps(bits, weights, policy, moves, discount, stationary, rollouts, visits):  # type: ignore[no-untyped-def]
+def _add_by_steps(bits, weights, policy, rows, discount, stationary, rollouts, visits):  # type: ignore[no-untyped-def]
     """Add the visits of one step of all rollouts after the other, as counts."""
     signed = weights.ravel()
     sizes = np.empty(signed.size)
@@ -124,20 +122,20 @@ def _add_by_steps(bits, weights, policy, moves, discount, stationary, rollouts, 
     for side in range(2):
         scale = (1 - 2 * side) * suffix[0] / rollouts
         if stationary:
-            bits = _until_stopped(bits, counts[side, 0], policy[0], moves, discount, scale, visits)
+            bits = _until_stopped(bits, counts[side, 0], policy[0], rows, discount, scale, visits)
             continue
         for step in range(weights.shape[0] - 1):
             alive, policies = counts[side, step], policy[step + 1 :]
-            bits = _until_horizon(bits, alive, policies, moves, discount, scale, visits)
+            bits = _until_horizon(bits, alive, policies, rows, discount, scale, visits)
     return bits
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _until_horizon(bits, alive, policies, moves, discount, scale, visits):  # type: ignore[no-untyped-def]
+def _until_horizon(bits, alive, policies, rows, discount, scale, visits):  # type: ignore[no-untyped-def]
     """Follow the rollouts ``alive`` at (s, a) along the policies of the remaining steps."""
     factor = scale
     for step in range(policies.shape[0]):
-        alive, arrived, bits = _moved(bits, alive, policies[step], moves)
+        alive, arrived, bits = _moved(bits, alive, policies[step], rows)
         if arrived == 0:
             break
         factor *= discount
@@ -146,7 +144,7 @@ def _until_horizon(bits, alive, policies, moves, discount, scale, visits):  # ty
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _until_stopped(bits, alive, policy, moves, discount, scale, visits):  # type: ignore[no-untyped-def]
+def _until_stopped(bits, alive, policy, rows, discount, scale, visits):  # type: ignore[no-untyped-def]
     """Follow the rollouts ``alive`` at (s, a), each of which goes on with probability ``discount``."""
     while True:
         going_on = np.zeros_like(alive)
@@ -159,7 +157,7 @@ def _until_stopped(bits, alive, policy, moves, discount, scale, visits):  # type
                     going += count
         if going == 0:
             return bits
-        alive, _, bits = _moved(bits, going_on, policy, moves)
+        alive, _, bits = _moved(bits, going_on, policy, rows)
         _add_scaled(visits, scale, alive)
 
 
@@ -172,9 +170,9 @@ def _add_scaled(visits, factor, counts):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
+def _moved(bits, alive, policy, rows):  # type: ignore[no-untyped-def]
     """Return how many rollouts are at each (s', a') one step later, and how many there are."""
-    successors, conditional = moves
+    bounds, columns, _, conditional = rows
     number_of_states, actions = alive.shape
     arrived = np.zeros(number_of_states, dtype=np.int64)
     number = 0
@@ -182,11 +180,12 @@ def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
         for action in range(actions):
             left = alive[state, action]
             number += left
-            for move in range(conditional.shape[2]):
+            pair = state * actions + action
+            for entry in range(bounds[pair], bounds[pair + 1]):
                 if left == 0:
                     break
-                count, bits = binomial(bits, left, conditional[state, action, move])
-                arrived[successors[state, action, move]] += count
+                count, bits = binomial(bits, left, conditional[entry])
+                arrived[columns[entry]] += count
                 left -= count
     acting = np.zeros_like(alive)
     for state in range(number_of_states):
@@ -202,28 +201,3 @@ def _moved(bits, alive, policy, moves):  # type: ignore[no-untyped-def]
             left -= count
             remaining -= chance
     return acting, number, bits
-
-
-@numba.njit(cache=True, error_model="numpy")
-def conditional_successors(rows, number_of_states, actions):  # type: ignore[no-untyped-def]
-    """Return possible successors of every (s, a), and the chance of each given none before it.
-
-    Shape (s, a, width); the last possible one has chance 1, and later cells are never reached.
-    """
-    bounds, columns, chances = rows
-    width = 0
-    for pair in range(bounds.size - 1):
-        width = max(width, bounds[pair + 1] - bounds[pair])
-    successors = np.zeros((number_of_states, actions, width), dtype=np.int64)
-    conditional = np.ones((number_of_states, actions, width))
-    for state in range(number_of_states):
-        for action in range(actions):
-            pair = state * actions + action
-            move, remaining = 0, 1.0
-            for entry in range(bounds[pair], bounds[pair + 1]):
-                successors[state, action, move] = columns[entry]
-                conditional[state, action, move] = chances[entry] / remaining
-                remaining -= chances[entry]
-                move += 1
-            conditional[state, action, move - 1] = 1.0
-    return successors, conditional

@@ -145,9 +145,14 @@ def penalty_slopes(
     else:
         _add_tabulated(streams, stopped, discount, batches.trajectories, values, slopes)
     slopes /= (1.0 - discount) ** 2
-    losses, _, reached = _segment_pairs(streams, tables, batches, returns, log_policies, stopped)
-    add_visits(segments.entries, losses, -sigma, slopes[replicates:])
-    slopes[replicates:] -= sigma * (2.0 * discount / (1.0 - discount)) * reached
+    for side in range(2 if batches.central else 1):
+        low = replicates * (1 - side)
+        pull, own = sigma * (2 * side - 1), slopes[low : low + replicates]
+        losses, _, reached = _segment_pairs(
+            streams, tables, batches, returns, log_policies, stopped, low
+        )
+        add_visits(segments.entries, losses, pull, own)
+        own += pull * (2.0 * discount / (1.0 - discount)) * reached
     return slopes
 
 
@@ -176,21 +181,30 @@ def estimated_slope(
     returns = returns_of(tables.segments, reward)
     stopped = stopped_rollouts(tables, log_policies)
     # What reached the first segments is drawn, as an operation does, and not used.
-    _, residuals, _ = _segment_pairs(streams, tables, batches, returns, log_policies, stopped)
+    given = streams, tables, batches, returns, log_policies, stopped
+    _, residuals, _ = _segment_pairs(*given, len(reward))
+    width = sigma
+    if batches.central:
+        _, below, _ = _segment_pairs(*given, 0)
+        residuals, width = (residuals + below) / 2, 2 * sigma
     slope: Floats = visits_of(tables.segments, reward.shape[1], residuals)
     drawn = trajectory_frequencies(streams.rollouts, stopped.pairs, batches.trajectories)
-    add_difference(drawn, (1.0 - tables.discount) * sigma, slope)
+    add_difference(drawn, (1.0 - tables.discount) * width, slope)
     return slope
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _segment_pairs(streams, tables, batches, returns, log_policies, stopped):  # type: ignore[no-untyped-def]
-    """Return losses and residuals of pairs at y', and losses by what reached their first segment."""
+def _segment_pairs(streams, tables, batches, returns, log_policies, stopped, low):  # type: ignore[no-untyped-def]
+    """Return losses and residuals of pairs, and losses by what reached their first segment.
+
+    Those of the policies from ``low`` on, one for each replicate.
+    """
     segments, replicates = tables.segments, returns.shape[0]
-    continuation = laws_of(segments, log_policies[replicates:])
+    high = low + replicates
+    continuation = laws_of(segments, log_policies[low:high])
     law = np.empty_like(continuation)
     for replicate in range(replicates):
-        policy = replicates + replicate
+        policy = low + replicate
         for segment in range(law.shape[1]):
             started = stopped.states[policy, tables.first_state[segment]]
             law[replicate, segment] = started * continuation[replicate, segment]
@@ -199,8 +213,8 @@ def _segment_pairs(streams, tables, batches, returns, log_policies, stopped):  #
     )
     reached = reached_pair_losses(
         streams.reached_pairs,
-        stopped.pairs[replicates:],
-        stopped.stops_from[replicates:],
+        stopped.pairs[low:high],
+        stopped.stops_from[low:high],
         tables.rows,
         continuation,
         law,

@@ -80,11 +80,14 @@ class Batches(NamedTuple):
         Batch sizes.
     shared
         Whether the rollouts at y are reweighted for y'.
+    central
+        Whether y belongs to ``g - sigma f``, and pairs are compared there too.
     """
 
     trajectories: int
     pairs: int
     shared: bool
+    central: bool
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -183,6 +186,8 @@ def penalty_slopes(
 ) -> Floats:
     """Return the derivatives along policies that a step follows: of ``J`` at y, of ``J - sigma G`` at y'.
 
+    That at y is of ``J + sigma G`` for a central difference.
+
     Parameters are those of :func:`tabular_descent`, with returns of shape (replicate, trajectory) and
     log-probabilities of shape (2 replicate, entry); so is the result.
     """
@@ -194,6 +199,11 @@ def penalty_slopes(
         streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
     )
     add_visits(tables.entries, losses, -sigma, slopes[replicates:])
+    if batches.central:
+        losses, _ = labelled_pair_sums(
+            streams.pairs, laws[:replicates], returns, tables.labels, batches.pairs, tables.excess
+        )
+        add_visits(tables.entries, losses, sigma, slopes[:replicates])
     return slopes
 
 
@@ -216,14 +226,20 @@ def estimated_slope(
     _, weights = labelled_pair_sums(
         streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
     )
+    width = sigma
+    if batches.central:
+        _, below = labelled_pair_sums(
+            streams.pairs, laws[:replicates], returns, tables.labels, batches.pairs, tables.excess
+        )
+        weights, width = (weights + below) / 2, 2 * sigma
     if batches.shared:
         drawn = trajectory_frequencies(
             streams.rollouts[:replicates], laws[:replicates], batches.trajectories
         )
-        add_reweighted_difference(tables.entries, log_policies, drawn, sigma, weights)
+        add_reweighted_difference(tables.entries, log_policies, drawn, width, weights)
     else:
         drawn = trajectory_frequencies(streams.rollouts, laws, batches.trajectories)
-        add_difference(drawn, sigma, weights)
+        add_difference(drawn, width, weights)
     slope: Floats = visits_of(tables, reward.shape[1], weights)
     return slope
 

@@ -113,7 +113,7 @@ def reached_pair_losses(
 @numba.njit(cache=True, error_model="numpy")
 def _reaching(first_stops, stops_from, rows):  # type: ignore[no-untyped-def]
     """Return the law of (first state of the first segment, credited pair), shape (s, pair)."""
-    bounds, columns, chances = rows
+    bounds, columns, chances, _ = rows
     pairs, states = first_stops.size, stops_from.shape[0]
     reaching = np.empty((states, pairs))
     arrivals = np.empty(states)

@@ -191,7 +191,7 @@ def draw_move(bits, row, moves):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, error_model="numpy")
 def moves_of(policy, log_ratio, rows):  # type: ignore[no-untyped-def]
     """Return the moves of a policy, tables of shape (s, a), and the rows of a kernel."""
-    bounds, columns, chances = rows
+    bounds, columns, chances, _ = rows
     number_of_states, actions = policy.shape
     width = 0
     for state in range(number_of_states):

@@ -17,7 +17,6 @@ from theory_check.kernels.alias import AliasRows, alias_rows, draw_from_row
 from theory_check.kernels.binomial import binomial
 from theory_check.kernels.bradley_terry import Floats
 from theory_check.kernels.conditional import usable
-from theory_check.kernels.continuations import conditional_successors
 from theory_check.kernels.draws import trajectory_frequencies
 from theory_check.kernels.random_bits import load_bits, store_bits
 from theory_check.kernels.rows import Rows
@@ -41,7 +40,7 @@ class Successors(NamedTuple):
 @numba.njit(cache=True, error_model="numpy")
 def successors_of(rows: Rows) -> Successors:
     """Return the possible successors of every pair."""
-    bounds, columns, chances = rows
+    bounds, columns, chances, _ = rows
     pairs = bounds.size - 1
     width = 0
     for pair in range(pairs):
@@ -104,7 +103,7 @@ def two_stop_means(
     """
     pairs, number_of_states = policy.shape[1], stops_from.shape[1]
     actions = pairs // number_of_states
-    following, conditional = conditional_successors(rows, number_of_states, actions)
+    bounds, columns, _, conditional = rows
     means = np.zeros(policy.shape)
     for replicate in range(policy.shape[0]):
         own = states[replicate : replicate + 1]
@@ -121,14 +120,13 @@ def two_stop_means(
             number = round(stopped[pair] * rollouts)
             left, bits = binomial(bits, number, discount)
             total = (number - left) * offered[pair]
-            state, action = divmod(pair, actions)
-            for move in range(conditional.shape[2]):
+            for entry in range(bounds[pair], bounds[pair + 1]):
                 if left == 0:
                     break
-                going, bits = binomial(bits, left, conditional[state, action, move])
+                going, bits = binomial(bits, left, conditional[entry])
                 left -= going
                 for _ in range(going):
-                    stop, bits = draw_from_row(bits, following[state, action, move], stops)
+                    stop, bits = draw_from_row(bits, columns[entry], stops)
                     last, bits = draw_from_row(bits, stop, taken)
                     total += offered[stop * np.uint64(actions) + last]
             means[replicate, pair] = total / rollouts

@@ -51,6 +51,10 @@ class Elimination(NamedTuple):
     shares: int
 
 
+NO_ELIMINATION = Elimination(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.bool_), 0)
+"""Where no states are taken out."""
+
+
 class _Chain(NamedTuple):
     """What is drawn when states are put back.
 
@@ -82,7 +86,7 @@ def elimination_of(rows: Rows, states: int) -> Elimination:
     rows, states
         ``P(s'|s, a)`` of every pair, and the number of states, at most ``MOST_STATES``.
     """
-    bounds, columns, _ = rows
+    bounds, columns, _, _ = rows
     linked = np.zeros((states, states), dtype=np.bool_)
     actions = (bounds.size - 1) // max(states, 1)
     for state in range(states):
@@ -227,7 +231,7 @@ def add_followed_visits(
 def _starts(order, weights, rows, discount):  # type: ignore[no-untyped-def]
     """Return where rollouts of both signs go first, or that they stop, and the sizes of the signs."""
     states, actions = weights.shape
-    bounds, columns, chances = rows
+    bounds, columns, chances, _ = rows
     place_of = _places(order)
     starts, sizes = np.zeros((2, states + 1)), np.zeros(2)
     for state in range(states):
@@ -260,7 +264,7 @@ def _places(order):  # type: ignore[no-untyped-def]
 def _chain(elimination, starts, policy, rows, discount):  # type: ignore[no-untyped-def]
     """Take the states out one by one."""
     order, filled, shares = elimination
-    bounds, columns, chances = rows
+    bounds, columns, chances, _ = rows
     place_of = _places(order)
     states, actions = policy.shape
     chance = np.zeros((states + 2, states + 1))
@@ -344,7 +348,7 @@ def _put_back(bits, filled, chain, side, counts):  # type: ignore[no-untyped-def
 @numba.njit(cache=True, error_model="numpy")
 def _add_actions(bits, order, counts, policy, rows, scale, visits):  # type: ignore[no-untyped-def]
     """Split the steps from every state, and the stops there, over the actions that led to them."""
-    bounds, columns, chances = rows
+    bounds, columns, chances, _ = rows
     place_of = _places(order)
     states, actions = policy.shape
     chance = np.empty(actions)

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.kernels.alias import fill_alias
+from theory_check.kernels.alias import alias_rows, fill_alias
 from theory_check.kernels.random_bits import next_uniform, next_word
 
 LANES = 32
@@ -99,7 +99,7 @@ def next_states_of(bounds, columns, chances):  # type: ignore[no-untyped-def]
         Rows of the sparse kernel (s * a, s).
     """
     threshold = np.empty(chances.size)
-    alias = np.empty(chances.size, dtype=np.int64)
+    alias = np.empty(chances.size, dtype=np.uint64)
     for row in range(bounds.size - 1):
         fill_alias(chances[bounds[row] : bounds[row + 1]], bounds[row], threshold, alias)
     return NextStates(bounds.astype(np.uint64), _table(threshold, alias, columns))
@@ -115,26 +115,16 @@ def choices_of(policy):  # type: ignore[no-untyped-def]
         Shape (h, s, a).
     """
     steps, states, actions = policy.shape
-    threshold = np.empty(policy.size)
-    alias = np.empty(policy.size, dtype=np.int64)
-    pair = np.empty(policy.size, dtype=np.int64)
-    low = 0
-    for step in range(steps):
-        for state in range(states):
-            fill_alias(policy[step, state], low, threshold, alias)
-            for action in range(actions):
-                pair[low + action] = state * actions + action
-            low += actions
-    return _table(threshold, alias, pair)
+    tables = alias_rows(policy.reshape(steps * states, actions))
+    pair = np.arange(policy.size) % (states * actions)
+    return _table(tables.threshold, tables.alias, pair)
 
 
 @numba.njit(cache=True, error_model="numpy")
 def starts_of(law):  # type: ignore[no-untyped-def]
     """Return the first states of a law, shape (s,)."""
-    threshold = np.empty(law.size)
-    alias = np.empty(law.size, dtype=np.int64)
-    fill_alias(law, 0, threshold, alias)
-    return _table(threshold, alias, np.arange(law.size))
+    tables = alias_rows(law.reshape(1, law.size))
+    return _table(tables.threshold, tables.alias, np.arange(law.size))
 
 
 @numba.njit(cache=True, error_model="numpy")

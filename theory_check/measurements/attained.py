@@ -332,4 +332,5 @@ class _Search:
             coupling,
             self._settings.accuracy,
             solver.inner_step_size,
+            getattr(solver, "difference", "forward"),
         )

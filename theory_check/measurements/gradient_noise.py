@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, Coupling, LowerGradients
+from theory_check.bilevel import BilevelOracle, Coupling, Difference, LowerGradients
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need, StepSizes
 from theory_check.measurements.needs import PREFERENCES
@@ -20,7 +20,7 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import instruments_for
-from theory_check.oracles.optima.lower_solutions import PenalisedPoint, lower_solutions, status_of
+from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.oracles.starts import initial_reward
 from theory_check.problems import Problem
@@ -38,8 +38,9 @@ class GradientNoise(Measurement):
     The inner variables sit at their exact solutions within the problem's policy class, so that all
     error is sampling error; as many pairs as trajectories are drawn (B = n). Each seed has its own
     ``phi`` and its own streams, and averages ``draws`` estimates. Rows have columns ``seed, sweep``
-    (``"sigma"`` or ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm),
-    ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
+    (``"sigma"`` or ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm), of a
+    central difference ``forward_share`` (that over the mean error of the forward one, from as many draws
+    of their own), ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class GradientNoise(Measurement):
         Where the other sweep stands still.
     draws
         Estimates averaged per seed and setting.
-    coupling
+    coupling, difference
         As in :class:`theory_check.solvers.PenaltyBilevel`.
     point_scale
         Standard deviation of the points ``phi``.
@@ -66,6 +67,7 @@ class GradientNoise(Measurement):
     fixed_trajectories: PositiveInteger
     draws: PositiveInteger
     coupling: Coupling = "independent"
+    difference: Difference = "forward"
     point_scale: Positive = 1.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
@@ -75,24 +77,35 @@ class GradientNoise(Measurement):
         information = ExactInformation(problem, comparisons=exact.comparisons)
         phi = initial_reward(seeds, exact.reward_model, self.point_scale)
         solutions = lower_solutions(exact, seeds, phi)
-        solved = {sigma: solutions.penalised(sigma) for sigma in {*self.sigmas, self.fixed_sigma}}
+        central = self.difference == "central"
+        signs = (1, -1) if central else (1,)
+        known = {*self.sigmas, self.fixed_sigma}
+        solved = {
+            sign * sigma: solutions.penalised(sign * sigma) for sigma in known for sign in signs
+        }
         settings = [("sigma", sigma, self.fixed_trajectories) for sigma in self.sigmas]
         settings += [("trajectories", self.fixed_sigma, number) for number in self.trajectories]
         frames = []
         for done, (sweep, sigma, number) in enumerate(settings, start=1):
-            state = _state(phi, solutions.lower, solved[sigma])
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "seed": list(seeds),
-                        "sweep": sweep,
-                        "sigma": sigma,
-                        "trajectories": number,
-                        "sampling_error": self._errors(oracle, information, state, sigma, number),
-                        "status": status_of([solved[sigma]]),
-                    }
+            above = solved[sigma].lower
+            below = solved[-sigma].lower if central else solutions.lower
+            solver = self._solver(sigma, number)
+            errors = self._errors(oracle, information, solver, _state(phi, below, above))
+            columns: dict[str, Any] = {
+                "seed": list(seeds),
+                "sweep": sweep,
+                "sigma": sigma,
+                "trajectories": number,
+                "sampling_error": errors,
+            }
+            if central:
+                forward = replace(solver, difference="forward")
+                of_forward = self._errors(
+                    oracle, information, forward, _state(phi, solutions.lower, above)
                 )
-            )
+                columns["forward_share"] = errors / of_forward.mean()
+            columns["status"] = status_of([solved[sign * sigma] for sign in signs])
+            frames.append(pd.DataFrame(columns))
             progress(done, len(settings))
         return pd.concat(frames, ignore_index=True)
 
@@ -100,16 +113,8 @@ class GradientNoise(Measurement):
         """Return the number of estimates, each about as dear as an inner step of a run."""
         return float(self.draws * (len(self.sigmas) + len(self.trajectories)))
 
-    def _errors(
-        self,
-        oracle: SampledOracle,
-        information: ExactInformation,
-        state: PenaltyState,
-        sigma: float,
-        number: int,
-    ) -> np.ndarray:
-        """Mean squared error of each seed's estimates, shape (replicate,)."""
-        solver = PenaltyBilevel(
+    def _solver(self, sigma: float, number: int) -> PenaltyBilevel:
+        return PenaltyBilevel(
             sigma=sigma,
             inner_steps=1,
             inner_step_size=1.0,
@@ -117,7 +122,17 @@ class GradientNoise(Measurement):
             trajectories=number,
             pairs=number,
             coupling=self.coupling,
+            difference=self.difference,
         )
+
+    def _errors(
+        self,
+        oracle: SampledOracle,
+        information: ExactInformation,
+        solver: PenaltyBilevel,
+        state: PenaltyState,
+    ) -> np.ndarray:
+        """Mean squared error of each seed's estimates, shape (replicate,)."""
         expected = solver.hypergradient_estimate(information, state)
         total = torch.zeros_like(expected[:, 0])
         for _ in range(self.draws):
@@ -129,14 +144,14 @@ class GradientNoise(Measurement):
 def _state(
     phi: Float[Tensor, "replicate upper"],
     lower: Float[Tensor, "replicate lower"],
-    penalised: PenalisedPoint,
+    penalised: Float[Tensor, "replicate lower"],
 ) -> PenaltyState:
     """Return the state of the solver with both inner loops finished."""
     return PenaltyState(
         upper=phi,
         next_upper=phi,
         lower=lower,
-        lower_penalised=penalised.lower,
+        lower_penalised=penalised,
         estimate=torch.zeros_like(phi),
     )
 

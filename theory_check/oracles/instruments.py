@@ -22,6 +22,7 @@ from theory_check.bilevel import (
     AdjointSystem,
     BilevelOracle,
     BilevelTruth,
+    HasInnerPenalties,
     Solver,
     needs,
     operations,
@@ -173,18 +174,21 @@ class Instruments(ABC):
     def initial_state(self, solver: Solver, seeds: Sequence[int], scale: float) -> Any:
         """Return the state before the first step.
 
-        A problem with a start of its own has the penalised inner loop of a solver with a fixed sigma
-        start at its solution as well.
+        A problem with a start of its own has the inner loops of a solver with a fixed sigma start at
+        their solutions as well.
         """
         upper = self.initial_upper(seeds, scale)
-        state = solver.init(upper, self.initial_lower(seeds))
-        if solver.penalty is None or state.lower_penalised is None:
+        state: Any = solver.init(upper, self.initial_lower(seeds))
+        if state.lower_penalised is None:
             return state
-        solved = self.initial_penalised(upper, solver.penalty)
-        if solved is None:
-            return state
-        record: Any = state
-        return replace(record, lower_penalised=solved)
+        below, above = None, solver.penalty
+        if isinstance(solver, HasInnerPenalties):
+            below, above = solver.inner_penalties
+        for name, sigma in (("lower", below), ("lower_penalised", above)):
+            solved = self.initial_penalised(upper, sigma) if sigma else None
+            if solved is not None:
+                state = replace(state, **{name: solved})
+        return state
 
     def initial_penalised(
         self, upper: Float[Tensor, "replicate upper"], sigma: float

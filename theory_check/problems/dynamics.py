@@ -19,6 +19,7 @@ from torch import Tensor
 
 from theory_check.errors import LARGEST_TABLE, InvalidArgumentError, magnitude
 from theory_check.kernels.rows import Rows
+from theory_check.kernels.stopped_visits import MOST_STATES, Elimination, elimination_of
 from theory_check.problems.moves import DenseMoves, Moves, SparseMoves
 
 MANY_STATES = 1000
@@ -122,6 +123,12 @@ class Dynamics(ABC):
     def rows(self) -> Rows:
         """The same for compiled loops."""
         return Rows.of(self.matrix)
+
+    @cached_property
+    def elimination(self) -> Elimination:
+        """In which order rollouts that stop have states taken out; none of too many."""
+        states = self.shape[0]
+        return elimination_of(self.rows, states if states <= MOST_STATES else 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -190,6 +190,16 @@ def content_digest(problem: Problem) -> str:
     return digest.hexdigest()
 
 
+def problem_identity(problem: Problem) -> tuple[object, ...] | None:
+    """Return what is computed of a problem alone depends on, its classes apart, to know it again.
+
+    None where a derived class may bring more than its content.
+    """
+    if type(problem) is not Problem:
+        return None
+    return content_digest(problem), problem.realisable, problem.preferences
+
+
 @dataclass(frozen=True, eq=False)
 class GivenProblem:
     """A problem that was built by hand, in the place of the function of a family.

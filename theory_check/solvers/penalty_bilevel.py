@@ -14,10 +14,23 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import Coupling, FirstOrderOracle, Information, InnerPath, PenaltyLoop
+from theory_check.bilevel import (
+    BilevelTruth,
+    Coupling,
+    Difference,
+    FirstOrderOracle,
+    Information,
+    InnerPath,
+    PenaltyLoop,
+)
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import PenaltyState, descend_both, penalty_estimate
+from theory_check.solvers.states import (
+    PenaltyState,
+    central_gradient,
+    descend_both,
+    penalty_estimate,
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,13 @@ class PenaltyBilevel(Settings):
         y  <- y  - alpha ∂_y g(x, y)
         y' <- y' - alpha (∂_y g(x, y') + sigma ∂_y f(x, y'))
 
-    and then ``x <- x - eta [∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma]``.
+    and then ``x <- x - eta [∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma]``. With a central
+    difference (2509.02937; ``docs/theory.md`` section 3.6) ``y`` is that of ``-sigma``,
+
+        y  <- y  - alpha (∂_y g(x, y) - sigma ∂_y f(x, y))
+
+    and then ``x <- x - eta [(∂_x f(x, y') + ∂_x f(x, y)) / 2 + (∂_x g(x, y') - ∂_x g(x, y)) / (2 sigma)]``:
+    its bias is of order sigma² as long as ``g - sigma f`` has a minimiser.
 
     Parameters
     ----------
@@ -48,6 +67,9 @@ class PenaltyBilevel(Settings):
     coupling
         ``"independent"`` draws the lower-level samples at ``y`` and at ``y'`` separately;
         ``"shared"`` draws them at ``y`` and reweights them for ``y'``.
+    difference
+        ``"forward"`` between the penalised level and the lower one, or ``"central"`` between those of
+        sigma and of -sigma, each with upper-level samples of its own.
     """
 
     name: ClassVar[str] = "penalty-bilevel"
@@ -67,11 +89,25 @@ class PenaltyBilevel(Settings):
     trajectories: PositiveInteger
     pairs: PositiveInteger
     coupling: Coupling = "independent"
+    difference: Difference = "forward"
 
     @property
-    def penalty(self) -> float:
-        """The penalty parameter sigma."""
-        return self.sigma
+    def penalty(self) -> float | None:
+        """The penalty parameter sigma; None for a central difference, which follows no ``Phi_sigma``."""
+        return self.sigma if self.difference == "forward" else None
+
+    @property
+    def inner_penalties(self) -> tuple[float, float]:
+        """The penalty parameters of y and of y'."""
+        return (0.0 if self.difference == "forward" else -self.sigma), self.sigma
+
+    def surrogate_gradient(
+        self, truth: BilevelTruth, state: PenaltyState
+    ) -> Float[Tensor, "replicate upper"]:
+        """Return ``∇Phi_sigma``, or the mean of it and of ``∇Phi_-sigma``."""
+        if self.difference == "central":
+            return central_gradient(truth, state.upper, self.sigma)
+        return truth.surrogate_gradient(state.upper, self.sigma)
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
@@ -94,7 +130,7 @@ class PenaltyBilevel(Settings):
     def hypergradient_estimate(
         self, oracle: FirstOrderOracle, state: PenaltyState
     ) -> Float[Tensor, "replicate upper"]:
-        """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma`` from fresh samples."""
+        """Return what x moves along, from fresh samples."""
         return penalty_estimate(oracle, state, self._loop)
 
     @property
@@ -106,14 +142,19 @@ class PenaltyBilevel(Settings):
             trajectories=self.trajectories,
             pairs=self.pairs,
             coupling=self.coupling,
+            difference=self.difference,
         )
 
 
-def _plan(coupling: Coupling, epsilon: float, constants: Constants, scales: Scales) -> Plan:
-    sigma = constants["sigma"] * scales.penalty * math.sqrt(epsilon)
+def _plan(
+    coupling: Coupling, difference: Difference, epsilon: float, constants: Constants, scales: Scales
+) -> Plan:
+    # The squared bias, sigma² or sigma^4, is of the order of epsilon; noise is divided by the width.
+    forward = difference == "forward"
+    sigma = constants["sigma"] * scales.penalty * epsilon ** (1 / 2 if forward else 1 / 4)
     share = epsilon / constants["batch"]
     batch = (
-        scales.penalty_batch(share, sigma)
+        scales.penalty_batch(share, sigma if forward else 2 * sigma)
         if coupling == "independent"
         else scales.response_batch(share)
     )
@@ -125,6 +166,7 @@ def _plan(coupling: Coupling, epsilon: float, constants: Constants, scales: Scal
         trajectories=batch,
         pairs=batch,
         coupling=coupling,
+        difference=difference,
     )
     return Plan(whole(10 / epsilon), solver)
 
@@ -144,7 +186,7 @@ METHOD_INDEPENDENT = Method(
         "sigma": (0.3, 1.0),
         "batch": (0.5, 4.0),
     },
-    plan=partial(_plan, "independent"),
+    plan=partial(_plan, "independent", "forward"),
     rate=StatedRate(3.0, "samples", "2503.17644, headline", "V"),
     trade_offs=TRADE_OFFS,
 )
@@ -159,8 +201,25 @@ METHOD_SHARED = Method(
         "sigma": (0.3, 1.0),
         "batch": (0.0625, 0.5),
     },
-    plan=partial(_plan, "shared"),
+    plan=partial(_plan, "shared", "forward"),
     rate=StatedRate(2.0, "samples", "docs/theory.md, section 5.3", "D"),
     trade_offs=TRADE_OFFS,
     shared_batch_of="penalty",
+)
+METHOD_CENTRAL = replace(
+    METHOD_INDEPENDENT,
+    id="penalty-central",
+    title="penalty, central",
+    plan=partial(_plan, "independent", "central"),
+    rate=StatedRate(
+        2.5, "samples", "2509.02937, Theorem 3.1 at p = 2, strongly convex lower levels", "V"
+    ),
+)
+METHOD_CENTRAL_SHARED = replace(
+    METHOD_SHARED,
+    id="penalty-central-shared",
+    title="penalty, central, shared batch",
+    plan=partial(_plan, "shared", "central"),
+    rate=StatedRate(2.0, "samples", "docs/theory.md, section 5.3", "D"),
+    shared_batch_of="penalty-central",
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from theory_check.bilevel import Coupling
+from theory_check.bilevel import Coupling, Difference
 from theory_check.errors import (
     require_choice,
     require_instance,
@@ -67,12 +67,14 @@ class Schedule:
     source
         Where the schedule comes from.
     provenance
-        ``"R"`` reconstructed, ``"S"`` from a secondary source, ``"D"`` derived in this project; none is a
-        quotation.
+        ``"R"`` reconstructed, ``"S"`` from a secondary source, ``"V"`` of a theorem that could be read,
+        ``"D"`` derived in this project.
     coupling
         Of the batches at the two lower variables.
     sigma, iterations, step_size, batch
         Exponents of sigma, T, the outer step size, and n = B.
+    difference
+        Of which two penalised levels.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Schedule:
     iterations: float
     step_size: float
     batch: float
+    difference: Difference = "forward"
 
     @property
     def sample_exponent(self) -> float:
@@ -116,6 +119,7 @@ class Schedule:
             trajectories=whole(constants.trajectories * batch),
             pairs=whole(constants.pairs * batch),
             coupling=self.coupling,
+            difference=self.difference,
         )
         return whole(constants.iterations * epsilon**self.iterations), solver
 
@@ -146,6 +150,21 @@ _TOTAL_2 = replace(
     coupling="shared",
     batch=-1.0,
 )
+_TOTAL_5_2 = replace(
+    _TOTAL_3,
+    id="total-5/2",
+    source="arXiv 2509.02937, Theorem 3.1 at p = 2, for strongly convex lower levels",
+    provenance="V",
+    sigma=0.25,
+    batch=-1.5,
+    difference="central",
+)
+_TOTAL_2_CENTRAL = replace(
+    _TOTAL_2,
+    id="total-2-central",
+    sigma=0.25,
+    difference="central",
+)
 _SMALL_BATCH = replace(
     _TOTAL_2,
     id="control-small-batch",
@@ -172,6 +191,9 @@ _FORBIDDEN = (
     _mistaken(_TOTAL_3, "control-few-iterations", iterations=-0.5),
     _mistaken(_TOTAL_2, "control-shared-batch-1/2", batch=-0.5),
     _mistaken(_TOTAL_7_2, "control-short-7/2", iterations=-1.0),
+    _mistaken(_TOTAL_5_2, "control-forward-5/2", difference="forward"),
+    _mistaken(_TOTAL_5_2, "control-central-batch-1", batch=-1.0),
+    _mistaken(_TOTAL_2_CENTRAL, "control-forward-2", difference="forward"),
 )
 _WASTEFUL = (
     _mistaken(_TOTAL_3, "wasteful-4", batch=-3.0),
@@ -179,7 +201,10 @@ _WASTEFUL = (
 )
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {schedule.id: schedule for schedule in (_TOTAL_7_2, _TOTAL_3, _TOTAL_2)}
+    {
+        schedule.id: schedule
+        for schedule in (_TOTAL_7_2, _TOTAL_3, _TOTAL_5_2, _TOTAL_2, _TOTAL_2_CENTRAL)
+    }
 )
 """The schedules of ``docs/theory.md`` section 5.3 by id."""
 

@@ -35,6 +35,14 @@ class EstimatesHypergradient:
         return truth.hypergradient(state.upper)
 
 
+def central_gradient(
+    truth: BilevelTruth, upper: Float[Tensor, "replicate upper"], sigma: float
+) -> Float[Tensor, "replicate upper"]:
+    """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma`` (``docs/theory.md`` section 3.6)."""
+    above, below = (truth.surrogate_gradient(upper, side) for side in (sigma, -sigma))
+    return (above + below) / 2
+
+
 class EstimatesCentralDifference:
     """A solver whose estimate is the difference of two penalised levels, at ``sigma`` and ``-sigma``.
 
@@ -53,9 +61,7 @@ class EstimatesCentralDifference:
         self, truth: BilevelTruth, state: SolverState
     ) -> Float[Tensor, "replicate upper"]:
         """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``."""
-        above = truth.surrogate_gradient(state.upper, self.sigma)
-        below = truth.surrogate_gradient(state.upper, -self.sigma)
-        return (above + below) / 2
+        return central_gradient(truth, state.upper, self.sigma)
 
 
 class CountsIterations(SolverState, Protocol):
@@ -256,7 +262,7 @@ def descend_both(
 ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]]:
     """Return ``y`` and ``y'`` after gradient steps on ``g(x, .)`` and on ``sigma f(x, .) + g(x, .)``.
 
-    ``path`` takes both before every step. An oracle may have a shortcut.
+    Of a central difference those of ``y`` are on ``g(x, .) - sigma f(x, .)``. ``path`` takes both before every step. An oracle may have a shortcut.
     """
     shortcut = penalty_shortcut(oracle)
     if shortcut is not None:
@@ -270,7 +276,11 @@ def descend_both(
             upper, lower, penalised, loop.trajectories, loop.coupling
         )
         pull = oracle.upper_gradients(upper, penalised, loop.pairs).in_lower
-        lower = lower - loop.step_size * gradients.at_lower
+        at_lower = gradients.at_lower
+        if loop.difference == "central":
+            pushed = oracle.upper_gradients(upper, lower, loop.pairs).in_lower
+            at_lower = at_lower - loop.sigma * pushed
+        lower = lower - loop.step_size * at_lower
         penalised = penalised - loop.step_size * (gradients.at_penalised + loop.sigma * pull)
     return lower, penalised
 
@@ -278,18 +288,24 @@ def descend_both(
 def penalty_estimate(
     oracle: FirstOrderOracle, state: PenaltyState, loop: PenaltyLoop
 ) -> Float[Tensor, "replicate upper"]:
-    """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma``; an oracle may have a shortcut."""
+    """Return ``∂_x f(x, y') + (∂_x g(x, y') - ∂_x g(x, y)) / sigma``, or the central difference.
+
+    An oracle may have a shortcut.
+    """
     upper, lower, penalised = state.upper, state.lower, state.lower_penalised
     shortcut = penalty_shortcut(oracle)
     if shortcut is not None:
         found = shortcut.penalty_estimate(upper, lower, penalised, loop)
         if found is not None:
             return found
-    direct = oracle.upper_gradients(upper, penalised, loop.pairs).in_upper
+    direct, width = oracle.upper_gradients(upper, penalised, loop.pairs).in_upper, loop.sigma
+    if loop.difference == "central":
+        below = oracle.upper_gradients(upper, lower, loop.pairs).in_upper
+        direct, width = (direct + below) / 2, 2 * loop.sigma
     difference = oracle.penalty_difference(
         upper, lower, penalised, loop.trajectories, loop.coupling
     )
-    estimate: Tensor = direct + difference / loop.sigma
+    estimate: Tensor = direct + difference / width
     return estimate
 
 

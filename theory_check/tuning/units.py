@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from theory_check.oracles.instruments import instruments_for
 from theory_check.oracles.solutions.curvature import dominant_curvature, require_curvature
 from theory_check.problems import Problem
-from theory_check.problems.stored import content_digest
+from theory_check.problems.stored import problem_identity
 from theory_check.solvers.method import Scales
 
 NOISE_REPEATS, NOISE_ROLLOUTS = 4, 1000
@@ -38,20 +38,14 @@ def units_of(
     InvalidArgumentError
         If a level does not depend on its parameters, as with a single action.
     """
-    identity = _identity(problem, (tuple(seeds), initial_scale, accuracy))
+    identity = problem_identity(problem)
     if identity is None:
         return _measured(problem, seeds, initial_scale, accuracy)
-    if identity not in _KNOWN:
-        _KNOWN[identity] = _measured(problem, seeds, initial_scale, accuracy)
-    return _KNOWN[identity]
-
-
-def _identity(problem: Problem, settings: tuple[object, ...]) -> tuple[object, ...] | None:
-    """Return what the units depend on; None where a derived class may bring more."""
-    if type(problem) is not Problem:
-        return None
     classes = problem.reward_class, problem.policy_class
-    return content_digest(problem), problem.preferences, *classes, *settings
+    known = *identity, *classes, tuple(seeds), initial_scale, accuracy
+    if known not in _KNOWN:
+        _KNOWN[known] = _measured(problem, seeds, initial_scale, accuracy)
+    return _KNOWN[known]
 
 
 def _measured(

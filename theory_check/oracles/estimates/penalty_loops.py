@@ -155,7 +155,7 @@ class PenaltyLoops:
         """Return the estimate of the hypergradient; None as above."""
         if not self._affords(lower, loop, 1):
             return None
-        self._count(pairs=loop.pairs)
+        self._count(pairs=_sides(loop) * loop.pairs)
         self._count(rollouts=_legs(loop) * loop.trajectories, steps=self.source.costs.visit_steps)
         reward = self.reward_model.table(upper)
         policies = self.policy_model.table(torch.cat([lower, penalised]))
@@ -210,7 +210,7 @@ class PenaltyLoops:
             walked = loop.coupling == "shared" or loop.trajectories * costs.score_steps < pairs**2
             if walked or states > penalty_segments.MOST_STATES:
                 return False
-        samples = (costs.pair_trajectories + costs.pair_labels) * loop.pairs
+        samples = (costs.pair_trajectories + costs.pair_labels) * _sides(loop) * loop.pairs
         samples += _legs(loop) * loop.trajectories
         return self.source.counter.affords(times * samples)
 
@@ -219,11 +219,12 @@ class PenaltyLoops:
         costs, rollouts = self.source.costs, _legs(loop) * loop.trajectories
         if isinstance(costs.score_steps, int):
             self._count(rollouts=loop.steps * rollouts, steps=costs.score_steps)
-            self._count(pairs=loop.steps * loop.pairs)
+            self._count(pairs=loop.steps * _sides(loop) * loop.pairs)
             return
         for _ in range(loop.steps):  # fractions are added up as the operations do
             self._count(rollouts=rollouts, steps=costs.score_steps)
-            self._count(pairs=loop.pairs)
+            for _ in range(_sides(loop)):
+                self._count(pairs=loop.pairs)
 
     def _count(self, *, rollouts: int = 0, steps: int | float = 0, pairs: int = 0) -> None:
         costs = self.source.costs
@@ -239,9 +240,17 @@ def _legs(loop: PenaltyLoop) -> int:
     return 1 if loop.coupling == "shared" else 2
 
 
+def _sides(loop: PenaltyLoop) -> int:
+    """Return at how many policies pairs are compared."""
+    return 2 if loop.difference == "central" else 1
+
+
 def _batches(loop: PenaltyLoop) -> penalty_tables.Batches:
     return penalty_tables.Batches(
-        int(loop.trajectories), int(loop.pairs), loop.coupling == "shared"
+        int(loop.trajectories),
+        int(loop.pairs),
+        loop.coupling == "shared",
+        loop.difference == "central",
     )
 
 

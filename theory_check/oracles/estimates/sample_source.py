@@ -16,6 +16,7 @@ from theory_check.kernels.bradley_terry import LabelLaw, label_law
 from theory_check.kernels.continuations import continued_visits
 from theory_check.kernels.draws import labelled_pair_sums, trajectory_frequencies
 from theory_check.kernels.random_bits import seeded_states
+from theory_check.kernels.stopped_visits import NO_ELIMINATION
 from theory_check.oracles.comparisons import Comparisons
 from theory_check.oracles.comparisons.upper import UpperObjective
 from theory_check.oracles.control.discounted_control import DiscountedControl
@@ -102,6 +103,13 @@ class SampleSource:
         return (
             torch.sigmoid(differences) if self._law.standard else self._law.preferred(differences)
         )
+
+    def outlasts(self, samples: int, steps: int | float, counted: int, most: int) -> bool:
+        """Return whether a batch takes more than so many steps, and the budget does not end before it.
+
+        ``counted`` is what one of its samples counts as.
+        """
+        return samples * steps > most and self.counter.affords(counted * samples)
 
     def count_rollouts(
         self, policies: Float[Tensor, "stacked h s a"], samples: int, steps: int | float
@@ -204,6 +212,7 @@ def sampled_later_visits(
         as_array(weights),
         as_array(log_policy.exp()),
         control.dynamics.rows,
+        control.dynamics.elimination if stationary else NO_ELIMINATION,
         control.discount,
         stationary,
         rollouts,

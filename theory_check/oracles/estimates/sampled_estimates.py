@@ -126,7 +126,7 @@ class SampledStops(StoppedEstimates):
         samples: int,
     ) -> Float[Tensor, "replicate s a"]:
         steps = self.source.costs.visit_steps
-        _require_affordable(samples, steps)
+        self._require_walks(drawn_from, samples, steps)
         self.source.count_rollouts(drawn_from, samples, steps)
         found = first_stop_changes(*self._walks(drawn_from, wanted), samples)
         return torch.from_numpy(found).to(drawn_from.device)
@@ -138,12 +138,12 @@ class SampledStops(StoppedEstimates):
         samples: int,
     ) -> Float[Tensor, "stacked s a"]:
         steps = self.source.costs.score_steps
-        self.source.count_rollouts(policies, samples, steps)
         outcomes = values[0].numel() ** 2
         sparse = isinstance(self.control.dynamics, SparseDynamics)
         untabulated = sparse and outcomes > LARGEST_TABLE
         if untabulated:
-            _require_affordable(samples, steps, sparse=True)
+            self._require_walks(policies, samples, steps, sparse=True)
+        self.source.count_rollouts(policies, samples, steps)
         # Walking is then cheaper than tabulating where walks end, or the table has no place.
         if untabulated or samples * steps < outcomes:
             followed, _ = two_leg_sums(
@@ -189,13 +189,42 @@ class SampledStops(StoppedEstimates):
         samples: int,
     ) -> Float[Tensor, "stacked s a"]:
         steps = self.source.costs.score_steps
-        _require_affordable(samples, steps)
         first, second = policies.chunk(2)
+        self._require_walks(first, samples, steps)
         self.source.count_rollouts(first, samples, steps)
         followed, wanted = two_leg_sums(
             *self._walks(first, second), samples, *(as_array(v) for v in values.chunk(2))
         )
         return torch.from_numpy(np.concatenate([followed, wanted])).to(policies.device)
+
+    def _require_walks(
+        self,
+        policies: Float[Tensor, "stacked h s a"],
+        samples: int,
+        steps: int | float,
+        *,
+        sparse: bool = False,
+    ) -> None:
+        """Refuse walks that take too long; ``sparse`` says why independent batches walk."""
+        counted = policies.shape[0] // self.source.replicates
+        if not self.source.outlasts(samples, steps, counted, SHARED_STEP_BUDGET):
+            return
+        batch, reason = (
+            "shared batches",
+            "importance weights depend on the whole path, so shared batches are simulated step by step; "
+            'or use coupling = "independent", whose cost does not grow with the batch',
+        )
+        if sparse:
+            batch, reason = (
+                "a sparse kernel",
+                "where rollouts of so many states stop is not tabulated, so that they are simulated "
+                "step by step",
+            )
+        raise InvalidArgumentError(
+            "trajectories",
+            f"{samples} with {batch}, {steps:.3g} expected steps each",
+            f"pass at most {int(SHARED_STEP_BUDGET / steps)}: {reason}",
+        )
 
     def _walks(
         self,
@@ -261,24 +290,3 @@ class SampledDiscounted(SampledStops, SampledComparisons, DiscountedEstimates):
             residuals=residuals,
             reached=torch.from_numpy(reached).to(law.device).reshape(reward.shape),
         )
-
-
-def _require_affordable(samples: int, steps: int | float, *, sparse: bool = False) -> None:
-    """Refuse a batch that would be followed for too long; ``sparse`` says why independent ones are."""
-    if samples * steps <= SHARED_STEP_BUDGET:
-        return
-    most = f"pass at most {int(SHARED_STEP_BUDGET / steps)}: "
-    if sparse:
-        raise InvalidArgumentError(
-            "trajectories",
-            f"{samples} with a sparse kernel, {steps:.3g} expected steps each",
-            f"{most}where rollouts of so many states stop is not tabulated, so that they are simulated "
-            "step by step",
-        )
-    raise InvalidArgumentError(
-        "trajectories",
-        f"{samples} with shared batches, {steps:.3g} expected steps each",
-        f"{most}importance weights depend on the "
-        "whole path, so shared batches are simulated step by step; or use coupling = "
-        '"independent", whose cost does not grow with the batch',
-    )

@@ -148,11 +148,8 @@ class SimulatedComparisons(TableEstimates):
         return sampled_later_visits(self.source, self.control, log_policy, weights, rollouts)
 
     def _require_affordable(self, samples: int, steps: int | float, counted: int) -> None:
-        """Refuse a batch whose steps take too long, unless the budget ends before it is drawn.
-
-        ``counted`` is what one of its samples counts as.
-        """
-        if samples * steps > STEP_BUDGET and self.source.counter.affords(counted * samples):
+        """Refuse a batch whose steps take too long, unless the budget ends before it is drawn."""
+        if self.source.outlasts(samples, steps, counted, STEP_BUDGET):
             raise InvalidArgumentError(
                 "samples",
                 f"{samples} in a batch, {steps:.3g} expected steps each, followed one by one",

@@ -17,7 +17,7 @@ from theory_check.models import LinearReward
 from theory_check.oracles.comparisons.upper import PairSums
 from theory_check.oracles.exact import ExactOracle
 from theory_check.problems import Problem
-from theory_check.problems.stored import content_digest
+from theory_check.problems.stored import problem_identity
 
 GRADIENT_TOLERANCE = 1e-7
 CURVATURE_TOLERANCE = 1e-6
@@ -165,10 +165,10 @@ def _searched(exact: ExactOracle) -> float:
 
 def _identity(problem: Problem, reward: LinearReward) -> tuple[object, ...] | None:
     """Return what the search depends on; None where a derived class may bring more."""
-    if type(problem) is not Problem or type(reward) is not LinearReward:
+    identity = problem_identity(problem)
+    if identity is None or type(reward) is not LinearReward:
         return None
-    features = reward.features.cpu().contiguous().numpy().tobytes()
-    return content_digest(problem), problem.realisable, problem.preferences, features
+    return *identity, reward.features.cpu().contiguous().numpy().tobytes()
 
 
 def _starting_points(exact: ExactOracle, starts_per_scale: int, seed: int) -> NDArray[np.float64]:
