@@ -39,8 +39,9 @@ class GradientNoise(Measurement):
     error is sampling error; as many pairs as trajectories are drawn (B = n). Each seed has its own
     ``phi`` and its own streams, and averages ``draws`` estimates. Rows have columns ``seed, sweep``
     (``"sigma"`` or ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm), of a
-    central difference ``forward_share`` (that over the mean error of the forward one, from as many draws
-    of their own), ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
+    central difference ``forward_share`` (``n`` times it, and ``sigma² n`` times with independent batches,
+    over the same of the forward difference, the mean over the seed's sweep, from as many draws of its
+    own), ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
 
     Parameters
     ----------
@@ -103,15 +104,21 @@ class GradientNoise(Measurement):
                 of_forward = self._errors(
                     oracle, information, forward, _state(phi, solutions.lower, above)
                 )
-                columns["forward_share"] = errors / of_forward.mean()
+                scale = number * (sigma**2 if self.coupling == "independent" else 1.0)
+                columns |= {"forward_share": scale * errors, "forward": scale * of_forward}
             columns["status"] = status_of([solved[sign * sigma] for sign in signs])
             frames.append(pd.DataFrame(columns))
             progress(done, len(settings))
-        return pd.concat(frames, ignore_index=True)
+        table = pd.concat(frames, ignore_index=True)
+        if central:
+            beside = table.pop("forward").groupby([table["seed"], table["sweep"]])
+            table["forward_share"] /= beside.transform("mean")
+        return table
 
     def relative_cost(self) -> float:
         """Return the number of estimates, each about as dear as an inner step of a run."""
-        return float(self.draws * (len(self.sigmas) + len(self.trajectories)))
+        sides = 2 if self.difference == "central" else 1
+        return float(sides * self.draws * (len(self.sigmas) + len(self.trajectories)))
 
     def _solver(self, sigma: float, number: int) -> PenaltyBilevel:
         return PenaltyBilevel(
