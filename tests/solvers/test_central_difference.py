@@ -97,7 +97,7 @@ def test_exact_inner_loops_end_at_both_penalised_levels() -> None:
 
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 def test_its_noise_on_the_plateau(coupling: Coupling) -> None:
-    """Independent, of d components: ``noise² d (1/(2B) + 1/(2 sigma² n))``; forward it is 2 over sigma² n.
+    """Independent, of d components: ``noise² d (1/(2B) + 1/(2 sigma² n))``, a quarter of forward.
 
     Errors of a shared batch cancel where they do not depend on y, as on the plateau. A mean of squares
     over 4000 replicates; false alarm 1e-6.

@@ -39,9 +39,8 @@ class GradientNoise(Measurement):
     error is sampling error; as many pairs as trajectories are drawn (B = n). Each seed has its own
     ``phi`` and its own streams, and averages ``draws`` estimates. Rows have columns ``seed, sweep``
     (``"sigma"`` or ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm), of a
-    central difference ``forward_share`` (``n`` times it, and ``sigma² n`` times with independent batches,
-    over the same of the forward difference, the mean over the seed's sweep, from as many draws of its
-    own), ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
+    central difference ``forward_error`` (the same of the forward one, from as many draws of its own),
+    ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
 
     Parameters
     ----------
@@ -101,19 +100,13 @@ class GradientNoise(Measurement):
             }
             if central:
                 forward = replace(solver, difference="forward")
-                of_forward = self._errors(
+                columns["forward_error"] = self._errors(
                     oracle, information, forward, _state(phi, solutions.lower, above)
                 )
-                scale = number * (sigma**2 if self.coupling == "independent" else 1.0)
-                columns |= {"forward_share": scale * errors, "forward": scale * of_forward}
             columns["status"] = status_of([solved[sign * sigma] for sign in signs])
             frames.append(pd.DataFrame(columns))
             progress(done, len(settings))
-        table = pd.concat(frames, ignore_index=True)
-        if central:
-            beside = table.pop("forward").groupby([table["seed"], table["sweep"]])
-            table["forward_share"] /= beside.transform("mean")
-        return table
+        return pd.concat(frames, ignore_index=True)
 
     def relative_cost(self) -> float:
         """Return the number of estimates, each about as dear as an inner step of a run."""
