@@ -134,6 +134,9 @@ def test_runs_at_their_solutions_where_a_problem_has_a_start() -> None:
     forward = tools.initial_state(central(sigma, difference="forward"), SEEDS, 1.0)
     torch.testing.assert_close(forward.lower, problem.lower_minimiser(upper))
     torch.testing.assert_close(forward.lower_penalised, problem.penalised_minimiser(upper, sigma))
+    # Beyond 1/(a k) = 1/4 there is no minimiser on the negative side: that loop starts at y*.
+    beyond = tools.initial_state(central(0.5), SEEDS, 1.0)
+    torch.testing.assert_close(beyond.lower, problem.lower_minimiser(upper))
 
 
 def test_the_columns_of_a_run_are_those_of_the_mean_of_both_signs() -> None:
