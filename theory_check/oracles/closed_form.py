@@ -349,7 +349,7 @@ class ClosedFormInstruments(Instruments):
     def initial_penalised(
         self, upper: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"] | None:
-        """Return ``argmin_y sigma f + g`` at the problem's own start; None where there is none of either."""
+        """Return ``argmin_y sigma f + g`` at the problem's own start; None without one or the other."""
         if self.problem.start is None:
             return None
         try:
