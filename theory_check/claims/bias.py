@@ -94,8 +94,8 @@ PENALTY_BIAS_FOURTH = replace(
     "O(sigma^4), of the gradient and of the value",
     source="docs/theory.md section 3.6; arXiv 2509.02937, Lemma 3.1 at p = 4, for strongly convex "
     "levels",
-    otherwise="No: terms of odd and of second order in sigma cancel; only a defect, or a sigma outside the "
-    "range of the expansion, could give another exponent.",
+    otherwise="No: terms of odd and of second order in sigma cancel; only a defect, or a sigma outside "
+    "the range of the expansion, could give another exponent.",
     experiment="penalty-bias-fourth",
     rates=tuple(
         replace(rate, exponent=4.0, rivals=(2.0, 3.0, 6.0), resolution=0.1, y_symbol=symbol)
