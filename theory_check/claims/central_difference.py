@@ -8,7 +8,6 @@ from theory_check.claims.gradient_noise import INDEPENDENT_RATES, SHARED_RATES
 from theory_check.claims.sample_complexity import INDEPENDENT_RATE, SHARED_RATE
 from theory_check.claims.schedules import NEURAL_OTHERWISE, SCHEDULE_2_RATE, SCHEDULE_3_RATE
 
-
 SCHEDULE_5_2 = Claim(
     id="schedule-5/2",
     statement="With a central difference, sigma = epsilon^(1/4), T = 1/epsilon, a constant step and "

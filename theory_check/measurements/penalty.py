@@ -24,7 +24,6 @@ from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
 from theory_check.settings import Positive, PositiveInteger
 
-
 _WEIGHTS: Mapping[str, Mapping[float, float]] = {
     "forward": {1: 1.0},
     "central": {1: 1 / 2, -1: 1 / 2},
