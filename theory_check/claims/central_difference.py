@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from theory_check.claims import sample_complexity
 from theory_check.claims.base import Claim
 from theory_check.claims.computed_rates import RatioRate
 from theory_check.claims.gradient_noise import INDEPENDENT_RATES, SHARED_RATES
@@ -175,6 +176,20 @@ ATTAINED_CENTRAL_HARD = Claim(
     rates=(
         replace(CENTRAL_RATE, name="independent"),
         replace(CENTRAL_SHARED_RATE, name="shared"),
+    ),
+)
+
+CENTRAL_CLOSED_FORM = replace(
+    sample_complexity.ATTAINED_CLOSED_FORM,
+    id="attained-central-closed-form",
+    experiment="attained-central-hard",
+    rates=tuple(
+        replace(rate, where={"method": method})
+        for rate, method in zip(
+            sample_complexity.ATTAINED_CLOSED_FORM.rates,
+            ("penalty-central", "penalty-central-shared"),
+            strict=True,
+        )
     ),
 )
 
