@@ -189,6 +189,11 @@ class Catalogue:
                     pass
         return tuple(self._failed[path] for path in sorted(self._failed))
 
+    def modules(self, room: str) -> Iterator[tuple[ModuleType, Path]]:
+        """Yield the modules of a room of all roots that can be imported, each with its file."""
+        for root in self.roots:
+            yield from self._modules(root, room)
+
     def _components(self, name: str) -> Mapping[Any, Any]:
         """Return the components of one kind, found at the first call."""
         if name not in self._found:

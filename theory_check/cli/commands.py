@@ -5,19 +5,16 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from theory_check.cli.words import named_as_options, parser
 from theory_check.errors import InvalidArgumentError, TheoryCheckError, shortened, visible
 from theory_check.report.help import WRITTEN
+from theory_check.report.process import Terminated, discard_output, ended_by_sigterm
 from theory_check.report.text import joined, say
 
 if TYPE_CHECKING:
@@ -30,10 +27,6 @@ if TYPE_CHECKING:
 SUCCESS, REFUTED, BAD_INPUT, CELL_FAILED, DEFECT = 0, 1, 2, 3, 70
 # As a shell reports a process that ended by SIGINT, SIGPIPE or SIGTERM.
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
-
-
-class _Terminated(BaseException):
-    """SIGTERM came; no SystemExit, which somebody's component may raise."""
 
 
 def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = None) -> int:
@@ -55,13 +48,13 @@ def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = N
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     try:
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             code = _code_of_command(options, catalogue)
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard_output()
+        discard_output()
         return UNREAD
-    except _Terminated:
+    except Terminated:
         return TERMINATED
     return code
 
@@ -98,33 +91,6 @@ def _catalogue(options: argparse.Namespace, given: Catalogue | None) -> Catalogu
     return found
 
 
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into an exit from within, so that worker processes are ended as well."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut this short
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _discard_output() -> None:
-    """Let what is still buffered go nowhere, or the interpreter would complain at its end."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 def _list(options: argparse.Namespace) -> int:
     from theory_check.report.listing import text_listing
 
@@ -155,13 +121,16 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from theory_check.report.comparison import publish
+    from theory_check.report.page.publish import publish_page
     from theory_check.studies.comparison import plan_comparison
 
     with named_as_options("solvers", "problems"):
         plan = plan_comparison(options.solvers, options.problems, _run_options(options))
     directory = _output_folder(options, "comparison")
     compared = plan.run()
-    return _finish(compared.report, drawn=publish(compared, directory, say))
+    drawn = publish(compared, directory, say)
+    publish_page(_results(options), plan.options, say, compared=compared)
+    return _finish(compared.report, drawn=drawn)
 
 
 def _figures(options: argparse.Namespace) -> int:
@@ -175,6 +144,7 @@ def _figures(options: argparse.Namespace) -> int:
 
 def _reproduce(options: argparse.Namespace) -> int:
     from theory_check.report.figures import draw_complete, drawable_scripts
+    from theory_check.report.page.publish import publish_page
     from theory_check.report.text import text_list
     from theory_check.report.verdicts import text_of_sweep, write_verdicts
     from theory_check.studies import conclude, sweep
@@ -191,7 +161,15 @@ def _reproduce(options: argparse.Namespace) -> int:
     drawn = draw_complete(scripts, done, judgements, directory, say)
     print(text_of_sweep(done, judgements))
     print(text_list(conclusions))
+    publish_page(_results(options), done.options, say, found=(done, judgements, conclusions))
     return _finish(done.report, judgements, drawn=drawn)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from theory_check.report.page.publish import publish_page
+
+    publish_page(_results(options), _run_options(options), say, file=options.output)
+    return SUCCESS
 
 
 def _store(options: argparse.Namespace) -> int:
@@ -286,7 +264,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 _RUNNING = (_run, _verify, _compare, _figures, _reproduce)
-_OTHERS = (_list, _store, _export, _advise, _worst_case, _new, _check)
+_OTHERS = (_list, _report, _store, _export, _advise, _worst_case, _new, _check)
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     each.__name__[1:].replace("_", "-"): each for each in (*_RUNNING, *_OTHERS)
 }

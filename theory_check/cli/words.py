@@ -61,7 +61,12 @@ def parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
         add("--output", metavar="DIR", type=Path, help="folder of the figures (STORE/figures)")
     for name in ("run", "verify", "compare", "figures", "reproduce"):
         _add_run_words(known[name])
-    for name in ("verify", "figures"):
+    add = known["report"].add_argument
+    add("--output", metavar="FILE", type=Path, help="the file to write (STORE/report.html)")
+    add("--store", metavar="DIR", type=Path, default=Path("results"), help="results (%(default)s)")
+    add("--quick", action="store_true", help="the small version of experiments")
+    known["report"].set_defaults(jobs=1, retry_failed=False, backend="loky")
+    for name in ("verify", "figures", "report"):
         _add_any_source(known[name])
     return made
 

@@ -87,6 +87,18 @@ exit codes:
   2    bad input: an argument, an experiment file or the store; nothing was removed
 """
 
+_REPORT = """\
+example:
+  theory-check report --store results     writes results/report.html, to be opened in any browser
+
+The page holds all that it needs, and no network is asked. It shows what the store has: a claim without
+results is shown as not judged. reproduce and compare write it at their end.
+
+exit codes:
+  0    the page is written, whatever the verdicts are
+  2    bad input: an argument, an experiment file or the store, or a file that cannot be written
+"""
+
 _EXPORT = """\
 DIR receives a CSV and a Parquet file for every experiment that is complete, and manifest.json, which says
 what they are and which experiments are not complete.
@@ -102,6 +114,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("judge claims, running what their experiments lack", EPILOG),
     "compare": ("compare methods, running what their comparison lacks", EPILOG),
     "figures": ("draw the figures, running what they lack", EPILOG),
+    "report": ("write one page of all claims and comparisons, running nothing", _REPORT),
     "store": ("count what the store holds, or prune it", _STORE),
     "export": ("write tables as CSV and Parquet", _EXPORT),
     "advise": ("find the cheapest schedule for a target accuracy", _ADVISE),

@@ -85,6 +85,11 @@ def kind_of(claim: Claim) -> str:
     return claim.kind + (", negative control" if claim.expected in CONTROLS else "")
 
 
+def named(claim: Claim) -> str:
+    """Return a claim as every report names it: its id, its tag and its kind."""
+    return f"{claim.id} [{claim.provenance}] {kind_of(claim)}"
+
+
 def counted(claims: Sequence[Claim]) -> str:
     """Return how many claims there are of each kind, in the order of the kinds' meanings."""
     kinds = ["negative control" if claim.expected in CONTROLS else claim.kind for claim in claims]

@@ -18,8 +18,8 @@ from theory_check.report.text import (
     filled,
     finite_numbers,
     joined,
-    kind_of,
     markdown_list,
+    named,
     piped,
     stamp,
 )
@@ -205,18 +205,18 @@ def _rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
     for judgement in judgements:
         claim, verdict = judgement.claim, judgement.verdict
         status = NOT_JUDGED if verdict is None else verdict.status
-        yield (f"{claim.id} [{claim.provenance}] {kind_of(claim)}", status.upper(), *("",) * 5)
+        yield (named(claim), status.upper(), *("",) * 5)
         if verdict is None:
             continue
         for rate in verdict.rates:
             where: tuple[str, str] = (rate.status, rate.problem)
-            over = _population(rate)
+            over = population(rate)
             for name, measured, predicted in rate.numbers.rows(rate.rate):
                 yield ("", *where, name + _identity(claim, rate), measured, predicted, over)
                 where, over = ("", ""), ""
 
 
-def _population(rate: RateVerdict) -> str:
+def population(rate: RateVerdict) -> str:
     """Return what the intervals of a rate speak about, and how far its units are apart."""
     apart = ", ".join(f"{value:.2g} {name}" for name, value in rate.spread.items())
     return f"{rate.population}; sd {apart}" if apart else rate.population

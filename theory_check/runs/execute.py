@@ -70,17 +70,20 @@ class Report:
         Cells that had a result, or got it from another process in the meantime.
     failed
         Cells that raised an error, now, earlier or in another process.
+    absent
+        Cells without a result that were not to be run.
     """
 
     executed: tuple[Cell, ...]
     reused: tuple[Cell, ...]
     failed: tuple[Failure, ...]
+    absent: tuple[Cell, ...] = ()
 
     def __str__(self) -> str:
-        total = len(self.executed) + len(self.reused) + len(self.failed)
+        total = len(self.executed) + len(self.reused) + len(self.failed) + len(self.absent)
         return (
             f"{total} cells: {len(self.executed)} run, {len(self.reused)} reused, "
-            f"{len(self.failed)} failed"
+            f"{len(self.failed)} failed" + (f", {len(self.absent)} absent" if self.absent else "")
         )
 
 
@@ -157,6 +160,28 @@ def execute(
     return Report(tuple(state.executed), tuple(state.reused), tuple(state.failed))
 
 
+def held(cells: Iterable[Cell], store: Store) -> Report:
+    """Return what a store has of some cells, and run none.
+
+    Parameters
+    ----------
+    cells
+        The cells; those with equal keys count once.
+    store
+        Where results and recorded failures are looked up; nothing is written.
+    """
+    reused, failed, absent = [], [], []
+    for key, cell in {cell.key: cell for cell in require_cells(cells)}.items():
+        recorded = None if store.has(key) else store.read_error(key)
+        if store.has(key):
+            reused.append(cell)
+        elif recorded is None:
+            absent.append(cell)
+        else:
+            failed.append(Failure(cell, recorded, store.error_path(key)))
+    return Report((), tuple(reused), tuple(failed), tuple(absent))
+
+
 @dataclass(frozen=True)
 class RunOptions(Settings):
     """How missing cells are run.
@@ -177,6 +202,8 @@ class RunOptions(Settings):
         What there is.
     any_source
         Whether a cell without a result is not run where there is one of other source, which is read.
+    run
+        Whether other cells without a result are run; where they are not, they are told as absent.
     """
 
     store: str | Path = "results"
@@ -188,6 +215,7 @@ class RunOptions(Settings):
         default_factory=installed
     )
     any_source: Flag = False
+    run: Flag = True
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be run with, before experiments are read."""
@@ -196,6 +224,8 @@ class RunOptions(Settings):
 
     def execute(self, cells: Iterable[Cell], store: Store) -> Report:
         """Run the cells that have no result in the store of the options, as :func:`execute` does."""
+        if not self.run:
+            return held(cells, store)
         return execute(
             cells,
             store,

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,6 +133,15 @@ class Store:
             self._set_aside(path, content, f"it holds the result of {recorded}")
             return None
         return table
+
+    def metadata(self, key: str) -> dict[str, Any]:
+        """Return what is written beside a result: versions, source files, seconds; empty without one."""
+        try:
+            written = pq.read_schema(self.result_path(key)).metadata or {}
+            found = json.loads(written[METADATA_KEY])
+        except (OSError, KeyError, ValueError, pa.ArrowException):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def has(self, key: str) -> bool:
         """Return whether the result of a cell is there, and intact."""

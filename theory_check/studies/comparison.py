@@ -24,6 +24,7 @@ from theory_check.runs.comparisons import (
     settings_of,
 )
 from theory_check.runs.execute import RunOptions
+from theory_check.runs.holdings import StoredResult, of_other_source
 from theory_check.runs.store import ReadOnce, Store
 from theory_check.runs.tables import load_cells
 
@@ -107,13 +108,15 @@ class ComparisonPlan:
         """
         options, known = self.options, self.options.catalogue.methods
         store = ReadOnce(options.store)
-        report = options.execute(self.cells, store)
-        failed = {failure.cell.key for failure in report.failed}
-        complete = [cell for cell in self.cells if cell.key not in failed]
+        instead = of_other_source(store, self.cells) if options.any_source else {}
+        report = options.execute([cell for cell in self.cells if cell.key not in instead], store)
+        lacking = {failure.cell.key for failure in report.failed}
+        lacking |= {cell.key for cell in report.absent}
+        complete = [cell for cell in self.cells if cell.key not in lacking]
         to_accuracy = [cell for cell in complete if settings_of(cell).stop_when_reached]
         under_shift = [cell for cell in complete if not settings_of(cell).stop_when_reached]
         runs, shift_runs = (
-            _table(cells, store, options.quick) for cells in (to_accuracy, under_shift)
+            _table(cells, store, options.quick, instead) for cells in (to_accuracy, under_shift)
         )
         results = analysed(
             runs,
@@ -212,13 +215,17 @@ def _refuse_shared_labels(cells: Iterable[Cell]) -> None:
             )
 
 
-def _table(cells: Sequence[Cell], store: Store, quick: bool) -> pd.DataFrame:
+def _table(
+    cells: Sequence[Cell], store: Store, quick: bool, instead: Mapping[str, StoredResult]
+) -> pd.DataFrame:
     """Return the rows of cells, in the order of the problems and then of the methods."""
     import pandas as pd
 
     order = {label: at for at, label in enumerate(dict.fromkeys(cell.label for cell in cells))}
     ordered = sorted(cells, key=lambda cell: order[cell.label])
-    return load_cells(ordered, store, quick=quick) if ordered else pd.DataFrame()
+    if not ordered:
+        return pd.DataFrame()
+    return load_cells(ordered, store, quick=quick, instead=instead)
 
 
 def _record(method: Method) -> ComparedMethod:

@@ -97,6 +97,9 @@ class Results:
 
     def _failed(self, cells: Sequence[Cell], name: str) -> str:
         keys = {cell.key for cell in cells}
+        absent = sum(cell.key in keys for cell in self.report.absent)
+        if absent:
+            return f"{absent} of {len(keys)} cells of {name} have no result"
         failed = [failure for failure in self.report.failed if failure.cell.key in keys]
         if not failed:
             return ""

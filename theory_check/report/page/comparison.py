@@ -1,0 +1,297 @@
+"""A comparison of methods as the page shows it: who is cheapest where, charts that follow a choice, tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from theory_check.analysis.comparison import ComparisonResults
+from theory_check.analysis.comparison.results import by_majority, ranked
+from theory_check.analysis.intervals import Interval, number
+from theory_check.report.comparison import tables
+from theory_check.report.page.charts import Columns, columns_of, scale_of, styles, theme
+from theory_check.report.page.records import Figure
+from theory_check.report.tables import DisplayTable
+from theory_check.studies.comparison import Compared
+
+COSTS = ("problem", "method", "title", "target", "median", "low", "high", "spent", "reached", "seeds",
+         "state", "counted")  # fmt: skip
+"""Columns of what the page chooses from, one row per problem, method and target."""
+
+REACHED, FAILED = "most seeds reached it", "most seeds failed: what they had spent"
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The method that needs the fewest samples on a problem, at the smallest accuracy that one reaches."""
+
+    problem: str
+    target: str
+    method: str
+    cost: str
+    runner_up: str
+
+
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """A comparison as the page shows it.
+
+    Attributes
+    ----------
+    cheapest
+        One for each problem on which a sampled method reaches a target.
+    problems, targets, methods
+        What can be chosen; methods by id, with their titles.
+    findings
+        Sentences.
+    costs
+        By column, for the table that follows the choice.
+    figures
+        Charts that follow it, and the profile.
+    tables
+        All numbers.
+    """
+
+    cheapest: tuple[Cheapest, ...]
+    problems: tuple[str, ...]
+    targets: tuple[float, ...]
+    methods: tuple[tuple[str, str], ...]
+    findings: tuple[str, ...]
+    costs: Columns
+    figures: tuple[Figure, ...]
+    tables: tuple[DisplayTable, ...]
+    command: str
+
+
+def comparison_record(compared: Compared) -> ComparisonRecord | None:
+    """Return what the page says of a comparison; None where no run to an accuracy is complete."""
+    results = compared.results
+    if results.costs.empty:
+        return None
+    rows = [_cost_row(row, results) for _, row in results.costs.iterrows()]
+    costs = columns_of(COSTS, rows)
+    methods = tuple((name, results.methods[name].title) for name in _present(results))
+    small = " --quick" if compared.options.quick else ""
+    return ComparisonRecord(
+        tuple(cheapest(results)),
+        tuple(dict.fromkeys(map(str, results.costs["problem"]))),
+        tuple(sorted(map(float, results.costs["target"].unique()))),
+        methods,
+        compared.findings,
+        costs,
+        tuple(_figures(results, costs, methods)),
+        tuple(tables(results, compared.tuning_seeds)),
+        f"theory-check compare{small} --store {compared.options.store}",
+    )
+
+
+def cheapest(results: ComparisonResults) -> list[Cheapest]:
+    """Return who needs the fewest samples on each problem, of the methods whose samples are compared."""
+    costs = ranked(results.costs)
+    costs = costs[np.isfinite(costs["median"]) & by_majority(costs)]
+    found = []
+    for problem, part in costs.groupby("problem", sort=False):
+        last = part[part["target"] == part["target"].min()].sort_values("median", kind="stable")
+        best = last.iloc[0]
+        second = last.iloc[1] if len(last) > 1 else None
+        found.append(
+            Cheapest(
+                str(problem),
+                number(float(best["target"])),
+                results.methods[best["method"]].title,
+                str(Interval(best["median"], best["low"], best["high"])),
+                "no other method reaches it"
+                if second is None
+                else f"{results.methods[second['method']].title}, "
+                f"{number(float(second['median'] / best['median']))} times as many",
+            )
+        )
+    return found
+
+
+def _present(results: ComparisonResults) -> list[str]:
+    seen = {str(name) for name in results.costs["method"]}
+    return [name for name in results.methods if name in seen]
+
+
+def _cost_row(row: pd.Series, results: ComparisonResults) -> tuple[object, ...]:
+    reached = math.isfinite(row["median"])
+    return (
+        row["problem"],
+        row["method"],
+        results.methods[row["method"]].title,
+        row["target"],
+        row["median"] if reached else None,
+        row["low"],
+        row["high"],
+        row["spent"],
+        row["reached"],
+        row["seeds"],
+        REACHED if reached else FAILED,
+        "exact calls" if row["exact"] else "samples" if row["ranked"] else "samples, not ranked",
+    )
+
+
+def _figures(
+    results: ComparisonResults, costs: Columns, methods: Sequence[tuple[str, str]]
+) -> list[Figure]:
+    titles = [title for _, title in methods]
+    colours, shapes = styles(titles)
+    scale = alt.Scale(domain=titles, range=colours)
+    colour = alt.Color("title:N", title=None, scale=scale)
+    shape = alt.Shape("title:N", title=None, scale=alt.Scale(domain=titles, range=shapes))
+    figures = [
+        Figure(
+            "Samples to the chosen accuracy",
+            "Filled: median over seeds with its interval between order statistics, drawn up to the edge "
+            "where it has no end. Hollow: most seeds failed, drawn at what they had spent.",
+            *_finished(_one_target(), {"costs": costs}),
+        ),
+        Figure(
+            "Samples to every accuracy, on the chosen problem",
+            "Medians over seeds with their intervals; hollow where most seeds failed.",
+            *_finished(_every_target(colour, shape, scale), {"costs": costs}),
+        ),
+    ]
+    profile = results.profile
+    if profile is not None:
+        kept = np.unique(np.linspace(0, profile.factors.size - 1, 60).round().astype(int))
+        rows = [
+            (name, results.methods[name].title, *map(float, values))
+            for at, name in enumerate(profile.methods)
+            for values in zip(
+                profile.factors[kept],
+                profile.share[at][kept],
+                profile.low[at][kept],
+                profile.high[at][kept],
+                strict=True,
+            )
+        ]
+        figures.append(
+            Figure(
+                "Performance profile",
+                f"Share of {profile.pairs} pairs of problem and accuracy, over {profile.problems} "
+                "problems, that a method meets with at most so many times the samples of the cheapest.",
+                *_finished(
+                    _profile(colour),
+                    {"profile": columns_of(("method", "title", "x", "y", "low", "high"), rows)},
+                ),
+            )
+        )
+    return figures
+
+
+def _finished(
+    chart: alt.LayerChart | alt.Chart, data: dict[str, Columns]
+) -> tuple[dict[str, object], dict[str, Columns]]:
+    """Return a chart that knows the choice of the page, as a specification, with its data."""
+    shown = [
+        alt.param(name=name, value=value)
+        for name, value in (("problem_shown", ""), ("target_shown", 0.0), ("methods_shown", []))
+    ]
+    spec = chart.add_params(*shown).properties(width="container").to_dict()
+    spec["config"] = theme()
+    return spec, data
+
+
+CHOSEN_METHODS = "indexof(methods_shown, datum.method) >= 0"
+CHOSEN = f"datum.problem == problem_shown && {CHOSEN_METHODS}"
+
+
+def _told() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("title:N", title="method"),
+        alt.Tooltip("target:Q", title="accuracy", format="~g"),
+        alt.Tooltip("median:Q", title="median cost", format=".4~g"),
+        alt.Tooltip("low:Q", title="interval from", format=".4~g"),
+        alt.Tooltip("high:Q", title="to", format=".4~g"),
+        alt.Tooltip("spent:Q", title="spent", format=".4~g"),
+        alt.Tooltip("reached:Q", title="seeds that reached it"),
+        alt.Tooltip("seeds:Q", title="of"),
+        alt.Tooltip("counted:N", title="counted"),
+    ]
+
+
+def _one_target() -> alt.LayerChart:
+    base = (
+        alt.Chart(alt.NamedData("costs"))
+        .transform_filter(f"{CHOSEN} && datum.target == target_shown")
+        .transform_calculate(
+            at="isValid(datum.median) ? datum.median : datum.spent",
+            end="isValid(datum.high) ? datum.high : datum.spent",
+        )
+    )
+    place = alt.X(
+        "at:Q", title="samples, or exact calls", scale=scale_of(logarithmic=True), axis=alt.Axis(format="~s")
+    )
+    who = alt.Y("title:N", title=None, sort=alt.EncodingSortField("at", "min"), axis=alt.Axis(labelLimit=220))
+    return alt.layer(
+        base.transform_filter("isValid(datum.median)")
+        .mark_rule(strokeWidth=2, color=styles([""])[0][0])
+        .encode(x=alt.X("low:Q", title="samples, or exact calls"), x2="end:Q", y=who),
+        base.mark_point(size=70, strokeWidth=2, color=styles([""])[0][0]).encode(
+            x=place,
+            y=who,
+            shape=alt.Shape("counted:N", title="counted", scale=alt.Scale(
+                domain=["samples", "samples, not ranked", "exact calls"],
+                range=["circle", "square", "triangle-up"])),
+            fillOpacity=alt.condition(f"datum.state == '{REACHED}'", alt.value(1), alt.value(0)),
+            fill=alt.value(styles([""])[0][0]),
+            tooltip=_told(),
+        ),
+    ).properties(height={"step": 22})
+
+
+def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.LayerChart:
+    base = (
+        alt.Chart(alt.NamedData("costs"))
+        .transform_filter(CHOSEN)
+        .transform_calculate(
+            at="isValid(datum.median) ? datum.median : datum.spent",
+            end="isValid(datum.high) ? datum.high : datum.spent",
+        )
+    )
+    x = alt.X("target:Q", title="accuracy relative to the start, squared norm",
+              scale=alt.Scale(type="log", reverse=True), axis=alt.Axis(format="~g"))
+    y = alt.Y("at:Q", title="samples, or exact calls", scale=scale_of(logarithmic=True),
+              axis=alt.Axis(format="~s"))
+    reached = base.transform_filter("isValid(datum.median)")
+    return alt.layer(
+        reached.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour),
+        reached.mark_rule().encode(
+            x=x, y=alt.Y("low:Q", title="samples, or exact calls"), y2="end:Q", color=colour
+        ),
+        base.mark_point(size=55, strokeWidth=2).encode(
+            x=x,
+            y=y,
+            color=colour,
+            shape=shape,
+            fill=alt.Fill("title:N", legend=None, scale=scale),
+            fillOpacity=alt.condition(f"datum.state == '{REACHED}'", alt.value(1), alt.value(0)),
+            tooltip=_told(),
+        ),
+    ).properties(height=340)
+
+
+def _profile(colour: alt.Color) -> alt.Chart:
+    return (
+        alt.Chart(alt.NamedData("profile"))
+        .transform_filter(CHOSEN_METHODS)
+        .mark_line(interpolate="step-after", strokeWidth=2)
+        .encode(
+            x=alt.X("x:Q", title="factor of the cheapest", scale=scale_of(logarithmic=True),
+                    axis=alt.Axis(format="~g")),
+            y=alt.Y("y:Q", title="share of pairs", scale=alt.Scale(domain=[0, 1])),
+            color=colour,
+            strokeDash=alt.StrokeDash("title:N", legend=None),
+            tooltip=[alt.Tooltip("title:N", title="method"),
+                     *(alt.Tooltip(f"{name}:Q", title=title, format=".3~g") for name, title in
+                       (("x", "factor"), ("y", "share"), ("low", "interval from"), ("high", "to")))],
+        )
+        .properties(height=340)
+    )

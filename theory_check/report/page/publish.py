@@ -1,0 +1,78 @@
+"""The page of a store: what a command has found, and what else the store holds, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from theory_check.report.page.write import NAME, page, write_page
+from theory_check.runs import Report
+from theory_check.studies import conclude, sweep
+from theory_check.studies.comparison import plan_comparison
+from theory_check.studies.named import chosen_claims
+
+if TYPE_CHECKING:
+    from theory_check.runs.execute import RunOptions
+    from theory_check.studies.comparison import Compared
+    from theory_check.studies.verification import Judgement, Results
+
+Found = tuple["Results", Sequence["Judgement"], Sequence[str]]
+"""Results of a sweep of all experiments, every claim judged, and the conclusions."""
+
+
+def publish_page(
+    folder: Path,
+    options: RunOptions,
+    say: Callable[[str], None],
+    *,
+    found: Found | None = None,
+    compared: Compared | None = None,
+    file: Path | None = None,
+) -> Report:
+    """Write the page, say where, and return what became of the cells of the claims.
+
+    Parameters
+    ----------
+    folder
+        Where ``report.html`` is written.
+    options
+        Whose store is read.
+    say
+        Told of the file, and of what the store lacks.
+    found, compared
+        What a command has found already; read from the store where absent, and nothing is run for it.
+    file
+        Another place for the file.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read, or the file cannot be written.
+    """
+    reading = replace(options, run=False)
+    results, judgements, conclusions = _held(reading) if found is None else found
+    shown = _compared(reading) if compared is None else compared
+    place = folder / NAME if file is None else file
+    write_page(place, page(results, judgements, conclusions, shown))
+    if results.report.absent:
+        say(f"{len(results.report.absent)} cells have no result: theory-check reproduce runs them")
+    say(f"wrote {place}")
+    return results.report
+
+
+def _held(options: RunOptions) -> Found:
+    """Return what a store says of every claim."""
+    catalogue = options.catalogue
+    claims = chosen_claims([], catalogue, lambda line: None, everything=True)
+    results = sweep(catalogue.experiments.values(), options)
+    judgements = [results.judge(claim) for claim in claims]
+    return results, judgements, conclude(results, judgements)
+
+
+def _compared(options: RunOptions) -> Compared | None:
+    """Return what a store says of the methods; None where there are none to compare."""
+    if not options.catalogue.methods or not options.catalogue.comparisons:
+        return None
+    return plan_comparison([], [], options).run()

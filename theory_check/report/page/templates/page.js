@@ -1,0 +1,124 @@
+"use strict";
+(() => {
+  const all = (query, within = document) => [...within.querySelectorAll(query)];
+  const pages = all("section.page");
+  const views = [];
+
+  // Data lie by column, so that the file is small; charts want rows.
+  const rowsOf = (columns) => {
+    const names = Object.keys(columns);
+    return columns[names[0]].map((_, at) => Object.fromEntries(names.map((name) => [name, columns[name][at]])));
+  };
+
+  const draw = async (figure) => {
+    const box = figure.querySelector(".chart");
+    if (!box || box.dataset.state) return;
+    box.dataset.state = "drawing";
+    const spec = JSON.parse(figure.querySelector(".spec").textContent);
+    const points = JSON.parse(figure.querySelector(".points").textContent);
+    spec.datasets = {...spec.datasets};
+    for (const [name, columns] of Object.entries(points)) spec.datasets[name] = rowsOf(columns);
+    const {view} = await vegaEmbed(box, spec, {renderer: "svg", actions: false, ast: false});
+    if (figure.closest("#comparison")) { views.push(view); follow(view); await view.runAsync(); }
+    box.dataset.state = "drawn";
+  };
+
+  const show = (focus) => {
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    const page = document.getElementById(wanted)?.closest("section.page") ?? pages[0];
+    for (const each of pages) each.hidden = each !== page;
+    for (const link of all("nav a")) {
+      if (link.hash === `#${page.id}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    const title = page.querySelector("h1");
+    document.title = `${title.textContent} – theory-check report`;
+    if (focus) { window.scrollTo(0, 0); title.focus({preventScroll: true}); }
+    // A chart takes its width from the page, so that only one that is shown can be drawn.
+    all("figure", page).reduce((before, figure) => before.then(() => draw(figure)), Promise.resolve());
+  };
+
+  const filters = document.getElementById("filters");
+  const filter = () => {
+    const {words, status, theme, problem} = Object.fromEntries(new FormData(filters));
+    const parts = words.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = all("#table tbody tr");
+    for (const row of rows) {
+      const data = row.dataset;
+      const fits = parts.every((part) => data.words.includes(part))
+        && (!status || (status === "fails" ? data.outcome === "fails" : data.status === status))
+        && (!theme || data.theme === theme)
+        && (!problem || JSON.parse(data.problems).includes(problem));
+      row.hidden = !fits;
+    }
+    const left = rows.filter((row) => !row.hidden).length;
+    document.getElementById("shown").textContent = left === rows.length ? `${left} claims` : `${left} of ${rows.length} claims`;
+  };
+  filters.addEventListener("input", filter);
+  filters.addEventListener("submit", (event) => event.preventDefault());
+  filters.addEventListener("reset", () => setTimeout(filter));
+  for (const button of all("button.count")) {
+    button.addEventListener("click", () => { filters.elements.status.value = button.dataset.status; filter(); });
+  }
+
+  const choice = document.getElementById("choice");
+  const costs = choice && rowsOf(JSON.parse(document.getElementById("costs").textContent));
+  const chosen = () => ({
+    problem: choice.elements.problem.value,
+    target: Number(choice.elements.target.value),
+    methods: all("input[name=method]:checked", choice).map((box) => box.value),
+  });
+  const follow = (view) => {
+    const {problem, target, methods} = chosen();
+    view.signal("problem_shown", problem).signal("target_shown", target).signal("methods_shown", methods);
+  };
+  const short = (value) => {
+    if (value === null) return "none";
+    if (value < 1e4 && value > 1e-3) return String(Number(value.toPrecision(3)));
+    return value.toExponential(2).replace("e+", "e");
+  };
+  const rank = () => {
+    const {problem, target, methods} = chosen();
+    const rows = costs.filter((row) => row.problem === problem && row.target === target && methods.includes(row.method));
+    rows.sort((one, other) => (one.median ?? Infinity) - (other.median ?? Infinity));
+    const body = document.querySelector("#ranking tbody");
+    body.replaceChildren(...rows.map((row) => {
+      const line = document.createElement("tr");
+      const cost = row.median === null ? `more than ${short(row.spent)}` : short(row.median);
+      const interval = row.median === null ? "" : `[${short(row.low)}, ${row.high === null ? "no end" : short(row.high)}]`;
+      for (const [at, text] of [row.title, cost, interval, `${row.reached} of ${row.seeds}`, row.counted].entries()) {
+        const cell = document.createElement(at === 0 ? "th" : "td");
+        if (at === 0) cell.scope = "row";
+        cell.textContent = text;
+        line.append(cell);
+      }
+      return line;
+    }));
+    const best = rows.find((row) => row.counted === "samples" && row.median !== null);
+    document.getElementById("answer").textContent = best
+      ? `${best.title} needs the fewest samples of the methods chosen: ${short(best.median)} in the median of ${best.seeds} seeds.`
+      : rows.length ? "No chosen method whose samples can be compared reaches this accuracy in most seeds."
+      : "Nothing was run for this accuracy on this problem.";
+  };
+  // Accuracies differ from problem to problem: only those that were tried can be chosen.
+  const offer = () => {
+    const {problem} = chosen();
+    const tried = new Set(costs.filter((row) => row.problem === problem).map((row) => row.target));
+    for (const option of choice.elements.target.options) option.disabled = option.hidden = !tried.has(Number(option.value));
+    const now = choice.elements.target;
+    if (now.selectedOptions[0]?.disabled ?? true) now.value = [...now.options].find((option) => !option.disabled)?.value;
+  };
+  const choose = () => { offer(); rank(); for (const view of views) { follow(view); view.runAsync(); } };
+  if (choice) { choice.addEventListener("input", choose); choose(); }
+
+  const button = document.getElementById("theme");
+  const dark = () => document.documentElement.dataset.theme
+    ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const name = () => { button.textContent = dark() ? "Light" : "Dark"; };
+  button.hidden = false;
+  button.addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; name(); });
+  name();
+
+  window.addEventListener("hashchange", () => show(true));
+  show(false);
+})();
