@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from theory_check.report.page.series import Plot, every_problem
 
@@ -53,10 +54,11 @@ def theme() -> Spec:
     words = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12}
     return {
         "background": "transparent",
-        "font": "inherit",
+        "font": "system-ui, sans-serif",
         "view": {"stroke": None},
         "axis": {**lines, **words, "gridOpacity": 0.15, "titleFontSize": 13, "titleFontWeight": 500},
-        "legend": {**words, "titleFontSize": 12, "orient": "bottom", "columns": 3, "labelLimit": 320},
+        "legend": {**words, "titleFontSize": 12, "orient": "bottom", "columns": 3, "labelLimit": 320,
+                   "symbolOpacity": 1},
         "title": {"color": "currentColor"},
         "range": {"category": list(COLOURS)},
     }
@@ -64,16 +66,28 @@ def theme() -> Spec:
 
 def scale_of(*, logarithmic: bool) -> alt.Scale:
     """Return the scale of an axis, which need not begin at 0."""
-    return alt.Scale(type="log") if logarithmic else alt.Scale(type="linear", zero=False)
+    if logarithmic:
+        return alt.Scale(type="log", nice=False, padding=12)
+    return alt.Scale(type="linear", zero=False, nice=False, padding=12)
 
 
 def styles(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the colour and the shape of each series."""
-    # The numbers of both are coprime where it can be told: more series than either differ in one.
+    # Six colours and seven shapes: the first 42 series differ in one or the other.
     return (
         [COLOURS[index % len(COLOURS)] for index in range(len(names))],
         [SHAPES[index % len(SHAPES)] for index in range(len(names))],
     )
+
+
+def specified(made: Callable[[], alt.Chart | alt.LayerChart]) -> Spec:
+    """Return what a function makes as a specification, in the colours of the page.
+
+    It is not held against the schema, which takes longer than all of the rest; the tests do that.
+    """
+    with debug_mode(False):
+        spec: Spec = made().to_dict(validate=False)
+    return {**spec, "config": theme()}
 
 
 def chart_of(plot: Plot) -> tuple[Spec, dict[str, Columns]]:
@@ -81,6 +95,17 @@ def chart_of(plot: Plot) -> tuple[Spec, dict[str, Columns]]:
 
     Problems can be chosen; pointing at a mark tells its seed, settings and interval.
     """
+    data = {
+        "averages": columns_of(("problem", "x", "y", "low", "high", "replicates"), plot.averages),
+    }
+    if plot.observations:
+        data["observations"] = columns_of(plot.columns, plot.observations)
+    if plot.lines:
+        data["lines"] = columns_of(("problem", "what", "x", "y"), plot.lines)
+    return specified(lambda: _layers(plot)), data
+
+
+def _layers(plot: Plot) -> alt.LayerChart:
     problems = list(every_problem(plot))
     colours, shapes = styles(problems)
     choice = alt.param(
@@ -111,10 +136,6 @@ def chart_of(plot: Plot) -> tuple[Spec, dict[str, Columns]]:
         alt.Tooltip("replicates:Q", title="replicates"),
     ]
     layers = [
-        alt.Chart(alt.NamedData("observations"))
-        .transform_filter(wanted)
-        .mark_point(size=14, opacity=0.3, filled=True)
-        .encode(x=x, y=y, color=colour, tooltip=told),
         averages.mark_rule(strokeWidth=1.5).encode(
             x=x, y=alt.Y("low:Q", title=plot.y_title), y2="high:Q", color=colour, tooltip=interval
         ),
@@ -122,30 +143,31 @@ def chart_of(plot: Plot) -> tuple[Spec, dict[str, Columns]]:
             x=x, y=y, color=colour, shape=shape, tooltip=interval
         ),
     ]
-    data = {
-        "averages": columns_of(("problem", "x", "y", "low", "high", "replicates"), plot.averages),
-        "observations": columns_of(plot.columns, plot.observations),
-    }
+    if plot.observations:
+        seeds = alt.Chart(alt.NamedData("observations")).transform_filter(wanted)
+        layers.insert(
+            0,
+            seeds.mark_point(size=14, opacity=0.3, filled=True).encode(
+                x=x, y=y, color=colour, tooltip=told
+            ),
+        )
     if plot.lines:
-        data["lines"] = columns_of(("problem", "what", "x", "y"), plot.lines)
-        dash = alt.StrokeDash(
-            "what:N", title=None, scale=alt.Scale(domain=["fit", "theory"], range=[[1, 0], [5, 4]])
-        )
-        layers.append(
-            alt.Chart(alt.NamedData("lines"))
-            .transform_filter(wanted)
+        lines = alt.Chart(alt.NamedData("lines")).transform_filter(wanted)
+        layers += [
+            lines.transform_filter("datum.what == 'fit'")
             .mark_line(strokeWidth=1.5)
-            .encode(x=x, y=y, color=colour, strokeDash=dash, tooltip=["problem:N", "what:N"])
-        )
+            .encode(x=x, y=y, color=colour, tooltip=["problem:N", "what:N"]),
+            # In another colour, since it lies on the fit where the claim holds.
+            lines.transform_filter("datum.what == 'theory'")
+            .mark_line(strokeWidth=1.2, strokeDash=[5, 4], stroke="currentColor")
+            .encode(x=x, y=y, detail="problem:N", tooltip=["problem:N", "what:N"]),
+        ]
     layers += _stated(plot)
-    chart = alt.layer(*layers).add_params(choice).properties(width="container", height=340)
-    spec = chart.to_dict()
-    spec["config"] = theme()
-    return spec, data
+    return alt.layer(*layers).add_params(choice).properties(width="container", height=340)
 
 
 def _axis() -> alt.Axis:
-    return alt.Axis(format="~g", labelOverlap="greedy")
+    return alt.Axis(format="~g", labelOverlap="greedy", tickCount=7)
 
 
 def _escaped(name: str) -> str:

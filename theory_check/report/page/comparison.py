@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -14,7 +14,14 @@ from theory_check.analysis.comparison import ComparisonResults
 from theory_check.analysis.comparison.results import by_majority, ranked
 from theory_check.analysis.intervals import Interval, number
 from theory_check.report.comparison import tables
-from theory_check.report.page.charts import Columns, columns_of, scale_of, styles, theme
+from theory_check.report.page.charts import (
+    Columns,
+    Spec,
+    columns_of,
+    scale_of,
+    specified,
+    styles,
+)
 from theory_check.report.page.records import Figure
 from theory_check.report.tables import DisplayTable
 from theory_check.studies.comparison import Compared
@@ -150,12 +157,12 @@ def _figures(
             "Samples to the chosen accuracy",
             "Filled: median over seeds with its interval between order statistics, drawn up to the edge "
             "where it has no end. Hollow: most seeds failed, drawn at what they had spent.",
-            *_finished(_one_target(), {"costs": costs}),
+            *_finished(_one_target, {"costs": costs}),
         ),
         Figure(
             "Samples to every accuracy, on the chosen problem",
             "Medians over seeds with their intervals; hollow where most seeds failed.",
-            *_finished(_every_target(colour, shape, scale), {"costs": costs}),
+            *_finished(lambda: _every_target(colour, shape, scale), {"costs": costs}),
         ),
     ]
     profile = results.profile
@@ -178,7 +185,7 @@ def _figures(
                 f"Share of {profile.pairs} pairs of problem and accuracy, over {profile.problems} "
                 "problems, that a method meets with at most so many times the samples of the cheapest.",
                 *_finished(
-                    _profile(colour),
+                    lambda: _profile(colour),
                     {"profile": columns_of(("method", "title", "x", "y", "low", "high"), rows)},
                 ),
             )
@@ -187,20 +194,27 @@ def _figures(
 
 
 def _finished(
-    chart: alt.LayerChart | alt.Chart, data: dict[str, Columns]
-) -> tuple[dict[str, object], dict[str, Columns]]:
+    made: Callable[[], alt.LayerChart | alt.Chart], data: dict[str, Columns]
+) -> tuple[Spec, dict[str, Columns]]:
     """Return a chart that knows the choice of the page, as a specification, with its data."""
-    shown = [
-        alt.param(name=name, value=value)
-        for name, value in (("problem_shown", ""), ("target_shown", 0.0), ("methods_shown", []))
-    ]
-    spec = chart.add_params(*shown).properties(width="container").to_dict()
-    spec["config"] = theme()
-    return spec, data
+
+    def following() -> alt.LayerChart | alt.Chart:
+        shown = [
+            alt.param(name=name, value=value)
+            for name, value in (("problem_shown", ""), ("target_shown", 0.0), ("methods_shown", []))
+        ]
+        return made().add_params(*shown).properties(width="container")
+
+    return specified(following), data
 
 
 CHOSEN_METHODS = "indexof(methods_shown, datum.method) >= 0"
 CHOSEN = f"datum.problem == problem_shown && {CHOSEN_METHODS}"
+
+
+def _fitting(how: str) -> dict[str, object]:
+    """Return the setting by which a chart is laid out anew when another choice changes its labels."""
+    return {"type": how, "contains": "padding", "resize": True}
 
 
 def _told() -> list[alt.Tooltip]:
@@ -244,7 +258,7 @@ def _one_target() -> alt.LayerChart:
             fill=alt.value(styles([""])[0][0]),
             tooltip=_told(),
         ),
-    ).properties(height={"step": 22})
+    ).properties(height={"step": 22}, autosize=_fitting("fit-x"))
 
 
 def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.LayerChart:
@@ -275,7 +289,7 @@ def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.
             fillOpacity=alt.condition(f"datum.state == '{REACHED}'", alt.value(1), alt.value(0)),
             tooltip=_told(),
         ),
-    ).properties(height=340)
+    ).properties(height=340, autosize=_fitting("fit"))
 
 
 def _profile(colour: alt.Color) -> alt.Chart:

@@ -56,7 +56,7 @@ def _exponent(rate: Rate, numbers: Exponents) -> Iterator[tuple[str, Interval, f
     reach = rate.resolution if isinstance(rate, PowerRate | AttainedRate) else 0.0
     low, high = centre - reach, centre + reach
     if isinstance(stated, Interval) and not math.isnan(stated.low):
-        low, high = stated.low, stated.high
+        low, high = min(low, stated.low), max(high, stated.high)
     yield "", numbers.estimate, centre, low, high
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from theory_check.analysis.rate_verdict import RateVerdict
+from theory_check.analysis.rate_verdict import NOTHING, RateVerdict, Row
 from theory_check.analysis.verdict import JUDGES, WORST_FIRST, Verdict
 from theory_check.catalogue.catalogue import stated_path
 from theory_check.catalogue.kinds import KINDS, ModuleKind
@@ -232,8 +232,24 @@ def _deciding(verdict: Verdict | None) -> tuple[str, str, str]:
     if verdict is None or not verdict.rates:
         return "", "", ""
     rate = min(verdict.rates, key=lambda each: WORST_FIRST.index(each.status))
-    name, measured, predicted = next(rate.numbers.rows(rate.rate), (rate.rate, "", ""))
+    name, measured, predicted = next(_lines(rate), (rate.rate, "", ""))
     return f"{rate.problem}, {name}", measured, predicted
+
+
+def _lines(rate: RateVerdict) -> Iterator[Row]:
+    """Yield name, measured and predicted number of a rate, also where tables for a terminal have neither."""
+    for name, measured, predicted in rate.numbers.rows(rate.rate):
+        estimate = rate.numbers.estimate
+        if measured == predicted == NOTHING and estimate is not None:
+            yield name, f"{estimate:z.3f}", _said(rate.numbers.predicted())
+        elif measured == predicted == NOTHING:
+            yield name, measured, _said(rate.numbers.predicted())
+        else:
+            yield name, measured, predicted
+
+
+def _said(record: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record.items())
 
 
 def _marks(claim: Claim, verdict: Verdict) -> list[Mark]:
@@ -251,7 +267,7 @@ def _marks(claim: Claim, verdict: Verdict) -> list[Mark]:
 def _evidence(verdict: Verdict) -> Iterator[Evidence]:
     for rate in verdict.rates:
         first = True
-        for name, measured, predicted in rate.numbers.rows(rate.rate):
+        for name, measured, predicted in _lines(rate):
             yield Evidence(
                 rate.status if first else "",
                 rate.problem if first else "",
@@ -290,7 +306,10 @@ def _figures(results: Results, verdict: Verdict) -> Iterator[Figure]:
         if plot.empty:
             yield Figure(title, "Nothing was observed that can be drawn.", None, {})
             continue
-        drawn = f"Small points: seeds; large ones: averages with their {plot.interval}."
+        drawn = f"Points with bars: averages with their {plot.interval}."
+        drawn += " Small points: seeds." if plot.observations else ""
+        kinds = {what for _, what, *_ in plot.lines}
+        drawn += " Solid: fitted." * ("fit" in kinds) + " Dashed: predicted." * ("theory" in kinds)
         if plot.left_out > 0:
             drawn += f" {MOST_SEEDS} seeds of each problem are drawn."
         spec, data = chart_of(plot)

@@ -1,6 +1,8 @@
 "use strict";
 (() => {
   const all = (query, within = document) => [...within.querySelectorAll(query)];
+  // Only one page is shown at a time, and it begins at the top of the window.
+  document.documentElement.classList.add("js");
   const pages = all("section.page");
   const views = [];
 
@@ -18,8 +20,11 @@
     const points = JSON.parse(figure.querySelector(".points").textContent);
     spec.datasets = {...spec.datasets};
     for (const [name, columns] of Object.entries(points)) spec.datasets[name] = rowsOf(columns);
+    if (figure.closest("#comparison")) {
+      for (const param of spec.params ?? []) if (param.name in shown()) param.value = shown()[param.name];
+    }
     const {view} = await vegaEmbed(box, spec, {renderer: "svg", actions: false, ast: false});
-    if (figure.closest("#comparison")) { views.push(view); follow(view); await view.runAsync(); }
+    if (figure.closest("#comparison")) views.push(view);
     box.dataset.state = "drawn";
   };
 
@@ -33,7 +38,7 @@
     }
     const title = page.querySelector("h1");
     document.title = `${title.textContent} – theory-check report`;
-    if (focus) { window.scrollTo(0, 0); title.focus({preventScroll: true}); }
+    if (focus) title.focus({preventScroll: true});
     // A chart takes its width from the page, so that only one that is shown can be drawn.
     all("figure", page).reduce((before, figure) => before.then(() => draw(figure)), Promise.resolve());
   };
@@ -68,10 +73,11 @@
     target: Number(choice.elements.target.value),
     methods: all("input[name=method]:checked", choice).map((box) => box.value),
   });
-  const follow = (view) => {
+  const shown = () => {
     const {problem, target, methods} = chosen();
-    view.signal("problem_shown", problem).signal("target_shown", target).signal("methods_shown", methods);
+    return {problem_shown: problem, target_shown: target, methods_shown: methods};
   };
+  const follow = (view) => { for (const [name, value] of Object.entries(shown())) view.signal(name, value); };
   const short = (value) => {
     if (value === null) return "none";
     if (value < 1e4 && value > 1e-3) return String(Number(value.toPrecision(3)));
