@@ -45,20 +45,40 @@ def _short(value: Any) -> Any:
         return str(value)
     if not math.isfinite(number):
         return None
-    return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.{DIGITS}g}")
+    return (
+        int(number)
+        if number == int(number) and abs(number) < 1e15
+        else float(f"{number:.{DIGITS}g}")
+    )
 
 
 def theme() -> Spec:
     """Return what all charts have in common: letters and lines in the colour of the text around."""
-    lines = {"domainColor": "currentColor", "tickColor": "currentColor", "gridColor": "currentColor"}
+    lines = {
+        "domainColor": "currentColor",
+        "tickColor": "currentColor",
+        "gridColor": "currentColor",
+    }
     words = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12}
     return {
         "background": "transparent",
         "font": "system-ui, sans-serif",
         "view": {"stroke": None},
-        "axis": {**lines, **words, "gridOpacity": 0.15, "titleFontSize": 13, "titleFontWeight": 500},
-        "legend": {**words, "titleFontSize": 12, "orient": "bottom", "columns": 3, "labelLimit": 320,
-                   "symbolOpacity": 1},
+        "axis": {
+            **lines,
+            **words,
+            "gridOpacity": 0.15,
+            "titleFontSize": 13,
+            "titleFontWeight": 500,
+        },
+        "legend": {
+            **words,
+            "titleFontSize": 12,
+            "orient": "bottom",
+            "columns": 3,
+            "labelLimit": 320,
+            "symbolOpacity": 1,
+        },
         "title": {"color": "currentColor"},
         "range": {"category": list(COLOURS)},
     }
@@ -120,12 +140,14 @@ def _layers(plot: Plot) -> alt.LayerChart:
     y = alt.Y(
         "y:Q", title=plot.y_title, scale=scale_of(logarithmic=plot.logarithmic_y), axis=_axis()
     )
-    colour = alt.Color(
-        "problem:N", title=None, scale=alt.Scale(domain=problems, range=colours)
-    )
+    colour = alt.Color("problem:N", title=None, scale=alt.Scale(domain=problems, range=colours))
     shape = alt.Shape("problem:N", title=None, scale=alt.Scale(domain=problems, range=shapes))
-    told = [alt.Tooltip(f"{_escaped(name)}:{'N' if name == 'problem' else 'Q'}", title=name, **_digits(name))
-            for name in plot.columns]
+    told = [
+        alt.Tooltip(
+            f"{_escaped(name)}:{'N' if name == 'problem' else 'Q'}", title=name, **_digits(name)
+        )
+        for name in plot.columns
+    ]
     averages = alt.Chart(alt.NamedData("averages")).transform_filter(wanted)
     interval = [
         alt.Tooltip("problem:N"),
@@ -151,17 +173,21 @@ def _layers(plot: Plot) -> alt.LayerChart:
                 x=x, y=y, color=colour, tooltip=told
             ),
         )
-    if plot.lines:
-        lines = alt.Chart(alt.NamedData("lines")).transform_filter(wanted)
-        layers += [
+    kinds = {what for _, what, *_ in plot.lines}
+    lines = alt.Chart(alt.NamedData("lines")).transform_filter(wanted)
+    if "fit" in kinds:
+        layers.append(
             lines.transform_filter("datum.what == 'fit'")
             .mark_line(strokeWidth=1.5)
-            .encode(x=x, y=y, color=colour, tooltip=["problem:N", "what:N"]),
-            # In another colour, since it lies on the fit where the claim holds.
+            .encode(x=x, y=y, color=colour, tooltip=["problem:N", "what:N"])
+        )
+    if "theory" in kinds:
+        # In another colour, since it lies on the fit where the claim holds.
+        layers.append(
             lines.transform_filter("datum.what == 'theory'")
             .mark_line(strokeWidth=1.2, strokeDash=[5, 4], stroke="currentColor")
-            .encode(x=x, y=y, detail="problem:N", tooltip=["problem:N", "what:N"]),
-        ]
+            .encode(x=x, y=y, detail="problem:N", tooltip=["problem:N", "what:N"])
+        )
     layers += _stated(plot)
     return alt.layer(*layers).add_params(choice).properties(width="container", height=340)
 
@@ -195,7 +221,9 @@ def _stated(plot: Plot) -> list[alt.Chart]:
         )
         level = alt.Y("level:Q", title=plot.y_title)
         layers += [
-            levels.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="currentColor").encode(y=level),
+            levels.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="currentColor").encode(
+                y=level
+            ),
             levels.mark_text(align="left", dx=4, dy=-6, fontSize=12, color="currentColor").encode(
                 x=alt.value(0), y=level, text="says:N"
             ),

@@ -1,4 +1,4 @@
-"""A comparison of methods as the page shows it: who is cheapest where, charts that follow a choice, tables."""
+"""A comparison of methods as the page shows it: who is cheapest, charts that follow a choice, tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REACHED, FAILED = "most seeds reached it", "most seeds failed: what they had spe
 
 @dataclass(frozen=True)
 class Cheapest:
-    """The method that needs the fewest samples on a problem, at the smallest accuracy that one reaches."""
+    """Who needs the fewest samples on a problem, at the smallest accuracy that a method reaches."""
 
     problem: str
     target: str
@@ -157,7 +157,7 @@ def _figures(
             "Samples to the chosen accuracy",
             "Filled: median over seeds with its interval between order statistics, drawn up to the edge "
             "where it has no end. Hollow: most seeds failed, drawn at what they had spent.",
-            *_finished(_one_target, {"costs": costs}),
+            *_finished(lambda: _one_target(len(methods)), {"costs": costs}),
         ),
         Figure(
             "Samples to every accuracy, on the chosen problem",
@@ -212,9 +212,9 @@ CHOSEN_METHODS = "indexof(methods_shown, datum.method) >= 0"
 CHOSEN = f"datum.problem == problem_shown && {CHOSEN_METHODS}"
 
 
-def _fitting(how: str) -> dict[str, object]:
+def _fitting() -> dict[str, object]:
     """Return the setting by which a chart is laid out anew when another choice changes its labels."""
-    return {"type": how, "contains": "padding", "resize": True}
+    return {"type": "fit", "contains": "padding", "resize": True}
 
 
 def _told() -> list[alt.Tooltip]:
@@ -231,7 +231,7 @@ def _told() -> list[alt.Tooltip]:
     ]
 
 
-def _one_target() -> alt.LayerChart:
+def _one_target(rows: int) -> alt.LayerChart:
     base = (
         alt.Chart(alt.NamedData("costs"))
         .transform_filter(f"{CHOSEN} && datum.target == target_shown")
@@ -241,9 +241,17 @@ def _one_target() -> alt.LayerChart:
         )
     )
     place = alt.X(
-        "at:Q", title="samples, or exact calls", scale=scale_of(logarithmic=True), axis=alt.Axis(format="~s")
+        "at:Q",
+        title="samples, or exact calls",
+        scale=scale_of(logarithmic=True),
+        axis=alt.Axis(format="~s"),
     )
-    who = alt.Y("title:N", title=None, sort=alt.EncodingSortField("at", "min"), axis=alt.Axis(labelLimit=220))
+    who = alt.Y(
+        "title:N",
+        title=None,
+        sort=alt.EncodingSortField("at", "min"),
+        axis=alt.Axis(labelLimit=220),
+    )
     return alt.layer(
         base.transform_filter("isValid(datum.median)")
         .mark_rule(strokeWidth=2, color=styles([""])[0][0])
@@ -251,14 +259,19 @@ def _one_target() -> alt.LayerChart:
         base.mark_point(size=70, strokeWidth=2, color=styles([""])[0][0]).encode(
             x=place,
             y=who,
-            shape=alt.Shape("counted:N", title="counted", scale=alt.Scale(
-                domain=["samples", "samples, not ranked", "exact calls"],
-                range=["circle", "square", "triangle-up"])),
+            shape=alt.Shape(
+                "counted:N",
+                title="counted",
+                scale=alt.Scale(
+                    domain=["samples", "samples, not ranked", "exact calls"],
+                    range=["circle", "square", "triangle-up"],
+                ),
+            ),
             fillOpacity=alt.condition(f"datum.state == '{REACHED}'", alt.value(1), alt.value(0)),
             fill=alt.value(styles([""])[0][0]),
             tooltip=_told(),
         ),
-    ).properties(height={"step": 22}, autosize=_fitting("fit-x"))
+    ).properties(height=24 * rows, autosize=_fitting())
 
 
 def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.LayerChart:
@@ -270,10 +283,18 @@ def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.
             end="isValid(datum.high) ? datum.high : datum.spent",
         )
     )
-    x = alt.X("target:Q", title="accuracy relative to the start, squared norm",
-              scale=alt.Scale(type="log", reverse=True), axis=alt.Axis(format="~g"))
-    y = alt.Y("at:Q", title="samples, or exact calls", scale=scale_of(logarithmic=True),
-              axis=alt.Axis(format="~s"))
+    x = alt.X(
+        "target:Q",
+        title="accuracy relative to the start, squared norm",
+        scale=alt.Scale(type="log", reverse=True),
+        axis=alt.Axis(format="~g"),
+    )
+    y = alt.Y(
+        "at:Q",
+        title="samples, or exact calls",
+        scale=scale_of(logarithmic=True),
+        axis=alt.Axis(format="~s"),
+    )
     reached = base.transform_filter("isValid(datum.median)")
     return alt.layer(
         reached.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour),
@@ -289,7 +310,7 @@ def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.
             fillOpacity=alt.condition(f"datum.state == '{REACHED}'", alt.value(1), alt.value(0)),
             tooltip=_told(),
         ),
-    ).properties(height=340, autosize=_fitting("fit"))
+    ).properties(height=340, autosize=_fitting())
 
 
 def _profile(colour: alt.Color) -> alt.Chart:
@@ -298,14 +319,27 @@ def _profile(colour: alt.Color) -> alt.Chart:
         .transform_filter(CHOSEN_METHODS)
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
-            x=alt.X("x:Q", title="factor of the cheapest", scale=scale_of(logarithmic=True),
-                    axis=alt.Axis(format="~g")),
+            x=alt.X(
+                "x:Q",
+                title="factor of the cheapest",
+                scale=scale_of(logarithmic=True),
+                axis=alt.Axis(format="~g"),
+            ),
             y=alt.Y("y:Q", title="share of pairs", scale=alt.Scale(domain=[0, 1])),
             color=colour,
             strokeDash=alt.StrokeDash("title:N", legend=None),
-            tooltip=[alt.Tooltip("title:N", title="method"),
-                     *(alt.Tooltip(f"{name}:Q", title=title, format=".3~g") for name, title in
-                       (("x", "factor"), ("y", "share"), ("low", "interval from"), ("high", "to")))],
+            tooltip=[
+                alt.Tooltip("title:N", title="method"),
+                *(
+                    alt.Tooltip(f"{name}:Q", title=title, format=".3~g")
+                    for name, title in (
+                        ("x", "factor"),
+                        ("y", "share"),
+                        ("low", "interval from"),
+                        ("high", "to"),
+                    )
+                ),
+            ],
         )
         .properties(height=340)
     )

@@ -49,7 +49,9 @@ class Mark:
     status: str
 
 
-def _exponent(rate: Rate, numbers: Exponents) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _exponent(
+    rate: Rate, numbers: Exponents
+) -> Iterator[tuple[str, Interval, float, float, float]]:
     assert numbers.estimate is not None
     stated = numbers.stated
     centre = stated.value if isinstance(stated, Interval) else float(stated)

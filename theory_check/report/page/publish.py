@@ -1,4 +1,4 @@
-"""The page of a store: what a command has found, and what else the store holds, without running anything."""
+"""The page of a store: what a command has found and what else the store holds; nothing is run for it."""
 
 from __future__ import annotations
 

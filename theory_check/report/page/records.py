@@ -237,7 +237,7 @@ def _deciding(verdict: Verdict | None) -> tuple[str, str, str]:
 
 
 def _lines(rate: RateVerdict) -> Iterator[Row]:
-    """Yield name, measured and predicted number of a rate, also where tables for a terminal have neither."""
+    """Yield name, measured and predicted number of a rate, also where a terminal is shown neither."""
     for name, measured, predicted in rate.numbers.rows(rate.rate):
         estimate = rate.numbers.estimate
         if measured == predicted == NOTHING and estimate is not None:
@@ -257,10 +257,7 @@ def _marks(claim: Claim, verdict: Verdict) -> list[Mark]:
     rates = {rate.name: rate for rate in claim.rates}
     ordered = sorted(verdict.rates, key=lambda each: WORST_FIRST.index(each.status))
     return [
-        mark
-        for each in ordered
-        if each.rate in rates
-        for mark in marks_of(rates[each.rate], each)
+        mark for each in ordered if each.rate in rates for mark in marks_of(rates[each.rate], each)
     ]
 
 
@@ -324,7 +321,9 @@ def _statuses(verdicts: Sequence[RateVerdict]) -> str:
 
 def _origin(results: Results, judgement: Judgement, store: Store) -> Origin:
     options, claim = results.options, judgement.claim
-    names = [name for name in evidence_for([claim], options.catalogue) if name in results.experiments]
+    names = [
+        name for name in evidence_for([claim], options.catalogue) if name in results.experiments
+    ]
     cells = [cell for name in names for cell in results.experiments[name].cells(options.quick)]
     own = results.experiments[claim.experiment]
     written = [store.metadata(_stored(results, cell)) for cell in cells]

@@ -32,7 +32,15 @@ from theory_check.report.page.symbols import plain
 MOST_X, MOST_SEEDS = 20, 16
 """Abscissae and seeds that are drawn of a problem; the intervals are those of all seeds."""
 
-SETTINGS = ("instance", "sigma", "solver.sigma", "trajectories", "inner_steps", "iterations", "samples")
+SETTINGS = (
+    "instance",
+    "sigma",
+    "solver.sigma",
+    "trajectories",
+    "inner_steps",
+    "iterations",
+    "samples",
+)
 """Columns that are told of an observation where its table has them: sigma, n, K and what was spent."""
 
 Row = tuple[Any, ...]
@@ -162,7 +170,9 @@ def _add_observations(
     )
     # An infinite cost is a target that was missed: it has its place among the ranks of a median.
     places = np.unique(shown["x"])
-    places = places[np.unique(np.linspace(0, places.size - 1, min(places.size, MOST_X)).round().astype(int))]
+    places = places[
+        np.unique(np.linspace(0, places.size - 1, min(places.size, MOST_X)).round().astype(int))
+    ]
     shown = shown[shown["x"].isin(places)]
     # Starts on one instance are no replicates of each other: instances are.
     unit = "instance" if "instance" in extra and shown["instance"].notna().all() else "seed"
@@ -200,7 +210,9 @@ def _bars(values: Float[np.ndarray, " replicates"], spread: str) -> tuple[float,
 def _choose_scales(plot: Plot) -> None:
     """Use logarithmic axes where all is positive, and spans a factor that needs them."""
     for axis, column in (("logarithmic_x", 1), ("logarithmic_y", 2)):
-        values = np.array([row[column] for row in (*plot.averages, *plot.observations)], dtype=float)
+        values = np.array(
+            [row[column] for row in (*plot.averages, *plot.observations)], dtype=float
+        )
         if axis == "logarithmic_y":
             values = np.concatenate([values, [value for value, _ in plot.levels]])
         positive = values.size > 0 and bool((values > 0).all())
@@ -233,7 +245,9 @@ def _power(rate: PowerRate, verdicts: Sequence[RateVerdict], plot: Plot) -> None
             window = np.sort(verdict.x)[start:stop]
             window = window[[0, *range(1, window.size - 1, max(1, window.size // 12)), -1]]
             curve = verdict.fit.predict(window) + (verdict.fit.floor_level or 0.0)
-            _add_line(plot, verdict.problem, "fit", 1 / window if _inverted(rate) else window, curve)
+            _add_line(
+                plot, verdict.problem, "fit", 1 / window if _inverted(rate) else window, curve
+            )
         towards_zero = (rate.limit == "zero") != _inverted(rate)
         end = int(np.argmin(x) if towards_zero else np.argmax(x))
         ends = np.array([x.min(), x.max()])
@@ -323,7 +337,9 @@ KINDS: Mapping[type, Kind] = {
     BoundRate: Kind(_column, "mean", _bound),
     InequalityRate: Kind(_column, "range", _inequality),
     CurveRate: Kind(
-        lambda rate: lambda rows: rate.factor * rows[rate.bound] / rows[rate.y].where(rows[rate.y] > 0),
+        lambda rate: (
+            lambda rows: rate.factor * rows[rate.bound] / rows[rate.y].where(rows[rate.y] > 0)
+        ),
         "range",
         _curve,
     ),

@@ -1,4 +1,4 @@
-"""Labels of axes as text: what figures write in mathtext, in letters that a page and a screen reader have."""
+"""Labels of axes as text: mathtext of figures in letters that a page and a screen reader have."""
 
 from __future__ import annotations
 

@@ -20,10 +20,13 @@
     const points = JSON.parse(figure.querySelector(".points").textContent);
     spec.datasets = {...spec.datasets};
     for (const [name, columns] of Object.entries(points)) spec.datasets[name] = rowsOf(columns);
+    const options = {renderer: "svg", actions: false};
     if (figure.closest("#comparison")) {
+      // A choice may leave nothing to draw, which is no fault.
+      options.logLevel = vega.Error;
       for (const param of spec.params ?? []) if (param.name in shown()) param.value = shown()[param.name];
     }
-    const {view} = await vegaEmbed(box, spec, {renderer: "svg", actions: false, ast: false});
+    const {view} = await vegaEmbed(box, spec, options);
     if (figure.closest("#comparison")) views.push(view);
     box.dataset.state = "drawn";
   };
@@ -59,7 +62,7 @@
     const left = rows.filter((row) => !row.hidden).length;
     document.getElementById("shown").textContent = left === rows.length ? `${left} claims` : `${left} of ${rows.length} claims`;
   };
-  filters.addEventListener("input", filter);
+  for (const happened of ["input", "change"]) filters.addEventListener(happened, filter);
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("reset", () => setTimeout(filter));
   for (const button of all("button.count")) {
@@ -115,7 +118,7 @@
     if (now.selectedOptions[0]?.disabled ?? true) now.value = [...now.options].find((option) => !option.disabled)?.value;
   };
   const choose = () => { offer(); rank(); for (const view of views) { follow(view); view.runAsync(); } };
-  if (choice) { choice.addEventListener("input", choose); choose(); }
+  if (choice) { for (const happened of ["input", "change"]) choice.addEventListener(happened, choose); choose(); }
 
   const button = document.getElementById("theme");
   const dark = () => document.documentElement.dataset.theme
