@@ -24,6 +24,7 @@ DIGITS = 5
 
 Spec = dict[str, Any]
 Columns = dict[str, list[Any]]
+Layered = alt.LayerChart | alt.FacetChart
 
 
 def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Columns:
@@ -100,7 +101,7 @@ def styles(names: Sequence[str]) -> tuple[list[str], list[str]]:
     )
 
 
-def specified(made: Callable[[], alt.Chart | alt.LayerChart]) -> Spec:
+def specified(made: Callable[[], alt.Chart | Layered]) -> Spec:
     """Return what a function makes as a specification, in the colours of the page.
 
     It is not held against the schema, which takes longer than all of the rest; the tests do that.
@@ -125,7 +126,7 @@ def chart_of(plot: Plot) -> tuple[Spec, dict[str, Columns]]:
     return specified(lambda: _layers(plot)), data
 
 
-def _layers(plot: Plot) -> alt.LayerChart:
+def _layers(plot: Plot) -> Layered:
     problems = list(every_problem(plot))
     colours, shapes = styles(problems)
     choice = alt.param(
@@ -144,7 +145,9 @@ def _layers(plot: Plot) -> alt.LayerChart:
     shape = alt.Shape("problem:N", title=None, scale=alt.Scale(domain=problems, range=shapes))
     told = [
         alt.Tooltip(
-            f"{_escaped(name)}:{'N' if name == 'problem' else 'Q'}", title=name, **_digits(name)
+            f"{_escaped(name)}:{'N' if name == 'problem' else 'Q'}",
+            title=name,
+            format=_digits(name),
         )
         for name in plot.columns
     ]
@@ -201,8 +204,9 @@ def _escaped(name: str) -> str:
     return name.replace(".", "\\.")
 
 
-def _digits(name: str) -> dict[str, str]:
-    return {"format": ".4~g"} if name in ("x", "y", "sigma", "solver.sigma", "samples") else {}
+def _digits(name: str) -> Any:
+    """Return how a column is told: numbers that are no counts with few digits."""
+    return ".4~g" if name in ("x", "y", "sigma", "solver.sigma", "samples") else alt.Undefined
 
 
 def _stated(plot: Plot) -> list[alt.Chart]:

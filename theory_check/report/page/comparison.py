@@ -16,6 +16,7 @@ from theory_check.analysis.intervals import Interval, number
 from theory_check.report.comparison import tables
 from theory_check.report.page.charts import (
     Columns,
+    Layered,
     Spec,
     columns_of,
     scale_of,
@@ -194,11 +195,11 @@ def _figures(
 
 
 def _finished(
-    made: Callable[[], alt.LayerChart | alt.Chart], data: dict[str, Columns]
+    made: Callable[[], Layered | alt.Chart], data: dict[str, Columns]
 ) -> tuple[Spec, dict[str, Columns]]:
     """Return a chart that knows the choice of the page, as a specification, with its data."""
 
-    def following() -> alt.LayerChart | alt.Chart:
+    def following() -> Layered | alt.Chart:
         shown = [
             alt.param(name=name, value=value)
             for name, value in (("problem_shown", ""), ("target_shown", 0.0), ("methods_shown", []))
@@ -231,7 +232,7 @@ def _told() -> list[alt.Tooltip]:
     ]
 
 
-def _one_target(rows: int) -> alt.LayerChart:
+def _one_target(rows: int) -> Layered:
     base = (
         alt.Chart(alt.NamedData("costs"))
         .transform_filter(f"{CHOSEN} && datum.target == target_shown")
@@ -274,7 +275,7 @@ def _one_target(rows: int) -> alt.LayerChart:
     ).properties(height=24 * rows, autosize=_fitting())
 
 
-def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.LayerChart:
+def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> Layered:
     base = (
         alt.Chart(alt.NamedData("costs"))
         .transform_filter(CHOSEN)
@@ -314,7 +315,7 @@ def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> alt.
 
 
 def _profile(colour: alt.Color) -> alt.Chart:
-    return (
+    chart: alt.Chart = (
         alt.Chart(alt.NamedData("profile"))
         .transform_filter(CHOSEN_METHODS)
         .mark_line(interpolate="step-after", strokeWidth=2)
@@ -343,3 +344,4 @@ def _profile(colour: alt.Color) -> alt.Chart:
         )
         .properties(height=340)
     )
+    return chart

@@ -23,6 +23,10 @@ MOST_LINES = 8
 MARGIN = 5
 
 
+Judged = tuple[str, Interval, float, float, float]
+"""What a number is, the number, what is predicted, and the ends of what agrees with it."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """A number that was judged, and where it may lie.
@@ -49,9 +53,7 @@ class Mark:
     status: str
 
 
-def _exponent(
-    rate: Rate, numbers: Exponents
-) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _exponent(rate: Rate, numbers: Exponents) -> Iterator[Judged]:
     assert numbers.estimate is not None
     stated = numbers.stated
     centre = stated.value if isinstance(stated, Interval) else float(stated)
@@ -62,33 +64,33 @@ def _exponent(
     yield "", numbers.estimate, centre, low, high
 
 
-def _growth(rate: Rate, numbers: Growth) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _growth(rate: Rate, numbers: Growth) -> Iterator[Judged]:
     assert numbers.estimate is not None
     yield "growth", numbers.estimate, math.nan, -math.inf, numbers.most_growth
 
 
-def _decay(rate: Rate, numbers: DecayFactor) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _decay(rate: Rate, numbers: DecayFactor) -> Iterator[Judged]:
     assert numbers.estimate is not None
     yield "rho", numbers.estimate, math.nan, -math.inf, 1.0
 
 
-def _share(rate: Rate, numbers: KeptShare) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _share(rate: Rate, numbers: KeptShare) -> Iterator[Judged]:
     assert numbers.estimate is not None
     least = 1 - rate.allowed_share if isinstance(rate, InequalityRate) else 1.0
     yield "share", numbers.estimate, math.nan, least, 1.0
 
 
-def _loose(rate: Rate, numbers: Looseness) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _loose(rate: Rate, numbers: Looseness) -> Iterator[Judged]:
     assert numbers.estimate is not None
     yield "bound over measured", numbers.estimate, math.nan, 1.0, math.inf
 
 
-def _ratio(rate: Rate, numbers: Ratios) -> Iterator[tuple[str, Interval, float, float, float]]:
+def _ratio(rate: Rate, numbers: Ratios) -> Iterator[Judged]:
     assert numbers.estimate is not None
     yield "ratio", numbers.estimate, numbers.stated.value, numbers.stated.low, numbers.stated.high
 
 
-MARKS: Mapping[type, Callable[[Any, Any], Iterator[tuple[str, Interval, float, float, float]]]] = {
+MARKS: Mapping[type, Callable[[Any, Any], Iterator[Judged]]] = {
     Exponents: _exponent,
     Growth: _growth,
     DecayFactor: _decay,
@@ -121,8 +123,8 @@ def marks_of(rate: Rate, verdict: RateVerdict) -> list[Mark]:
     if known is None:
         return [Mark(name, numbers.estimate, math.nan, -math.inf, math.inf, verdict.status)]
     return [
-        Mark(f"{name}, {what}" if what else name, *rest, verdict.status)
-        for what, *rest in known(rate, numbers)
+        Mark(f"{name}, {what}" if what else name, found, stated, low, high, verdict.status)
+        for what, found, stated, low, high in known(rate, numbers)
     ]
 
 
@@ -216,11 +218,12 @@ def strip(marks: list[Mark]) -> Strip | None:
                 max(stop - start, 1.0) if bounded else 0.0,
             )
         )
-    ends_of_axis = [10**value if logarithmic else value for value in (least, most)]
+    left, right = (10**value if logarithmic else value for value in (least, most))
     return Strip(
         tuple(lines),
         LINE * len(lines) + 4,
-        *(f"{value:.3g}" for value in ends_of_axis),
+        f"{left:.3g}",
+        f"{right:.3g}",
         len(marks) - len(shown),
         logarithmic,
     )

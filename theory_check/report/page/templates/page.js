@@ -23,7 +23,7 @@
     const options = {renderer: "svg", actions: false};
     if (figure.closest("#comparison")) {
       // A choice may leave nothing to draw, which is no fault.
-      options.logLevel = vega.Error;
+      options.logLevel = 1;
       for (const param of spec.params ?? []) if (param.name in shown()) param.value = shown()[param.name];
     }
     const {view} = await vegaEmbed(box, spec, options);
