@@ -1,8 +1,9 @@
 """Theory validation for bilevel RLHF.
 
 The public names are ``problems``, ``models``, ``solvers``, ``ExactOracle``, ``run``, ``advise``,
-``check_advice``, ``check_hypergradient``, ``analysis``, ``verify``, ``compare``, ``load_table`` and
-``Catalogue``; they are imported on first use, so that reading results does not load the numerical rooms.
+``check_advice``, ``check_hypergradient``, ``analysis``, ``verify``, ``compare``, ``load``,
+``load_table`` and ``Catalogue``; they are imported on first use, so that reading results does not load
+the numerical rooms.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from theory_check.oracles.exact import ExactOracle
     from theory_check.oracles.gradient_check import check_hypergradient
     from theory_check.recording.run import run
+    from theory_check.runs.load import load
     from theory_check.runs.tables import load_table
     from theory_check.studies.comparison import compare
     from theory_check.studies.verification import verify
@@ -32,6 +34,7 @@ __all__ = [
     "check_advice",
     "check_hypergradient",
     "compare",
+    "load",
     "load_table",
     "models",
     "problems",
@@ -47,6 +50,7 @@ _OBJECTS = {
     "check_advice": "theory_check.advice.check",
     "check_hypergradient": "theory_check.oracles.gradient_check",
     "compare": "theory_check.studies.comparison",
+    "load": "theory_check.runs.load",
     "load_table": "theory_check.runs.tables",
     "run": "theory_check.recording.run",
     "verify": "theory_check.studies.verification",

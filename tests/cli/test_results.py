@@ -193,11 +193,16 @@ def test_what_is_exported_is_what_is_loaded(laboratory: Laboratory, capsys: Capt
         "theory-check: 1 experiment is not exported, for want of results: steep; "
         "out/manifest.json says what each lacks",
         "theory-check: wrote 1 table to out",
+        # The one figure needs the other experiment as well.
+        "theory-check: wrote 1 verdict and 0 figures to out",
     ]
     assert {path.name for path in Path("out").iterdir()} == {
         "flat.csv",
         "flat.parquet",
         "manifest.json",
+        *(f"verdicts.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        "CITATION.cff",
+        "references.bib",
     }
     expected = load_table("flat", "results", catalogue=catalogue_of(laboratory))
     pd.testing.assert_frame_equal(pd.read_parquet("out/flat.parquet"), expected, check_exact=True)
@@ -239,6 +244,7 @@ def test_what_is_left_out_of_an_export_is_told_in_one_line(
         "theory-check: 5 experiments are not exported, for want of results: steep, steeper-0, "
         "steeper-1 and 2 more; out/manifest.json says what each lacks",
         "theory-check: wrote 1 table to out",
+        "theory-check: wrote 1 verdict and 0 figures to out",
     ]
     manifest = json.loads(Path("out/manifest.json").read_text())
     reason = "1 of 1 cells have no result"

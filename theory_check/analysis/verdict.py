@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from theory_check.analysis.computed_verdicts import (
     judge_ratio_rate,
     ratio_stated,
 )
+from theory_check.analysis.drawing import chosen, draw_rate
 from theory_check.analysis.population import judge_on_units
 from theory_check.analysis.power_verdict import judge_power_rate
 from theory_check.analysis.rate_verdict import (
@@ -51,6 +52,9 @@ from theory_check.claims.rates import (
     ScheduleRate,
 )
 from theory_check.errors import InvalidArgumentError, require_instance, require_sequence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "RateVerdict",
@@ -178,6 +182,24 @@ class Verdict:
         if self.claim.expected in CONTROLS:
             return bool(self.rates) and not _uncaught(self.claim, self.rates)
         return self.claim.expected == "open" or self.status != "violated"
+
+    def plot(self, axes: Axes | None = None, *, rate: str | None = None) -> Axes:
+        """Draw one rate on all problems: observations with intervals and fits, or the judged numbers.
+
+        Parameters
+        ----------
+        axes
+            Where to draw; that of a new figure when absent.
+        rate
+            Name of one of the claim's rates; the first when absent.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For a name that no rate of the claim has.
+        """
+        drawn = chosen(self.rates, rate)
+        return draw_rate(drawn, f"{self.claim.id}, {drawn[0].rate}: {self.status}", axes)
 
     def to_dict(self) -> dict[str, object]:
         """Return everything but the fits, ready for JSON."""

@@ -182,19 +182,9 @@ def _store(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from theory_check.report.outcomes import text_of_export
-    from theory_check.runs.tables import export_tables
+    from theory_check.report.export import export_study
 
-    written = export_tables(
-        options.directory,
-        options.store,
-        quick=options.quick,
-        any_source=options.any_source,
-        overwrite=options.overwrite,
-        catalogue=options.catalogue,
-    )
-    for line in text_of_export(written, options.directory):
-        say(line)
+    export_study(options.directory, _run_options(options), say, overwrite=options.overwrite)
     return SUCCESS
 
 

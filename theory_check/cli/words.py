@@ -65,7 +65,8 @@ def parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     add("--output", metavar="FILE", type=Path, help="the file to write (STORE/report.html)")
     add("--store", metavar="DIR", type=Path, default=Path("results"), help="results (%(default)s)")
     add("--quick", action="store_true", help="the small version of experiments")
-    known["report"].set_defaults(jobs=1, retry_failed=False, backend="loky")
+    for name in ("report", "export"):
+        known[name].set_defaults(jobs=1, retry_failed=False, backend="loky")
     for name in ("verify", "figures", "report"):
         _add_any_source(known[name])
     return made

@@ -101,7 +101,9 @@ exit codes:
 
 _EXPORT = """\
 DIR receives a CSV and a Parquet file for every experiment that is complete, and manifest.json, which says
-what they are and which experiments are not complete.
+what they are and which experiments are not complete; verdicts as CSV, Markdown, LaTeX and JSON;
+figures/ with what can be drawn; CITATION.cff, and references.bib with the sources of all claims. Nothing
+is run.
 
 exit codes:
   0    something was written; incomplete experiments are named
@@ -116,7 +118,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "figures": ("draw the figures, running what they lack", EPILOG),
     "report": ("write one page of all claims and comparisons, running nothing", _REPORT),
     "store": ("count what the store holds, or prune it", _STORE),
-    "export": ("write tables as CSV and Parquet", _EXPORT),
+    "export": ("write tables, verdicts, figures and references into a folder", _EXPORT),
     "advise": ("find the cheapest schedule for a target accuracy", _ADVISE),
     "worst-case": (
         "search a family for the instance on which a measured quantity is worst",

@@ -137,7 +137,9 @@ def _library() -> str:
     import vl_convert
 
     # What would end the element can stand in a string alone, where the backslash changes nothing.
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace(
+        "</script", "<\\/script"
+    )
 
 
 def _draws(records: Sequence[ClaimRecord], comparison: ComparisonRecord | None) -> bool:
