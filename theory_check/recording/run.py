@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -27,8 +27,12 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for, require_fit
 from theory_check.oracles.numerics import require_device
 from theory_check.recording import Progress
+from theory_check.recording.drawing import draw_trace
 from theory_check.recording.inner_paths import InnerPathRecorder, TellingSolver, require_inner_path
 from theory_check.recording.recorder import Recorder, recording_grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,25 @@ class Trace:
             f"<Trace: {len(self.table)} rows, {len(self.table.columns)} columns, {len(last)} seeds,"
             f"{longest} ended: {ended or 'none'}>"
         )
+
+    def plot(
+        self, axes: Axes | None = None, *, y: str = "stationarity", x: str = "iteration"
+    ) -> Axes:
+        """Draw a column of the table against another, a line for each seed and their median.
+
+        Parameters
+        ----------
+        axes
+            Where to draw; that of a new figure when absent.
+        y, x
+            Columns of the table.
+
+        Raises
+        ------
+        InvalidArgumentError
+            For a column that the table has not.
+        """
+        return draw_trace(self.table, y, x, axes)
 
 
 @runtime_checkable
