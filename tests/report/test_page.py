@@ -22,7 +22,7 @@ from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import PowerRate
 from theory_check.errors import StoreError
 from theory_check.report.listing import text_listing
-from theory_check.report.page.charts import COLOURS, SHAPES, chart_of, styles
+from theory_check.report.page.charts import COLOURS, SHAPES, chart_of, columns_of, styles
 from theory_check.report.page.comparison import comparison_record
 from theory_check.report.page.marks import MARGIN, WIDTH, Mark, marks_of, strip
 from theory_check.report.page.records import ClaimRecord, records_of, themes
@@ -90,7 +90,7 @@ def test_numbers_and_intervals_are_those_of_the_verdict(
         estimates = {rate.numbers.estimate for rate in judgement.verdict.rates}
         assert {line.mark.found for line in record.strip.lines} == estimates
         assert len(record.evidence) == len(judgement.verdict.rates)
-        assert record.figures[0].data["averages"]["problem"]
+        assert record.figures[0].data["averages"]["y"]
 
 
 def test_every_kind_of_rate_is_drawn() -> None:
@@ -211,6 +211,12 @@ def test_a_planted_link_and_a_planted_script_from_elsewhere_are_seen() -> None:
     ]
     assert len(network('<script src="https://x"></script><link rel="stylesheet" href="y">')) == 2
     assert network('<link rel="icon" href="data:,">') == []
+
+
+def test_words_that_repeat_are_told_once_and_numbers_have_few_digits() -> None:
+    columns = columns_of(("who", "x"), [("a", 1 / 3), ("b", 2.0), ("a", math.inf)])
+    assert columns == {"who": {"words": ["a", "b"], "at": [0, 1, 0]}, "x": [0.33333, 2, None]}
+    assert columns_of(("who",), []) == {"who": []}
 
 
 def test_data_end_no_element() -> None:

@@ -23,17 +23,29 @@ DIGITS = 5
 """Significant digits of what is drawn."""
 
 Spec = dict[str, Any]
-Columns = dict[str, list[Any]]
+Column = list[Any] | dict[str, list[Any]]
+Columns = dict[str, Column]
 Layered = alt.LayerChart | alt.FacetChart
 
 
 def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Columns:
-    """Return rows by column, numbers with few digits; the page makes rows of them again."""
+    """Return rows by column, numbers with few digits; the page makes rows of them again.
+
+    A column of words that repeat is ``{"words": [...], "at": [...]}``, places in the list of its words.
+    """
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return {
-        name: [_short(value) for value in column]
+        name: _packed([_short(value) for value in column])
         for name, column in zip(names, columns, strict=True)
     }
+
+
+def _packed(column: list[Any]) -> Column:
+    words = list(dict.fromkeys(column))
+    if not column or not all(isinstance(word, str) for word in words):
+        return column
+    places = {word: at for at, word in enumerate(words)}
+    return {"words": words, "at": [places[word] for word in column]}
 
 
 def _short(value: Any) -> Any:

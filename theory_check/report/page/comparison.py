@@ -34,6 +34,10 @@ COSTS = ("problem", "method", "title", "target", "median", "low", "high", "spent
 REACHED, FAILED = "most seeds reached it", "most seeds failed: what they had spent"
 
 
+ROW, AROUND = 22, 110
+"""Of a chart with a row for each method: the height of one, and of axis and legend, pixels."""
+
+
 @dataclass(frozen=True)
 class Cheapest:
     """Who needs the fewest samples on a problem, at the smallest accuracy that a method reaches."""
@@ -92,7 +96,7 @@ def comparison_record(compared: Compared) -> ComparisonRecord | None:
         methods,
         compared.findings,
         costs,
-        tuple(_figures(results, costs, methods)),
+        tuple(_figures(results, methods)),
         tuple(tables(results, compared.tuning_seeds)),
         f"theory-check compare{small} --store {compared.options.store}",
     )
@@ -145,25 +149,23 @@ def _cost_row(row: pd.Series, results: ComparisonResults) -> tuple[object, ...]:
     )
 
 
-def _figures(
-    results: ComparisonResults, costs: Columns, methods: Sequence[tuple[str, str]]
-) -> list[Figure]:
+def _figures(results: ComparisonResults, methods: Sequence[tuple[str, str]]) -> list[Figure]:
+    """Return the charts; the page gives them the costs, which it has once."""
     titles = [title for _, title in methods]
     colours, shapes = styles(titles)
-    scale = alt.Scale(domain=titles, range=colours)
-    colour = alt.Color("title:N", title=None, scale=scale)
+    colour = alt.Color("title:N", title=None, scale=alt.Scale(domain=titles, range=colours))
     shape = alt.Shape("title:N", title=None, scale=alt.Scale(domain=titles, range=shapes))
     figures = [
         Figure(
             "Samples to the chosen accuracy",
             "Filled: median over seeds with its interval between order statistics, drawn up to the edge "
             "where it has no end. Hollow: most seeds failed, drawn at what they had spent.",
-            *_finished(lambda: _one_target(len(methods)), {"costs": costs}),
+            *_finished(lambda: _one_target(len(methods)), {}),
         ),
         Figure(
             "Samples to every accuracy, on the chosen problem",
             "Medians over seeds with their intervals; hollow where most seeds failed.",
-            *_finished(lambda: _every_target(colour, shape, scale), {"costs": costs}),
+            *_finished(lambda: _every_target(colour, shape), {}),
         ),
     ]
     profile = results.profile
@@ -272,10 +274,10 @@ def _one_target(rows: int) -> Layered:
             fill=alt.value(styles([""])[0][0]),
             tooltip=_told(),
         ),
-    ).properties(height=24 * rows, autosize=_fitting())
+    ).properties(height=ROW * rows + AROUND, autosize=_fitting())
 
 
-def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> Layered:
+def _every_target(colour: alt.Color, shape: alt.Shape) -> Layered:
     base = (
         alt.Chart(alt.NamedData("costs"))
         .transform_filter(CHOSEN)
@@ -302,15 +304,12 @@ def _every_target(colour: alt.Color, shape: alt.Shape, scale: alt.Scale) -> Laye
         reached.mark_rule().encode(
             x=x, y=alt.Y("low:Q", title="samples, or exact calls"), y2="end:Q", color=colour
         ),
-        base.mark_point(size=55, strokeWidth=2).encode(
-            x=x,
-            y=y,
-            color=colour,
-            shape=shape,
-            fill=alt.Fill("title:N", legend=None, scale=scale),
-            fillOpacity=alt.condition(f"datum.state == '{REACHED}'", alt.value(1), alt.value(0)),
-            tooltip=_told(),
+        reached.mark_point(size=55, filled=True, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=_told()
         ),
+        base.transform_filter("!isValid(datum.median)")
+        .mark_point(size=55, strokeWidth=2, filled=False)
+        .encode(x=x, y=y, color=colour, shape=shape, tooltip=_told()),
     ).properties(height=340, autosize=_fitting())
 
 

@@ -9,7 +9,8 @@
   // Data lie by column, so that the file is small; charts want rows.
   const rowsOf = (columns) => {
     const names = Object.keys(columns);
-    return columns[names[0]].map((_, at) => Object.fromEntries(names.map((name) => [name, columns[name][at]])));
+    const whole = names.map((name) => columns[name].words ? columns[name].at.map((at) => columns[name].words[at]) : columns[name]);
+    return whole[0].map((_, at) => Object.fromEntries(names.map((name, place) => [name, whole[place][at]])));
   };
 
   const draw = async (figure) => {
@@ -24,6 +25,7 @@
     if (figure.closest("#comparison")) {
       // A choice may leave nothing to draw, which is no fault.
       options.logLevel = 1;
+      spec.datasets.costs ??= costs;
       for (const param of spec.params ?? []) if (param.name in shown()) param.value = shown()[param.name];
     }
     const {view} = await vegaEmbed(box, spec, options);
