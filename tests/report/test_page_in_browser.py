@@ -242,6 +242,12 @@ def test_it_fits_a_telephone_and_paper_in_both_colours(driver: Chrome, report: P
             )
         colours.add(driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
     assert len(colours) == 2
+    for width, medium in ((820, ""), (1060, ""), (794, "print")):
+        for anchor in ("", "claim/line", "numbers"):
+            look(driver, width, 1123, medium=medium)
+            visit(driver, report, anchor)
+            wide = driver.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= width, (anchor, width, medium)
     look(driver, 794, 1123, medium="print", scheme="dark")
     visit(driver, report, "claim/line")
     assert driver.execute_script("return getComputedStyle(document.body).backgroundColor") in (
