@@ -27,6 +27,14 @@ from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, 
 from theory_check.problems import Problem
 
 
+def data_residuals(
+    returns: Float[Tensor, "replicate trajectory"], data: Float[Tensor, "replicate winner loser"]
+) -> Float[Tensor, "replicate trajectory"]:
+    """Return the derivative of the mean of ``-log P(winner > loser)`` over data in every return."""
+    surprise = data * torch.sigmoid(returns[:, None, :] - returns[:, :, None])
+    return surprise.sum(1) - surprise.sum(2)
+
+
 class RLHFOracle(ABC):
     """First-order information of both levels of ``problem``.
 
@@ -223,7 +231,18 @@ class RLHFOracle(ABC):
         self, lower: Float[Tensor, "replicate lower"], samples: int
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return the frequencies of (winner, loser) among labelled pairs of a policy."""
-        return self._enumerated.comparison_frequencies(self.policy_model.table(lower), samples)
+        log_policy = self.policy_model.table(lower)
+        return self._enumerated.comparison_frequencies(log_policy, log_policy, samples)
+
+    def preference_data_between(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        opponent: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Return the same of pairs with one trajectory of each of two policies."""
+        policies = (self.policy_model.table(each) for each in (lower, opponent))
+        return self._enumerated.comparison_frequencies(*policies, samples)
 
     def data_gradient(
         self,
@@ -232,9 +251,7 @@ class RLHFOracle(ABC):
     ) -> Float[Tensor, "replicate upper"]:
         """Return the gradient of the mean of ``-log P_phi(winner > loser)`` over the data."""
         space = self._enumerated.space
-        returns = space.returns(self.reward_model.table(upper))
-        surprise = data * torch.sigmoid(returns[:, None, :] - returns[:, :, None])
-        residuals = surprise.sum(1) - surprise.sum(2)
+        residuals = data_residuals(space.returns(self.reward_model.table(upper)), data)
         table = space.to_reward_table(residuals, self.control.policy_shape[1:])
         return self.reward_model.pullback(upper, table)
 
@@ -251,6 +268,26 @@ class RLHFOracle(ABC):
         returns = estimates.implicit_returns(log_policy)
         residuals = estimates.comparison_residuals(returns, log_policy, samples)
         table = estimates.implicit_return_gradient(residuals)
+        return self.policy_model.pullback(lower, table)
+
+    def implicit_objective_gradient(
+        self, lower: Float[Tensor, "replicate lower"], samples: int
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient of the same loss, the law of the pairs included (7.10)."""
+        table = self._enumerated.implicit_objective_gradient(
+            self.policy_model.table(lower), samples
+        )
+        return self.policy_model.pullback(lower, table)
+
+    def implicit_data_gradient(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        data: Float[Tensor, "replicate winner loser"],
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient of the mean preference loss with the implicit reward over the data."""
+        estimates = self._enumerated
+        returns = estimates.implicit_returns(self.policy_model.table(lower))
+        table = estimates.implicit_return_gradient(data_residuals(returns, data))
         return self.policy_model.pullback(lower, table)
 
     def implied_upper(

@@ -17,7 +17,7 @@ Stated rate: none for the gradient of the hyperobjective.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -26,7 +26,7 @@ from torch import Tensor
 from theory_check.bilevel import ImplicitUpperOracle, Information
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
-from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.states import SingleLowerState, moved_policy
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,7 @@ class OnlineDPO(Settings):
     def step(self, oracle: ImplicitUpperOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one step of the policy; the reward is the one it implies."""
         lower = state.lower - self.step_size * oracle.implicit_gradient(state.lower, self.pairs)
-        following = oracle.implied_upper(lower)
-        return replace(
-            state,
-            upper=state.next_upper,
-            lower=lower,
-            estimate=state.next_upper - following,
-            next_upper=following,
-        )
+        return moved_policy(oracle, state, lower)
 
     def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
         """None: the change of the implied reward takes the place of an estimate, and is none."""

@@ -13,6 +13,7 @@ from theory_check.bilevel import (
     BilevelTruth,
     FirstOrderOracle,
     HypergradientOracle,
+    ImplicitUpperOracle,
     Information,
     InnerPath,
     LowerOracle,
@@ -228,6 +229,26 @@ class PenaltyState:
             lower_penalised=lower,
             estimate=upper.new_zeros(upper.shape),
         )
+
+
+def moved_policy(
+    oracle: ImplicitUpperOracle,
+    state: SingleLowerState,
+    lower: Float[Tensor, "replicate lower"],
+) -> SingleLowerState:
+    """Return the state of a method without an upper variable of its own, whose y has moved to ``lower``.
+
+    The upper variable is the one that y implies, read off for the table only; its change takes the
+    place of an estimate.
+    """
+    following = oracle.implied_upper(lower)
+    return replace(
+        state,
+        upper=state.next_upper,
+        lower=lower,
+        estimate=state.next_upper - following,
+        next_upper=following,
+    )
 
 
 def descend_lower(
