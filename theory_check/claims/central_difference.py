@@ -51,7 +51,8 @@ SCHEDULE_2_CENTRAL = Claim(
 
 SCHEDULES_CENTRAL_NEURAL = Claim(
     id="schedules-central-neural",
-    statement="The schedules of schedule-5/2 and schedule-2-central suffice with neural policy and reward",
+    statement="The schedules of schedule-5/2 and schedule-2-central suffice with neural policy and "
+    "reward",
     source="arXiv 2410.15610 (neural classes), with those schedules",
     provenance="R",
     kind="measured",
@@ -82,13 +83,13 @@ SCHEDULE_5_2_HARD = Claim(
 
 CONTROL_SCHEDULE_5_2_HARD = Claim(
     id="control-schedule-5/2-hard",
-    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference, or batches "
-    "of order 1/epsilon with a central one and independent batches.",
+    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference, or "
+    "batches of order 1/epsilon with a central one and independent batches.",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="proved inequality",
-    otherwise="No: a bias of order sigma² = epsilon^(1/2), or a noise that does not fall, is left; only a "
-    "defect of the judge could miss it.",
+    otherwise="No: a bias of order sigma² = epsilon^(1/2), or a noise that does not fall, is left; only "
+    "a defect of the judge could miss it.",
     assumptions=("none: the statements are false, and have to be found so",),
     experiment="schedule-5-2-hard",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.
@@ -114,8 +115,8 @@ SCHEDULE_2_CENTRAL_HARD = Claim(
 
 CONTROL_SCHEDULE_2_CENTRAL_HARD = Claim(
     id="control-schedule-2-central-hard",
-    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference of a shared "
-    "batch.",
+    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference of a "
+    "shared batch.",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="proved inequality",
