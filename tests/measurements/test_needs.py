@@ -198,11 +198,17 @@ def test_a_solver_is_refused_on_loading_or_fits(method: Method, path: Path) -> N
         else:
             assert misfit(found) == "", problem
     networks = {"networks", "discounted-networks", "log-linear"}
-    wanted = {
+    rewards = {"networks", "discounted-networks", "network-reward"}
+    wanted: dict[str, set[str]] = {
         "exact": networks,
         "m-sobirl": networks,
         "offline": set(CLOSED),
-        "online-dpo": {"networks", "discounted-networks", "network-reward"},
+        "two-stage": set(CLOSED),
+        "greedy-sampling": set(CLOSED),
+        "dpo-rounds": {*CLOSED, *rewards},
+        "online-dpo": rewards,
+        "sail": rewards,
+        "sail-revkl": rewards,
     }
     assert refused == wanted.get(method.id, set())
 

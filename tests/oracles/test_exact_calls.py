@@ -309,6 +309,7 @@ def test_every_exact_quantity_is_counted_once() -> None:
     assert all(isinstance(counted, capability) for capability in CAPABILITIES)
     assert counted.counts == SampleCounts()
     phi, one = random_point(0, problem, 1), random_log_policy(0, problem).reshape(1, -1)
+    data = exact.preference_data(one, 1)
     calls = [
         lambda o: o.lower_gradient(phi, one, 1),
         lambda o: o.lower_gradients(phi, one, one, 1, "independent").at_lower,
@@ -322,7 +323,7 @@ def test_every_exact_quantity_is_counted_once() -> None:
         lambda o: o.implicit_gradient(one, 1),
         lambda o: o.implicit_objective_gradient(one, 1),
         lambda o: o.preference_data_between(one, 2 * one, 1),
-        lambda o: o.implicit_data_gradient(one, o.preference_data(one, 1)),
+        lambda o: o.implicit_data_gradient(one, data),
     ]
     for number, call in enumerate(calls, start=1):
         assert torch.equal(call(counted), call(exact))

@@ -128,9 +128,7 @@ def test_the_loss_on_data_by_automatic_differentiation(label: str) -> None:
     expected = naive.gradient(lambda at: implicit_loss(problem, at, two[0]), one[0])
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
     own = information.implicit_data_gradient(one, information.preference_data(one, 1))
-    torch.testing.assert_close(
-        own, information.implicit_gradient(one, 1), rtol=1e-9, atol=1e-12
-    )
+    torch.testing.assert_close(own, information.implicit_gradient(one, 1), rtol=1e-9, atol=1e-12)
 
 
 @LABELS
