@@ -60,6 +60,7 @@ SETTINGS: Mapping[str, str] = {
     "step_size = 0.1\nsearches = 1\nsearch_steps = 1",
     "penalty-bias": "sigmas = [0.1]",
     "penalty-smoothness": "sigmas = [0.1]\npoints = 1",
+    "sail-pl": "pulls = [0.1]\nradii = [1.0]\npolicies = 1\nstarts = 1",
     "sample-complexity": f'epsilon = 0.3\nschedule = "total-2"\n[settings.constants]\n{PREFACTORS}',
     "sample-complexity of a method": 'epsilon = 0.005\nmethod = "hpgd"\n[settings.setting]\n'
     "step_size = 0.3\ninner_steps = 1.0\ninner_step_size = 0.5\nbatch = 8.0",

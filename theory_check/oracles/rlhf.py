@@ -232,7 +232,7 @@ class RLHFOracle(ABC):
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return the frequencies of (winner, loser) among labelled pairs of a policy."""
         log_policy = self.policy_model.table(lower)
-        return self._enumerated.comparison_frequencies(log_policy, log_policy, samples)
+        return self.enumerated.comparison_frequencies(log_policy, log_policy, samples)
 
     def preference_data_between(
         self,
@@ -242,7 +242,7 @@ class RLHFOracle(ABC):
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return the same of pairs with one trajectory of each of two policies."""
         policies = (self.policy_model.table(each) for each in (lower, opponent))
-        return self._enumerated.comparison_frequencies(*policies, samples)
+        return self.enumerated.comparison_frequencies(*policies, samples)
 
     def data_gradient(
         self,
@@ -250,7 +250,7 @@ class RLHFOracle(ABC):
         data: Float[Tensor, "replicate winner loser"],
     ) -> Float[Tensor, "replicate upper"]:
         """Return the gradient of the mean of ``-log P_phi(winner > loser)`` over the data."""
-        space = self._enumerated.space
+        space = self.enumerated.space
         residuals = data_residuals(space.returns(self.reward_model.table(upper)), data)
         table = space.to_reward_table(residuals, self.control.policy_shape[1:])
         return self.reward_model.pullback(upper, table)
@@ -264,7 +264,7 @@ class RLHFOracle(ABC):
         pairs is not differentiated (``docs/theory.md`` section 7.9).
         """
         log_policy = self.policy_model.table(lower)
-        estimates = self._enumerated
+        estimates = self.enumerated
         returns = estimates.implicit_returns(log_policy)
         residuals = estimates.comparison_residuals(returns, log_policy, samples)
         table = estimates.implicit_return_gradient(residuals)
@@ -274,9 +274,7 @@ class RLHFOracle(ABC):
         self, lower: Float[Tensor, "replicate lower"], samples: int
     ) -> Float[Tensor, "replicate lower"]:
         """Return the gradient of the same loss, the law of the pairs included (7.10)."""
-        table = self._enumerated.implicit_objective_gradient(
-            self.policy_model.table(lower), samples
-        )
+        table = self.enumerated.implicit_objective_gradient(self.policy_model.table(lower), samples)
         return self.policy_model.pullback(lower, table)
 
     def implicit_data_gradient(
@@ -285,7 +283,7 @@ class RLHFOracle(ABC):
         data: Float[Tensor, "replicate winner loser"],
     ) -> Float[Tensor, "replicate lower"]:
         """Return the gradient of the mean preference loss with the implicit reward over the data."""
-        estimates = self._enumerated
+        estimates = self.enumerated
         returns = estimates.implicit_returns(self.policy_model.table(lower))
         table = estimates.implicit_return_gradient(data_residuals(returns, data))
         return self.policy_model.pullback(lower, table)
@@ -300,7 +298,7 @@ class RLHFOracle(ABC):
         return self._inverse.reward_parameters(self.policy_model.table(lower))
 
     @property
-    def _enumerated(self) -> EnumeratedEstimates:
+    def enumerated(self) -> EnumeratedEstimates:
         """The estimates, where every trajectory has a weight.
 
         Raises
