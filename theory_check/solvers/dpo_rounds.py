@@ -1,6 +1,6 @@
 """On-policy DPO in rounds: pairs of the current policy, the DPO loss on them, and the next round.
 
-Source: Kim et al. (2601.08421), of which abstract and summaries were available. Every round draws B
+Source: 2601.08421, of which abstract and summaries were available. Every round draws B
 labelled pairs from the policy and takes a number of gradient steps on the mean over *these* pairs of
 
     -log sigmoid( R_pi(winner) - R_pi(loser) ),
