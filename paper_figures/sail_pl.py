@@ -21,7 +21,7 @@ from theory_check.plotting.style import SeriesStyle
 from theory_check.thresholds import NO_SLOPE
 
 CLAIMS = ("sail-pl", "sail-pl-pulled")
-LOWEST = 1e-17
+LOWEST = 1e-20
 """A ratio below is drawn here: the gradient is 0 to rounding, and no constant exists."""
 
 
@@ -38,15 +38,15 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                 rows = table.loc[(table["problem"] == problem) & (table[name] == value)]
                 _draw_curve(axes, rows, rate.name, styles[rate.name])
             draw_level(axes, NO_SLOPE, "theory: above, with some constant")
-            axes.set(ylabel=rates[0].y_symbol, ylim=(LOWEST / 5, 10.0), xscale="log", yscale="log")
+            axes.set(ylabel=rates[0].y_symbol, ylim=(LOWEST / 30, 30.0), xscale="log", yscale="log")
             axes.set_xticks(sorted(table["radius"].unique()))
             axes.xaxis.set_major_formatter(lambda x, _: general(x))
             axes.minorticks_off()
-            axes.annotate(problem, (0.02, 0.06), xycoords="axes fraction", fontsize=6.5)
+            axes.annotate(problem, (0.02, 0.35), xycoords="axes fraction", fontsize=6.5)
         panels[-1].set(xlabel=rates[0].x_symbol)
         entitle(panels[0], *(verdicts[claim] for claim in CLAIMS))
         title = "smallest ratio of all seeds, bars from smallest to largest of a seed;\n"
-        title += f"at {LOWEST:.0e}: a stationary point other than the minimum"
+        title += "at the lower edge: a stationary point other than the minimum"
         legend_below(panels[-1], title, columns=2)
     return figure
 

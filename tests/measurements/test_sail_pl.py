@@ -12,6 +12,7 @@ from helpers import naive
 from helpers.generators import random_discounted_problem, random_log_policy, random_problem
 from helpers.implicit import implicit_loss
 from helpers.references import tables_of
+from numpy.typing import NDArray
 from scipy import optimize
 from torch import Tensor
 
@@ -109,6 +110,7 @@ def hump(kl_weight: float) -> tuple[float, float]:
     return float(found.x), -float(found.fun)
 
 
+@pytest.mark.slow
 def test_a_stationary_point_between_two_infima_is_found() -> None:
     """By symmetry the gradient on the line points along it, so that its maximum there is a zero."""
     problem = equal_rewards(1.3)
@@ -144,39 +146,59 @@ def test_a_plain_is_no_stationary_point() -> None:
     assert objective.visible(solved.logits).norm() < 1e-8
 
 
-def test_the_constant_of_two_actions_by_a_fine_grid() -> None:
-    """``F_c`` is a function of one difference of logits; its ratio on a grid that random draws miss.
+TWO_ACTIONS = bandit(contexts=1, actions=2, features=2)
 
-    Draws in the ball are at least the grid's minimum, up to its step, and with 2000 of them within 2 %.
-    """
-    problem, pull, radius = bandit(contexts=1, actions=2, features=2), 2.0, 1.0
-    beta, reward = problem.kl_weight, problem.true_reward[0].tolist()
-    reference = problem.reference_policy.log()[0, 0].tolist()
+
+def two_actions(pull: float, moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``F_c`` as a function of how far the difference of both logits has moved."""
+    beta, reward = TWO_ACTIONS.kl_weight, TWO_ACTIONS.true_reward[0].tolist()
+    reference = TWO_ACTIONS.reference_policy.log()[0, 0].tolist()
     better = 1 / (1 + math.exp(reward[1] - reward[0]))
-    # Distance radius in the plane of both logits: their difference moves by sqrt(2) radius.
-    moves = np.linspace(-math.sqrt(2) * radius, math.sqrt(2) * radius, 20001)
     logit = reference[0] - reference[1] + moves
-    first = 1 / (1 + np.exp(-logit))
+    first, second = 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(logit))
     mixed = np.logaddexp(0, beta * moves) - better * beta * moves
-    same = first**2 + (1 - first) ** 2
-    loss = same * math.log(2) + 2 * first * (1 - first) * mixed
-    divergence = first * (np.log(first) - reference[0])
-    divergence += (1 - first) * (np.log1p(-first) - reference[1])
-    value = loss + pull * beta * divergence
-    # Both logits move by half of the difference, in opposite directions.
+    loss = (first**2 + second**2) * math.log(2) + 2 * first * second * mixed
+    divergence = first * (np.log(first) - reference[0]) + second * (np.log(second) - reference[1])
+    value: NDArray[np.float64] = loss + pull * beta * divergence
+    return value
+
+
+def test_the_constant_of_two_actions_by_a_fine_grid() -> None:
+    """Draws in the ball are at least the grid's minimum, and with 2000 of them within 2 %.
+
+    Both logits move by half of their difference, in opposite directions: distance radius is a
+    difference of sqrt(2) radius, and the squared gradient is twice the squared slope.
+    """
+    pull, radius = 2.0, 1.0
+    moves = np.linspace(-math.sqrt(2) * radius, math.sqrt(2) * radius, 20001)
+    value = two_actions(pull, moves)
     slope = np.gradient(value, moves, edge_order=2)
     gap = value - value.min()
     resolved = gap > 1e-6
     expected = (2 * slope[resolved] ** 2 / (2 * gap[resolved])).min()
     chosen = measurement(pulls=(pull,), radii=(radius,), policies=2000)
-    found = chosen.measure(problem, [3], ignore)["constant"].item()
+    found = chosen.measure(TWO_ACTIONS, [3], ignore)["constant"].item()
     assert expected * (1 - 1e-3) < found < 1.02 * expected
+
+
+@pytest.mark.parametrize(("pull", "radius"), [(0.0, 1.0), (0.0, 2.0), (1.0, 8.0), (2.0, 8.0)])
+def test_stationary_points_of_two_actions_are_the_turns_of_a_curve(
+    pull: float, radius: float
+) -> None:
+    """A zero besides the minimum is found where the curve turns more than once, and nowhere else."""
+    moves = np.linspace(-math.sqrt(2) * radius, math.sqrt(2) * radius, 20001)
+    turns = int((np.diff(np.sign(np.diff(two_actions(pull, moves)))) != 0).sum())
+    chosen = measurement(pulls=(pull,), radii=(radius,), starts=64)
+    found = chosen.measure(TWO_ACTIONS, [1], ignore)["stationary"].item()
+    assert turns >= 1
+    assert (found > 0) == (turns > 1)
+    assert (found > 0) == ((pull, radius) in {(0.0, 2.0), (1.0, 8.0)})
 
 
 @pytest.mark.parametrize("share", [0.5, 1.5])
 def test_which_divergence_pulls_back_a_deterministic_policy(share: float) -> None:
     """Near action a, F_c - limit is ``pi_b t (2 beta P*(b > a) - c)`` to leading order in t."""
-    problem = bandit(contexts=1, actions=2, features=2)
+    problem = TWO_ACTIONS
     beta, reward = problem.kl_weight, problem.true_reward[0]
     threshold = 2 * beta * torch.sigmoid(reward[1] - reward[0]).item()
     objective = PolicyObjective(problem, share * threshold / beta)
@@ -191,6 +213,7 @@ def test_which_divergence_pulls_back_a_deterministic_policy(share: float) -> Non
 # --- rows and verdicts
 
 
+@pytest.mark.slow
 def test_rows_and_streams() -> None:
     problem = bandit(contexts=2, actions=2, seed=1)
     both = measurement().measure(problem, [4, 9], ignore)

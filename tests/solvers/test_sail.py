@@ -33,6 +33,7 @@ def squared(problem: Problem, upper: Tensor) -> Tensor:
     return ExactOracle(problem).hypergradient(upper).square().sum(-1)
 
 
+@pytest.mark.slow
 def test_the_response_is_what_online_dpo_leaves_out() -> None:
     """For one state: SAIL ends where ``∇Phi = 0``, online DPO at ``r*``, where it is not (1.4)."""
     bias = squared(ONE_STATE, ONE_STATE.true_reward.reshape(1, -1)).item()
@@ -64,6 +65,7 @@ def test_samples_take_sail_below_the_bias_of_online_dpo() -> None:
     assert reached[OnlineDPO] > 0.8
 
 
+@pytest.mark.slow
 def test_with_several_first_states_its_end_is_stationary_for_itself_alone() -> None:
     """Images ``R_pi`` have the value 0 in every state: a part of all rewards, on which F = Phi."""
     state = limit(THREE_STATES, SAIL(step_size=4.0, pairs=1))
@@ -86,6 +88,7 @@ def divergence(problem: Problem, logits: Tensor) -> Tensor:
     return problem.initial @ (log_policy.exp() * (log_policy - reference)).sum(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", [ONE_STATE, THREE_STATES], ids=["one state", "three states"])
 def test_the_pull_is_the_gradient_of_the_divergence(problem: Problem) -> None:
     """At the end ``∇F = -c ∇KL`` by automatic differentiation, with ``c = beta pull``."""
@@ -98,6 +101,7 @@ def test_the_pull_is_the_gradient_of_the_divergence(problem: Problem) -> None:
     torch.testing.assert_close(slope, -pull * problem.kl_weight * towards, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_its_bias_is_of_the_order_of_the_pull() -> None:
     """``‖∇Phi‖² = O(c²)`` for one state: halving c divides it by 4 up to a factor ``1 + O(c)``."""
     found = [

@@ -20,7 +20,7 @@ def rate_of(pull: float) -> InequalityRate:
         low=NO_SLOPE,
         high=None,
         allowed_share=0.0,
-        x_symbol="radius of the ball, logits",
+        x_symbol=r"$\rho$, radius of the ball in logits",
         y_symbol=r"$\min \|\nabla F_c\|^2 / 2(F_c - F_c^*)$",
         where={"pull": pull},
     )

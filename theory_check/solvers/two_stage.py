@@ -6,9 +6,9 @@ maximised. No bonus and no pessimism: with a KL term the policy explores by itse
 
 Stated rate: O(1/epsilon) pairs for ``J* - J`` at most epsilon once epsilon is small, in contextual
 bandits with a realisable reward; the coverage of the reference policy enters the first stage alone
-(abstract). ``J* - J`` and ``‖∇Phi‖²`` are both quadratic in the error of the reward near ``phi*``, so
-that the exponent is the same here. Left open by the source: the optimiser; Gibbs policies are at hand
-there. Here the reward takes gradient steps and the policy follows it by policy gradient, as for offline RLHF;
+(abstract). ``J* - J`` and ``‖∇Phi‖²`` are both quadratic in the error of the reward near ``phi*``: the
+exponent is the same here. Left open by the source: the optimiser; Gibbs policies are at hand there.
+Here the reward takes gradient steps and the policy follows it by policy gradient, as for offline RLHF;
 the first stage ends after a number of them, with whatever policy they have led to.
 """
 
