@@ -241,8 +241,8 @@ class RLHFOracle(ABC):
         samples: int,
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return the same of pairs with one trajectory of each of two policies."""
-        policies = (self.policy_model.table(each) for each in (lower, opponent))
-        return self.enumerated.comparison_frequencies(*policies, samples)
+        one, other = (self.policy_model.table(each) for each in (lower, opponent))
+        return self.enumerated.comparison_frequencies(one, other, samples)
 
     def data_gradient(
         self,

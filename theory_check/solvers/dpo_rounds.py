@@ -19,18 +19,14 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from jaxtyping import Float
-from torch import Tensor
-
 from theory_check.bilevel import (
     ImplicitDataOracle,
     ImplicitUpperOracle,
-    Information,
     PreferenceOracle,
 )
-from theory_check.settings import Positive, PositiveInteger, Settings
+from theory_check.settings import PositiveInteger
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import SingleLowerState, moved_policy
+from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
 
 
 class DPORoundsOracle(PreferenceOracle, ImplicitDataOracle, ImplicitUpperOracle, Protocol):
@@ -38,32 +34,20 @@ class DPORoundsOracle(PreferenceOracle, ImplicitDataOracle, ImplicitUpperOracle,
 
 
 @dataclass(frozen=True)
-class DPORounds(Settings):
+class DPORounds(PolicySettings):
     """Rounds of gradient steps in the policy parameters, on pairs that the round drew.
 
     Parameters
     ----------
-    step_size
-        ``alpha`` > 0 of the policy parameters.
+    step_size, pairs
+        As of :class:`PolicySettings`, ``pairs`` those of a round.
     steps
         Gradient steps of a round.
-    pairs
-        Labelled pairs B of a round.
     """
 
     name: ClassVar[str] = "dpo-rounds"
-    information: ClassVar[Information] = "samples"
-    penalty: ClassVar[None] = None
 
-    step_size: Positive
     steps: PositiveInteger
-    pairs: PositiveInteger
-
-    def init(
-        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
-    ) -> SingleLowerState:
-        """Return the state before the first round; the start of the reward is not used."""
-        return SingleLowerState.start(upper, lower)
 
     def step(self, oracle: DPORoundsOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one round; the reward is the one that the policy implies."""
@@ -72,10 +56,6 @@ class DPORounds(Settings):
         for _ in range(self.steps):
             lower = lower - self.step_size * oracle.implicit_data_gradient(lower, data)
         return moved_policy(oracle, state, lower)
-
-    def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
-        """None: the change of the implied reward takes the place of an estimate, and is none."""
-        return
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:

@@ -24,13 +24,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from jaxtyping import Float
-from torch import Tensor
-
-from theory_check.bilevel import ImplicitObjectiveOracle, ImplicitUpperOracle, Information
-from theory_check.settings import Positive, PositiveInteger, Settings
+from theory_check.bilevel import ImplicitObjectiveOracle, ImplicitUpperOracle
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import SingleLowerState, moved_policy
+from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
 
 
 class SAILOracle(ImplicitObjectiveOracle, ImplicitUpperOracle, Protocol):
@@ -38,38 +34,15 @@ class SAILOracle(ImplicitObjectiveOracle, ImplicitUpperOracle, Protocol):
 
 
 @dataclass(frozen=True)
-class SAIL(Settings):
-    """Gradient steps in the policy parameters.
-
-    Parameters
-    ----------
-    step_size
-        ``alpha`` > 0 of the policy parameters.
-    pairs
-        Labelled pairs B of every step.
-    """
+class SAIL(PolicySettings):
+    """Gradient steps in the policy parameters; parameters are those of :class:`PolicySettings`."""
 
     name: ClassVar[str] = "sail"
-    information: ClassVar[Information] = "samples"
-    penalty: ClassVar[None] = None
-
-    step_size: Positive
-    pairs: PositiveInteger
-
-    def init(
-        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
-    ) -> SingleLowerState:
-        """Return the state before the first step; the start of the reward is not used."""
-        return SingleLowerState.start(upper, lower)
 
     def step(self, oracle: SAILOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one step of the policy; the reward is the one it implies."""
         gradient = oracle.implicit_objective_gradient(state.lower, self.pairs)
         return moved_policy(oracle, state, state.lower - self.step_size * gradient)
-
-    def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
-        """None: its gradient is one in the policy, and the change of the implied reward is none."""
-        return
 
 
 def policy_step(scales: Scales) -> float:

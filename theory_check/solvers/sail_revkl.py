@@ -26,8 +26,8 @@ import torch
 from theory_check.bilevel import ImplicitObjectiveOracle, ImplicitUpperOracle, LowerOracle
 from theory_check.settings import Positive, PositiveInteger
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.sail import SAIL, policy_step
-from theory_check.solvers.states import SingleLowerState, moved_policy
+from theory_check.solvers.sail import policy_step
+from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
 
 
 class SAILRevKLOracle(ImplicitObjectiveOracle, ImplicitUpperOracle, LowerOracle, Protocol):
@@ -35,13 +35,13 @@ class SAILRevKLOracle(ImplicitObjectiveOracle, ImplicitUpperOracle, LowerOracle,
 
 
 @dataclass(frozen=True)
-class SAILRevKL(SAIL):
+class SAILRevKL(PolicySettings):
     """Gradient steps in the policy parameters, pulled back to the reference policy.
 
     Parameters
     ----------
     step_size, pairs
-        As of :class:`~theory_check.solvers.sail.SAIL`.
+        As of :class:`PolicySettings`.
     pull
         ``c / beta`` > 0: the weight of the lower level without a reward.
     trajectories

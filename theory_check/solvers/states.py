@@ -231,6 +231,35 @@ class PenaltyState:
         )
 
 
+@dataclass(frozen=True)
+class PolicySettings(Settings):
+    """Settings of methods that move a policy and have no upper variable of their own.
+
+    Parameters
+    ----------
+    step_size
+        ``alpha`` > 0 of the policy parameters.
+    pairs
+        Labelled pairs B of every iteration.
+    """
+
+    information: ClassVar[Information] = "samples"
+    penalty: ClassVar[None] = None
+
+    step_size: Positive
+    pairs: PositiveInteger
+
+    def init(
+        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
+    ) -> SingleLowerState:
+        """Return the state before the first step; the start of the upper variable is not used."""
+        return SingleLowerState.start(upper, lower)
+
+    def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
+        """None: the change of the implied reward takes the place of an estimate, and is none."""
+        return
+
+
 def moved_policy(
     oracle: ImplicitUpperOracle,
     state: SingleLowerState,
