@@ -78,7 +78,7 @@ METHOD = Method(
     title="SAIL-RevKL",
     solver=SAILRevKL,
     constants={
-        "step_size": (1.0, 4.0, 16.0, 0.25),
+        "step_size": (1.0, 4.0, 16.0, 64.0),
         "pull": (0.01, 0.1),
         "batch": (0.5, 4.0),
     },

@@ -14,6 +14,7 @@ the first stage ends after a number of them, with whatever policy they have led 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -138,12 +139,12 @@ class TwoStage(StagedSettings):
 def staged_plan(
     kind: type[StagedSettings], epsilon: float, constants: Constants, scales: Scales
 ) -> Plan:
-    """Return the plan of a method in two stages: half of the iterations each."""
+    """Return the plan of a method in two stages, the first as long as steps contract geometrically."""
     pairs = scales.direct_batch(epsilon / constants["pairs"])
     solver = kind(
         pairs=pairs,
         first_pairs=whole(constants["first"] * pairs),
-        first_steps=whole(5 / epsilon),
+        first_steps=whole(10 * math.log(2 / epsilon)),
         step_size=constants["step_size"] * scales.outer_step,
         inner_steps=whole(constants["inner_steps"]),
         inner_step_size=scales.inner_step,
