@@ -13,9 +13,11 @@ from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
+    CurveRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
+    RatioRate,
     ScheduleRate,
 )
 from theory_check.errors import InvalidArgumentError
@@ -94,6 +96,11 @@ def test_declaration_is_complete(name: str) -> None:
             assert rate.low is None or rate.high is None or rate.low < rate.high
             assert 0 <= rate.allowed_share <= 0.125
             assert rate.confidence is None or 0.9 <= rate.confidence < 1
+        elif isinstance(rate, CurveRate):
+            assert rate.factor == 1 or claim.expected == "violated"
+            assert rate.rounding <= 1e-6
+        elif isinstance(rate, RatioRate):
+            assert rate.within <= 0.1
         else:
             assert isinstance(rate, GeometricRate)
             assert rate.minimum_decades >= 1

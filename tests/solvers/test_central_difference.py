@@ -96,11 +96,11 @@ def test_exact_inner_loops_end_at_both_penalised_levels() -> None:
 
 
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
-def test_its_noise_on_the_quadratic(coupling: Coupling) -> None:
-    """Independent, of d components: ``noise² d (1/(2B) + 1/(2 sigma² n))``, a quarter of the forward part.
+def test_its_noise_on_the_plateau(coupling: Coupling) -> None:
+    """Independent, of d components: ``noise² d (1/(2B) + 1/(2 sigma² n))``, a quarter of forward.
 
-    Errors of a shared batch cancel where they do not depend on y, as on the plateau. A mean of squares over
-    4000 replicates; false alarm 1e-6.
+    Errors of a shared batch cancel where they do not depend on y, as on the plateau. A mean of squares
+    over 4000 replicates; false alarm 1e-6.
     """
     problem, sigma, replicates, noise = plateau(noise=0.7), 0.02, 4000, 0.7
     seeds = list(range(replicates))
@@ -134,6 +134,9 @@ def test_runs_at_their_solutions_where_a_problem_has_a_start() -> None:
     forward = tools.initial_state(central(sigma, difference="forward"), SEEDS, 1.0)
     torch.testing.assert_close(forward.lower, problem.lower_minimiser(upper))
     torch.testing.assert_close(forward.lower_penalised, problem.penalised_minimiser(upper, sigma))
+    # Beyond 1/(a k) = 1/4 there is no minimiser on the negative side: that loop starts at y*.
+    beyond = tools.initial_state(central(0.5), SEEDS, 1.0)
+    torch.testing.assert_close(beyond.lower, problem.lower_minimiser(upper))
 
 
 def test_the_columns_of_a_run_are_those_of_the_mean_of_both_signs() -> None:
