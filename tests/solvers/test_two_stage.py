@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def gaps(problem: Problem, kind: type[StagedSettings], pairs: int) -> Tensor:
     solver, seeds = configured(kind, pairs, 300), range(REPLICATES)
     tools = instruments_for(problem, seeds)
     state = tools.initial_state(solver, seeds, 1.0)
-    for _ in range(600):
+    for _ in range(300):
         state = solver.step(tools.sampled, state)  # type: ignore[attr-defined]
     assert state.estimate.norm(dim=-1).max() < 1e-5
     return value_gap(problem, ExactOracle(problem).optimal_policy(state.next_upper))
@@ -95,32 +97,44 @@ def test_the_prediction_tells_the_methods_and_their_stages_apart() -> None:
 
 
 @KINDS
-def test_what_each_stage_draws_is_joined_and_counted(kind: type[StagedSettings]) -> None:
-    """With exact laws: ``(m D_1 + n D_2) / (m + n)``, D_2 of the policy when the first stage ends."""
-    solver = configured(kind, 30, 3)
-    solver = type(solver)(**{**vars(solver), "first_pairs": 10})
+def test_what_each_stage_draws_is_joined(kind: type[StagedSettings]) -> None:
+    """With exact laws: ``(m D_1 + n D_2) / (m + n)``, D_2 of the policy when the first stage ends.
+
+    The first stage is repeated here by the operations of the oracle, one by one.
+    """
+    solver = replace(configured(kind, 30, 3), first_pairs=10)
     tools = instruments_for(PROBLEM, [0, 1])
-    information = tools.information
+    oracle: Any = tools.information
     start = tools.initial_state(solver, [0, 1], 1.0)
-    states = [start]
-    for _ in range(6):
-        states.append(solver.step(information, states[-1]))  # type: ignore[attr-defined]
-    first = information.preference_data(start.lower, 1)  # type: ignore[attr-defined]
-    assert all(torch.equal(state.data, first) for state in states[1:4])
-    when = states[3].lower
-    assert (when - start.lower).abs().max() > 1e-2
-    drawn = information.preference_data_between(  # type: ignore[attr-defined]
-        when, when if kind is TwoStage else start.lower, 1
-    )
-    expected = 0.25 * first + 0.75 * drawn
+    first = oracle.preference_data(start.lower, 1)
+    reward, lower = start.next_upper, start.lower
+    for _ in range(3):
+        lower = lower - 0.5 * oracle.lower_gradient(reward, lower, 1)
+        reward = reward - 2.0 * oracle.data_gradient(reward, first)
+    assert (lower - start.lower).abs().max() > 1e-2
+    opponent = lower if kind is TwoStage else start.lower
+    expected = 0.25 * first + 0.75 * oracle.preference_data_between(lower, opponent, 1)
     assert (expected - first).abs().max() > 1e-4
-    for state in states[4:]:
+    path: list[Any] = []
+    state = solver.step(oracle, start, path)  # type: ignore[attr-defined]
+    # What is reported goes on from where the run started.
+    assert torch.equal(state.upper, start.next_upper)
+    assert len(path) == 4
+    torch.testing.assert_close(path[3][0], lower, rtol=1e-12, atol=1e-14)
+    for _ in range(3):
         torch.testing.assert_close(state.data, expected, rtol=1e-12, atol=1e-15)
-    oracle, state = tools.sampled, start
+        state = solver.step(oracle, state)  # type: ignore[attr-defined]
+
+
+@KINDS
+def test_what_each_stage_draws_is_counted(kind: type[StagedSettings]) -> None:
+    solver = replace(configured(kind, 30, 3), first_pairs=10)
+    tools = instruments_for(PROBLEM, [0, 1])
+    oracle, state = tools.sampled, tools.initial_state(solver, [0, 1], 1.0)
     labels, rollouts = [], []
-    for _ in range(5):
+    for _ in range(3):
         state = solver.step(oracle, state)  # type: ignore[attr-defined]
         labels.append(oracle.counts.labels)
         rollouts.append(oracle.counts.trajectories)
-    assert labels == [10, 10, 10, 40, 40]
-    assert rollouts == [1020, 2020, 3020, 4080, 5080]
+    assert labels == [40, 40, 40]
+    assert rollouts == [2 * 40 + 4000, 2 * 40 + 5000, 2 * 40 + 6000]

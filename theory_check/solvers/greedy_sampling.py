@@ -19,8 +19,8 @@ from torch import Tensor
 
 from theory_check.bilevel import InnerPath, OpposedPreferenceOracle
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate
-from theory_check.solvers.offline_rlhf import OfflineOracle
-from theory_check.solvers.two_stage import CONSTANTS, StagedSettings, StagedState, staged_plan
+from theory_check.solvers.offline_rlhf import OfflineOracle, OfflineState
+from theory_check.solvers.two_stage import CONSTANTS, StagedSettings, staged_plan
 
 
 class GreedyOracle(OfflineOracle, OpposedPreferenceOracle, Protocol):
@@ -34,15 +34,18 @@ class GreedySampling(StagedSettings):
     name: ClassVar[str] = "greedy-sampling"
 
     def step(
-        self, oracle: GreedyOracle, state: StagedState, path: InnerPath | None = None
-    ) -> StagedState:
+        self, oracle: GreedyOracle, state: OfflineState, path: InnerPath | None = None
+    ) -> OfflineState:
         """Return the state after one iteration; ``path`` takes y before every inner step."""
-        reference = state.lower if state.reference is None else state.reference
+        # Data are drawn in the first step alone, which begins at the reference policy.
+        reference = state.lower
 
-        def drawn(pairs: int) -> Float[Tensor, "replicate winner loser"]:
-            return oracle.preference_data_between(state.lower, reference, pairs)
+        def drawn(
+            lower: Float[Tensor, "replicate lower"], pairs: int
+        ) -> Float[Tensor, "replicate winner loser"]:
+            return oracle.preference_data_between(lower, reference, pairs)
 
-        return self.ascended(oracle, self.followed(oracle, state, drawn, path))
+        return self.followed(oracle, state, drawn, path)
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
