@@ -65,7 +65,7 @@ BANDIT_CURVE = Claim(
     statement="One state, no KL term, rewards in [0, 1], step 2/5, one optimal action: the gap after k "
     "steps is at most 5/(k c_k²), c_k the smallest probability of the optimal action so far",
     source="arXiv 2005.06392, Theorem 2",
-    provenance="V",
+    provenance="S",
     kind="proved inequality",
     otherwise="Only by a defect: the theorem covers every such start.",
     assumptions=(_EXACT_POLICY, "one state, one optimal action"),

@@ -16,8 +16,8 @@ VALUE_GAP_RATE = CurveRate(
 
 VALUE_GAP = Claim(
     id="value-gap",
-    statement="In problems of one step J*(r*) - J(r*, pi_rhat) <= E_x max Var_{pi_f}(rhat - r*) / (2 beta), "
-    "the largest over rewards f between rhat and r*",
+    statement="In problems of one step J*(r*) - J(r*, pi_rhat) <= E_x max Var_{pi_f}(rhat - r*) / "
+    "(2 beta), the largest over rewards f between rhat and r*",
     source="docs/theory.md section 5.13; the form is that of arXiv 2411.04625, Lemma 3.9",
     provenance="D",
     kind="proved inequality",
@@ -58,8 +58,8 @@ MAXIMUM_LIKELIHOOD_RATE = RatioRate(
 
 VALUE_GAP_MAXIMUM_LIKELIHOOD = Claim(
     id="value-gap-maximum-likelihood",
-    statement="The maximum-likelihood reward of n uniform labelled pairs costs tr(M F^+)/(2 beta n) in the "
-    "mean, within a tenth from n = 1e3 on",
+    statement="The maximum-likelihood reward of n uniform labelled pairs costs tr(M F^+)/(2 beta n) in "
+    "the mean, within a tenth from n = 1e3 on",
     source="docs/theory.md section 5.13",
     provenance="D",
     kind="identity",
