@@ -127,11 +127,11 @@ class MaximumLikelihoodGap(Measurement):
     ``docs/theory.md`` section 5.13. The reward is a free number for every state and action, whatever
     the reward class. Both members of a pair are drawn independently: a state of the start law, then an
     action of a law that does not depend on what is learned. Rows have columns ``seed, law, pairs, gap``
-    (reward units), ``gap_with_prior``, ``predicted`` (``tr(M F^+) / (2 beta n)``), ``separated`` and
-    ``status``. Where the labels separate some items from the others no finite reward maximises the
-    likelihood: ``gap`` is NaN and the status says so, so that none is left out unseen, and a mean over
-    the others is not taken for one over all. ``gap_with_prior`` is that of the most probable reward
-    under a wide normal prior, which always exists.
+    (reward units), ``gap_with_prior``, ``predicted`` (``tr(M F^+) / (2 beta n)``) and ``separated``.
+    Where the labels separate some items from the others no finite reward maximises the likelihood:
+    ``gap`` is NaN, so that none is left out unseen, and a mean over the others is not taken for one over
+    all. ``gap_with_prior`` is that of the most probable reward under a wide normal prior, which always
+    exists.
 
     Parameters
     ----------
@@ -187,7 +187,6 @@ class MaximumLikelihoodGap(Measurement):
                         "gap_with_prior": with_prior.numpy(),
                         "predicted": predicted / number,
                         "separated": ~fit.exists.numpy(),
-                        "status": np.where(fit.exists.numpy(), "ok", "no finite maximiser"),
                     }
                 )
             )
