@@ -71,7 +71,9 @@ def draw_curve_rate(
         draw_level(axes, 1.0, "theory: at least 1")
 
 
-def draw_ratio_rate(axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str = "") -> None:
+def draw_ratio_rate(
+    axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str = "", hollow: bool = False
+) -> None:
     """Draw a measured over a predicted number against x, all problems, with its band.
 
     Means over replicates with their simultaneous 95 % intervals. The band is grey, the stated ratio
@@ -87,6 +89,8 @@ def draw_ratio_rate(axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str
         One of the claim's rates.
     label
         Put before each legend entry.
+    hollow
+        Whether markers are hollow, to set two claims apart.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     styles = problem_styles([found.problem for found in judged])
@@ -103,6 +107,7 @@ def draw_ratio_rate(axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str
                 yerr=[below, beyond],
                 fmt=style.marker,
                 color=style.colour,
+                markerfacecolor="white" if hollow else style.colour,
                 elinewidth=0.8,
                 capsize=1.2,
                 linestyle="none",
