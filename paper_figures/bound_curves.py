@@ -1,4 +1,4 @@
-"""Bounds with all their constants over what was measured, and what a wrong reward costs over its first order."""
+"""Bounds with all their constants over what was measured, and the cost of a wrong reward."""
 
 from collections.abc import Mapping
 

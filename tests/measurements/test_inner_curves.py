@@ -100,8 +100,8 @@ def test_a_gain_that_is_too_large_is_seen_and_the_bound_is_kept() -> None:
     last = table.loc[table.inner_iteration == 100]
     curvature = 1 / (2 * (4 + 8 * math.log(2)))
     predicted = ((1 - curvature / 2) / (1 - curvature) ** 2) ** 100
-    # Rewards of 0.01 add 0.08 to a smoothness of 9.5, and move min pi by 0.01.
-    np.testing.assert_allclose(last.bound / last.lower_gap, predicted, rtol=0.15)
+    # Rewards 0.03 apart add 0.24 to a smoothness of 9.5, and move min pi by 0.01: shares of the exponent.
+    np.testing.assert_allclose(np.log(last.bound / last.lower_gap), np.log(predicted), rtol=0.05)
     random = InnerCurve(inner_steps=60).measure(DISCOUNTED, range(8), ignore)
     assert judge(CLAIMS["inner-curve"], random.assign(problem="p")).status == "holds"
 

@@ -69,14 +69,14 @@ def test_separation_is_seen_and_only_that() -> None:
     assert fit.exists.tolist() == [True, False, False, False]
     assert torch.isnan(fit.reward[1:]).all()
     np.testing.assert_allclose(fit.reward[0], 0.0, atol=1e-9)
-    # The likelihood of the separated ones still grows far out, that of the others does not.
+    # The likelihood of the separated ones grows along a direction for ever, that of a cycle does not.
     for table, direction in (
         (unbeaten, [-1.0, -1.0, 3.0, -1.0]),
         (groups, [1.0, 1.0, -1.0, -1.0]),
     ):
         far = np.array(direction)
-        assert loss(table.numpy(), 40 * far) < loss(table.numpy(), 20 * far)
-    assert loss(cycle.numpy(), np.arange(4.0) * 40) > loss(cycle.numpy(), np.arange(4.0) * 20)
+        assert loss(table.numpy(), 3 * far) < loss(table.numpy(), far)
+    assert loss(cycle.numpy(), np.arange(4.0) * 3) > loss(cycle.numpy(), np.arange(4.0))
 
 
 def test_a_wide_prior_changes_little_and_exists_where_nothing_else_does() -> None:

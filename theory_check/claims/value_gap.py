@@ -10,7 +10,7 @@ VALUE_GAP_RATE = CurveRate(
     x="scale",
     y="gap",
     bound="bound",
-    x_symbol=r"scale of $\hat r - r^*$",
+    x_symbol=r"$\mathrm{sd}(\hat r - r^*)$",
     y_symbol=r"$J^* - J(\pi_{\hat r})$",
 )
 

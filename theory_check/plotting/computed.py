@@ -68,6 +68,10 @@ def draw_curve_rate(
         axes.set(xlabel=rate.x_symbol, ylabel=f"{rate.y_symbol}:\nbound / measured")
         if logarithmic:
             label_sparsely(axes.xaxis)
+        # Room for the label of the level below it, and for a legend above the curves.
+        low, high = axes.get_ylim()
+        reach = max(high / low, 4.0)
+        axes.set_ylim(min(low, 1.0) / reach**0.15, high * reach**0.35)
         draw_level(axes, 1.0, "theory: at least 1")
 
 
@@ -118,6 +122,8 @@ def draw_ratio_rate(
             axes.axhspan(
                 stated.stated.low, stated.stated.high, color="0.5", alpha=0.15, linewidth=0
             )
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.6 * (high - low))
         draw_level(axes, rate.stated, f"theory: {general(rate.stated)}, band declared")
         axes.set(xscale="log", xlabel=rate.x_symbol, ylabel=rate.y_symbol)
         label_sparsely(axes.xaxis)
