@@ -23,6 +23,7 @@ PANELS = (
     ("bandit-curve", 0),
     ("control-bandit-curve", 1),
     ("outer-curve", 0),
+    ("outer-curve-mean", 0),
     ("inner-error-curve", 0),
     ("warm-start-curve", 0),
     ("value-gap", 0),

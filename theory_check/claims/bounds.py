@@ -155,6 +155,38 @@ CONTROL_OUTER_CURVE = Claim(
     expected="violated",
 )
 
+OUTER_CURVE_MEAN_RATE = replace(
+    OUTER_CURVE_RATE, name="mean over paths", bound="bound_in_mean", average=True
+)
+
+OUTER_CURVE_MEAN = Claim(
+    id="outer-curve-mean",
+    statement="In the mean over paths sampling errors count eta L times only: E (1/T) sum ‖∇Phi_sigma‖² "
+    "<= E 2 (Phi_sigma(phi_1) - Phi_sigma(phi_{T+1}))/(eta T) + E (1/T) sum ‖inner error‖² + "
+    "eta L E (1/T) sum ‖sampling error‖²",
+    source="docs/theory.md section 5.13",
+    provenance="D",
+    kind="proved inequality",
+    otherwise="Only by a defect: given the inner iterates the sampling error has mean 0.",
+    assumptions=OUTER_CURVE.assumptions,
+    experiment="outer-curve-mean",
+    rates=(OUTER_CURVE_MEAN_RATE,),
+)
+
+CONTROL_OUTER_CURVE_MEAN = Claim(
+    id="control-outer-curve-mean",
+    statement="Half of the bound on the mean would do; where noise alone is left at half of the largest "
+    "step it is 3/2 of the mean.",
+    source="docs/theory.md section 5.13",
+    provenance="D",
+    kind="proved inequality",
+    otherwise="No: the stationary variance of a quadratic in one dimension is a closed form.",
+    assumptions=("none: the statement is false, and has to be found so",),
+    experiment="control-outer-curve-mean",
+    rates=(replace(OUTER_CURVE_MEAN_RATE, name="half of the bound", factor=0.5),),
+    expected="violated",
+)
+
 INNER_ERROR_RATE = CurveRate(
     name="error of the estimate",
     x="inner_iteration",

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import BilevelTruth, SolverState
+from theory_check.bilevel import SolverState
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
 from theory_check.measurements.needs import kind_of
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.instruments import instruments_for
+from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.oracles.optima.penalised_curvature import penalised_hessian
 from theory_check.oracles.quadratic_constants import penalised_smoothness, penalised_value
 from theory_check.oracles.solutions.curvature import spectral_norm
@@ -26,7 +26,7 @@ from theory_check.problems.quadratic import QuadraticProblem
 from theory_check.recording import Progress
 from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import Observer, iterate
-from theory_check.settings import Positive, PositiveInteger
+from theory_check.settings import Positive, PositiveInteger, PositiveShare
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 VALUED = Need(
@@ -48,12 +48,17 @@ class OuterCurve(Measurement):
         (1/T) sum ‖∇Phi_sigma(x_t)‖² <= 2 (Phi_sigma(x_1) - Phi_sigma(x_{T+1})) / (eta T)
             + (1/T) sum ‖g_hat_t - ∇Phi_sigma(x_t)‖² + max(0, eta L - 1) (1/T) sum ‖g_hat_t‖².
 
+    In the mean over paths sampling errors, whose expectation is 0 given the inner iterates, count ``eta
+    L`` times only: the second term is then that of the inner errors, plus ``eta L`` times that of the
+    sampling errors, and the third is about the expected estimate.
+
     L is a Lipschitz constant of ``∇Phi_sigma`` on the path. For a quadratic it is known, and the step
-    is its inverse, whatever that of the solver. Else L is ``MARGIN`` times the largest
-    ``‖∇²Phi_sigma‖`` at the recorded iterates of the path: a measured number, not a proved one. Rows
-    have columns ``seed, iteration, stationarity`` (the left side, squared norm), ``bound``,
-    ``bound_without_errors`` (the second term left out), ``decrease, errors`` (the first two terms),
-    ``step_times_smoothness`` (``eta L``) and ``status``.
+    is a share of its inverse, whatever that of the solver. Else L is ``MARGIN`` times the largest
+    ``‖∇²Phi_sigma‖`` at the recorded iterates of the path, in the mean of all paths: a measured number,
+    not a proved one. Rows have columns ``seed, iteration, stationarity`` (the left side, squared norm),
+    ``bound``, ``bound_without_errors`` (the second term left out), ``bound_in_mean``, ``decrease,
+    errors`` (the first two terms of the first bound), ``step_times_smoothness`` (``eta L`` of the path)
+    and ``status``.
 
     Parameters
     ----------
@@ -65,6 +70,8 @@ class OuterCurve(Measurement):
         Standard deviation of the initial upper parameters.
     points_per_decade
         Density of the log-spaced recorded iterations.
+    step_share
+        The step on a quadratic, as a share of the inverse smoothness.
     """
 
     kind: ClassVar[str] = "outer-curve"
@@ -74,6 +81,7 @@ class OuterCurve(Measurement):
     iterations: PositiveInteger
     initial_scale: Positive = 1.0
     points_per_decade: PositiveInteger = 8
+    step_share: PositiveShare = 1.0
 
     def measure(
         self, problem: Problem | QuadraticProblem, seeds: Sequence[int], progress: Progress
@@ -81,12 +89,14 @@ class OuterCurve(Measurement):
         """Return one row per seed and recorded iteration."""
         solver, level = self.solver, _level(problem, self.solver.sigma)
         if level.known_smoothness is not None:
-            solver = replace(solver, step_size=1 / level.known_smoothness)
+            solver = replace(solver, step_size=self.step_share / level.known_smoothness)
         instruments = instruments_for(problem, seeds)
         oracle = instruments.oracle_for(solver)
         grid = recording_grid(self.iterations, self.points_per_decade)
-        observer = _PathSums(instruments.truth, level, solver, seeds, grid)
+        observer = _PathSums(instruments, level, solver, seeds, grid)
         state = instruments.initial_state(solver, seeds, self.initial_scale)
+        # Exact curvatures of networks can take minutes before the first iteration is reported.
+        progress(0, self.iterations)
         iterate(solver, oracle, state, self.iterations, observer, lambda: oracle.counts, progress)
         return observer.table()
 
@@ -124,20 +134,24 @@ def _level(problem: Problem | QuadraticProblem, sigma: float) -> _Level:
     )
 
 
+SUMS = ("stationarity", "errors", "moves", "inner", "noise", "expected_moves")
+"""Squared norms that are added up along a path; see :class:`_PathSums`."""
+
+
 class _PathSums(Observer):
     """Sums along every path; rows as in :class:`OuterCurve`."""
 
     def __init__(
         self,
-        truth: BilevelTruth,
+        instruments: Instruments,
         level: _Level,
         solver: PenaltyBilevel,
         seeds: Sequence[int],
         grid: frozenset[int],
     ) -> None:
-        self._truth, self._level, self._solver = truth, level, solver
+        self._instruments, self._level, self._solver = instruments, level, solver
         self._seeds, self._grid = np.array(seeds), grid
-        self._gradients, self._errors, self._moves = torch.zeros(3, len(seeds), dtype=torch.float64)
+        self._sums = {name: torch.zeros(len(seeds), dtype=torch.float64) for name in SUMS}
         self._smooth = torch.zeros(len(seeds), dtype=torch.float64)
         self._start: Tensor | None = None
         self._rows: list[pd.DataFrame] = []
@@ -153,11 +167,18 @@ class _PathSums(Observer):
         sigma, x = self._solver.sigma, state.upper[active]
         if self._start is None:
             self._start = self._level.value(state.upper)
-        gradient = self._truth.surrogate_gradient(x, sigma)
-        estimate = state.estimate[active]
-        self._gradients[active] += gradient.square().sum(-1)
-        self._errors[active] += (estimate - gradient).square().sum(-1)
-        self._moves[active] += estimate.square().sum(-1)
+        gradient = self._instruments.truth.surrogate_gradient(x, sigma)
+        expected = self._solver.hypergradient_estimate(self._instruments.information, state)
+        estimate, expected = state.estimate[active], expected[active]
+        for name, vector in (
+            ("stationarity", gradient),
+            ("errors", estimate - gradient),
+            ("moves", estimate),
+            ("inner", expected - gradient),
+            ("noise", estimate - expected),
+            ("expected_moves", expected),
+        ):
+            self._sums[name][active] += vector.square().sum(-1)
         if iteration not in self._grid:
             return
         self._smooth[active] = torch.maximum(self._smooth[active], self._level.curvature(x))
@@ -167,10 +188,11 @@ class _PathSums(Observer):
                 {
                     "seed": self._seeds[active.numpy()],
                     "iteration": iteration,
-                    "stationarity": (self._gradients[active] / iteration).numpy(),
                     "decrease": (2 * fall / (self._solver.step_size * iteration)).numpy(),
-                    "errors": (self._errors[active] / iteration).numpy(),
-                    "moves": (self._moves[active] / iteration).numpy(),
+                    **{
+                        name: (total[active] / iteration).numpy()
+                        for name, total in self._sums.items()
+                    },
                     "status": "ok",
                 }
             )
@@ -193,4 +215,9 @@ class _PathSums(Observer):
         beyond = (table["step_times_smoothness"] - 1).clip(lower=0.0) * table.pop("moves")
         table["bound_without_errors"] = table["decrease"] + beyond
         table["bound"] = table["bound_without_errors"] + table["errors"]
+        largest = table["step_times_smoothness"].max()
+        table["bound_in_mean"] = (
+            table["decrease"] + table.pop("inner") + largest * table.pop("noise")
+        )
+        table["bound_in_mean"] += max(0.0, largest - 1) * table.pop("expected_moves")
         return table.sort_values(["seed", "iteration"], kind="stable").reset_index(drop=True)
