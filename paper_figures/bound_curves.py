@@ -53,6 +53,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             (rate,) = verdicts[name].claim.rates
             assert isinstance(rate, RatioRate)
             draw_ratio_rate(axes, verdicts[name], rate, label=label, hollow=hollow)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.6 * (high - low))
         _finish(axes, *(verdicts[name] for name, *_ in RATIOS))
         axes.set_ylabel(rate.y_symbol)
     return figure

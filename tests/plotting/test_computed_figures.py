@@ -80,3 +80,17 @@ def test_ratios_have_their_intervals_and_the_band(hollow: bool) -> None:
     assert points.get_label().startswith("q, p: inconclusive, 1.000 [0.")
     assert [text.get_text() for text in axes.texts] == ["theory: 1, band declared"]
     pyplot.close(figure)
+
+
+def test_of_a_statement_about_means_the_means_are_drawn() -> None:
+    """Seeds with 1.5 and 0.25 of the bound: a ratio of means of 1/0.875, though one seed is above."""
+    rows = table()
+    rows.loc[rows.seed == 0, "gap"] *= 3
+    rate = replace(CURVE, average=True)
+    figure, (axes,) = column_figure(rows=1, row_height=2.0)
+    draw_curve_rate(axes, judge(claim(rate), rows), rate, rows)
+    (points,) = axes.containers
+    drawn = np.asarray(points[0].get_ydata(), dtype=float)
+    np.testing.assert_allclose(drawn, 1 / 0.875)
+    assert points.get_label() == "p: holds, 1.14, 1.14"
+    pyplot.close(figure)
