@@ -28,6 +28,7 @@ from theory_check.recording.recorder import recording_grid
 from theory_check.recording.run import Observer, iterate
 from theory_check.settings import Positive, PositiveInteger, PositiveShare
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
+from theory_check.solvers.states import PenaltyState
 
 VALUED = Need(
     "a problem whose Phi_sigma is computed: preference learning, or a quadratic",
@@ -168,6 +169,7 @@ class _PathSums(Observer):
         if self._start is None:
             self._start = self._level.value(state.upper)
         gradient = self._instruments.truth.surrogate_gradient(x, sigma)
+        assert isinstance(state, PenaltyState)
         expected = self._solver.hypergradient_estimate(self._instruments.information, state)
         estimate, expected = state.estimate[active], expected[active]
         for name, vector in (

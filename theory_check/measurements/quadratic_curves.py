@@ -26,6 +26,7 @@ from theory_check.oracles.quadratic_constants import (
     upper_pull,
 )
 from theory_check.oracles.starts import initial_upper
+from theory_check.problems import Problem
 from theory_check.problems.quadratic import QuadraticProblem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
@@ -75,10 +76,14 @@ class InnerErrorCurve(Measurement):
     sigmas: tuple[Positive, ...]
     point_scale: Positive = 1.0
 
-    def measure(
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed, sigma and K."""
+        self.require_problem("problem", problem, getattr(problem, "name", ""))
+        return self._measure(_quadratic(problem), seeds, progress)
+
+    def _measure(
         self, problem: QuadraticProblem, seeds: Sequence[int], progress: Progress
     ) -> pd.DataFrame:
-        """Return one row per seed, sigma and K."""
         mu, smooth = _constants(problem, self.sigmas)
         oracle = ClosedFormOracle(problem)
         x = initial_upper(seeds, problem.upper_parameters, self.point_scale)
@@ -149,10 +154,14 @@ class WarmStartCurve(Measurement):
     iterations: PositiveInteger
     initial_scale: Positive = 1.0
 
-    def measure(
+    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
+        """Return one row per seed and iteration."""
+        self.require_problem("problem", problem, getattr(problem, "name", ""))
+        return self._measure(_quadratic(problem), seeds, progress)
+
+    def _measure(
         self, problem: QuadraticProblem, seeds: Sequence[int], progress: Progress
     ) -> pd.DataFrame:
-        """Return one row per seed and iteration."""
         mu, smooth = _constants(problem, (self.sigma,))
         oracle = ClosedFormOracle(problem)
         steps = int(np.ceil(8 * smooth / mu))
@@ -187,6 +196,12 @@ class WarmStartCurve(Measurement):
             state = following
             progress(iteration, self.iterations)
         return pd.concat(frames, ignore_index=True)
+
+
+def _quadratic(problem: object) -> QuadraticProblem:
+    """Return a problem that has passed :data:`QUADRATIC`."""
+    assert isinstance(problem, QuadraticProblem)
+    return problem
 
 
 def _constants(problem: QuadraticProblem, sigmas: Sequence[float]) -> tuple[float, float]:

@@ -214,5 +214,8 @@ def choice_covariance(
 ) -> Float[Tensor, "item item"]:
     """Return ``E_x[ diag pi - pi pi^T ]`` over pairs of state and action."""
     blocks = torch.diag_embed(policy) - policy[:, :, None] * policy[:, None, :]
-    found: Tensor = torch.block_diag(*(start[:, None, None] * blocks))
-    return found
+    states, actions = policy.shape
+    found = policy.new_zeros(states, actions, states, actions)
+    each = torch.arange(states)
+    found[each, :, each] = start[:, None, None] * blocks
+    return found.flatten(2).flatten(0, 1)

@@ -137,7 +137,8 @@ def _newton(wins: Tensor, precision: float) -> Float[Tensor, "replicate item"]:
         if bool((decrement <= TOLERANCE * compared.flatten(1).sum(-1)).all()):
             # The last step squares an error of 1e-8, whatever the others of the batch needed.
             reward = reward + direction
-            return reward - reward.mean(-1, keepdim=True)
+            found: Tensor = reward - reward.mean(-1, keepdim=True)
+            return found
         step = torch.ones_like(value)
         for _ in range(40):
             proposed = _loss(wins, reward + step[:, None] * direction, precision)
