@@ -25,9 +25,7 @@ ANY_SHAPE = 1e6
 """Difference between local exponents that a bound allows: any."""
 
 
-def judge_upper_bound_rate(
-    rate: UpperBoundRate, table: pd.DataFrame, problem: str
-) -> RateVerdict:
+def judge_upper_bound_rate(rate: UpperBoundRate, table: pd.DataFrame, problem: str) -> RateVerdict:
     """Judge a bound on the growth of the mean curve over the half of the points next to the limit.
 
     With the 95 % interval of the exponent there, stated p and resolution r, for ``better="smaller"`` (mirrored
@@ -90,9 +88,7 @@ WORDS: dict[Status, str] = {
 }
 
 
-def half_next_to_the_limit(
-    rate: UpperBoundRate, x: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def half_next_to_the_limit(rate: UpperBoundRate, x: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return indices into x, ascending in x, of the half of the points next to the limit."""
     ascending = np.argsort(x)
     kept = x.size - x.size // 2

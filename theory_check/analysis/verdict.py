@@ -76,9 +76,7 @@ class Judge:
 
 JUDGES: Mapping[type, Judge] = {
     PowerRate: Judge(judge_power_rate, lambda rate: Exponents(float(rate.exponent))),
-    UpperBoundRate: Judge(
-        judge_upper_bound_rate, lambda rate: Exponents(float(rate.exponent))
-    ),
+    UpperBoundRate: Judge(judge_upper_bound_rate, lambda rate: Exponents(float(rate.exponent))),
     GeometricRate: Judge(judge_geometric_rate, lambda rate: DecayFactor()),
     ScheduleRate: Judge(judge_schedule_rate, growth_allowed),
     AttainedRate: Judge(judge_attained_rate, exponent_stated),

@@ -131,7 +131,10 @@ KL_COVERAGE = Claim(
     "is measured.",
     assumptions=(_FIXED_UNITS, _TABULAR),
     experiment="constants-kl",
-    rates=(_KL.bound("log_coverage", 1.0, (0.0, 2.0)), _KL.bound("log_inner_time", 1.0, (0.0, 2.0))),
+    rates=(
+        _KL.bound("log_coverage", 1.0, (0.0, 2.0)),
+        _KL.bound("log_inner_time", 1.0, (0.0, 2.0)),
+    ),
 )
 
 HORIZON_STATED = Claim(
@@ -230,12 +233,8 @@ def _free_of(sweep: _Sweep) -> tuple[UpperBoundRate, ...]:
     )
 
 
-_SIZES_STATED = (
-    f"{_OF_PENALTY}, 2005.06392 Lemma 15 and Theorem 6 (inner steps), {_READ}, which falls like 1/(S A)"
-)
-_FREE = (
-    "the constants of both biases, of the smoothness of Phi and of both noises do not grow with the number of "
-)
+_SIZES_STATED = f"{_OF_PENALTY}, 2005.06392 Lemma 15 and Theorem 6 (inner steps), {_READ}, which falls like 1/(S A)"
+_FREE = "the constants of both biases, of the smoothness of Phi and of both noises do not grow with the number of "
 
 STATES_STATED = Claim(
     id="constants-states-stated",

@@ -43,23 +43,31 @@ SHELL = 4.0
 """Ratio of the distances of two shells of points."""
 
 
+SEARCHED = ("value_bias", "gradient_bias", "smoothness", "shared_noise")
+"""What has spikes at small KL weights, some 2 beta wide, that random points may miss."""
+
+NEARBY = 16
+"""Points that a round of the search draws around the best one of each."""
+
+
 @dataclass(frozen=True)
 class Constants(Measurement):
     """Worst constants of the penalty method over a ball of rewards (``docs/theory.md`` section 5.13).
 
     Nothing is sampled but the points: every seed has ``directions`` random ones, and on each ``shells`` points
     at distances that fall by a factor 4, so that what happens on the scale of a small KL weight is seen as
-    well. Features count in units of their largest norm: ``|r_phi|`` is at most ``largest_reward`` whatever the
-    sizes of the problem, and gradients, Hessians and variances are in the same units.
+    well; ``rounds`` of a local search then climb the spikes that these have found. Features count in units of
+    their largest norm: ``|r_phi|`` is at most ``largest_reward`` whatever the sizes of the problem, and
+    gradients, Hessians and variances are in the same units.
 
     Rows have columns ``seed, kl_weight, states, actions``, ``effective_horizon`` (``sum_h gamma^h``) and, the
     largest over the points each: ``value_bias`` and ``gradient_bias`` (``|Phi_sigma - Phi|`` and ``‖∇Phi_sigma - ∇Phi‖``
     over sigma, in the limit), ``smoothness`` (``‖∇²Phi‖``), ``independent_noise`` and ``shared_noise`` (``sigma² n`` and
     ``n`` times the variance of the penalty difference, in the limit), ``log_coverage`` (``log max pi_ref/pi*``),
-    ``curvature`` (``‖∇²g‖``, at the reference policy and at ``lambda*``), ``log_inner_time`` and ``log_step_time``
-    (``log 1/(1-rho)``, rho the factor by which the gap falls in a step near ``lambda*``, the step one over ``curvature``
-    or over ``beta_s`` of 2005.06392), ``inner_time`` and ``step_time`` (``1/(1-rho)``), ``value_share`` (``value_bias`` over its bound at
-    the same point), and ``status`` (``"not resolved"`` where a state is visited too rarely for floating point).
+    ``curvature`` (``‖∇²g‖``, at the reference policy and at ``lambda*``), ``inner_time`` and ``step_time`` (``1/(1-rho)``, rho
+    the factor by which the gap falls in a step near ``lambda*``, the step one over ``curvature`` or over ``beta_s`` of
+    2005.06392), ``log_inner_time`` and ``log_step_time``, ``value_share`` (``value_bias`` over its bound at the same point),
+    and ``status`` (``"not resolved"`` where a state is visited too rarely for floating point).
 
     Parameters
     ----------
@@ -67,6 +75,8 @@ class Constants(Measurement):
         Directions of points.
     shells
         Points on each.
+    rounds
+        Rounds of the local search.
     largest_reward
         Radius of the ball, in reward units.
     """
@@ -76,71 +86,132 @@ class Constants(Measurement):
 
     directions: PositiveInteger = 64
     shells: PositiveInteger = 3
+    rounds: PositiveInteger = 3
     largest_reward: Positive = 2.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed."""
-        # Nothing here is a small excess risk, so that the cheapest way is as good as any.
-        way = costs_of(problem, DEFAULT_ENUMERATION_BUDGET).cheapest
-        exact = ExactOracle(problem, way=way)
-        control, beta = exact.control, problem.kl_weight
-        unit = largest_feature(problem)
-        points = reward_points(seeds, self.directions, self.shells, problem.parameters)
-        points *= self.largest_reward / unit
-        phi = points.flatten(0, 1)
-        step = STEP * min(1.0, beta) / unit
-
-        def largest(values: Float[Tensor, " point"]) -> Float[Tensor, " replicate"]:
-            return values.reshape(points.shape[:2]).amax(-1)
-
-        limit = penalty_limit(exact, phi)
-        progress(1, 4)
-        gradient = bias_gradient(exact, phi, step).norm(dim=-1) / 2
-        progress(2, 4)
-        smoothness = spectral_norm_of_hessian(lambda at, _: exact.hypergradient(at), phi, step)
-        progress(3, 4)
-        noise = noise_limit(control, problem.features / unit, limit)
-        reward = exact.reward_model.table(phi)
-        outer = reward.reshape(*points.shape[:2], *reward.shape[1:])[:, : self.directions]
-        at_reference = curvature_at_reference(control, outer.flatten(0, 1))
-        curvature = torch.maximum(
-            at_reference.reshape(len(seeds), -1).amax(-1),
-            largest(largest_curvature(control, limit.optimal, limit.visits)),
+        ball = _Ball.of(problem, self.largest_reward)
+        points = ball.radius * reward_points(
+            seeds, self.directions, self.shells, problem.parameters
         )
-        log_smallest = log_smallest_curvature(control, limit.optimal, limit.visits)
-        horizon = effective_horizon(problem)
-        log_bound = smoothness_bound(control, reward, horizon).log()
-        log_curvature = curvature.log().repeat_interleave(points.shape[1])
-        log_inner_time = largest(log_time(log_smallest - log_curvature))
-        log_step_time = largest(log_time(log_smallest - log_bound))
-        bound = divergence_factor(problem) * largest_loss(exact, phi).square() / (4 * beta)
-        progress(4, 4)
+        found = ball.constants(points)
+        shift = standard_normals(
+            "search of constants",
+            seeds,
+            (self.rounds, len(SEARCHED), NEARBY, problem.parameters),
+        )
+        shifts = torch.from_numpy(np.stack(shift))
+        for done in range(self.rounds):
+            progress(done + 1, self.rounds + 1)
+            reach = SHELL / self.directions / SHELL**done
+            nearby = _around_the_best(points, found, reach * shifts[:, done])
+            nearby *= (ball.radius / nearby.norm(dim=-1, keepdim=True)).clamp_max(1.0)
+            more = ball.constants(nearby)
+            points = torch.cat([points, nearby], dim=1)
+            found = {name: torch.cat([found[name], more[name]], dim=1) for name in found}
+        largest = {name: values.amax(1) for name, values in found.items()}
+        curvature = torch.maximum(largest["curvature"], ball.curvature_at_reference(points))
+        inner = log_time(-largest["log_flatness"] - curvature.log())
+        step = largest["log_step_time"]
+        resolved = torch.isfinite(largest["log_flatness"]).numpy()
+        columns = {name: largest[name].numpy() for name in MEASURED}
+        progress(self.rounds + 1, self.rounds + 1)
         return pd.DataFrame(
             {
                 "seed": list(seeds),
-                "kl_weight": beta,
+                "kl_weight": problem.kl_weight,
                 "states": problem.states,
                 "actions": problem.actions,
-                "effective_horizon": horizon,
-                "value_bias": (largest(limit.bias) / 2).numpy(),
-                "gradient_bias": (largest(gradient) / unit).numpy(),
-                "smoothness": (largest(smoothness) / unit**2).numpy(),
-                "independent_noise": largest(noise.independent).numpy(),
-                "shared_noise": largest(noise.shared).numpy(),
-                "log_coverage": largest(
-                    (control.log_reference - limit.optimal).flatten(1).amax(-1)
-                ).numpy(),
+                "effective_horizon": effective_horizon(problem),
+                **columns,
                 "curvature": curvature.numpy(),
-                "log_inner_time": log_inner_time.numpy(),
-                "inner_time": log_inner_time.exp().numpy(),
-                "log_step_time": log_step_time.numpy(),
-                "step_time": log_step_time.exp().numpy(),
-                "value_share": largest(limit.bias / (2 * bound)).numpy(),
-                "status": np.where(
-                    torch.isfinite(largest(-log_smallest)).numpy(), "ok", "not resolved"
-                ),
+                "log_inner_time": inner.numpy(),
+                "inner_time": inner.exp().numpy(),
+                "log_step_time": step.numpy(),
+                "step_time": step.exp().numpy(),
+                "status": np.where(resolved, "ok", "not resolved"),
             }
         )
+
+
+MEASURED = (*SEARCHED, "independent_noise", "log_coverage", "value_share")
+"""Columns that are largest values over the points as they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ball:
+    """A problem and the ball of rewards on which its constants are looked for.
+
+    Attributes
+    ----------
+    exact
+        The exact oracle, by the cheapest way: nothing here is a small excess risk.
+    unit
+        Largest norm of a feature.
+    radius
+        Of the ball, in units of phi.
+    """
+
+    exact: ExactOracle
+    unit: float
+    radius: float
+
+    @classmethod
+    def of(cls, problem: Problem, largest_reward: float) -> _Ball:
+        """Return the ball on which rewards are at most ``largest_reward``."""
+        way = costs_of(problem, DEFAULT_ENUMERATION_BUDGET).cheapest
+        unit = float(problem.features[problem.present_actions].norm(dim=-1).max())
+        return cls(ExactOracle(problem, way=way), unit, largest_reward / unit)
+
+    def constants(
+        self, points: Float[Tensor, "replicate point d"]
+    ) -> dict[str, Float[Tensor, "replicate point"]]:
+        """Return the constants at every point, by name."""
+        exact, problem, unit = self.exact, self.exact.problem, self.unit
+        control, beta, phi = exact.control, problem.kl_weight, points.flatten(0, 1)
+        step = STEP * min(1.0, beta) / unit
+        limit = penalty_limit(exact, phi)
+        noise = noise_limit(control, problem.features / unit, limit)
+        reward = exact.reward_model.table(phi)
+        log_smallest = log_smallest_curvature(control, limit.optimal, limit.visits)
+        log_bound = smoothness_bound(control, reward, effective_horizon(problem)).log()
+        bound = divergence_factor(problem) * largest_loss(exact, phi).square() / (4 * beta)
+        found = {
+            "value_bias": limit.bias / 2,
+            "gradient_bias": bias_gradient(exact, phi, step).norm(dim=-1) / (2 * unit),
+            "smoothness": spectral_norm_of_hessian(lambda at, _: exact.hypergradient(at), phi, step)
+            / unit**2,
+            "independent_noise": noise.independent,
+            "shared_noise": noise.shared,
+            "log_coverage": (control.log_reference - limit.optimal).flatten(1).amax(-1),
+            "value_share": limit.bias / (2 * bound),
+            "curvature": largest_curvature(control, limit.optimal, limit.visits),
+            "log_flatness": -log_smallest,
+            "log_step_time": log_time(log_smallest - log_bound),
+        }
+        return {name: values.reshape(points.shape[:2]) for name, values in found.items()}
+
+    def curvature_at_reference(
+        self, points: Float[Tensor, "replicate point d"]
+    ) -> Float[Tensor, " replicate"]:
+        """Return the largest curvature of g at the reference policy, for rewards on the sphere."""
+        outer = points[points.norm(dim=-1) > (1 - 1e-9) * self.radius]
+        owner = (points.norm(dim=-1) > (1 - 1e-9) * self.radius).nonzero()[:, 0]
+        reward = self.exact.reward_model.table(outer)
+        found = curvature_at_reference(self.exact.control, reward)
+        return found.new_zeros(len(points)).scatter_reduce(0, owner, found, "amax")
+
+
+def _around_the_best(
+    points: Float[Tensor, "replicate point d"],
+    found: dict[str, Float[Tensor, "replicate point"]],
+    shifts: Float[Tensor, "replicate searched nearby d"],
+) -> Float[Tensor, "replicate near d"]:
+    """Return points around the best of each quantity that is searched; shifts are in units of its norm."""
+    best = torch.stack([found[name].argmax(1) for name in SEARCHED], dim=1)
+    centres = points.gather(1, best[..., None].expand(-1, -1, points.shape[-1]))[:, :, None]
+    return (centres + centres.norm(dim=-1, keepdim=True) * shifts).flatten(1, 2)
 
 
 def reward_points(
@@ -150,11 +221,6 @@ def reward_points(
     drawn = np.stack(standard_normals("directions of constants", seeds, (directions, parameters)))
     unit = torch.from_numpy(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True))
     return torch.cat([unit / SHELL**shell for shell in range(shells)], dim=1)
-
-
-def largest_feature(problem: Problem) -> float:
-    """Return the largest norm of the features of an action that exists."""
-    return float(problem.features[problem.present_actions].norm(dim=-1).max())
 
 
 def effective_horizon(problem: Problem) -> float:

@@ -30,9 +30,7 @@ def is_of_problems(axis: str) -> bool:
 
 def changes_of(axes: Axes) -> dict[str, Any]:
     """Return the parameters that the axes of a cell change, by name."""
-    return {
-        axis.removeprefix(f"{PROBLEM}."): value for axis, value in axes if is_of_problems(axis)
-    }
+    return {axis.removeprefix(f"{PROBLEM}."): value for axis, value in axes if is_of_problems(axis)}
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,11 @@ def log_smallest_eigenvalue(log_policy: Float[Tensor, "*lead a"]) -> Float[Tenso
     share = torch.where(exists, (smallest - log_policy).exp(), 0.0)
     number = exists.sum(-1)
     # Of equally improbable actions the eigenvalue is their probability: the second pole is at t = 1.
-    second = share.sort(-1, descending=True).values[..., 1].clamp_min(0.5) if share.shape[-1] > 1 else None
+    second = (
+        share.sort(-1, descending=True).values[..., 1].clamp_min(0.5)
+        if share.shape[-1] > 1
+        else None
+    )
     low = torch.ones_like(smallest[..., 0])
     if second is None:
         return torch.full_like(low, torch.inf)
