@@ -1,4 +1,4 @@
-"""The exponents of constants that sources state, that are derived, and that are measured, side by side."""
+"""Exponents of constants: what sources state, what is derived, and what is measured, side by side."""
 
 from __future__ import annotations
 

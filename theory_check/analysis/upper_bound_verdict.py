@@ -28,8 +28,8 @@ ANY_SHAPE = 1e6
 def judge_upper_bound_rate(rate: UpperBoundRate, table: pd.DataFrame, problem: str) -> RateVerdict:
     """Judge a bound on the growth of the mean curve over the half of the points next to the limit.
 
-    With the 95 % interval of the exponent there, stated p and resolution r, for ``better="smaller"`` (mirrored
-    for ``"larger"``):
+    With the 95 % interval of the exponent there, stated p and resolution r, for ``better="smaller"``
+    (mirrored for ``"larger"``):
 
     1. *inconclusive*: unusable rows, values that are not positive, or fewer than 4 points in that half;
     2. *violated*: the whole interval above p + r;
@@ -73,8 +73,9 @@ def judge_upper_bound_rate(rate: UpperBoundRate, table: pd.DataFrame, problem: s
     variable = f"1/{rate.x}" if rate.reciprocal else rate.x
     return verdict(
         status,
-        f"exponent {fitted_exponent(rate, fit):.3f} of {rate.y} in {variable} over {fit.decades_x:.1f} decades "
-        f"next to the limit, stated at most {rate.exponent:g} ± {rate.resolution:g}: {WORDS[status]}.",
+        f"exponent {fitted_exponent(rate, fit):.3f} of {rate.y} in {variable} over "
+        f"{fit.decades_x:.1f} decades next to the limit, stated at most {rate.exponent:g} ± "
+        f"{rate.resolution:g}: {WORDS[status]}.",
         fit,
     )
 
@@ -101,7 +102,7 @@ def fit_next_to_the_limit(
     y: NDArray[np.float64],
     near: NDArray[np.int64],
 ) -> PowerLawFit:
-    """Return the straight line through the mean curve at the points ``near``; its window is in all of x."""
+    """Return the power law through the mean curve at the points ``near``; its window is in all of x."""
     fit = fit_power_law(
         x[near], y[:, near], limit=rate.limit, curvature_tolerance=ANY_SHAPE, find_floor=False
     )

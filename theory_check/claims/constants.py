@@ -1,7 +1,8 @@
 """How the constants of the bounds depend on the problem: KL weight, horizon, discount, states, actions.
 
-What the sources state is read at fixed coverage, ``min pi*`` held fixed, and with the Lipschitz constants of both
-levels held fixed (``docs/theory.md`` section 5.13); what is derived there holds neither fixed.
+What the sources state is read at fixed coverage, ``min pi*`` held fixed, and with the Lipschitz
+constants of both levels held fixed (``docs/theory.md`` section 5.13); what is derived there holds
+neither fixed.
 """
 
 from __future__ import annotations
@@ -62,20 +63,20 @@ _ACTIONS = _Sweep("actions", "$A$")
 _OF_PENALTY = "arXiv 2309.01753 (bias sigma/mu³ and sigma/mu), 2306.14853 (smoothness kappa³)"
 _READ = "read at fixed coverage, with mu the smallest curvature of the lower level at lambda*"
 _ONLY_LOOSE = (
-    "Only upwards: a bound can be refuted by growth with a larger exponent, and be found loose by growth with "
-    "a smaller one."
+    "Only upwards: a bound can be refuted by growth with a larger exponent, and be found loose "
+    "by growth with a smaller one."
 )
 _ONLY_DERIVED = (
-    "Only by a mistake in the derivation, or because the range is not yet that of the limit; where it is found "
-    "loose it says so."
+    "Only by a mistake in the derivation, or because the range is not yet that of the limit; "
+    "where it is found loose it says so."
 )
 _FIXED_UNITS = "rewards bounded by a constant, features in units of their largest norm"
 _TABULAR = "linear rewards, tabular policies, KL weight greater than 0"
 
 KL_STATED = Claim(
     id="constants-kl-stated",
-    statement="in 1/beta the constants of the bias of ∇Phi_sigma and of the smoothness of Phi grow at most with "
-    "the exponent 3, that of the bias of Phi_sigma with 1",
+    statement="in 1/beta the constants of the bias of ∇Phi_sigma and of the smoothness of Phi "
+    "grow at most with the exponent 3, that of the bias of Phi_sigma with 1",
     source=f"{_OF_PENALTY}, {_READ}",
     provenance="S",
     kind="proved inequality",
@@ -91,9 +92,10 @@ KL_STATED = Claim(
 
 KL = Claim(
     id="constants-kl",
-    statement="in 1/beta the exponents are at most 2 for the bias of ∇Phi_sigma, the smoothness of Phi and the noise "
-    "with a shared batch, 1 for the bias of Phi_sigma and 0 for the noise with independent batches and the largest "
-    "curvature of g, whatever the coverage; and |Phi_sigma - Phi| <= sigma range(loss)² / (4 beta)",
+    statement="in 1/beta the exponents are at most 2 for the bias of ∇Phi_sigma, the smoothness "
+    "of Phi and the noise with a shared batch, 1 for the bias of Phi_sigma and 0 for the noise "
+    "with independent batches and the largest curvature of g, whatever the coverage; and "
+    "|Phi_sigma - Phi| <= sigma range(loss)² / (4 beta)",
     source="docs/theory.md section 5.13",
     provenance="D",
     kind="proved inequality",
@@ -122,13 +124,13 @@ KL = Claim(
 
 KL_COVERAGE = Claim(
     id="constants-kl-coverage",
-    statement="max pi_ref/pi* and the inner steps for a factor e of the gap grow at most like exp(c/beta): their "
-    "logarithms have the exponent 1 in 1/beta",
+    statement="max pi_ref/pi* and the inner steps for a factor e of the gap grow at most like "
+    "exp(c/beta): their logarithms have the exponent 1 in 1/beta",
     source="docs/theory.md section 5.13",
     provenance="D",
     kind="proved inequality",
-    otherwise="Only by a defect: a logarithm of pi*/pi_ref is a difference of values over beta. That it is attained "
-    "is measured.",
+    otherwise="Only by a defect: a logarithm of pi*/pi_ref is a difference of values over beta. "
+    "That it is attained is measured.",
     assumptions=(_FIXED_UNITS, _TABULAR),
     experiment="constants-kl",
     rates=(
@@ -139,9 +141,10 @@ KL_COVERAGE = Claim(
 
 HORIZON_STATED = Claim(
     id="constants-horizon-stated",
-    statement="in the horizon the largest curvature of g grows at most with the exponent 3 (beta_s), the smoothness "
-    "of Phi with 9 (kappa³)",
-    source="arXiv 2005.06392, Lemmas 7 and 14 (discounted; carried over to episodes); 2306.14853 (kappa³), "
+    statement="in the horizon the largest curvature of g grows at most with the exponent 3 "
+    "(beta_s), the smoothness of Phi with 9 (kappa³)",
+    source="arXiv 2005.06392, Lemmas 7 and 14 (discounted; carried over to episodes); "
+    "2306.14853 (kappa³), "
     f"{_READ}",
     provenance="R",
     kind="proved inequality",
@@ -153,9 +156,9 @@ HORIZON_STATED = Claim(
 
 HORIZON = Claim(
     id="constants-horizon",
-    statement="in the horizon the exponents are at most 2 for the bias of Phi_sigma, 4 for that of ∇Phi_sigma, 9/2 for "
-    "the smoothness of Phi, 2 and 4 for the noise with independent and shared batches, and 1 for the logarithm of the "
-    "coverage",
+    statement="in the horizon the exponents are at most 2 for the bias of Phi_sigma, 4 for that "
+    "of ∇Phi_sigma, 9/2 for the smoothness of Phi, 2 and 4 for the noise with independent and "
+    "shared batches, and 1 for the logarithm of the coverage",
     source="docs/theory.md section 5.13",
     provenance="D",
     kind="proved inequality",
@@ -174,8 +177,8 @@ HORIZON = Claim(
 
 DISCOUNT_STATED = Claim(
     id="constants-discount-stated",
-    statement="in 1/(1-gamma) the largest curvature of g (beta_s) and the inner steps at the step 1/beta_s grow at most "
-    "with the exponent 3, the smoothness of Phi with 9 (kappa³)",
+    statement="in 1/(1-gamma) the largest curvature of g (beta_s) and the inner steps at the "
+    "step 1/beta_s grow at most with the exponent 3, the smoothness of Phi with 9 (kappa³)",
     source=f"arXiv 2005.06392, Lemmas 7 and 14, Theorem 6; 2306.14853 (kappa³), {_READ}",
     provenance="R",
     kind="proved inequality",
@@ -191,8 +194,9 @@ DISCOUNT_STATED = Claim(
 
 DISCOUNT = Claim(
     id="constants-discount",
-    statement="in 1/(1-gamma) the exponents are at most 0 for the bias of Phi_sigma, 7/2 for the smoothness of Phi, 2 for "
-    "the noise with either coupling, and 1 for the logarithm of the coverage",
+    statement="in 1/(1-gamma) the exponents are at most 0 for the bias of Phi_sigma, 7/2 for "
+    "the smoothness of Phi, 2 for the noise with either coupling, and 1 for the logarithm of "
+    "the coverage",
     source="docs/theory.md section 5.13",
     provenance="D",
     kind="proved inequality",
@@ -210,7 +214,7 @@ DISCOUNT = Claim(
 
 
 def _stated_in(sweep: _Sweep) -> tuple[UpperBoundRate, ...]:
-    """Return what the sources state in the number of states or of actions, ``mu`` falling like its inverse."""
+    """Return what the sources state in the number of states or actions, mu falling like its inverse."""
     return (
         sweep.bound("value_bias", 1.0, (0.0, 2.0)),
         sweep.bound("gradient_bias", 3.0, (0.0, 4.0)),
@@ -233,13 +237,20 @@ def _free_of(sweep: _Sweep) -> tuple[UpperBoundRate, ...]:
     )
 
 
-_SIZES_STATED = f"{_OF_PENALTY}, 2005.06392 Lemma 15 and Theorem 6 (inner steps), {_READ}, which falls like 1/(S A)"
-_FREE = "the constants of both biases, of the smoothness of Phi and of both noises do not grow with the number of "
+_SIZES_STATED = (
+    f"{_OF_PENALTY}, 2005.06392 Lemma 15 and Theorem 6 (inner steps), {_READ}, which falls like "
+    "1/(S A)"
+)
+_FREE = (
+    "the constants of both biases, of the smoothness of Phi and of both noises do not grow with "
+    "the number of "
+)
 
 STATES_STATED = Claim(
     id="constants-states-stated",
-    statement="in the number of contexts the bias of Phi_sigma grows at most with the exponent 1, the bias of ∇Phi_sigma "
-    "and the smoothness of Phi with 3, the inner steps at 1/beta_s with 2",
+    statement="in the number of contexts the bias of Phi_sigma grows at most with the exponent "
+    "1, the bias of ∇Phi_sigma and the smoothness of Phi with 3, the inner steps at 1/beta_s "
+    "with 2",
     source=_SIZES_STATED,
     provenance="S",
     kind="proved inequality",
@@ -275,8 +286,9 @@ STATES_GARNET = Claim(
 
 ACTIONS_STATED = Claim(
     id="constants-actions-stated",
-    statement="in the number of actions the bias of Phi_sigma grows at most with the exponent 1, the bias of ∇Phi_sigma "
-    "and the smoothness of Phi with 3, the inner steps at 1/beta_s with 2",
+    statement="in the number of actions the bias of Phi_sigma grows at most with the exponent "
+    "1, the bias of ∇Phi_sigma and the smoothness of Phi with 3, the inner steps at 1/beta_s "
+    "with 2",
     source=_SIZES_STATED,
     provenance="S",
     kind="proved inequality",
@@ -300,8 +312,8 @@ ACTIONS = Claim(
 
 CONTROL = Claim(
     id="control-constants",
-    statement="in 1/beta the smoothness of Phi would grow at most with the exponent 1, and the logarithm of the coverage "
-    "not at all",
+    statement="in 1/beta the smoothness of Phi would grow at most with the exponent 1, and the "
+    "logarithm of the coverage not at all",
     source="docs/theory.md section 5.13",
     provenance="D",
     kind="proved inequality",

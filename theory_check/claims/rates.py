@@ -88,9 +88,10 @@ class PowerRate:
 class UpperBoundRate(PowerRate):
     """``y`` grows at most like ``x ** exponent`` towards the limit, or like ``(1/x) ** exponent``.
 
-    A bound says nothing of the shape of the curve below it, so that no straight line is asked for: what is
-    judged is the exponent of the mean curve over the half of the points next to the limit. Attributes are
-    those of :class:`PowerRate`, of which ``floor`` and ``correction`` have no meaning here.
+    A bound says nothing of the shape of the curve below it, so that no straight line is asked for: what
+    is judged is the exponent of the mean curve over the half of the points next to the limit.
+    Attributes are those of :class:`PowerRate`, of which ``floor`` and ``correction`` have no meaning
+    here.
     """
 
 

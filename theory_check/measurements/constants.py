@@ -1,4 +1,4 @@
-"""The constants of the bounds on one problem: bias, smoothness, inner rate, noise and coverage, exactly."""
+"""The constants of the bounds on one problem: bias, smoothness, inner rate, noise and coverage."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
 from theory_check.settings import Positive, PositiveInteger
 
-# Of the length on which pi* changes: differences err by its square over 6, and rounding adds 1e-14 over it
-# and over the KL weight, 1e-9 at the smallest one.
+# Of the length on which pi* changes: differences err by its square over 6, and rounding adds 1e-14 over
+# it and over the KL weight, 1e-9 at the smallest one.
 STEP = 1e-3
 SHELL = 4.0
 """Ratio of the distances of two shells of points."""
@@ -54,20 +54,22 @@ NEARBY = 16
 class Constants(Measurement):
     """Worst constants of the penalty method over a ball of rewards (``docs/theory.md`` section 5.13).
 
-    Nothing is sampled but the points: every seed has ``directions`` random ones, and on each ``shells`` points
-    at distances that fall by a factor 4, so that what happens on the scale of a small KL weight is seen as
-    well; ``rounds`` of a local search then climb the spikes that these have found. Features count in units of
-    their largest norm: ``|r_phi|`` is at most ``largest_reward`` whatever the sizes of the problem, and
-    gradients, Hessians and variances are in the same units.
+    Nothing is sampled but the points: every seed has ``directions`` random ones, and on each ``shells``
+    points at distances that fall by a factor 4, so that what happens on the scale of a small KL weight
+    is seen as well; ``rounds`` of a local search then climb the spikes that these have found. Features
+    count in units of their largest norm: ``|r_phi|`` is at most ``largest_reward`` whatever the sizes
+    of the problem, and gradients, Hessians and variances are in the same units.
 
-    Rows have columns ``seed, kl_weight, states, actions``, ``effective_horizon`` (``sum_h gamma^h``) and, the
-    largest over the points each: ``value_bias`` and ``gradient_bias`` (``|Phi_sigma - Phi|`` and ``‖∇Phi_sigma - ∇Phi‖``
-    over sigma, in the limit), ``smoothness`` (``‖∇²Phi‖``), ``independent_noise`` and ``shared_noise`` (``sigma² n`` and
-    ``n`` times the variance of the penalty difference, in the limit), ``log_coverage`` (``log max pi_ref/pi*``),
-    ``curvature`` (``‖∇²g‖``, at the reference policy and at ``lambda*``), ``inner_time`` and ``step_time`` (``1/(1-rho)``, rho
-    the factor by which the gap falls in a step near ``lambda*``, the step one over ``curvature`` or over ``beta_s`` of
-    2005.06392), ``log_inner_time`` and ``log_step_time``, ``value_share`` (``value_bias`` over its bound at the same point),
-    and ``status`` (``"not resolved"`` where a state is visited too rarely for floating point).
+    Rows have columns ``seed, kl_weight, states, actions``, ``effective_horizon`` (``sum_h gamma^h``)
+    and, the largest over the points each: ``value_bias`` and ``gradient_bias`` (``|Phi_sigma - Phi|``
+    and ``‖∇Phi_sigma - ∇Phi‖`` over sigma, in the limit), ``smoothness`` (``‖∇²Phi‖``),
+    ``independent_noise`` and ``shared_noise`` (``sigma² n`` and ``n`` times the variance of the penalty
+    difference, in the limit), ``log_coverage`` (``log max pi_ref/pi*``), ``curvature`` (``‖∇²g‖``, at
+    the reference policy and at ``lambda*``), ``inner_time`` and ``step_time`` (``1/(1-rho)``, rho the
+    factor by which the gap falls in a step near ``lambda*``, the step one over ``curvature`` or over
+    ``beta_s`` of 2005.06392), ``log_inner_time`` and ``log_step_time``, ``value_share`` (``value_bias``
+    over its bound at the same point), and ``status`` (``"not resolved"`` where a state is visited too
+    rarely for floating point).
 
     Parameters
     ----------
@@ -208,16 +210,17 @@ def _around_the_best(
     found: dict[str, Float[Tensor, "replicate point"]],
     shifts: Float[Tensor, "replicate searched nearby d"],
 ) -> Float[Tensor, "replicate near d"]:
-    """Return points around the best of each quantity that is searched; shifts are in units of its norm."""
+    """Return points around the best of each quantity that is searched, shifts in units of its norm."""
     best = torch.stack([found[name].argmax(1) for name in SEARCHED], dim=1)
     centres = points.gather(1, best[..., None].expand(-1, -1, points.shape[-1]))[:, :, None]
-    return (centres + centres.norm(dim=-1, keepdim=True) * shifts).flatten(1, 2)
+    moved: Tensor = centres + centres.norm(dim=-1, keepdim=True) * shifts
+    return moved.flatten(1, 2)
 
 
 def reward_points(
     seeds: Sequence[int], directions: int, shells: int, parameters: int
 ) -> Float[Tensor, "replicate point d"]:
-    """Return points of the unit ball, those of the outermost shell first, each seed's from its own stream."""
+    """Return points of the unit ball, the outermost shell first, each seed's from its own stream."""
     drawn = np.stack(standard_normals("directions of constants", seeds, (directions, parameters)))
     unit = torch.from_numpy(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True))
     return torch.cat([unit / SHELL**shell for shell in range(shells)], dim=1)

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from theory_check.runs.problem_axes import PROBLEM, is_of_problems
 from theory_check.runs.spec import Cell
 
-
 OTHER_SOURCE = "other_source"
 """Key of ``attrs`` of a table under which it says which of its results are of other source."""
 

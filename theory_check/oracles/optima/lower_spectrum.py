@@ -1,8 +1,8 @@
 """Curvatures of the KL-regularised lower level, tabular softmax, in closed form at its optimum.
 
 At ``lambda*`` the Hessian of ``J* - J`` consists of the blocks ``beta w_h(s) (diag pi - pi pi^T)``
-(``docs/theory.md`` sections 2.9 and 5.13). Its smallest eigenvalue falls like ``exp(-R / beta)``, so that it is
-given as a logarithm.
+(``docs/theory.md`` sections 2.9 and 5.13). Its smallest eigenvalue falls like ``exp(-R / beta)``, so
+that it is given as a logarithm.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def log_smallest_curvature(
 ) -> Float[Tensor, " replicate"]:
     """Return the logarithm of the smallest eigenvalue of ``∇²g(lambda*)`` across its null directions.
 
-    Rows that are not reached and rows with a single action have no say. -inf where the visits of a row are
-    below the smallest number.
+    Rows that are not reached and rows with a single action have no say. -inf where the visits of a row
+    are below the smallest number.
 
     Parameters
     ----------
@@ -49,14 +49,15 @@ def log_smallest_curvature(
 def log_smallest_eigenvalue(log_policy: Float[Tensor, "*lead a"]) -> Float[Tensor, "*lead"]:
     """Return the logarithm of the smallest eigenvalue of ``diag p - p p^T`` but for that of constants.
 
-    An eigenvector for lambda has entries ``p_i c / (p_i - lambda)``, so that ``sum_i p_i / (p_i - lambda) = 0``. With
-    ``lambda = t min p`` the sum increases in t from -inf at 1 to a zero that is at most ``A / (A - 1)``.
+    An eigenvector for lambda has entries ``p_i c / (p_i - lambda)``, so that ``sum_i p_i / (p_i -
+    lambda) = 0``. With ``lambda = t min p`` the sum increases in t from -inf at 1 to a zero that is at
+    most ``A / (A - 1)``.
 
     Parameters
     ----------
     log_policy
-        Normalised log-probabilities, -inf for actions that do not exist; inf is returned where fewer than two
-        exist.
+        Normalised log-probabilities, -inf for actions that do not exist; inf is returned where fewer
+        than two exist.
     """
     exists = log_policy > -torch.inf
     smallest = torch.where(exists, log_policy, torch.inf).amin(-1, keepdim=True)
@@ -87,11 +88,12 @@ def largest_curvature(
     optimal: Float[Tensor, "replicate h s a"],
     visits: Float[Tensor, "replicate h s"],
 ) -> Float[Tensor, " replicate"]:
-    """Return the largest eigenvalue of ``∇²g(lambda*)``; arguments as of :func:`log_smallest_curvature`."""
+    """Return the largest eigenvalue of ``∇²g(lambda*)``; see :func:`log_smallest_curvature`."""
     policy = _existing(control, optimal).exp()
     blocks = torch.diag_embed(policy) - policy[..., :, None] * policy[..., None, :]
     largest = torch.linalg.eigvalsh(blocks)[..., -1]
-    return (control.kl_weight * visits * largest).flatten(1).amax(-1)
+    found: Tensor = (control.kl_weight * visits * largest).flatten(1).amax(-1)
+    return found
 
 
 def gap_gradient_in_logits(

@@ -1,9 +1,10 @@
 """What sampling the penalty difference costs as sigma -> 0, exactly, without enumeration.
 
-The difference is ``(1/sigma) ( ∂_phi R(tau) - ∂_phi R(tau') )`` of ``docs/theory.md`` sections 4.3 and 4.4. Its variance times
-``sigma² n`` with independent batches, and times ``n`` with a shared one, tends to moments of ``X = ∂_phi R(tau)`` and of
-the score ``U = d log rho_{lambda_sigma}(tau) / d sigma``, which recursions over steps give (section 5.13). What
-labelled pairs add to the variance of an estimate is left out.
+The difference is ``(1/sigma) ( ∂_phi R(tau) - ∂_phi R(tau') )`` of ``docs/theory.md`` sections 4.3 and
+4.4. Its variance times ``sigma² n`` with independent batches, and times ``n`` with a shared one, tends
+to moments of ``X = ∂_phi R(tau)`` and of the score ``U = d log rho_{lambda_sigma}(tau) / d sigma``,
+which recursions over steps give (section 5.13). What labelled pairs add to the variance of an estimate
+is left out.
 """
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ def _stopped(
 ) -> Float[Tensor, "j k replicate s"]:
     """Return the same of a rollout that stops with probability 1 - gamma after each step.
 
-    ``X = x(s_T, a_T) / (1-gamma)`` and U is the score of all steps up to the stop (section 4.10), so that
-    ``v_j = E[U^j Y]`` solves ``(I - gamma P_pi) v_j = E_a[ (1-gamma) u^j y + gamma sum_{l<j} (j over l) u^{j-l} P v_l ]``.
+    ``X = x(s_T, a_T) / (1-gamma)`` and U is the score of all steps up to the stop (section 4.10), so
+    that ``v_j = E[U^j Y]`` solves ``(I - gamma P_pi) v_j = E_a[ (1-gamma) u^j y + gamma sum_{l<j} (j
+    over l) u^{j-l} P v_l ]``.
     """
     gamma = control.discount
     law, score = limit.optimal[:, 0].exp(), limit.response[:, 0]

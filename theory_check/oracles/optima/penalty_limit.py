@@ -1,8 +1,8 @@
-"""What the penalty reformulation tends to as sigma -> 0, in closed form (``docs/theory.md`` section 5.13).
+"""The penalty reformulation as sigma -> 0, in closed form (``docs/theory.md`` section 5.13).
 
-At a non-degenerate optimum ``Phi - Phi_sigma = (sigma/2) q + O(sigma²)`` (section 3.3). For tabular policies the
-Hessian of the lower level at ``lambda*`` is block-diagonal, so that q and the response of the policy need no
-penalised level to be solved.
+At a non-degenerate optimum ``Phi - Phi_sigma = (sigma/2) q + O(sigma²)`` (section 3.3). For tabular
+policies the Hessian of the lower level at ``lambda*`` is block-diagonal, so that q and the response of
+the policy need no penalised level to be solved.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class PenaltyLimit:
     response
         ``d log pi_{lambda_sigma} / d sigma`` at 0, shape (replicate, h, s, a), mean 0 under ``pi*``.
     bias
-        ``q = ∂_lambda G^T [∇²_{lambda lambda} g]^† ∂_lambda G``, nats per unit of sigma, shape (replicate,).
+        ``q = ∂_lambda G^T [∇²_{lambda lambda} g]^† ∂_lambda G``, nats per unit of sigma, shape
+        (replicate,).
     """
 
     optimal: Float[Tensor, "replicate h s a"]
@@ -47,9 +48,9 @@ class PenaltyLimit:
 def penalty_limit(exact: ExactOracle, phi: Float[Tensor, "replicate d"]) -> PenaltyLimit:
     """Return the leading terms at ``phi``.
 
-    With ``b`` the gradient of G in the logits at ``lambda*`` and the Hessian ``beta w (diag pi* - pi* pi*^T)``
-    of every row, ``[∇²g]^† b = b / (beta w pi*)`` up to a constant of the row, hence
-    ``q = sum b² / (beta w pi*)``.
+    With ``b`` the gradient of G in the logits at ``lambda*`` and the Hessian ``beta w (diag pi* - pi*
+    pi*^T)`` of every row, ``[∇²g]^† b = b / (beta w pi*)`` up to a constant of the row, hence ``q = sum
+    b² / (beta w pi*)``.
 
     Parameters
     ----------
@@ -96,8 +97,9 @@ def largest_loss(
 ) -> Float[Tensor, " replicate"]:
     """Return a bound on how far the expected losses of two pairs can lie apart.
 
-    With W the largest difference of returns under ``r_phi``: W for the cross-entropy, whose loss of a pair lies
-    between ``softplus(-W)`` and ``softplus(W)``; ``softplus(W)`` for the excess risk, which is not negative.
+    With W the largest difference of returns under ``r_phi``: W for the cross-entropy, whose loss of a
+    pair lies between ``softplus(-W)`` and ``softplus(W)``; ``softplus(W)`` for the excess risk, which
+    is not negative.
     """
     problem = exact.problem
     present = problem.present_actions
