@@ -46,9 +46,6 @@ SHELL = 4.0
 SEARCHED = ("value_bias", "gradient_bias", "smoothness", "shared_noise")
 """What has spikes at small KL weights, some 2 beta wide, that random points may miss."""
 
-NEARBY = 16
-"""Points that a round of the search draws around the best one of each."""
-
 
 @dataclass(frozen=True)
 class Constants(Measurement):
@@ -77,8 +74,8 @@ class Constants(Measurement):
         Directions of points.
     shells
         Points on each.
-    rounds
-        Rounds of the local search.
+    rounds, nearby
+        Rounds of the local search, and points that one draws around the best of each quantity.
     largest_reward
         Radius of the ball, in reward units.
     """
@@ -89,6 +86,7 @@ class Constants(Measurement):
     directions: PositiveInteger = 64
     shells: PositiveInteger = 3
     rounds: PositiveInteger = 3
+    nearby: PositiveInteger = 16
     largest_reward: Positive = 2.0
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
@@ -101,7 +99,7 @@ class Constants(Measurement):
         shift = standard_normals(
             "search of constants",
             seeds,
-            (self.rounds, len(SEARCHED), NEARBY, problem.parameters),
+            (self.rounds, len(SEARCHED), self.nearby, problem.parameters),
         )
         shifts = torch.from_numpy(np.stack(shift))
         for done in range(self.rounds):
