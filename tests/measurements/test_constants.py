@@ -53,9 +53,9 @@ def closed_forms() -> dict[str, float]:
     value = 2 * p * other * loss
     curvature = np.gradient(np.gradient(value, phi), phi)[2:-2]
     smallest = 2 * BETA * p * other
-    spread = np.maximum(phi, 0) - np.minimum(phi, 0)
-    reference = spread + BETA * np.log((1 - REFERENCE) / REFERENCE) * np.sign(-phi)
-    bound = 8 * np.abs(reference) + BETA * (4 + 8 * np.log(2))
+    spread = np.abs(phi + BETA * np.log(REFERENCE / (1 - REFERENCE)))
+    bound = 8 * spread + BETA * (4 + 8 * np.log(2))
+    apart = np.abs(phi) > 1e-3
     share = smallest / bound
     return {
         "value_bias": q.max() / 2,
@@ -66,7 +66,7 @@ def closed_forms() -> dict[str, float]:
         "log_coverage": max(
             (np.log(REFERENCE) - np.log(p)).max(), (np.log(1 - REFERENCE) - np.log(other)).max()
         ),
-        "value_share": (q / 2 / (spread**2 / (4 * BETA)))[np.abs(phi) > 1e-3].max(),
+        "value_share": (q[apart] / 2 / (phi[apart] ** 2 / (4 * BETA))).max(),
         "step_time": (1 / (share * (2 - share))).max(),
     }
 
