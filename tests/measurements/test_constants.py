@@ -36,11 +36,11 @@ def two_armed() -> Problem:
 def closed_forms() -> dict[str, float]:
     """Return the largest constants over ``|phi| <= 2``, from one unknown, p = pi*(first action).
 
-    Two draws differ with probability ``2 p (1-p)`` and then lose l on average, log 2 else: ``Phi = log 2 +
-    2 p (1-p) (l - log 2)``. In the difference z of the logits G has the slope ``b = 2 p (1-p) (1-2p) (l - log
-    2)`` and g the curvature ``beta p (1-p)``, so that ``q = b² / (beta p (1-p))``. The covariance of two
-    indicators has the eigenvalue ``2 p (1-p)``. X is the indicator of the first action, whose score is
-    ``-b / (beta p)``.
+    Two draws differ with probability ``2 p (1-p)`` and then lose l on average, log 2 else: ``Phi = log
+    2 + 2 p (1-p) (l - log 2)``. In the difference z of the logits G has the slope ``b = 2 p (1-p)
+    (1-2p) (l - log 2)`` and g the curvature ``beta p (1-p)``, so that ``q = b² / (beta p (1-p))``. The
+    covariance of two indicators has the eigenvalue ``2 p (1-p)``. X is the indicator of the first
+    action, whose score is ``-b / (beta p)``.
     """
     phi = np.linspace(-LARGEST, LARGEST, 400_001)
     log_odds = np.log(REFERENCE / (1 - REFERENCE)) + phi / BETA

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theory_check.catalogue import Catalogue
 from theory_check.errors import InvalidArgumentError
@@ -16,9 +16,6 @@ from theory_check.runs.problem_table import (
     stated_problem,
 )
 
-if TYPE_CHECKING:
-    from theory_check.runs.spec import Axes
-
 PROBLEM = "problem"
 """Table of the grid whose keys are parameters of the problems' families."""
 
@@ -28,7 +25,7 @@ def is_of_problems(axis: str) -> bool:
     return axis == PROBLEM or axis.startswith(f"{PROBLEM}.")
 
 
-def changes_of(axes: Axes) -> dict[str, Any]:
+def changes_of(axes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return the parameters that the axes of a cell change, by name."""
     return {axis.removeprefix(f"{PROBLEM}."): value for axis, value in axes if is_of_problems(axis)}
 
