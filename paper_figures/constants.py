@@ -48,8 +48,10 @@ PANELS = (
 )
 CLAIMS = tuple(dict.fromkeys(claim for panel in PANELS for claim in panel.claims))
 NAMES = tuple(dict.fromkeys(name for panel in PANELS for name in panel.quantities))
-COLOURS = dict(zip(NAMES, sns.color_palette("colorblind", n_colors=10), strict=False))
-MARKERS = dict(zip(NAMES, "os^DvPX*p", strict=False))
+# Not the palette's yellow, which is hardly seen on white.
+PALETTE = [*sns.color_palette("colorblind", n_colors=8), (0.1, 0.1, 0.1)]
+COLOURS = dict(zip(NAMES, PALETTE, strict=True))
+MARKERS = dict(zip(NAMES, "os^DvPX*p", strict=True))
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
@@ -71,7 +73,7 @@ def _draw_panel(axes: Axes, verdicts: Sequence[Verdict], quantities: Sequence[st
     for found in first.rates:
         if found.rate in quantities and found.y.size:
             _draw_quantity(axes, rates[found.rate], found, hollow=found.problem != families[0])
-    axes.set(xscale="log", yscale="log", ylabel="over that at the dotted line")
+    axes.set(xscale="log", yscale="log", ylabel="median, over that at the dotted line")
     axes.set_xlabel(rates[quantities[0]].x_symbol)
     for axis in (axes.xaxis, axes.yaxis):
         label_sparsely(axis)
@@ -127,7 +129,7 @@ def _draw_slopes(axes: Axes, verdicts: Sequence[Verdict], quantities: Sequence[s
             ends = np.array([x[start], x.max()])
             line = (ends / ends[0]) ** exponent
             axes.plot(ends, line, color="0.35", linestyle=":" if stated else "--", linewidth=1.2)
-            drawn.append((line[1], f"{'stated' if stated else 'derived'} {general(exponent)}"))
+            drawn.append((line[1], f"{'stated' if stated else 'derived'}: {general(exponent)}"))
     low, high = top
     reach = max((level for level, _ in drawn), default=1.0)
     axes.set_ylim(low, min(max(high, 2 * reach), 1e4 * high))
