@@ -73,7 +73,7 @@ def _draw_panel(axes: Axes, verdicts: Sequence[Verdict], quantities: Sequence[st
     for found in first.rates:
         if found.rate in quantities and found.y.size:
             _draw_quantity(axes, rates[found.rate], found, hollow=found.problem != families[0])
-    axes.set(xscale="log", yscale="log", ylabel="median, over that at the dotted line")
+    axes.set(xscale="log", yscale="log", ylabel="median, 1 at the dotted line")
     axes.set_xlabel(rates[quantities[0]].x_symbol)
     for axis in (axes.xaxis, axes.yaxis):
         label_sparsely(axis)
