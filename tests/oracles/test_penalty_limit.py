@@ -302,6 +302,36 @@ def test_copies_of_contexts_change_the_smallest_curvature_alone() -> None:
     torch.testing.assert_close(*curves, rtol=1e-8, atol=1e-10)
 
 
+def test_copies_of_actions_that_share_their_probability_change_the_smallest_curvature_alone() -> (
+    None
+):
+    """Two copies of every action, each with half of its reference probability (section 5.13)."""
+    single = bandit(contexts=2, actions=3, features=2, objective="excess_risk", seed=3)
+    copied = tabular(
+        transitions=np.repeat(single.transitions.numpy(), 2, axis=1),
+        initial=single.initial.numpy(),
+        true_reward=np.repeat(single.true_reward.numpy(), 2, axis=1),
+        features=np.repeat(single.features.numpy(), 2, axis=1),
+        horizon=1,
+        objective="excess_risk",
+    )
+    phi = random_point(9, single, 4)
+    found = []
+    for problem in (single, copied):
+        exact = ExactOracle(problem)
+        limit = penalty_limit(exact, phi)
+        noise = noise_limit(exact.control, problem.features, limit)
+        smallest = log_smallest_curvature(exact.control, limit.optimal, limit.visits).exp()
+        value = exact.hyperobjective(phi)
+        found.append((value, limit.bias, noise.independent, noise.shared, smallest))
+    for one, other in zip(found[0][:4], found[1][:4], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    # Of two equal copies of the least probable action the eigenvalue is their probability.
+    least = penalty_limit(ExactOracle(single), phi).optimal.exp().flatten(1).amin(-1)
+    torch.testing.assert_close(found[1][4], least / 2 / 2, rtol=1e-9, atol=0)
+    assert bool((found[1][4] < found[0][4]).all())
+
+
 def test_steps_near_the_optimum_contract_by_the_smallest_curvature() -> None:
     """``(1 - alpha mu)²`` per step of the gap, from a start along the flattest direction."""
     exact = ExactOracle(UNDISCOUNTED)
