@@ -60,14 +60,14 @@ class Comparison(Measurement):
     One row per seed and target: ``seed, method, repetition, accuracy, target`` (relative to where runs
     start), ``epsilon`` (the same in the units of the problem), ``reached``; ``cost`` (samples, or exact
     calls), ``samples, trajectories, labels, env_steps, exact_calls, iterations`` when it was reached, NaN
-    where it was not; ``spent`` (cost at the end of the run), ``ended`` (accuracy there, over the target; of
-    the nearest tuning runs where no setting arrived), ``status``; at the last iterate ``true_return,
-    policy_regret, reward_error, lower_gap, hyperobjective``; ``optimal_return`` of the regularised problem
-    with the true reward, at its optimal policy; ``reward_distance`` (root mean square distance of the true
-    reward to the linear class and the constants); ``seconds_per_iteration`` of the solver, clock stopped
-    while recording. Of the tuning: ``constants`` (JSON), ``tuned_cost``, ``evaluations``, ``interior``,
-    ``cut`` (a result that the technical limit decided), ``tuning_cost`` and ``tuning_samples`` (spent by
-    all tuning runs at this target).
+    where it was not; ``spent`` (cost at the end of the run), ``ended`` (accuracy there, over the target;
+    of the nearest tuning runs where no setting arrived), ``status``; at the last iterate ``true_return,
+    policy_regret, reward_error, lower_gap, hyperobjective``; ``optimal_return`` of the regularised
+    problem with the true reward, at its optimal policy; ``reward_distance`` (root mean square distance
+    of the true reward to the linear class and the constants); ``seconds_per_iteration`` of the solver,
+    clock stopped while recording. Of the tuning: ``constants`` (JSON), ``tuned_cost``, ``evaluations``,
+    ``interior``, ``cut`` (a result that the technical limit decided), ``tuning_cost`` and
+    ``tuning_samples`` (spent by all tuning runs at this target).
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ class Comparison(Measurement):
     initial_scale
         Standard deviation of the initial reward parameters.
     stop_when_reached
-        Whether a run ends when it has reached the target; otherwise it uses all of its iterations, for what
-        it ends up with.
+        Whether a run ends when it has reached the target; otherwise it uses all of its iterations, for
+        what it ends up with.
     """
 
     kind: ClassVar[str] = "comparison"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+
 from theory_check.oracles.estimates.counts import SampleCounts
 
 WINDOW = 0.5
@@ -93,8 +94,8 @@ class RunningMeans:
 class RunArrivals:
     """When the half accuracy of each run met a target and was kept.
 
-    Looked at 2 % apart (``CHECKED``). An arrival is confirmed where the target is kept until ``KEPT`` times
-    its iterations (``docs/theory.md`` section 5.12).
+    Looked at 2 % apart (``CHECKED``). An arrival is confirmed where the target is kept until ``KEPT``
+    times its iterations (``docs/theory.md`` section 5.12).
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ class RunArrivals:
 
     @property
     def met_after(self) -> tuple[SampleCounts | None, ...]:
-        """What each run had drawn when it met the target that it has kept since then, confirmed or not."""
+        """What each run had drawn when it met the target that it keeps, confirmed or not."""
         return tuple(self._counts)
 
     def add(

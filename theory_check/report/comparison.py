@@ -27,7 +27,6 @@ from theory_check.report.text import markdown_list, text_list
 from theory_check.report.text import stamp as small_version
 from theory_check.studies.comparison import Compared
 
-
 PREFIXES = {"value gap": "value_"}
 """What stands before the names of tables of an accuracy; nothing before those of stationarity."""
 
@@ -92,7 +91,8 @@ def draw_comparison(compared: Compared, directory: Path) -> Iterator[Drawn]:
 
 
 def tables(results: ComparisonResults, tuning_runs: Mapping[str, int]) -> list[DisplayTable]:
-    """Return the tables of a comparison: of each accuracy standings, costs, counters and exponents; tuning.
+    """Return the tables of a comparison: of each accuracy standings, costs, counters and exponents;
+    tuning.
 
     Tables of the value gap have ``value_`` before their names.
 
@@ -151,8 +151,8 @@ def _standings(found: AccuracyResults, results: ComparisonResults) -> DisplayTab
         ),
         rows,
         (
-            "Medians and interquartile means over pairs of problem and target, a missed target as infinite; "
-            "intervals by resampling problems.",
+            "Medians and interquartile means over pairs of problem and target, a missed target as "
+            "infinite; intervals by resampling problems.",
             "Cheapest alone: no other cost lies within what the intervals of both allow; otherwise tied.",
             "Another tuning: median factor between the costs of a target in repetitions of the study.",
         ),
@@ -174,8 +174,9 @@ def _samples(found: AccuracyResults, results: ComparisonResults) -> DisplayTable
         rows,
         (
             "Geometric means over repetitions of the median over seeds; failures count as infinite.",
-            "Intervals of 95 %: what another study of as many repetitions would report on the problem, its "
-            "tuning included. With a single repetition between order statistics of the seeds, without tuning.",
+            "Intervals of 95 %: what another study of as many repetitions would report on the problem, "
+            "its tuning included. With a single repetition between order statistics of the seeds, "
+            "without tuning.",
             "After > stands what the runs had spent when they failed. (edge): a search ended at an edge; "
             "(cut): the technical limit on iterations decided.",
             *(
@@ -342,10 +343,10 @@ def _tuning(found: pd.DataFrame, tuning_runs: Mapping[str, int]) -> DisplayTable
         rows,
         (
             "Constants are pure numbers, in units measured on each problem and equal for all methods; "
-            "tuning runs are none of those reported. Settings, and what was spent: at this target, by the "
-            "first repetition.",
-            "Ended: inside, where every neighbour was tried and none is cheaper, or at an edge; cut, where "
-            "the technical limit on iterations decided.",
+            "tuning runs are none of those reported. Settings, and what was spent: at this target, by "
+            "the first repetition.",
+            "Ended: inside, where every neighbour was tried and none is cheaper, or at an edge; cut, "
+            "where the technical limit on iterations decided.",
         ),
     )
 

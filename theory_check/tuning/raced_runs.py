@@ -1,4 +1,4 @@
-"""Runs of a configured method, side by side, until enough of them have kept a target or cannot any more."""
+"""Runs of a configured method, side by side, until enough of them have kept a target or cannot."""
 
 from __future__ import annotations
 

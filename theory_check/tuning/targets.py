@@ -24,8 +24,8 @@ FIRST_RUNG, RUNG = 16, 4
 fewer settings go on."""
 
 BOX, SPREAD = 32.0, 5
-"""Factor to either side of the centre within which successive halving looks, and the binary logarithm of the
-number of settings there. The search that follows it knows no box."""
+"""Factor to either side of the centre within which successive halving looks, and the binary logarithm of
+the number of settings there. The search that follows it knows no box."""
 
 EXPECTED = 3.0
 """Iterations that a search waits for at most, over those of the neighbouring target divided by the ratio
@@ -119,8 +119,8 @@ class TargetSearch:
     def along(self, targets: Sequence[float], first: float) -> Iterator[tuple[float, Tuned]]:
         """Yield what was found at every target.
 
-        From ``first`` to ever smaller targets, until one is missed, then to larger ones; where it is missed
-        itself, a search begins at the next larger one.
+        From ``first`` to ever smaller targets, until one is missed, then to larger ones; where it is
+        missed itself, a search begins at the next larger one.
         """
         opening: _Reached | None = None
         start: _Reached | None = None
@@ -286,7 +286,7 @@ class _Tracker:
 
 
 def spread(centre: Constants) -> Iterator[dict[str, float]]:
-    """Yield settings that fill a box of ``BOX`` around a centre evenly, in logarithms: a Sobol sequence."""
+    """Yield settings that fill a box around a centre evenly, in logarithms: a Sobol sequence."""
     points = qmc.Sobol(len(centre), scramble=False).random_base2(SPREAD)[1:]
     for point in points:
         yield {

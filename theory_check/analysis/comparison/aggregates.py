@@ -55,8 +55,8 @@ def compared_costs(costs: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     costs
-        As from :func:`~theory_check.analysis.comparison.results.median_costs`. Methods that were left out of
-        more than half of the problems, since those have not what they need, take no part.
+        As from :func:`~theory_check.analysis.comparison.results.median_costs`. Methods that were left
+        out of more than half of the problems, since those have not what they need, take no part.
 
     Returns
     -------
@@ -189,8 +189,8 @@ def over_problems(
 def improvement(costs: pd.DataFrame, method: str, other: str) -> Interval | None:
     """Return the probability that a method is cheaper than another on a pair; tied ones count half.
 
-    Agarwal et al., NeurIPS 2021, with the test of ties of ``docs/theory.md`` section 7.1 in place of equality.
-    Pairs that neither reaches are left out; None where there are no others.
+    Agarwal et al., NeurIPS 2021, with the test of ties of ``docs/theory.md`` section 7.1 in place of
+    equality. Pairs that neither reaches are left out; None where there are no others.
     """
     keys = ["problem", "target"]
     here = costs[costs["method"] == method].set_index(keys)
@@ -219,8 +219,8 @@ def best_of_pairs(costs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``problem, target, best, tied`` (ids, the best one included), ``runner_up`` (factor of the cheapest
-        method that is not tied, infinite where there is none).
+        ``problem, target, best, tied`` (ids, the best one included), ``runner_up`` (factor of the
+        cheapest method that is not tied, infinite where there is none).
     """
     rows = []
     for (problem, target), part in costs[costs["ranked"]].groupby(
@@ -255,10 +255,11 @@ def standings(costs: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``method``; ``met`` and ``pairs``; ``alone`` and ``tied`` (pairs on which it is the cheapest, alone or
-        tied with the cheapest); median and interquartile mean of the ratio to the cheapest, over all
-        pairs, ``ratio, iqm``, and the regret of its policies over the least of the methods on the problem,
-        median over problems, ``regret``; each with ``_low`` and ``_high``. Sorted by ``met``, then ``ratio``.
+        ``method``; ``met`` and ``pairs``; ``alone`` and ``tied`` (pairs on which it is the cheapest,
+        alone or tied with the cheapest); median and interquartile mean of the ratio to the cheapest,
+        over all pairs, ``ratio, iqm``, and the regret of its policies over the least of the methods on
+        the problem, median over problems, ``regret``; each with ``_low`` and ``_high``. Sorted by
+        ``met``, then ``ratio``.
     """
     ratios = cost_ratios(costs)
     best = best_of_pairs(costs)

@@ -81,8 +81,8 @@ def _cheapest(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     )
     told = f"cheapest alone are {listed(won)}{margin}; " if won else "no method is cheapest alone; "
     yield (
-        f"of {pairs} pairs of problem and target and {sampled['method'].nunique()} sampled methods, {told}"
-        f"on {len(best) - len(alone)} the cheapest are tied within their intervals, and on "
+        f"of {pairs} pairs of problem and target and {sampled['method'].nunique()} sampled methods, "
+        f"{told}on {len(best) - len(alone)} the cheapest are tied within their intervals, and on "
         f"{pairs - len(best)} no method meets the target."
     )
 
@@ -205,15 +205,15 @@ def _missed(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         first = missed.sort_values("target", ascending=False, kind="stable")
         ended = first.drop_duplicates("problem")["ended"].to_numpy(dtype=np.float64)
         told.append(
-            f"{_title(methods, method)} {len(missed)} of {len(part)}, on {len(ended)} problems, ending at "
-            f"{_floor(ended)}"
+            f"{_title(methods, method)} {len(missed)} of {len(part)}, on {len(ended)} problems, ending "
+            f"at {_floor(ended)}"
         )
     if told:
         yield f"targets that most seeds miss: {'; '.join(told)}."
 
 
 def _floor(ratios: np.ndarray) -> str:
-    """Return the median of the accuracies that are left, relative to the first targets that were missed."""
+    """Return the median of the accuracies that are left, over the first targets that were missed."""
     known = ratios[np.isfinite(ratios)]
     if not known.size:
         return "no accuracy (0 finite runs)"
@@ -236,8 +236,8 @@ def _tuning(results: AccuracyResults, methods: Methods) -> Iterator[str]:
             f"{_title(methods, factors.idxmax())}"
         )
     yield (
-        f"of {len(reached)} settings that reach a target {edges} are at an edge of the search and {cut} were "
-        f"decided by the technical limit on iterations{repeated}."
+        f"of {len(reached)} settings that reach a target {edges} are at an edge of the search and {cut} "
+        f"were decided by the technical limit on iterations{repeated}."
     )
 
 

@@ -49,7 +49,8 @@ def median_costs(
     ----------
     table
         A comparison, one row per seed, target and repetition: ``problem, method, target, repetition,
-        epsilon, reached, cost, spent, ended, interior, cut, tuning_samples`` and the columns of ``COUNTERS``.
+        epsilon, reached, cost, spent, ended, interior, cut, tuning_samples`` and the columns of
+        ``COUNTERS``.
     methods
         By id: those without a reward model are not ranked.
 
@@ -57,11 +58,11 @@ def median_costs(
     -------
     pandas.DataFrame
         One row per problem, method and target, targets descending: ``epsilon``; ``median, low, high,
-        coverage`` of the cost (:func:`~theory_check.analysis.comparison.spread.cost_interval`); medians of
-        the ``COUNTERS``, infinite where most seeds fail; ``seeds, reached`` over all repetitions,
+        coverage`` of the cost (:func:`~theory_check.analysis.comparison.spread.cost_interval`); medians
+        of the ``COUNTERS``, infinite where most seeds fail; ``seeds, reached`` over all repetitions,
         ``repetitions``; ``spent`` (median at the end of the runs), ``ended`` (accuracy there, over the
-        target, of the seeds that missed it); ``interior, cut``, whether the search of every repetition, or
-        of one; ``exact``, whether the cost counts exact calls; ``ranked``, whether it can be compared:
+        target, of the seeds that missed it); ``interior, cut``, whether the search of every repetition,
+        or of one; ``exact``, whether the cost counts exact calls; ``ranked``, whether it can be compared:
         counted in samples, from the common start.
     """
     spread = variances(medians_by_repetition(table))

@@ -136,7 +136,8 @@ def reach(of_seeds: NDArray[np.float64], variance: Variance, repetitions: int) -
 def tied(one: Interval, other: Interval) -> bool:
     """Return whether two costs differ by no more than their intervals allow.
 
-    Half-widths of logs add up in squares; where one end is unknown or infinite, intervals that meet are tied.
+    Half-widths of logs add up in squares; where one end is unknown or infinite, intervals that meet are
+    tied.
     """
     if math.isinf(one.value) and math.isinf(other.value):
         return True
