@@ -85,7 +85,7 @@ def test_a_budget_that_allows_no_iteration_leaves_nothing_to_see() -> None:
 
 def test_runs_to_the_end_use_all_of_their_iterations() -> None:
     found = raced([arriving(2)], 1, planned=100, to_the_end=True)
-    assert found.steps == 050
+    assert found.steps == 150
     assert found.costs().tolist() == [20.0]
 
 

@@ -1,4 +1,4 @@
-"""Searches over targets on planted methods: best constants, floors, and the rules of methods are found."""
+"""Searches over targets on planted methods: best constants, floors and own rules are found."""
 
 from __future__ import annotations
 
