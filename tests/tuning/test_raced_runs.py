@@ -21,7 +21,7 @@ FREE = Caps(samples=10**9, iterations=10**6)
 
 
 def raced(
-    curves: Sequence[Curve], needed: int, *, planned: int = 1000, caps: Caps = FREE, **more: Any
+    curves: Sequence[Curve], needed: int | None, *, planned: int = 1000, caps: Caps = FREE, **more: Any
 ) -> RacedRuns:
     """Race one run for each curve, ten samples an iteration, to an accuracy of 0.1."""
     plan = Plan(planned, PlantedSolver(tuple(curves), 10))
@@ -50,6 +50,17 @@ def test_a_race_is_given_up_when_too_few_can_win() -> None:
     assert 33 < found.steps <= 36
     # With 364 and more allowed, the third arrives.
     assert raced(curves, needed=3, allowed=364.0).costs()[2] == 400.0
+
+
+def test_where_every_result_is_wanted_nobody_who_is_lost_ends_the_race() -> None:
+    """The first diverges at 3; as one of three that are needed it ends the race, and nobody arrives."""
+    curves = [lambda at: 1e200 if at >= 3 else 1.0, arriving(20), arriving(40)]
+    assert raced(curves, needed=3).costs().tolist() == [math.inf, math.inf, math.inf]
+    assert raced(curves, needed=None).costs().tolist() == [math.inf, 200.0, 400.0]
+    # What costs more than anybody wants to know is not waited for.
+    found = raced(curves, needed=None, allowed=250.0)
+    assert found.costs().tolist() == [math.inf, 200.0, math.inf]
+    assert found.steps < 36
 
 
 def test_the_rule_of_a_method_ends_its_runs() -> None:

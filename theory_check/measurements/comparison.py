@@ -212,7 +212,7 @@ class Comparison(Measurement):
             problem,
             tuned.plan,
             streams,
-            len(seeds),
+            None,
             epsilon,
             Caps(self.sample_budget, self.iterations),
             measured=self.accuracy,

@@ -71,7 +71,7 @@ class RacedRuns(Observer):
         instruments: Instruments,
         solver: Solver,
         arrivals: RunArrivals,
-        needed: int,
+        needed: int | None,
         measured: Measured,
         allowed: float,
     ) -> None:
@@ -122,7 +122,10 @@ class RacedRuns(Observer):
         arrived = self.arrivals.confirmed
         met = self._met(spent)
         hopeful = arrived | (np.isfinite(self.arrivals.latest) & (met <= ALLOWANCE * self._allowed))
-        self.finished = arrived.sum() >= self._needed or hopeful.sum() < self._needed
+        if self._needed is None:
+            self.finished = not (hopeful & ~arrived).any()
+        else:
+            self.finished = arrived.sum() >= self._needed or hopeful.sum() < self._needed
 
     def _met(self, otherwise: float) -> NDArray[np.float64]:
         """Return what each run had spent when it met the target that it has kept since then."""
@@ -149,7 +152,7 @@ def race(
     problem: object,
     plan: Plan,
     streams: Sequence[int],
-    needed: int,
+    needed: int | None,
     target: float,
     caps: Caps,
     *,
@@ -174,7 +177,8 @@ def race(
     streams
         Seeds of the runs.
     needed
-        Runs that have to arrive.
+        Runs that have to arrive: the race is over when so many have, or too few still can. None: everybody's
+        result is wanted.
     target
         Largest accuracy, in the units of the problem.
     caps
@@ -213,7 +217,7 @@ def race(
     late = arrivals.iterations > within
     arrivals.iterations[late] = np.inf
     ended = found.steps >= most
-    found.cut = bool(ended and within < plan.iterations and arrivals.confirmed.sum() < needed)
+    found.cut = bool(ended and within < plan.iterations and arrivals.confirmed.sum() < (needed or len(streams)))
     return found
 
 
