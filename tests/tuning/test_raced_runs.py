@@ -21,7 +21,12 @@ FREE = Caps(samples=10**9, iterations=10**6)
 
 
 def raced(
-    curves: Sequence[Curve], needed: int | None, *, planned: int = 1000, caps: Caps = FREE, **more: Any
+    curves: Sequence[Curve],
+    needed: int | None,
+    *,
+    planned: int = 1000,
+    caps: Caps = FREE,
+    **more: Any,
 ) -> RacedRuns:
     """Race one run for each curve, ten samples an iteration, to an accuracy of 0.1."""
     plan = Plan(planned, PlantedSolver(tuple(curves), 10))

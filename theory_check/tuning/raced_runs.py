@@ -217,7 +217,9 @@ def race(
     late = arrivals.iterations > within
     arrivals.iterations[late] = np.inf
     ended = found.steps >= most
-    found.cut = bool(ended and within < plan.iterations and arrivals.confirmed.sum() < (needed or len(streams)))
+    found.cut = bool(
+        ended and within < plan.iterations and arrivals.confirmed.sum() < (needed or len(streams))
+    )
     return found
 
 

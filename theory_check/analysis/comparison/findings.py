@@ -26,6 +26,9 @@ from theory_check.analysis.intervals import Interval, listed, number
 STARTING = 2
 """Iterations within which a target is met by where a method starts."""
 
+SMALLEST = 1e-12
+"""Regrets below this are rounding, and stand for it where others are divided by them."""
+
 EVEN = 0.5
 """Probability of improvement of methods that do not differ."""
 
@@ -50,6 +53,7 @@ def findings(results: ComparisonResults) -> list[str]:
             _exact_information,
             _rates,
             _missed,
+            _regrets,
             _tuning,
         ):
             sentences += [f"By {accuracy}: {sentence}" for sentence in part(found, results.methods)]
@@ -218,6 +222,30 @@ def _floor(ratios: np.ndarray) -> str:
     if not known.size:
         return "no accuracy (0 finite runs)"
     return f"a median of {number(float(np.median(known)))} times the first one"
+
+
+def _regrets(results: AccuracyResults, methods: Methods) -> Iterator[str]:
+    """Compare the regret of final policies where the reward class is misspecified."""
+    outside = results.outcomes[results.outcomes["reward_distance"] > REALISABLE]
+    regrets = outside.pivot(index="problem", columns="method", values="policy_regret").dropna(
+        axis="columns"
+    )
+    if regrets.empty or regrets.shape[1] < 2:
+        return
+    relative = regrets.div(regrets.min(axis=1).clip(lower=SMALLEST), axis=0)
+    ordered = relative.median().sort_values(kind="stable")
+    ignoring = [name for name in ordered.index if methods[str(name)].ignores_response]
+    shown = dict.fromkeys([*ordered.index[:3], *ignoring])
+    shown[ordered.index[-1]] = None
+    told = []
+    for name in shown:
+        found = over_problems(relative[name].reset_index(name="value"), weighted_median)
+        told.append(f"{_title(methods, name)} {found}")
+    yield (
+        f"on {len(regrets)} misspecified problems the regret of the final policy under the true reward, KL "
+        f"term included, is in the median over problems so many times the least of {regrets.shape[1]} "
+        f"methods: {listed(told)}."
+    )
 
 
 def _tuning(results: AccuracyResults, methods: Methods) -> Iterator[str]:
