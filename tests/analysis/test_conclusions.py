@@ -9,6 +9,7 @@ import pytest
 from theory_check.analysis.conclusions import saving
 from theory_check.analysis.verdict import Verdict, judge
 from theory_check.catalogue import Catalogue
+from theory_check.errors import InvalidArgumentError
 
 
 def ratio_table(schedule: str, ratio: float) -> pd.DataFrame:
@@ -88,16 +89,50 @@ def test_the_saving_pairs_replicates() -> None:
     rows = cost_table(3.0, 2.0)
     rows = rows[rows["epsilon"] == rows["epsilon"].min()]
     common = rows.assign(samples=rows["samples"] * (1 + rows["seed"]))
-    paired = saving(common)
+    paired = saving(common, "penalty", "penalty-shared")
     assert (paired.low, paired.high) == pytest.approx((2000.0, 2000.0))
     tilted = rows.assign(
         samples=rows["samples"] * np.where(rows["method"] == "penalty", 1 + rows["seed"], 1.0)
     )
     logs = np.log(np.arange(1, 9))
     reach = 2.364624 * logs.std(ddof=1) / np.sqrt(8)
-    found = saving(tilted)
+    found = saving(tilted, "penalty", "penalty-shared")
     assert found.value == pytest.approx(2000 * np.exp(logs.mean()))
     assert found.low == pytest.approx(2000 * np.exp(logs.mean() - reach), rel=1e-5)
+
+
+def test_a_replicate_that_missed_its_target_counts_as_infinite() -> None:
+    """Ratios 2000 times 1 to 8, the last of which is infinite: median 9000, order statistics 1 and 8."""
+    rows = cost_table(3.0, 2.0)
+    rows = rows[rows["epsilon"] == rows["epsilon"].min()]
+    dear = rows["method"] == "penalty"
+    factors = np.where(dear, 1.0 + rows["seed"], 1.0)
+    costs = np.where(dear & (rows["seed"] == 7), np.inf, rows["samples"] * factors)
+    found = saving(rows.assign(samples=costs), "penalty", "penalty-shared")
+    assert (found.value, found.low, found.high) == pytest.approx((9000.0, 2000.0, np.inf))
+    # Missed with both it says nothing; missed with the other one the ratio is 0.
+    both = np.where(rows["seed"] == 7, np.inf, costs)
+    assert saving(rows.assign(samples=both), "penalty", "penalty-shared").high < np.inf
+    none = np.where(rows["seed"] > 0, np.inf, costs)
+    with pytest.raises(InvalidArgumentError, match="missing"):
+        saving(rows.assign(samples=none), "penalty", "penalty-shared")
+
+
+def test_the_saving_of_central_differences_is_that_of_the_planted_costs() -> None:
+    # 4 e^-3 over 4 e^-(5/2) at e = 1e-3 is 31.6, and 2 e^-2 over 2 e^-2 is 1.
+    forward = cost_table(3.0, 2.0)
+    central = cost_table(2.5, 2.0)
+    central = central.assign(
+        method=central["method"].map(
+            {"penalty": "penalty-central", "penalty-shared": "penalty-central-shared"}
+        )
+    )
+    tables = {"attained-3": forward, "attained-central": central}
+    tables |= {"attained-hard": forward, "attained-central-hard": central}
+    sentences = composed("central-saving", tables)
+    assert len(sentences) == 2
+    assert "31.6 [31.6, 31.6] times with independent batches" in sentences[0]
+    assert "1 [1, 1] times with a shared batch" in sentences[0]
 
 
 def test_each_schedule_is_sufficient_and_needed_or_not() -> None:

@@ -61,3 +61,36 @@ def test_mean_interval_is_students() -> None:
     interval = stats.t.interval(0.95, 2, loc=values.mean(), scale=stats.sem(values))
     found = mean_interval(values)
     assert (found.low, found.high) == pytest.approx(interval)
+
+
+def test_no_interval_reaches_beyond_the_farthest_replicate() -> None:
+    """Starts of one exponent each, one of which has a thousand times the size of the others.
+
+    Studentised resamples without that start have next to no error: their quantile would be an interval of
+    0.3 for exponents that differ by 0.01.
+    """
+    generator = np.random.default_rng(5)
+    x = np.geomspace(0.01, 1.0, 9)
+    slopes = 2.0 + 0.003 * generator.standard_normal(16)
+    sizes = np.where(np.arange(16) < 3, 1.0, 1e-3) * np.exp(generator.standard_normal(16))
+    curves = sizes[:, None] * x ** slopes[:, None]
+    centred = np.log(x) - np.log(x).mean()
+    contrast = centred / (centred @ centred)
+    curve = average_curve(curves, "mean")
+    slope = float(curve.log_average @ contrast)
+    reach = half_width(curve, contrast, 2000, np.random.default_rng(0))
+    assert reach <= np.abs(slopes - slope).max() * (1 + 1e-9)
+    assert reach >= np.abs(slopes[:3] - slope).max() / 3  # nor is it that of the small ones
+
+
+def test_ordinary_replicates_are_not_affected_by_that_limit() -> None:
+    """Of 16 normal logarithms the farthest is beyond 1.2 standard deviations but for a chance of 1e-7."""
+    generator = np.random.default_rng(6)
+    x = np.geomspace(0.01, 1.0, 9)
+    curves = x**2 * np.exp(0.2 * generator.standard_normal((16, 9)))
+    centred = np.log(x) - np.log(x).mean()
+    contrast = centred / (centred @ centred)
+    curve = average_curve(curves, "mean")
+    reach = half_width(curve, contrast, 2000, np.random.default_rng(0))
+    farthest = np.abs(np.log(curves) @ contrast - curve.log_average @ contrast).max()
+    assert reach < 0.6 * farthest

@@ -13,9 +13,11 @@ from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
+    CurveRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
+    RatioRate,
     ScheduleRate,
 )
 from theory_check.errors import InvalidArgumentError
@@ -94,6 +96,11 @@ def test_declaration_is_complete(name: str) -> None:
             assert rate.low is None or rate.high is None or rate.low < rate.high
             assert 0 <= rate.allowed_share <= 0.125
             assert rate.confidence is None or 0.9 <= rate.confidence < 1
+        elif isinstance(rate, CurveRate):
+            assert rate.factor == 1 or claim.expected == "violated"
+            assert rate.rounding <= 1e-6
+        elif isinstance(rate, RatioRate):
+            assert rate.within <= 0.1
         else:
             assert isinstance(rate, GeometricRate)
             assert rate.minimum_decades >= 1
@@ -125,7 +132,7 @@ def test_clearly_worse_rate_is_violated(name: str) -> None:
 
 def _separately(claim: Claim) -> list[Claim]:
     """Return one claim for each rate where several would read the same rows."""
-    if not any(isinstance(rate, AttainedRate) for rate in claim.rates):
+    if not any(isinstance(rate, AttainedRate | CurveRate) for rate in claim.rates):
         return [claim]
     return [replace(claim, rates=(rate,)) for rate in claim.rates]
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers.generators import random_problem
 
+from theory_check.bilevel import Coupling, Difference
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements import attained
@@ -265,10 +266,11 @@ def test_methods_that_draw_no_samples_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("difference", ["forward", "central"])
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
 @pytest.mark.parametrize(("step", "inner_step"), [(0.1, 0.35), (0.05, 1.0), (0.02, 0.1)])
 def test_the_lasting_noise_is_that_of_long_runs_from_the_optimum(
-    coupling: str, step: float, inner_step: float
+    coupling: Coupling, step: float, inner_step: float, difference: Difference
 ) -> None:
     """128 runs of the method itself; a false alarm has probability 1e-5.
 
@@ -277,18 +279,20 @@ def test_the_lasting_noise_is_that_of_long_runs_from_the_optimum(
     """
     problem = plateau(epsilon=0.1, noise=0.7)
     sigma, batch, runs = 1e-4, 10**12, 128
-    solver = PenaltyBilevel(sigma, 1, inner_step, step, batch, batch, coupling)  # type: ignore[arg-type]
+    solver = PenaltyBilevel(sigma, 1, inner_step, step, batch, batch, coupling, difference)
     tools = instruments_for(problem, list(range(runs)))
     upper = torch.zeros(runs, 2, dtype=torch.float64)
     # The bias moves the optimum of x2 by less than a tenth of the noise, where batches are shared.
     state = solver.init(upper, upper)
-    state = replace(state, lower_penalised=problem.penalised_minimiser(upper, sigma))
+    below, above = (problem.penalised_minimiser(upper, s) for s in solver.inner_penalties)
+    state = replace(state, lower=below, lower_penalised=above)
     for _ in range(int(8 / min(step, inner_step))):
         state = solver.step(tools.sampled, state)
     gradient = problem.hypergradient(state.upper)
     around = gradient - problem.hypergradient(upper) - gradient.mean(0)
     found = batch * around.square().sum(1).mean().item() * runs / (runs - 1)
-    expected = lasting_noise(problem, step, inner_step, None if coupling == "shared" else sigma)
+    sigma_seen = None if coupling == "shared" else sigma
+    expected = lasting_noise(problem, step, inner_step, sigma_seen, difference)
     assert found == pytest.approx(expected, rel=4.42 * 0.125)
 
 

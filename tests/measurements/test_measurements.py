@@ -101,14 +101,22 @@ def test_penalty_bias() -> None:
 
 
 def expected_noise(
-    problem: Problem, phi: torch.Tensor, sigma: float, number: int, coupling: str
+    problem: Problem,
+    phi: torch.Tensor,
+    sigma: float,
+    number: int,
+    coupling: str,
+    difference: str,
 ) -> list[float]:
     """Sections 4.3 and 4.4 at the exact inner solutions, by sums over trajectories and pairs.
 
     One number for each row of ``phi``.
     """
     oracle, tables = ExactOracle(problem), naive.Tables(problem)
-    policies = zip(oracle.optimal_policy(phi), oracle.penalised_policy(phi, sigma), strict=True)
+    central = difference == "central"
+    below = oracle.penalised_policy(phi, -sigma) if central else oracle.optimal_policy(phi)
+    policies = zip(below, oracle.penalised_policy(phi, sigma), strict=True)
+    width = 2 * sigma if central else sigma
     visits = torch.autograd.functional.jacobian(
         lambda z: tables.returns(naive.reward_table(problem, z)), phi[0]
     )
@@ -122,23 +130,29 @@ def expected_noise(
     for point, (optimal, penalised) in zip(phi, policies, strict=True):
         law, other = tables.law(optimal), tables.law(penalised)
         if coupling == "independent":
-            difference = total_variance(law, visits) + total_variance(other, visits)
+            spread = total_variance(law, visits) + total_variance(other, visits)
         else:
-            difference = total_variance(law, (1 - other / law)[:, None] * visits)
+            spread = total_variance(law, (1 - other / law)[:, None] * visits)
         returns = visits @ point
-        # Entry (i, j) of this law: i is preferred to j, whichever was presented first.
-        preferred = 2 * other[:, None] * other[None, :] * first
         residual = -torch.sigmoid(returns[None, :] - returns[:, None])
         vectors = residual[..., None] * (visits[:, None, :] - visits[None, :, :])
-        upper = total_variance(preferred.reshape(-1), vectors.flatten(0, 1))
-        found.append(((difference / sigma**2 + upper) / number).item())
+        # Entry (i, j) of this law: i is preferred to j, whichever was presented first.
+        upper = [
+            total_variance(
+                (2 * one[:, None] * one[None, :] * first).reshape(-1), vectors.flatten(0, 1)
+            )
+            for one in ((law, other) if central else (other,))
+        ]
+        pairs = sum(upper) / len(upper) ** 2
+        found.append(((spread / width**2 + pairs) / number).item())
     return found
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("difference", ["forward", "central"])
 @pytest.mark.parametrize("coupling", ["independent", "shared"])
-def test_gradient_noise_has_the_variance_of_the_theory(coupling: str) -> None:
-    """Mean ratio to the closed form over 64 seeds; false alarm 1e-6 over the three settings.
+def test_gradient_noise_has_the_variance_of_the_theory(coupling: str, difference: str) -> None:
+    """Mean ratio to the closed form over 64 seeds; false alarm 1e-6 over the settings.
 
     A squared norm of a nearly Gaussian vector has a relative variance of at most 2, so the mean
     ratio over 64 * draws estimates deviates by at most sqrt(2 / (64 * draws)); batches of 400
@@ -153,6 +167,7 @@ def test_gradient_noise_has_the_variance_of_the_theory(coupling: str) -> None:
         fixed_trajectories=500,
         draws=draws,
         coupling=coupling,  # type: ignore[arg-type]
+        difference=difference,  # type: ignore[arg-type]
         point_scale=0.5,
     ).measure(problem, seeds, progress)
     assert table.groupby(["sweep", "sigma", "trajectories"]).size().to_dict() == {
@@ -164,9 +179,12 @@ def test_gradient_noise_has_the_variance_of_the_theory(coupling: str) -> None:
     means = []
     for (sigma, number), rows in table.groupby(["sigma", "trajectories"]):
         assert rows.seed.tolist() == list(seeds)
-        expected = expected_noise(problem, phi, sigma, number, coupling)
+        expected = expected_noise(problem, phi, sigma, number, coupling, difference)
         means.append((rows.sampling_error.to_numpy() / expected).mean())
-    threshold = stats.norm.ppf(1 - 1e-6 / (2 * 3)) * (2 / (64 * draws)) ** 0.5
+        if difference == "central":
+            forward = expected_noise(problem, phi, sigma, number, coupling, "forward")
+            means.append((rows.forward_error.to_numpy() / forward).mean())
+    threshold = stats.norm.ppf(1 - 1e-6 / (2 * 6)) * (2 / (64 * draws)) ** 0.5
     assert threshold < 0.1
     assert np.abs(np.array(means) - 1).max() < threshold, means
 

@@ -97,7 +97,8 @@ def test_the_plans_of_the_penalty_methods_are_these_schedules(name: str, epsilon
     scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=300.0)
     for constants in method.grid:
         sigma = constants["sigma"] * 0.5
-        # Var / sigma² of two batches, a quarter of a central difference, or the variance (1 + tau^-2) / 2 of a response, over the share
+        # Var / sigma² of two batches, a quarter of it of a central difference, or the variance
+        # (1 + tau^-2) / 2 of a response, over the share
         # epsilon / batch: both at epsilon = 1.
         batch = 300.0 * constants["batch"]
         noise = {"total-3": 2 / sigma**2, "total-5/2": 1 / (2 * sigma**2)}
@@ -227,5 +228,5 @@ def test_what_is_printed_of_a_method_and_its_plan_is_one_line() -> None:
     # K = ceil(ln 4), batch (1 + 1 / 0.5²) / 2 over epsilon.
     assert repr(METHOD_SHARED.configure(0.25, constants, scales)) == (
         "Plan(iterations=40, solver=PenaltyBilevel(sigma=0.25, inner_steps=2, inner_step_size=0.7, "
-        "step_size=0.2, trajectories=10, pairs=10, coupling='shared'))"
+        "step_size=0.2, trajectories=10, pairs=10, coupling='shared', difference='forward'))"
     )

@@ -1,6 +1,7 @@
 """Fits, intervals, decay criteria and verdicts: pure functions of tables."""
 
 from theory_check.analysis.audits import AuditFinding, audit_problem
+from theory_check.analysis.computed_verdicts import judge_curve_rate, judge_ratio_rate
 from theory_check.analysis.decay import (
     DecayComparison,
     GeometricFit,
@@ -32,8 +33,10 @@ __all__ = [
     "fit_power_law",
     "judge",
     "judge_attained_rate",
+    "judge_curve_rate",
     "judge_geometric_rate",
     "judge_power_rate",
+    "judge_ratio_rate",
     "judge_schedule_rate",
     "power_law_verdict",
     "power_law_verdicts",

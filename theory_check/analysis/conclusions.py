@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from theory_check.analysis.intervals import Interval, clopper_pearson
+from theory_check.analysis.intervals import Interval, clopper_pearson, median_interval
 from theory_check.analysis.rate_verdict import Growth, RateVerdict
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.neural import ABSOLUTE, RELATIVE
@@ -36,21 +36,29 @@ class Conclusion:
     compose: Callable[[Mapping[str, Verdict], Mapping[str, pd.DataFrame]], list[str]]
 
 
-DEAR, CHEAP = "penalty", "penalty-shared"
+def saving(rows: pd.DataFrame, dear: str, cheap: str) -> Interval:
+    """Return how many times the cost of one method another one has, with its 95 % interval.
 
-
-def saving(rows: pd.DataFrame) -> Interval:
-    """Return the geometric mean over replicates of the ratio of costs, with its 95 % interval.
+    The geometric mean over replicates of the ratio, Student's t; where a replicate missed the target with
+    one of the two, and its cost counts as infinite, the median with its order statistics.
 
     Parameters
     ----------
     rows
         Of one problem and one target, one for each replicate and method.
+    dear, cheap
+        The numerator and the denominator.
     """
     wide = rows.pivot(index="seed", columns="method", values="samples")
-    logs = np.log((wide[DEAR] / wide[CHEAP]).to_numpy(dtype=np.float64))
-    if logs.size < 2 or not np.isfinite(logs).all():
+    numerator, denominator = (wide[name].to_numpy(dtype=np.float64) for name in (dear, cheap))
+    judged = np.isfinite(numerator) | np.isfinite(denominator)
+    if judged.sum() < 2 or np.isnan(numerator + denominator).any():
         raise InvalidArgumentError("rows", "costs that are missing", "compare complete tables only")
+    ratios = numerator[judged] / denominator[judged]
+    if not np.isfinite(ratios).all() or not ratios.all() or not judged.all():
+        found = median_interval(ratios)
+        return Interval(found.value, found.low, found.high)
+    logs = np.log(ratios)
     centre, error = float(logs.mean()), float(logs.std(ddof=1) / np.sqrt(logs.size))
     reach = float(stats.t.ppf(0.975, logs.size - 1)) * error
     low, middle, high = np.exp([centre - reach, centre, centre + reach])
@@ -63,21 +71,61 @@ def compose_saving(
     """Return one sentence per problem, at its smallest target."""
     sentences = []
     for claim in COUPLING_SAVING.claims:
-        table = tables[claim]
-        for problem, rows in table.groupby("problem", sort=False):
-            if not {DEAR, CHEAP} <= set(rows["method"]):
-                continue
-            target = rows["epsilon"].min()
-            ratio = saving(rows[rows["epsilon"] == target])
-            sentences.append(
-                f"{problem}: tuned to reach a mean ‖∇Phi‖² of {target:.2g} over the second half, the "
-                f"penalty method draws {ratio:.3g} times as many samples "
-                "with independent batches as with a shared one."
-            )
+        for problem, target, rows in _at_smallest_targets(tables[claim]):
+            if {"penalty", "penalty-shared"} <= set(rows["method"]):
+                ratio = saving(rows, "penalty", "penalty-shared")
+                sentences.append(
+                    f"{problem}: tuned to reach a mean ‖∇Phi‖² of {target:.2g} over the second half, "
+                    f"the penalty method draws {ratio:.3g} times as many samples "
+                    "with independent batches as with a shared one."
+                )
     return sentences
 
 
 COUPLING_SAVING = Conclusion("coupling-saving", ("attained-3", "attained-hard"), compose_saving)
+
+
+def compose_central_saving(
+    verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]
+) -> list[str]:
+    """Return one sentence per problem, at its smallest target."""
+    sentences = []
+    for forward, central in (
+        ("attained-3", "attained-central"),
+        ("attained-hard", "attained-central-hard"),
+    ):
+        both = pd.concat([tables[forward], tables[central]], ignore_index=True)
+        for problem, target, rows in _at_smallest_targets(both):
+            pairs = {
+                "independent batches": ("penalty", "penalty-central"),
+                "a shared batch": ("penalty-shared", "penalty-central-shared"),
+            }
+            told = [
+                f"{saving(rows, *names):.3g} times with {words}"
+                for words, names in pairs.items()
+                if {*names} <= set(rows["method"])
+            ]
+            if told:
+                sentences.append(
+                    f"{problem}: tuned to reach a mean ‖∇Phi‖² of {target:.2g} over the second half, "
+                    "a forward difference draws the samples of a central one "
+                    f"{' and '.join(told)}."
+                )
+    return sentences
+
+
+CENTRAL_SAVING = Conclusion(
+    "central-saving",
+    ("attained-3", "attained-central", "attained-hard", "attained-central-hard"),
+    compose_central_saving,
+)
+
+
+def _at_smallest_targets(table: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """Yield every problem, its smallest target and the rows there."""
+    for problem, rows in table.groupby("problem", sort=False):
+        target = rows["epsilon"].min()
+        yield str(problem), float(target), rows[rows["epsilon"] == target]
 
 
 SCHEDULES = {

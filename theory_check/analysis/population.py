@@ -14,10 +14,12 @@ from theory_check.analysis.power_law import PowerLawFit
 from theory_check.analysis.rate_verdict import RateVerdict
 from theory_check.claims.rates import (
     AttainedRate,
+    CurveRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
     Rate,
+    RatioRate,
     ScheduleRate,
 )
 from theory_check.errors import InvalidArgumentError
@@ -86,7 +88,8 @@ def _rows(rate: Rate, table: pd.DataFrame, problem: str) -> pd.DataFrame:
 def unit_table(rate: Rate, rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows of a family with the instance as ``seed``, starts averaged within each.
 
-    An inequality is kept by an instance if all of its starts keep it, so nothing is averaged there. A
+    An inequality, or a curve that bounds every row, is kept by an instance if all of its starts keep it,
+    so nothing is averaged there; of a ratio, numerator and denominator are. A
     start whose ``status`` is not ``"ok"`` leaves its status to the instance.
 
     Parameters
@@ -102,9 +105,10 @@ def unit_table(rate: Rate, rows: pd.DataFrame) -> pd.DataFrame:
         For a rate whose judge takes more than one column of a start, or for starts of one instance
         that lack a row.
     """
-    if isinstance(rate, InequalityRate):
+    if isinstance(rate, InequalityRate) or (isinstance(rate, CurveRate) and not rate.average):
         return rows.assign(seed=rows[INSTANCE])
-    if not isinstance(rate, PowerRate | GeometricRate):
+    averaged = _averaged(rate)
+    if not averaged:
         raise InvalidArgumentError(
             "table",
             f"instances of a family for the rate {rate.name!r}",
@@ -114,7 +118,9 @@ def unit_table(rate: Rate, rows: pd.DataFrame) -> pd.DataFrame:
     counted = rows.groupby(INSTANCE)["seed"].nunique()
     sizes = rows.groupby([INSTANCE, rate.x])["seed"].agg(["size", "nunique"])
     expected = counted.reindex(sizes.index.get_level_values(INSTANCE)).to_numpy()
-    columns = {rate.y: (rate.y, lambda values: float(np.mean(values.to_numpy())))}
+    columns = {
+        column: (column, lambda values: float(np.mean(values.to_numpy()))) for column in averaged
+    }
     if "status" in rows:
         columns["status"] = ("status", _worst)  # type: ignore[assignment]
         if (rows["status"] != "ok").any():
@@ -126,6 +132,15 @@ def unit_table(rate: Rate, rows: pd.DataFrame) -> pd.DataFrame:
             f"select one row per start and {rate.x} by `where` of the rate {rate.name!r}",
         )
     return rows.groupby(keys, as_index=False).agg(**columns).assign(seed=_seeds)
+
+
+def _averaged(rate: Rate) -> tuple[str, ...]:
+    """Return the columns that are averaged over the starts of an instance; none where it says nothing."""
+    if isinstance(rate, PowerRate | GeometricRate):
+        return (rate.y,)
+    if isinstance(rate, CurveRate):
+        return rate.y, rate.bound
+    return (rate.y, rate.predicted) if isinstance(rate, RatioRate) else ()
 
 
 def _seeds(table: pd.DataFrame) -> pd.Series[int]:

@@ -148,7 +148,10 @@ def half_width(
     With at least :data:`MINIMUM_BOOTSTRAP_REPLICATES` replicates, the symmetric studentised
     bootstrap over replicates (Hall, *The Bootstrap and Edgeworth Expansion*, section 3.6), whose
     coverage error is of second order in 1/replicates, where the percentile bootstrap covers 92 %
-    or less with 16 replicates; with fewer, Student's t on the jackknife standard error.
+    or less with 16 replicates; with fewer, Student's t on the jackknife standard error. Never beyond the
+    farthest replicate: whatever the weights of the replicates are, the statistic of their mean curve lies
+    among their own, but for the curvature of a fit. Where a few replicates hold most of a mean, resamples
+    without them have next to no error, and the quantile of studentised shifts means nothing.
 
     Parameters
     ----------
@@ -195,7 +198,9 @@ def half_width(
     usable = errors > 1e-3 * spread
     studentised = np.abs(shifts[usable]) / (errors[usable] / np.sqrt(replicates))
     quantile = float(np.quantile(studentised, level))
-    return float(quantile * spread / np.sqrt(replicates))
+    alone = np.log(curve.curves) @ contrast
+    farthest = float(np.abs(alone - curve.log_average @ contrast).max())
+    return min(float(quantile * spread / np.sqrt(replicates)), farthest)
 
 
 @dataclass(frozen=True)

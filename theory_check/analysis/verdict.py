@@ -10,6 +10,12 @@ import pandas as pd
 
 from theory_check.analysis.audits import AuditFinding
 from theory_check.analysis.bound_verdict import judge_bound_rate, terms_stated
+from theory_check.analysis.computed_verdicts import (
+    Looseness,
+    judge_curve_rate,
+    judge_ratio_rate,
+    ratio_stated,
+)
 from theory_check.analysis.population import judge_on_units
 from theory_check.analysis.power_verdict import judge_power_rate
 from theory_check.analysis.rate_verdict import (
@@ -36,10 +42,12 @@ from theory_check.claims.base import CONTROLS, Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
+    CurveRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
     Rate,
+    RatioRate,
     ScheduleRate,
 )
 from theory_check.errors import InvalidArgumentError, require_instance, require_sequence
@@ -49,9 +57,11 @@ __all__ = [
     "Verdict",
     "judge",
     "judge_attained_rate",
+    "judge_curve_rate",
     "judge_geometric_rate",
     "judge_inequality_rate",
     "judge_power_rate",
+    "judge_ratio_rate",
     "judge_schedule_rate",
 ]
 
@@ -79,6 +89,8 @@ JUDGES: Mapping[type, Judge] = {
     AttainedRate: Judge(judge_attained_rate, exponent_stated),
     InequalityRate: Judge(judge_inequality_rate, share_needed),
     BoundRate: Judge(judge_bound_rate, terms_stated),
+    CurveRate: Judge(judge_curve_rate, lambda rate: Looseness()),
+    RatioRate: Judge(judge_ratio_rate, ratio_stated),
 }
 """The only place that tells the types of rate apart."""
 

@@ -15,7 +15,6 @@ from theory_check.bilevel.capabilities import (
     BilevelOracle,
     ContractionOracle,
     Coupling,
-    Difference,
     DirectOracle,
     FirstOrderOracle,
     HypergradientOracle,
@@ -36,6 +35,7 @@ from theory_check.bilevel.capabilities import (
 )
 from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
 from theory_check.bilevel.solver import (
+    Difference,
     HasInnerPenalties,
     Information,
     InnerPath,

@@ -18,9 +18,6 @@ from torch import Tensor
 
 Coupling = Literal["independent", "shared"]
 
-Difference = Literal["forward", "central"]
-"""Of two penalised levels: at sigma and 0, or at sigma and -sigma (``docs/theory.md`` section 3.6)."""
-
 
 @dataclass(frozen=True, eq=False)
 class UpperGradients:

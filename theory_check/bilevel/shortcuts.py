@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel.capabilities import Coupling, Difference
-from theory_check.bilevel.solver import InnerPath
+from theory_check.bilevel.capabilities import Coupling
+from theory_check.bilevel.solver import Difference, InnerPath
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,9 @@ from torch import Tensor
 
 Information = Literal["samples", "exact"]
 
+Difference = Literal["forward", "central"]
+"""Of two penalised levels: at sigma and 0, or at sigma and -sigma (``docs/theory.md`` section 3.6)."""
+
 InnerPath = list[tuple[Tensor, Tensor | None]]
 """Iterates (y, y') of an inner loop, each before the step that leaves it; y' is None without one."""
 

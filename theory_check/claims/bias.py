@@ -87,6 +87,30 @@ PENALTY_BIAS_CENTRAL = Claim(
     audits=("error-bound", "lower-pl"),
 )
 
+PENALTY_BIAS_FOURTH = replace(
+    PENALTY_BIAS_CENTRAL,
+    id="penalty-bias-fourth",
+    statement="The difference of fourth order of penalised levels at ±sigma and ±2 sigma has a bias "
+    "O(sigma^4), of the gradient and of the value",
+    source="docs/theory.md section 3.6; arXiv 2509.02937, Lemma 3.1 at p = 4, for strongly convex "
+    "levels",
+    otherwise="No: terms of odd and of second order in sigma cancel; only a defect, or a sigma outside "
+    "the range of the expansion, could give another exponent.",
+    experiment="penalty-bias-fourth",
+    rates=tuple(
+        replace(rate, exponent=4.0, rivals=(2.0, 3.0, 6.0), resolution=0.1, y_symbol=symbol)
+        for rate, symbol in zip(
+            BIAS_RATES,
+            (
+                r"$\|\nabla\Phi_{\sigma,4} - \nabla\Phi\|$",
+                r"$|\Phi_{\sigma,4} - \Phi|$",
+            ),
+            strict=True,
+        )
+    ),
+    audits=(),
+)
+
 PENALTY_BIAS_LARGE = Claim(
     id="penalty-bias-large",
     statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma) beyond enumeration: "
@@ -165,6 +189,49 @@ CONTROL_QUARTIC = Claim(
     # The rule that the quadratic passes.
     rates=(CLOSED_FORM_RATE,),
     expected="violated",
+)
+
+CENTRAL_CLOSED_FORM_RATE = replace(
+    CLOSED_FORM_RATE,
+    exponent=4,
+    rivals=(2.0, 6.0),
+    y_symbol=r"$\|(\nabla\Phi_\sigma + \nabla\Phi_{-\sigma})/2 - \nabla\Phi\|^2$",
+)
+
+CONTROL_QUADRATIC_CENTRAL = replace(
+    CONTROL_QUADRATIC,
+    id="control-quadratic-central",
+    statement="On a quadratic lower level with a rank-deficient Hessian the bias of a central difference "
+    "is O(sigma²).",
+    experiment="control-quadratic-central",
+    rates=(CENTRAL_CLOSED_FORM_RATE,),
+    audits=(),
+)
+
+CONTROL_QUARTIC_CENTRAL = replace(
+    CONTROL_QUARTIC,
+    id="control-quartic-central",
+    statement="On the quartic lower level the bias of a central difference would be O(sigma²); it is of "
+    "order sigma^(2/3).",
+    otherwise="No: the bias is in closed form, of order sigma^(2/3); only a defect of the judge could "
+    "miss it.",
+    experiment="control-quartic-central",
+    # The rule that the quadratic passes.
+    rates=(CENTRAL_CLOSED_FORM_RATE,),
+)
+
+QUARTIC_CENTRAL = replace(
+    CONTROL_QUARTIC_CENTRAL,
+    id="quartic-central",
+    statement="On the quartic lower level the bias of a central difference is of order sigma^(2/3)",
+    otherwise="No: the bias is in closed form; only a defect of the program could give another exponent.",
+    assumptions=("growth of fourth order of the lower level",),
+    rates=(
+        replace(
+            CENTRAL_CLOSED_FORM_RATE, exponent=4 / 3, rivals=(2 / 3, 2.0, 4.0), correction="none"
+        ),
+    ),
+    expected="holds",
 )
 
 PENALTY_SMOOTHNESS = Claim(

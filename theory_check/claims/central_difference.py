@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
+from theory_check.claims import sample_complexity
 from theory_check.claims.base import Claim
+from theory_check.claims.computed_rates import RatioRate
+from theory_check.claims.gradient_noise import INDEPENDENT_RATES, SHARED_RATES
 from theory_check.claims.sample_complexity import INDEPENDENT_RATE, SHARED_RATE
-from theory_check.claims.schedules import (
-    NEURAL_OTHERWISE,
-    SCHEDULE_2,
-    SCHEDULE_2_RATE,
-    SCHEDULE_3_RATE,
-)
+from theory_check.claims.schedules import NEURAL_OTHERWISE, SCHEDULE_2_RATE, SCHEDULE_3_RATE
 
 SCHEDULE_5_2 = Claim(
     id="schedule-5/2",
@@ -39,7 +37,7 @@ SCHEDULE_2_CENTRAL = Claim(
     source="docs/theory.md section 5.3",
     provenance="D",
     kind="measured",
-    otherwise=SCHEDULE_2.otherwise,
+    otherwise="Yes: the inner iterates have to stay O(sigma) apart along the run, which nothing proves.",
     assumptions=(
         "both penalised iterates stay O(sigma) apart, so that the policy ratios stay bounded",
         *SCHEDULE_5_2.assumptions,
@@ -51,7 +49,8 @@ SCHEDULE_2_CENTRAL = Claim(
 
 SCHEDULES_CENTRAL_NEURAL = Claim(
     id="schedules-central-neural",
-    statement="The schedules of schedule-5/2 and schedule-2-central suffice with neural policy and reward",
+    statement="The schedules of schedule-5/2 and schedule-2-central suffice with neural policy and "
+    "reward",
     source="arXiv 2410.15610 (neural classes), with those schedules",
     provenance="R",
     kind="measured",
@@ -82,13 +81,13 @@ SCHEDULE_5_2_HARD = Claim(
 
 CONTROL_SCHEDULE_5_2_HARD = Claim(
     id="control-schedule-5/2-hard",
-    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference, or batches "
-    "of order 1/epsilon with a central one and independent batches.",
+    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference, or "
+    "batches of order 1/epsilon with a central one and independent batches.",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="proved inequality",
-    otherwise="No: a bias of order sigma² = epsilon^(1/2), or a noise that does not fall, is left; only a "
-    "defect of the judge could miss it.",
+    otherwise="No: a bias of order sigma² = epsilon^(1/2), or a noise that does not fall, is left; only "
+    "a defect of the judge could miss it.",
     assumptions=("none: the statements are false, and have to be found so",),
     experiment="schedule-5-2-hard",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.
@@ -114,8 +113,8 @@ SCHEDULE_2_CENTRAL_HARD = Claim(
 
 CONTROL_SCHEDULE_2_CENTRAL_HARD = Claim(
     id="control-schedule-2-central-hard",
-    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference of a shared "
-    "batch.",
+    statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference of a "
+    "shared batch.",
     source="docs/theory.md section 6.4",
     provenance="D",
     kind="proved inequality",
@@ -178,4 +177,75 @@ ATTAINED_CENTRAL_HARD = Claim(
         replace(CENTRAL_RATE, name="independent"),
         replace(CENTRAL_SHARED_RATE, name="shared"),
     ),
+)
+
+CENTRAL_CLOSED_FORM = replace(
+    sample_complexity.ATTAINED_CLOSED_FORM,
+    id="attained-central-closed-form",
+    experiment="attained-central-hard",
+    rates=tuple(
+        replace(rate, where={"method": method})
+        for rate, method in zip(
+            sample_complexity.ATTAINED_CLOSED_FORM.rates,
+            ("penalty-central", "penalty-central-shared"),
+            strict=True,
+        )
+    ),
+)
+
+GRADIENT_NOISE_CENTRAL = Claim(
+    id="gradient-noise-central",
+    statement="With a central difference E‖g_hat - E g_hat‖² = Theta(1/(sigma² n)) for independent "
+    "batches, and Theta(1/n), free of sigma, for one shared batch",
+    source="docs/theory.md section 4.3; the variance of 2503.17644 with twice the width",
+    provenance="D",
+    kind="identity",
+    otherwise="No: the variance of means of n terms over 2 sigma; only a defect, or a sigma too large "
+    "for the limit, could give other exponents.",
+    assumptions=(
+        "n trajectories and n pairs at each of the two penalised solutions, or one reweighted batch",
+        "the two solutions are O(sigma) apart",
+    ),
+    experiment="gradient-noise-central",
+    rates=(
+        *INDEPENDENT_RATES,
+        *(replace(rate, name=f"{rate.name}, shared") for rate in SHARED_RATES),
+    ),
+)
+
+QUARTER = RatioRate(
+    name="central over forward",
+    x="sigma",
+    y="sampling_error",
+    predicted="forward_error",
+    stated=0.25,
+    within=0.05,
+    # The width counted once, and a difference that is not divided by it.
+    rivals=(0.5, 1.0),
+    x_symbol=r"$\sigma$",
+    y_symbol="$\\mathrm{noise}$, central over forward",
+    where={"sweep": "sigma"},
+)
+
+GRADIENT_NOISE_QUARTER = Claim(
+    id="gradient-noise-quarter",
+    statement="At the same sigma and n the noise of a central difference of independent batches is a "
+    "quarter of that of the forward one, as sigma tends to 0",
+    source="docs/theory.md section 4.3",
+    provenance="D",
+    kind="identity",
+    otherwise="No: the same two variances, over twice the width; only a defect could give another share.",
+    assumptions=("sigma is so small that the noise of the pairs does not count",),
+    experiment="gradient-noise-quarter",
+    rates=(QUARTER,),
+)
+
+CONTROL_NOISE_HALF = replace(
+    GRADIENT_NOISE_QUARTER,
+    id="control-noise-half",
+    statement="The noise of a central difference is half of that of the forward one; it is a quarter.",
+    otherwise="No: only a defect of the judge could miss it.",
+    assumptions=("none: the statement is false, and has to be found so",),
+    rates=(replace(QUARTER, stated=0.5, rivals=(0.25, 1.0)),),
+    expected="violated",
 )

@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from theory_check.errors import (
-    InvalidArgumentError,
-    require_positive,
-    shortened,
-)
+from theory_check.claims.computed_rates import CurveRate, RatioRate
+from theory_check.claims.resolving import require_resolving
+
+__all__ = [
+    "AttainedRate",
+    "BoundRate",
+    "CurveRate",
+    "GeometricRate",
+    "InequalityRate",
+    "PowerRate",
+    "Rate",
+    "RatioRate",
+    "ScheduleRate",
+]
 
 
 @dataclass(frozen=True)
@@ -82,32 +91,6 @@ class PowerRate:
             quarter of the gap to the nearest.
         """
         require_resolving("resolution", self.resolution, self.exponent, self.rivals)
-
-
-def require_resolving(
-    argument: str, resolution: float, exponent: float, rivals: tuple[float, ...]
-) -> None:
-    """Refuse a band around ``exponent`` wider than a quarter of the gap to the nearest rival.
-
-    Two intervals, one inside the band and one inside a band of the same width around the rival,
-    are then at least half of the gap apart.
-    """
-    require_positive(argument, resolution)
-    if not rivals or exponent in rivals:
-        raise InvalidArgumentError(
-            "rivals",
-            shortened(rivals),
-            f"name the exponents other than {exponent:g} that alternatives predict, the nearest first",
-        )
-    rival = min(rivals, key=lambda other: abs(other - exponent))
-    allowed = abs(rival - exponent) / 4
-    if resolution > allowed:
-        raise InvalidArgumentError(
-            argument,
-            shortened(resolution),
-            f"pass at most {allowed:g}, a quarter of the gap from {exponent:g} to its nearest rival "
-            f"{rival:g}",
-        )
 
 
 @dataclass(frozen=True)
@@ -323,4 +306,13 @@ class InequalityRate:
     confidence: float | None = None
 
 
-Rate = PowerRate | GeometricRate | ScheduleRate | AttainedRate | BoundRate | InequalityRate
+Rate = (
+    PowerRate
+    | GeometricRate
+    | ScheduleRate
+    | AttainedRate
+    | BoundRate
+    | InequalityRate
+    | CurveRate
+    | RatioRate
+)

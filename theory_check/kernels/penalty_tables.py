@@ -186,10 +186,9 @@ def penalty_slopes(
 ) -> Floats:
     """Return the derivatives along policies that a step follows: of ``J`` at y, of ``J - sigma G`` at y'.
 
-    That at y is of ``J + sigma G`` for a central difference.
-
-    Parameters are those of :func:`tabular_descent`, with returns of shape (replicate, trajectory) and
-    log-probabilities of shape (2 replicate, entry); so is the result.
+    Of a central difference it is of ``J + sigma G`` at y. Parameters are those of
+    :func:`tabular_descent`, with returns of shape (replicate, trajectory) and log-probabilities of shape
+    (2 replicate, entry); so is the result.
     """
     replicates = reward.shape[0]
     laws = laws_of(tables, log_policies)

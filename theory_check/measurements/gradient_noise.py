@@ -39,8 +39,8 @@ class GradientNoise(Measurement):
     error is sampling error; as many pairs as trajectories are drawn (B = n). Each seed has its own
     ``phi`` and its own streams, and averages ``draws`` estimates. Rows have columns ``seed, sweep``
     (``"sigma"`` or ``"trajectories"``), ``sigma, trajectories, sampling_error`` (squared norm), of a
-    central difference ``forward_share`` (that over the mean error of the forward one, from as many draws
-    of their own), ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
+    central difference ``forward_error`` (the same of the forward one, from as many draws of its own),
+    ``status`` (``"not certified"`` where a lower level was not solved to its tolerance).
 
     Parameters
     ----------
@@ -100,10 +100,9 @@ class GradientNoise(Measurement):
             }
             if central:
                 forward = replace(solver, difference="forward")
-                of_forward = self._errors(
+                columns["forward_error"] = self._errors(
                     oracle, information, forward, _state(phi, solutions.lower, above)
                 )
-                columns["forward_share"] = errors / of_forward.mean()
             columns["status"] = status_of([solved[sign * sigma] for sign in signs])
             frames.append(pd.DataFrame(columns))
             progress(done, len(settings))
@@ -111,7 +110,8 @@ class GradientNoise(Measurement):
 
     def relative_cost(self) -> float:
         """Return the number of estimates, each about as dear as an inner step of a run."""
-        return float(self.draws * (len(self.sigmas) + len(self.trajectories)))
+        sides = 2 if self.difference == "central" else 1
+        return float(sides * self.draws * (len(self.sigmas) + len(self.trajectories)))
 
     def _solver(self, sigma: float, number: int) -> PenaltyBilevel:
         return PenaltyBilevel(

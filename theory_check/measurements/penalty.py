@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -24,6 +24,13 @@ from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
 from theory_check.settings import Positive, PositiveInteger
 
+_WEIGHTS: Mapping[str, Mapping[float, float]] = {
+    "forward": {1: 1.0},
+    "central": {1: 1 / 2, -1: 1 / 2},
+    "fourth": {1: 2 / 3, -1: 2 / 3, 2: -1 / 6, -2: -1 / 6},
+}
+"""Weights of ``Phi_sigma`` at multiples of sigma."""
+
 
 @dataclass(frozen=True)
 class PenaltyBias(Measurement):
@@ -42,7 +49,8 @@ class PenaltyBias(Measurement):
     point_scale
         Standard deviation of the points.
     difference
-        ``"forward"``: ``Phi_sigma`` itself; ``"central"``: the mean of ``Phi_sigma`` and ``Phi_-sigma``
+        ``"forward"``: ``Phi_sigma`` itself; ``"central"``: the mean of ``Phi_sigma`` and ``Phi_-sigma``;
+        ``"fourth"``: the combination of four levels without an error of second order
         (``docs/theory.md`` section 3.6).
     """
 
@@ -51,7 +59,7 @@ class PenaltyBias(Measurement):
 
     sigmas: tuple[Positive, ...]
     point_scale: Positive = 1.0
-    difference: Literal["forward", "central"] = "forward"
+    difference: Literal["forward", "central", "fourth"] = "forward"
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""
@@ -62,17 +70,19 @@ class PenaltyBias(Measurement):
         value = solutions.hyperobjective()
         frames = []
         for done, sigma in enumerate(self.sigmas, start=1):
-            sides = (sigma, -sigma) if self.difference == "central" else (sigma,)
-            points = [solutions.penalised(side) for side in sides]
-            mean_gradient = torch.stack([point.gradient for point in points]).mean(0)
-            mean_value = torch.stack([point.value for point in points]).mean(0)
+            weights = _WEIGHTS[self.difference]
+            points = [solutions.penalised(side * sigma) for side in weights]
+            gradients, values = torch.zeros_like(gradient), torch.zeros_like(value)
+            for point, weight in zip(points, weights.values(), strict=True):
+                gradients += weight * point.gradient
+                values += weight * point.value
             frames.append(
                 pd.DataFrame(
                     {
                         "seed": list(seeds),
                         "sigma": sigma,
-                        "gradient_bias": (mean_gradient - gradient).norm(dim=-1).numpy(),
-                        "value_bias": (mean_value - value).abs().numpy(),
+                        "gradient_bias": (gradients - gradient).norm(dim=-1).numpy(),
+                        "value_bias": (values - value).abs().numpy(),
                         "status": status_of(points),
                     }
                 )

@@ -1,5 +1,6 @@
 """Drawing a verdict on an ``Axes``: data with intervals, the line of the theory, what was found."""
 
+from theory_check.plotting.computed import draw_curve_rate, draw_ratio_rate
 from theory_check.plotting.numbers import fixed, general, interval, label_sparsely, power_of_ten
 from theory_check.plotting.power import (
     draw_attained_rate,
@@ -32,8 +33,10 @@ __all__ = [
     "SeriesStyle",
     "column_figure",
     "draw_attained_rate",
+    "draw_curve_rate",
     "draw_level",
     "draw_power_rate",
+    "draw_ratio_rate",
     "draw_schedule_rate",
     "entitle",
     "exponent_text",

@@ -64,19 +64,25 @@ class QuarticProblem(IdentityResponse):
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:
-        """Return the root of ``4 d³ + sigma (x + d)`` shifted by x, unique since it is increasing.
+        """Return the root of ``4 d³ + sigma (x + d)`` shifted by x; for sigma < 0 the one away from 0.
 
-        Newton's method from the far side of the root, where the cubic is convex (for x > 0,
-        mirrored for x < 0), approaches it monotonically.
+        It is the only one of its sign: for sigma > 0 the left side increases, for sigma < 0 its
+        coefficients change their sign once. Newton's method from the far side of the root, where the
+        cubic is convex (for x > 0, mirrored for x < 0), approaches it monotonically.
         """
         if sigma == 0.0:
             return x
-        size = x.abs()
-        depth = (sigma * size / 4) ** (1 / 3)
+        size, strength, sign = x.abs(), abs(sigma), 1.0 if sigma > 0 else -1.0
+        if sigma > 0:
+            depth = (strength * size / 4) ** (1 / 3)
+        else:
+            # With p³ = s |x| / 2 and q² = s / 2, 4 (p + q)³ is at least 4 p³ + 12 p q² + 4 q³, beyond
+            # s |x| + s (p + q).
+            depth = (strength * size / 2) ** (1 / 3) + (strength / 2) ** 0.5
         for _ in range(NEWTON_STEPS):
-            excess = 4 * depth**3 - sigma * (size - depth)
+            excess = 4 * depth**3 - strength * (size - sign * depth)
             depth = depth - excess / (12 * depth**2 + sigma)
-        return x - torch.sign(x) * depth
+        return x - sign * torch.where(x < 0, -depth, depth)
 
     def lower_gap(
         self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]

@@ -47,8 +47,8 @@ class PenaltyBilevel(Settings):
 
         y  <- y  - alpha (∂_y g(x, y) - sigma ∂_y f(x, y))
 
-    and then ``x <- x - eta [(∂_x f(x, y') + ∂_x f(x, y)) / 2 + (∂_x g(x, y') - ∂_x g(x, y)) / (2 sigma)]``:
-    its bias is of order sigma² as long as ``g - sigma f`` has a minimiser.
+    and x moves along ``(∂_x f(x, y') + ∂_x f(x, y)) / 2 + (∂_x g(x, y') - ∂_x g(x, y)) / (2 sigma)``. Its
+    bias is of order sigma² as long as ``g - sigma f`` has a minimiser.
 
     Parameters
     ----------

@@ -262,7 +262,8 @@ def descend_both(
 ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]]:
     """Return ``y`` and ``y'`` after gradient steps on ``g(x, .)`` and on ``sigma f(x, .) + g(x, .)``.
 
-    Of a central difference those of ``y`` are on ``g(x, .) - sigma f(x, .)``. ``path`` takes both before every step. An oracle may have a shortcut.
+    Of a central difference those of ``y`` are on ``g(x, .) - sigma f(x, .)``. ``path`` takes both before
+    every step. An oracle may have a shortcut.
     """
     shortcut = penalty_shortcut(oracle)
     if shortcut is not None:

@@ -17,10 +17,12 @@ from theory_check.claims.base import Claim
 from theory_check.claims.rates import (
     AttainedRate,
     BoundRate,
+    CurveRate,
     GeometricRate,
     InequalityRate,
     PowerRate,
     Rate,
+    RatioRate,
     ScheduleRate,
 )
 from theory_check.errors import TheoryCheckError
@@ -28,7 +30,7 @@ from theory_check.provenance import PROVENANCE_MEANING
 from theory_check.runs import Experiment, load_experiment
 from theory_check.testing.contract import Check, Contract, checked, known
 
-KEPT = (GeometricRate, InequalityRate, ScheduleRate)
+KEPT = (CurveRate, GeometricRate, InequalityRate, ScheduleRate)
 """Rates that hold where what they state is so; the others are tight."""
 
 SEEDS, CONFIDENT_SEEDS = 16, 59
@@ -118,7 +120,7 @@ def its_rates_read_columns_that_exist(case: ClaimCase) -> str:
             axes.setdefault(axis, set()).add(value)
     columns = {*table.columns, *axes}
     for rate in case.claim.rates:
-        for column in (rate.x, rate.y, *rate.where):
+        for column in (rate.x, rate.y, *_beside(rate), *rate.where):
             missing = known(f"a column of rate {rate.name!r}", column, columns)
             if missing:
                 return missing
@@ -126,6 +128,13 @@ def its_rates_read_columns_that_exist(case: ClaimCase) -> str:
             if axis in axes and wanted not in axes[axis]:
                 return f"rate {rate.name!r} asks for {axis} = {wanted!r}, which no cell has"
     return ""
+
+
+def _beside(rate: Rate) -> tuple[str, ...]:
+    """Return the column that a rate compares with, where there is one."""
+    if isinstance(rate, CurveRate):
+        return (rate.bound,)
+    return (rate.predicted,) if isinstance(rate, RatioRate) else ()
 
 
 def it_is_kept_by_what_it_states(case: ClaimCase) -> str:
@@ -190,7 +199,8 @@ def planted_table(claim: Claim, worse_by: float = 0.0) -> pd.DataFrame:
 
     Power rates: x over three decades below 1 (limit zero) or above 1, 16 points. Geometric
     rates: 0.8**k at the prediction, k**-1 when worse. Schedules: half of the target, growing. Costs:
-    exponents larger by ``worse_by``. A bound has its own table.
+    exponents larger by ``worse_by``. Curves: half of the bound, or above it by the share ``worse_by``;
+    ratios as stated, or larger by that share. A bound of several terms has its own table.
     """
     rng = np.random.default_rng(0)
     frames = []
@@ -201,10 +211,14 @@ def planted_table(claim: Claim, worse_by: float = 0.0) -> pd.DataFrame:
         x, curve = _curve(rate, worse_by)
         confident = isinstance(rate, InequalityRate) and rate.confidence is not None
         for seed in range(CONFIDENT_SEEDS if confident else SEEDS):
-            noise = np.exp(NOISE * rng.standard_normal(x.size))
+            # A band of a ratio may be as narrow as the noise.
+            share = min(NOISE, rate.within / 4) if isinstance(rate, RatioRate) else NOISE
+            noise = np.exp(share * rng.standard_normal(x.size))
             frame = pd.DataFrame({rate.x: x, rate.y: curve * noise, **rate.where})
             if isinstance(rate, ScheduleRate):
                 frame[rate.noise] = 0.1
+            for column in _beside(rate):
+                frame[column] = x**-1.0
             if isinstance(rate, AttainedRate):
                 frame = frame.assign(interior=True, iterations=1 / x, trajectories=2 / x)
             frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
@@ -223,6 +237,13 @@ def _curve(rate: Rate, worse_by: float) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(rate, AttainedRate):
         x = np.geomspace(1e-1, 1e-3, 5)
         return x, x ** -(rate.exponent + worse_by)
+    if isinstance(rate, CurveRate | RatioRate):
+        # Against 1/x: half of a curve, where it is kept.
+        x = np.geomspace(1, 1000, 16)
+        at = 0.5 * rate.factor if isinstance(rate, CurveRate) else rate.stated
+        if worse_by > 0:
+            at = (2 if isinstance(rate, CurveRate) else 1) * (1 + worse_by) * at
+        return x, at / x
     if isinstance(rate, InequalityRate):
         # In the middle of the bounds, far from both against the noise; or well outside.
         low, high = rate.low, rate.high

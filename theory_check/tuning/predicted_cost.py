@@ -133,7 +133,7 @@ def lasting_noise(
 def _errors(
     inner_step: float, sigma: float | None, difference: Difference
 ) -> tuple[NDArray[np.float64], float]:
-    """Return how samples of variance 1 enter (x, u, v) in an inner step, and the variance of the estimate.
+    """Return how samples of variance 1 enter (x, u, v) in an inner step, and that of the estimate.
 
     Columns: errors of g at y, of g at y', of f at y' and, of a central difference, of f at y. There ``u``
     is that of the mean of y and y', and ``v = (y' - y)/(2 sigma)``. Shared batches have the same error of
@@ -160,9 +160,9 @@ def _gradient_noise(
 ) -> float:
     """Return the variance of x for one sample of variance 1 in each batch.
 
-    The inner step takes ``u`` to ``(1 - alpha) u`` and ``v`` to ``v - alpha pull . (x, u, v)``, with errors;
-    then x falls by ``step`` times ``estimate . (x, u, v)``, whose own errors have the variance ``fresh``,
-    and u rises by as much.
+    The inner step takes ``u`` to ``(1 - alpha) u`` and ``v`` to ``v - alpha pull . (x, u, v)``, with
+    errors; then x falls by ``step`` times ``estimate . (x, u, v)``, whose own errors have the variance
+    ``fresh``, and u rises by as much.
     """
     inner = np.eye(3)
     inner[1, 1] -= inner_step
@@ -183,7 +183,7 @@ def _per_room(times: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[
 
 
 def bias(problem: HardInstance, sigma: float, difference: Difference = "forward") -> float:
-    """Return the size of the bias in x2 at ``x2 = 0``: of ``∇Phi_sigma``, or of its mean over both signs."""
+    """Return the size of the bias at ``x2 = 0``: of ``∇Phi_sigma``, or of its mean over both signs."""
     at = torch.zeros(1, 2, dtype=torch.float64)
     sides = (sigma,) if difference == "forward" else (sigma, -sigma)
     found = sum(problem.surrogate_gradient(at, side)[0, 1] for side in sides) / len(sides)

@@ -82,7 +82,9 @@ class Transitions(NamedTuple):
         if filled:
             table = dynamics.dense("a kernel with many successors")
             dense = np.ascontiguousarray(table.flatten(0, 1).cpu().numpy())
-        return cls(dense, np.ascontiguousarray(dense.T), *dynamics.rows)
+        rows = dynamics.rows
+        transposed = np.ascontiguousarray(dense.T)
+        return cls(dense, transposed, rows.bounds, rows.columns, rows.chances)
 
 
 @dataclass(frozen=True, eq=False)
