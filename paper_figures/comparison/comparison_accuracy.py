@@ -40,13 +40,14 @@ def draw_accuracy(
     sampled = found.costs[found.costs["ranked"]]
     table = sampled.pivot(index=["problem", "target"], columns="method", values="median")
     table = table.reindex(columns=list(found.standings["method"]))
-    table = table.sort_index(level="target", ascending=False, sort_remaining=False)
     order = {name: at for at, name in enumerate(dict.fromkeys(sampled["problem"]))}
-    table = table.sort_index(level="problem", key=lambda names: names.map(order), kind="stable")
-    values = table.to_numpy(dtype=np.float64).T
-    best = np.nanmin(np.where(np.isfinite(values), values, np.nan), axis=0, initial=np.inf)
-    ratios = np.where(np.isfinite(values), values / best, np.nan)
+    # Problems as they come, targets falling to the right.
+    table = table.loc[sorted(table.index, key=lambda pair: (order[pair[0]], -pair[1]))]
+    values = table.replace(np.inf, np.nan).to_numpy(dtype=np.float64).T
+    best = np.nanmin(values, axis=0, initial=np.inf)
+    ratios = values / best
     axes.set_facecolor(MISSED)
+    axes.grid(visible=False)
     image = axes.imshow(
         np.log10(np.clip(ratios, 1.0, LARGEST)),
         aspect="auto",

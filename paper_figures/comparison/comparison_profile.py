@@ -76,5 +76,12 @@ def draw_profile(
             fontsize=5.5,
             color=styles[method].colour,
             va="center",
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": styles[method].colour},
+            arrowprops={
+                "arrowstyle": "-",
+                "linewidth": 0.4,
+                "color": styles[method].colour,
+                "relpos": (0.0, 0.5),
+                "shrinkA": 0.0,
+                "shrinkB": 0.0,
+            },
         )
