@@ -91,9 +91,9 @@ def draw_comparison(compared: Compared, directory: Path) -> Iterator[Drawn]:
 
 
 def tables(results: ComparisonResults, tuning_runs: Mapping[str, int]) -> list[DisplayTable]:
-    """Return the tables of a comparison: of each accuracy standings, costs, counters and exponents;
-    tuning.
+    """Return the tables of a comparison: standings, costs, counters and exponents of each accuracy.
 
+    The last one is about tuning.
     Tables of the value gap have ``value_`` before their names.
 
     Parameters

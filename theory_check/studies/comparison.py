@@ -229,7 +229,7 @@ def _table(cells: Sequence[Cell], store: Store, quick: bool) -> pd.DataFrame:
 
 
 def name_of(cell: Cell) -> str:
-    """Return what a problem is called in tables: its label, and the number of the instance of a family."""
+    """Return what a problem is called in tables: its label, and the number of an instance."""
     return cell.label if cell.instance is None else f"{cell.label} {cell.instance}"
 
 
@@ -254,5 +254,6 @@ def _scope(cells: Sequence[Cell], quick: bool) -> str:
     version = ", small version" if quick else ""
     return (
         f"Compared: {methods} methods on {problems} problems, "
-        f"{' or '.join(map(str, seeds))} seeds each, {repetitions} repetitions of tuning and runs{version}."
+        f"{' or '.join(map(str, seeds))} seeds each, {repetitions} repetitions of tuning and "
+        f"runs{version}."
     )
