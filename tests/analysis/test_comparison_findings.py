@@ -68,8 +68,8 @@ def test_the_cheapest_is_named_with_its_factor() -> None:
         "first is cheaper than the second with probability 1 [1, 1]."
     )
     assert the(sentences, "independent batches") == (
-        "By stationarity: independent batches take a median of 4 [4, 4] times the samples of a shared one "
-        "in Method penalty, over 10 pairs of problem and target that both reach; the shared batch is "
+        "By stationarity: independent batches take a median of 4 [4, 4] times the samples of a shared "
+        "one in Method penalty, over 10 pairs of problem and target that both reach; the shared batch is "
         "cheaper with probability 1 [1, 1]."
     )
 
@@ -96,8 +96,8 @@ def test_a_method_without_a_reward_is_shown_and_not_ranked() -> None:
     assert "2 sampled methods" in the(sentences, "cheapest alone")
     assert the(sentences, "not ranked") == (
         "By stationarity: Method online-dpo is not ranked: it has no reward model and starts at the "
-        "reference policy, which implies reward 0. Of 5 targets it meets 5 in most seeds, 2 of them within "
-        "2 iterations."
+        "reference policy, which implies reward 0. Of 5 targets it meets 5 in most seeds, 2 of them "
+        "within 2 iterations."
     )
 
 
@@ -126,8 +126,8 @@ def test_violated_rates_are_named_in_both_conventions() -> None:
     ]
     sentences = findings(analysed(tables))
     assert the(sentences, "stated rates on a problem") == (
-        "By stationarity: of 2 stated rates on a problem: 1 violated and 1 tight; 1 end at a floor, below "
-        "which most seeds meet no target."
+        "By stationarity: of 2 stated rates on a problem: 1 violated and 1 tight; 1 end at a floor, "
+        "below which most seeds meet no target."
     )
     assert the(sentences, "exceeds") == (
         "By stationarity: Method penalty exceeds its stated exponent 3 (norm 6) on hill (p = 3.5 [3.5, "
@@ -152,8 +152,8 @@ def test_missed_targets_are_counted_with_the_floor() -> None:
     ]
     sentences = findings(analysed(tables))
     assert the(sentences, "most seeds miss: ") == (
-        "By stationarity: targets that most seeds miss: Method offline 2 of 10, on 1 problems, ending at a "
-        "median of 10 times the first one."
+        "By stationarity: targets that most seeds miss: Method offline 2 of 10, on 1 problems, ending "
+        "at a median of 10 times the first one."
     )
     diverged = tables[0].assign(ended=np.nan)
     assert "no accuracy (0 finite runs)" in the(findings(analysed([diverged])), "seeds miss: ")
@@ -188,8 +188,8 @@ def test_regrets_are_those_of_misspecified_problems() -> None:
         planted("penalty", problem="vale", policy_regret=0.1),
     ]
     assert the(findings(analysed(tables)), "misspecified") == (
-        "By stationarity: on 2 misspecified problems the regret of the final policy under the true reward, "
-        "KL term included, is in the median over problems so many times the least of 2 methods: "
+        "By stationarity: on 2 misspecified problems the regret of the final policy under the true "
+        "reward, KL term included, is in the median over problems so many times the least of 2 methods: "
         "Method penalty 1 [1, 1] and Method offline 3 [3, 5]."
     )
 

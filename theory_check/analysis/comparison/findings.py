@@ -242,8 +242,8 @@ def _regrets(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         found = over_problems(relative[name].reset_index(name="value"), weighted_median)
         told.append(f"{_title(methods, name)} {found}")
     yield (
-        f"on {len(regrets)} misspecified problems the regret of the final policy under the true reward, KL "
-        f"term included, is in the median over problems so many times the least of {regrets.shape[1]} "
+        f"on {len(regrets)} misspecified problems the regret of the final policy under the true reward, "
+        f"KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
         f"methods: {listed(told)}."
     )
 
