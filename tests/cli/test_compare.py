@@ -515,7 +515,7 @@ def test_the_figures_draw_planted_results(path: Path, tmp_path: Path) -> None:
 
 
 def test_the_heat_map_shows_ratios_misses_and_winners() -> None:
-    """Costs of b are ten times those of a, which misses the smallest target: 1, 10, and there nothing and 1."""
+    """Costs of b are ten times those of a, which misses the smallest target, where b is the best."""
     tables = [
         planted("a", noise=0.0, level=10.0, failures={0.003: 16}),
         planted("b", noise=0.0, level=100.0),

@@ -1,4 +1,4 @@
-"""The comparison measurement: what is tuned and reported, on which streams, recomputed from plain traces."""
+"""The comparison measurement: what is tuned and reported, and costs recomputed from plain traces."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class BilevelTruth(Protocol):
 
 @runtime_checkable
 class ValueTruth(Protocol):
-    """What is known beside of a problem whose lower variable is a policy and whose true reward is known."""
+    """What is known beside of a problem of policies whose true reward is known."""
 
     def value_gap(self, lower: Float[Tensor, "replicate lower"]) -> Float[Tensor, " replicate"]:
         """Return ``J* - J`` under the true reward, KL term included."""

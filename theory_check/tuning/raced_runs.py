@@ -177,8 +177,8 @@ def race(
     streams
         Seeds of the runs.
     needed
-        Runs that have to arrive: the race is over when so many have, or too few still can. None: everybody's
-        result is wanted.
+        Runs that have to arrive: the race is over when so many have, or too few still can. None:
+        everybody's result is wanted.
     target
         Largest accuracy, in the units of the problem.
     caps
