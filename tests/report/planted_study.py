@@ -22,6 +22,7 @@ from theory_check.claims.rates import (
     PowerRate,
     RatioRate,
     ScheduleRate,
+    UpperBoundRate,
 )
 from theory_check.measurements.base import Measurement
 from theory_check.recording import Progress
@@ -144,6 +145,7 @@ CLAIMS = {
                 ),
             ),
         ),
+        replace(_FIRST, id="at-most", rates=(UpperBoundRate(**vars(POWER)),)),
         replace(_FIRST, id="curve", rates=(CurveRate("curve", "x", "y", "bound", **SYMBOLS),)),
         replace(
             _FIRST,

@@ -16,10 +16,10 @@ from planted_study import CLAIMS, FAILING, HOSTILE, POWER, UNJUDGED, compared_in
 
 from theory_check.analysis import judge_power_rate
 from theory_check.analysis.intervals import Interval
-from theory_check.analysis.rate_verdict import Numbers, RateVerdict
+from theory_check.analysis.rate_verdict import Exponents, Numbers, RateVerdict
 from theory_check.analysis.verdict import JUDGES
 from theory_check.catalogue import Catalogue
-from theory_check.claims.rates import PowerRate
+from theory_check.claims.rates import PowerRate, UpperBoundRate
 from theory_check.errors import StoreError
 from theory_check.report.listing import text_listing
 from theory_check.report.page.charts import COLOURS, SHAPES, chart_of, columns_of, styles
@@ -52,6 +52,7 @@ def test_the_verdicts_are_those_that_were_planted(records: dict[str, ClaimRecord
         "line-fails": "violated",
         "control-line": "violated",
         "line-unknown": "not judged",
+        "at-most": "tight",
         "bounded": "holds",
         "decays": "holds",
         "enough/3": "holds",
@@ -272,6 +273,17 @@ def test_intervals_lie_on_one_axis() -> None:
     assert np.diff(places[:3]) == pytest.approx([places[1] - places[0]] * 2, abs=0.2)
     assert "measured 2 [1, 3], predicted 4, agrees from 3.5 to 4.5; violated" in line.text
     assert strip([]) is None
+
+
+def test_what_agrees_with_a_bound_has_one_side() -> None:
+    numbers = Exponents(1.0, Interval(1.3, 1.2, 1.4))
+    verdict = RateVerdict("gradient", "p", "holds", "", numbers)
+    (both,) = marks_of(POWER, verdict)
+    assert (both.low, both.high) == pytest.approx((0.9, 1.1))
+    (bound,) = marks_of(UpperBoundRate(**vars(POWER)), verdict)
+    assert (bound.low, bound.high) == (0.9, math.inf)
+    (mirrored,) = marks_of(UpperBoundRate(**{**vars(POWER), "better": "smaller"}), verdict)
+    assert (mirrored.low, mirrored.high) == (-math.inf, 1.1)
 
 
 def test_series_differ_in_colour_or_shape() -> None:

@@ -18,10 +18,13 @@ from theory_check.bilevel.capabilities import (
     DirectOracle,
     FirstOrderOracle,
     HypergradientOracle,
+    ImplicitDataOracle,
+    ImplicitObjectiveOracle,
     ImplicitUpperOracle,
     LowerChangeOracle,
     LowerGradients,
     LowerOracle,
+    OpposedPreferenceOracle,
     OptimalLowerOracle,
     PairedLowerOracle,
     PenaltyOracle,
@@ -30,9 +33,8 @@ from theory_check.bilevel.capabilities import (
     TotalGradient,
     UpperGradients,
     UpperOracle,
-    needs,
-    operations,
 )
+from theory_check.bilevel.declarations import needs, operations
 from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
 from theory_check.bilevel.solver import (
     Difference,
@@ -45,7 +47,7 @@ from theory_check.bilevel.solver import (
     TellsInnerPath,
     tells_inner_path,
 )
-from theory_check.bilevel.truth import BilevelTruth
+from theory_check.bilevel.truth import BilevelTruth, ValueTruth
 
 __all__ = [
     "CAPABILITIES",
@@ -60,12 +62,15 @@ __all__ = [
     "FirstOrderOracle",
     "HasInnerPenalties",
     "HypergradientOracle",
+    "ImplicitDataOracle",
+    "ImplicitObjectiveOracle",
     "ImplicitUpperOracle",
     "Information",
     "InnerPath",
     "LowerChangeOracle",
     "LowerGradients",
     "LowerOracle",
+    "OpposedPreferenceOracle",
     "OptimalLowerOracle",
     "PairedLowerOracle",
     "PenaltyLoop",
@@ -80,6 +85,7 @@ __all__ = [
     "TotalGradient",
     "UpperGradients",
     "UpperOracle",
+    "ValueTruth",
     "needs",
     "operations",
     "penalty_shortcut",

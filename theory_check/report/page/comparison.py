@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison import ComparisonResults
-from theory_check.analysis.comparison.results import by_majority, ranked
+from theory_check.analysis.comparison import ComparisonResults, best_of_pairs
 from theory_check.analysis.intervals import Interval, number
 from theory_check.report.comparison import tables
 from theory_check.report.page.charts import (
@@ -27,12 +27,18 @@ from theory_check.report.page.records import Figure
 from theory_check.report.tables import DisplayTable
 from theory_check.studies.comparison import Compared
 
-COSTS = ("problem", "method", "title", "target", "median", "low", "high", "spent", "reached", "seeds",
-         "state", "counted")  # fmt: skip
-"""Columns of what the page chooses from, one row per problem, method and target."""
+COSTS = ("by", "problem", "method", "title", "target", "median", "low", "high", "spent", "reached",
+         "seeds", "state", "counted")  # fmt: skip
+"""Columns of what the page chooses from, one row per accuracy, problem, method and target."""
 
 REACHED, FAILED = "most seeds reached it", "most seeds failed: what they had spent"
 
+
+CHOICE = {"by_shown": "", "problem_shown": "", "target_shown": 0.0, "methods_shown": []}
+"""What the page chooses, by the names that charts have for it, until it does."""
+
+NAMED = 4
+"""Methods that are named of those that intervals do not tell apart."""
 
 ROW, AROUND = 22, 110
 """Of a chart with a row for each method: the height of one, and of axis and legend, pixels."""
@@ -55,6 +61,8 @@ class ComparisonRecord:
 
     Attributes
     ----------
+    accuracies
+        By which costs are measured; the first is that of ``cheapest``.
     cheapest
         One for each problem on which a sampled method reaches a target.
     problems, targets, methods
@@ -69,6 +77,7 @@ class ComparisonRecord:
         All numbers.
     """
 
+    accuracies: tuple[str, ...]
     cheapest: tuple[Cheapest, ...]
     problems: tuple[str, ...]
     targets: tuple[float, ...]
@@ -83,57 +92,67 @@ class ComparisonRecord:
 def comparison_record(compared: Compared) -> ComparisonRecord | None:
     """Return what the page says of a comparison; None where no run to an accuracy is complete."""
     results = compared.results
-    if results.costs.empty:
+    rows = [
+        _cost_row(by, row, results)
+        for by, found in results.accuracies.items()
+        for _, row in found.costs.iterrows()
+    ]
+    if not rows:
         return None
-    rows = [_cost_row(row, results) for _, row in results.costs.iterrows()]
-    costs = columns_of(COSTS, rows)
-    methods = tuple((name, results.methods[name].title) for name in _present(results))
+    seen = {str(row[2]) for row in rows}
+    methods = tuple((name, each.title) for name, each in results.methods.items() if name in seen)
     small = " --quick" if compared.options.quick else ""
     return ComparisonRecord(
+        tuple(results.accuracies),
         tuple(cheapest(results)),
-        tuple(dict.fromkeys(map(str, results.costs["problem"]))),
-        tuple(sorted(map(float, results.costs["target"].unique()))),
+        tuple(dict.fromkeys(str(row[1]) for row in rows)),
+        tuple(sorted({float(row[4]) for row in rows})),
         methods,
         compared.findings,
-        costs,
+        columns_of(COSTS, rows),
         tuple(_figures(results, methods)),
-        tuple(tables(results, compared.tuning_seeds)),
+        tuple(tables(results, compared.tuning_runs)),
         f"theory-check compare{small} --store {compared.options.store}",
     )
 
 
 def cheapest(results: ComparisonResults) -> list[Cheapest]:
-    """Return who needs the fewest samples on each problem, of the methods whose samples are compared."""
-    costs = ranked(results.costs)
-    costs = costs[np.isfinite(costs["median"]) & by_majority(costs)]
+    """Return who needs the fewest samples on each problem, of the methods whose samples are compared.
+
+    By the first of the accuracies. Methods whose intervals do not tell them apart are named together.
+    """
+    if not results.accuracies:
+        return []
+    costs = next(iter(results.accuracies.values())).costs
     found = []
-    for problem, part in costs.groupby("problem", sort=False):
-        last = part[part["target"] == part["target"].min()].sort_values("median", kind="stable")
-        best = last.iloc[0]
-        second = last.iloc[1] if len(last) > 1 else None
+    for problem, pairs in best_of_pairs(costs).groupby("problem", sort=False):
+        last = pairs[pairs["target"] == pairs["target"].min()].iloc[0]
+        row = costs[
+            (costs["problem"] == problem)
+            & (costs["target"] == last["target"])
+            & (costs["method"] == last["best"])
+        ].iloc[0]
+        tied = [results.methods[name].title for name in last["tied"]]
+        further = len(tied) - NAMED
+        shown = ", ".join(tied[:NAMED]) + (f" and {further} more" if further > 0 else "")
         found.append(
             Cheapest(
                 str(problem),
-                number(float(best["target"])),
-                results.methods[best["method"]].title,
-                str(Interval(best["median"], best["low"], best["high"])),
-                "no other method reaches it"
-                if second is None
-                else f"{results.methods[second['method']].title}, "
-                f"{number(float(second['median'] / best['median']))} times as many",
+                number(float(last["target"])),
+                shown,
+                str(Interval(row["median"], row["low"], row["high"])),
+                f"{number(float(last['runner_up']))} times as many"
+                if math.isfinite(last["runner_up"])
+                else "no other method reaches it",
             )
         )
     return found
 
 
-def _present(results: ComparisonResults) -> list[str]:
-    seen = {str(name) for name in results.costs["method"]}
-    return [name for name in results.methods if name in seen]
-
-
-def _cost_row(row: pd.Series, results: ComparisonResults) -> tuple[object, ...]:
+def _cost_row(by: str, row: pd.Series, results: ComparisonResults) -> tuple[Any, ...]:
     reached = math.isfinite(row["median"])
     return (
+        by,
         row["problem"],
         row["method"],
         results.methods[row["method"]].title,
@@ -168,8 +187,12 @@ def _figures(results: ComparisonResults, methods: Sequence[tuple[str, str]]) -> 
             *_finished(lambda: _every_target(colour, shape), {}),
         ),
     ]
-    profile = results.profile
-    if profile is not None:
+    profiles = [
+        (by, found.performance)
+        for by, found in results.accuracies.items()
+        if found.performance is not None
+    ]
+    for by, profile in profiles:
         kept = np.unique(np.linspace(0, profile.factors.size - 1, 60).round().astype(int))
         rows = [
             (name, results.methods[name].title, *map(float, values))
@@ -184,7 +207,7 @@ def _figures(results: ComparisonResults, methods: Sequence[tuple[str, str]]) -> 
         ]
         figures.append(
             Figure(
-                "Performance profile",
+                f"Performance profile, by {by}",
                 f"Share of {profile.pairs} pairs of problem and accuracy, over {profile.problems} "
                 "problems, that a method meets with at most so many times the samples of the cheapest.",
                 *_finished(
@@ -202,17 +225,14 @@ def _finished(
     """Return a chart that knows the choice of the page, as a specification, with its data."""
 
     def following() -> Layered | alt.Chart:
-        shown = [
-            alt.param(name=name, value=value)
-            for name, value in (("problem_shown", ""), ("target_shown", 0.0), ("methods_shown", []))
-        ]
+        shown = [alt.param(name=name, value=value) for name, value in CHOICE.items()]
         return made().add_params(*shown).properties(width="container")
 
     return specified(following), data
 
 
 CHOSEN_METHODS = "indexof(methods_shown, datum.method) >= 0"
-CHOSEN = f"datum.problem == problem_shown && {CHOSEN_METHODS}"
+CHOSEN = f"datum.by == by_shown && datum.problem == problem_shown && {CHOSEN_METHODS}"
 
 
 def _fitting() -> dict[str, object]:

@@ -12,7 +12,14 @@ from theory_check.analysis.computed_verdicts import Looseness, Ratios
 from theory_check.analysis.intervals import Interval
 from theory_check.analysis.rate_verdict import Exponents, Growth, RateVerdict
 from theory_check.analysis.replicate_verdicts import DecayFactor, KeptShare
-from theory_check.claims.rates import AttainedRate, BoundRate, InequalityRate, PowerRate, Rate
+from theory_check.claims.rates import (
+    AttainedRate,
+    BoundRate,
+    InequalityRate,
+    PowerRate,
+    Rate,
+    UpperBoundRate,
+)
 
 WIDTH, LINE = 230, 11
 """Of a drawing: its width, and the height of an interval in it, pixels of the page."""
@@ -59,7 +66,9 @@ def _exponent(rate: Rate, numbers: Exponents) -> Iterator[Judged]:
     centre = stated.value if isinstance(stated, Interval) else float(stated)
     reach = rate.resolution if isinstance(rate, PowerRate | AttainedRate) else 0.0
     low, high = centre - reach, centre + reach
-    if isinstance(stated, Interval) and not math.isnan(stated.low):
+    if isinstance(rate, UpperBoundRate):
+        low, high = (low, math.inf) if rate.better == "larger" else (-math.inf, high)
+    elif isinstance(stated, Interval) and not math.isnan(stated.low):
         low, high = min(low, stated.low), max(high, stated.high)
     yield "", numbers.estimate, centre, low, high
 

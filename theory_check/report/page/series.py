@@ -26,6 +26,7 @@ from theory_check.claims.rates import (
     Rate,
     RatioRate,
     ScheduleRate,
+    UpperBoundRate,
 )
 from theory_check.report.page.symbols import plain
 
@@ -331,6 +332,7 @@ OTHERS = Kind(_column, "mean", _none)
 
 KINDS: Mapping[type, Kind] = {
     PowerRate: Kind(_column, "mean", _power),
+    UpperBoundRate: Kind(_column, "mean", _power),
     GeometricRate: Kind(_column, "geometric", _geometric),
     ScheduleRate: Kind(lambda rate: lambda rows: rows[rate.y] / rows[rate.x], "mean", _schedule),
     AttainedRate: Kind(_column, "geometric", _attained),

@@ -74,13 +74,14 @@
   const choice = document.getElementById("choice");
   const costs = choice && rowsOf(JSON.parse(document.getElementById("costs").textContent));
   const chosen = () => ({
+    by: choice.elements.by.value,
     problem: choice.elements.problem.value,
     target: Number(choice.elements.target.value),
     methods: all("input[name=method]:checked", choice).map((box) => box.value),
   });
   const shown = () => {
-    const {problem, target, methods} = chosen();
-    return {problem_shown: problem, target_shown: target, methods_shown: methods};
+    const {by, problem, target, methods} = chosen();
+    return {by_shown: by, problem_shown: problem, target_shown: target, methods_shown: methods};
   };
   const follow = (view) => { for (const [name, value] of Object.entries(shown())) view.signal(name, value); };
   const short = (value) => {
@@ -89,8 +90,8 @@
     return value.toExponential(2).replace("e+", "e");
   };
   const rank = () => {
-    const {problem, target, methods} = chosen();
-    const rows = costs.filter((row) => row.problem === problem && row.target === target && methods.includes(row.method));
+    const {by, problem, target, methods} = chosen();
+    const rows = costs.filter((row) => row.by === by && row.problem === problem && row.target === target && methods.includes(row.method));
     rows.sort((one, other) => (one.median ?? Infinity) - (other.median ?? Infinity));
     const body = document.querySelector("#ranking tbody");
     body.replaceChildren(...rows.map((row) => {
@@ -113,8 +114,8 @@
   };
   // Accuracies differ from problem to problem: only those that were tried can be chosen.
   const offer = () => {
-    const {problem} = chosen();
-    const tried = new Set(costs.filter((row) => row.problem === problem).map((row) => row.target));
+    const {by, problem} = chosen();
+    const tried = new Set(costs.filter((row) => row.by === by && row.problem === problem).map((row) => row.target));
     for (const option of choice.elements.target.options) option.disabled = option.hidden = !tried.has(Number(option.value));
     const now = choice.elements.target;
     if (now.selectedOptions[0]?.disabled ?? true) now.value = [...now.options].find((option) => !option.disabled)?.value;
