@@ -177,8 +177,11 @@ def test_every_source_that_is_cited_has_an_entry() -> None:
     for row in rows:
         number = re.search(r"\d{4}\.\d{5}", row)
         name = re.split(r"[ ,]", row.strip())[0]
+        year = re.search(r"\b(?:19|20)\d\d\b(?!\.)", row)
+        dated = f"year = {{{year[0]}}}" if year else ""
         by_number = number and f"arxiv-{number[0]}" in known
-        assert by_number or any(f"author = {{{name}" in body for body in known.values()), row
+        by_author = (f"author = {{{name}" in body and dated in body for body in known.values())
+        assert by_number or any(by_author), row
 
 
 def test_a_missing_entry_and_an_open_brace_are_seen() -> None:
