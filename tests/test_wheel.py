@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 FOLDERS = ("theory_check", "experiments", "paper_figures", "study_template")
 GENERATED = ("__pycache__", "output")
+SUFFIXES = (".py", ".toml", ".json", ".typed", ".md", ".html", ".css", ".js", ".bib")
 
 WHERE = """\
 import theory_check
@@ -119,9 +120,7 @@ def expected_files() -> Iterator[str]:
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             inside = path.relative_to(ROOT)
-            if path.suffix in (".py", ".toml", ".json", ".typed", ".md") and not set(
-                inside.parts
-            ).intersection(GENERATED):
+            if path.suffix in SUFFIXES and not set(inside.parts).intersection(GENERATED):
                 prefix = "" if folder == "theory_check" else "theory_check/"
                 yield prefix + inside.as_posix()
 
