@@ -12,7 +12,8 @@ import pytest
 
 from theory_check.catalogue import PACKAGE, Catalogue
 from theory_check.errors import DuplicateNameError
-from theory_check.report.listing import SECTIONS, Section, listing, text_listing
+from theory_check.report.contents import text_listing
+from theory_check.report.listing import SECTIONS, Section, listing
 from theory_check.report.static_source import Reader, Unread
 
 SOLVER = """\

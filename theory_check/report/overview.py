@@ -241,7 +241,7 @@ def _lines(judgement: Judgement, widths: Sequence[int | None]) -> Iterator[Part]
     if natural_width([(name,)], 0) > (widths[0] or 0):
         yield Paragraph(name)
         name = ""
-    cells = [name, verdict_cell, measured, predicted]
+    cells: list[str | Styled] = [name, verdict_cell, measured, predicted]
     if len(widths) > len(HEADER):
         cells.append("" if worst is None else worst.problem)
     yield Row(cells, widths)

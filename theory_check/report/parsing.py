@@ -42,15 +42,17 @@ class Flattened(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
     ) -> None:
+        """Keep the names."""
         names = tuple(dict.fromkeys(name for part in values for name in part))
         setattr(namespace, self.dest, names)
 
 
 def names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if "" in names:
+    """Return names that are separated by commas, once each."""
+    found = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if "" in found:
         raise argparse.ArgumentTypeError(f"received {text!r}; pass names separated by commas")
-    return names
+    return found
 
 
 def positive(text: str) -> int:

@@ -93,7 +93,9 @@ def text_of_name(
     """
     parts: list[Part] = []
     for entry in entries_of(name, catalogue, store):
-        parts += [*([""] if parts else []), Paragraph(f"{entry.kind} {entry.name}", style=STRONG)]
+        if parts:
+            parts.append("")
+        parts.append(Paragraph(f"{entry.kind} {entry.name}", style=STRONG))
         parts += [Row(fact, (FACT, None), indent=2) for fact in entry.facts.items() if fact[1]]
         rows = list(entry.arguments.items())
         if rows:

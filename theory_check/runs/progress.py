@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory_check.errors import visible
-from theory_check.runs.processes import OWNER, workspace
+from theory_check.runs.processes import workspace
 from theory_check.runs.remaining import Running, Work, in_words, seconds_left, share_done
 
 if TYPE_CHECKING:
