@@ -22,7 +22,10 @@ def arguments_of(component: Callable[..., object]) -> dict[str, str]:
         if isinstance(component, type) and dataclasses.is_dataclass(component)
         else function_parameters(component)
     )
-    told = _described(component)
+    # What a class inherits is described where it is defined.
+    told: dict[str, str] = {}
+    for part in reversed(component.__mro__) if isinstance(component, type) else (component,):
+        told |= _described(part)
     return {
         name: " ".join(part for part in (_default(parameter.default), told.get(name, "")) if part)
         for name, parameter in parameters.items()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import shtab
 
-from theory_check.errors import visible
-
 if TYPE_CHECKING:
     from theory_check.catalogue import Catalogue
+
+_WORD = re.compile(r"[\w./-]+", re.ASCII)
 
 
 def completion(words: argparse.ArgumentParser, shell: str, catalogue: Catalogue) -> str:
@@ -40,9 +41,7 @@ def completion(words: argparse.ArgumentParser, shell: str, catalogue: Catalogue)
             known = names.get((command, action.dest))
             if known is not None:
                 # Names that a shell would read as more than a word are left to be typed.
-                action.choices = [
-                    name for name in known if visible(name) == name and " " not in name
-                ]
+                action.choices = [name for name in known if _WORD.fullmatch(name)]
             elif action.type is Path:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     return str(shtab.complete(words, shell))
