@@ -52,9 +52,9 @@ def test_a_claim_is_shown_with_its_experiment_and_what_it_costs(
         "                  measured in results",
         "  command         theory-check verify flatness [--quick] [--problem NAME]",
         "  arguments",
-        "    points    (1.0, 2.0)",
+        "    points   (1.0, 2.0)",
     ]
-    assert lines[-1] == "    seeds     2"
+    assert lines[-1] == "    seeds    2"
     assert max(map(len, lines)) <= 80
 
 

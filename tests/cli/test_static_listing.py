@@ -164,11 +164,11 @@ def test_what_is_no_python_and_no_experiment_is_named(study: Path) -> None:
     (study / "experiments").mkdir()
     (study / "experiments" / "good.toml").write_text('description = "It is."')
     (study / "experiments" / "bad.toml").write_text("description = ")
-    listed = text_listing(read(study)) + "\n"
+    listed = text_listing(read(study), width=400) + "\n"
     assert "\n  mine " in listed
     assert f"experiments of {study.as_posix()}/:\n  good  It is.\n" in listed
     _, unread = listed.split("files that cannot be read:\n")
-    places = [line.split()[0].rpartition("/")[2] for line in unread.splitlines()]
+    places = [line.split(": ")[0].rpartition("/")[2] for line in unread.splitlines()]
     assert set(places) == {"broken.py", "odd.json", "bad.toml"}
 
 

@@ -58,6 +58,10 @@ def text_listing(catalogue: Catalogue, kind: str | None = None, *, width: int | 
         if not entries:
             continue
         rows = [(name, entries[name]) for name in sorted(entries)]
+        if title == UNREAD:
+            parts.append(Paragraph(f"{title}:", style=STRONG))
+            parts += [Paragraph(f"{path}: {reason}", indent=2) for path, reason in rows]
+            continue
         longest = min(natural_width(rows, 0), WIDEST_NAME)
         parts.append(Paragraph(f"{title}:", style=STRONG))
         most = None if title in TITLES.values() else LINES
