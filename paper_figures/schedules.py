@@ -14,7 +14,7 @@ from theory_check.plotting import column_figure, draw_schedule_rate, legend_belo
 HARD = ("schedules-hard", "schedule-2-hard", "schedule-7/2-hard")
 FORBIDDEN = (
     "control-schedules-hard",
-    "control-schedules-large",
+    "control-small-batch-large",
     "control-schedule-2-hard",
     "control-schedule-7/2-hard",
 )

@@ -9,3 +9,6 @@ VANISHED = 1e-6
 
 NEGLIGIBLE = 0.01
 """``eps'`` of weak gradient domination, as a share of the largest gap of a run (section 5.9)."""
+
+NO_SLOPE = 1e-15
+"""Squared gradient over twice the gap, nats: below is rounding of a zero (``docs/theory.md`` 7.11)."""

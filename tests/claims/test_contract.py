@@ -132,7 +132,7 @@ def test_clearly_worse_rate_is_violated(name: str) -> None:
 
 def _separately(claim: Claim) -> list[Claim]:
     """Return one claim for each rate where several would read the same rows."""
-    if not any(isinstance(rate, AttainedRate) for rate in claim.rates):
+    if not any(isinstance(rate, AttainedRate | CurveRate) for rate in claim.rates):
         return [claim]
     return [replace(claim, rates=(rate,)) for rate in claim.rates]
 

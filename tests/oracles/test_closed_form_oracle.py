@@ -137,6 +137,8 @@ def test_the_implied_upper_variable_is_nearest_and_differentiated(label: str) ->
     # The law of the samples, here the second argument of f, is held fixed.
     found = oracle.implicit_gradient(y, 1)
     close(found, slope(lambda at: f(problem, oracle.implied_upper(at), y), y))
+    found = oracle.implicit_objective_gradient(y, 1)
+    close(found, slope(lambda at: f(problem, oracle.implied_upper(at), at), y))
 
 
 @LABELS
@@ -177,7 +179,7 @@ def test_solving_the_system_at_the_optimum_gives_the_hypergradient(label: str) -
 @pytest.mark.slow
 @LINEAR
 def test_sampled_operations_have_the_exact_mean(label: str) -> None:
-    """Six tests over 1000 replicates, each with false-alarm probability 1e-6."""
+    """Seven tests over 1000 replicates, each with false-alarm probability 1e-6."""
     problem, oracle, x, y, other = setting(label)
     sampled = SampledClosedFormOracle(problem, range(1000))
 
@@ -189,6 +191,7 @@ def test_sampled_operations_have_the_exact_mean(label: str) -> None:
 
     both(lambda o, x, y, z: o.total_gradient(x, y, 5, 5).response)
     both(lambda o, x, y, z: o.implicit_gradient(y, 5))
+    both(lambda o, x, y, z: o.implicit_objective_gradient(y, 5))
     if label not in ("plateau", "valley"):  # whose errors cancel in a difference
         both(lambda o, x, y, z: o.pointwise_penalty_in_upper(x, y, z, 5))
     both(lambda o, x, y, z: o.pointwise_penalty_in_lower(x, y, z, 5))
@@ -206,6 +209,7 @@ def test_what_operations_count_and_what_a_budget_refuses() -> None:
         (lambda: oracle.pointwise_penalty_in_upper(x, y, other, 7), SampleCounts(7, 7, 0)),
         (lambda: oracle.pointwise_penalty_in_lower(x, y, other, 8), SampleCounts(8, 8, 0)),
         (lambda: oracle.implicit_gradient(y, 9), SampleCounts(0, 0, 9)),
+        (lambda: oracle.implicit_objective_gradient(y, 9), SampleCounts(0, 0, 9)),
         (lambda: oracle.implied_upper(y), SampleCounts()),
     ]
     expected = SampleCounts()

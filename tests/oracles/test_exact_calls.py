@@ -230,6 +230,12 @@ def test_what_every_operation_adds_to_the_counters(
         (lambda: oracle.pointwise_penalty_in_lower(phi, one, two, n), SampleCounts()),
         (lambda: oracle.upper_gradient(phi, one, n), SampleCounts(n * comparison_steps, 2 * n, n)),
         (lambda: oracle.implicit_gradient(one, n), SampleCounts(n * comparison_steps, 2 * n, n)),
+        (lambda: oracle.implicit_data_gradient(one, data), SampleCounts()),
+        (lambda: oracle.implicit_objective_gradient(one, n), total),
+        (
+            lambda: oracle.preference_data_between(one, two, n),
+            SampleCounts(n * comparison_steps, 2 * n, n),
+        ),
         (
             lambda: oracle.lower_gradient_change(phi, one, phi, two, n),
             SampleCounts(n * score_steps, n, 0),
@@ -270,6 +276,8 @@ def test_the_budget_refuses_every_operation_before_it_draws(problem: Problem) ->
     operations = [
         lambda o: o.upper_gradient(phi, lower, 20),
         lambda o: o.implicit_gradient(lower, 20),
+        lambda o: o.implicit_objective_gradient(lower, 20),
+        lambda o: o.preference_data_between(lower, 2 * lower, 20),
         lambda o: o.preference_data(lower, 20),
         lambda o: o.total_gradient(phi, lower, 20, 1),
         lambda o: o.lower_gradient_change(phi, lower, phi, lower, 60),
@@ -301,6 +309,7 @@ def test_every_exact_quantity_is_counted_once() -> None:
     assert all(isinstance(counted, capability) for capability in CAPABILITIES)
     assert counted.counts == SampleCounts()
     phi, one = random_point(0, problem, 1), random_log_policy(0, problem).reshape(1, -1)
+    data = exact.preference_data(one, 1)
     calls = [
         lambda o: o.lower_gradient(phi, one, 1),
         lambda o: o.lower_gradients(phi, one, one, 1, "independent").at_lower,
@@ -312,6 +321,9 @@ def test_every_exact_quantity_is_counted_once() -> None:
         lambda o: o.contracted_lower(phi, one),
         lambda o: o.preference_data(one, 1),
         lambda o: o.implicit_gradient(one, 1),
+        lambda o: o.implicit_objective_gradient(one, 1),
+        lambda o: o.preference_data_between(one, 2 * one, 1),
+        lambda o: o.implicit_data_gradient(one, data),
     ]
     for number, call in enumerate(calls, start=1):
         assert torch.equal(call(counted), call(exact))

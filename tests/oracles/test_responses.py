@@ -12,6 +12,7 @@ from helpers.generators import (
     random_point,
     random_problem,
 )
+from helpers.implicit import implicit_loss
 from helpers.statistics import assert_frequencies, assert_mean
 from torch import Tensor
 
@@ -200,32 +201,13 @@ def test_sampled_data_follow_the_law(mode: str) -> None:
 # --- implicit rewards
 
 
-def dpo_loss(problem: Problem, logits: Tensor, drawn_from: Tensor) -> Tensor:
-    """Return the expected loss of online DPO; the law of the pairs is that of another policy."""
-    tables = references.tables_of(problem)
-    law = tables.law(tables.log_policy(drawn_from))
-    reference = problem.reference_policy.log()
-    log_ratio = tables.log_policy(logits).reshape(reference.shape) - reference
-    if problem.horizon is None:
-        returns = problem.kl_weight * tables.returns(log_ratio[0])
-    else:
-        along = log_ratio.reshape(-1)[tables.policy_index]
-        returns = problem.kl_weight * (tables.discounts * along).sum(-1)
-    true = torch.sigmoid(tables.true_returns[:, None] - tables.true_returns[None, :])
-    gaps = returns[:, None] - returns[None, :]
-    # Both labels of every ordered pair.
-    surprise = -true * torch.nn.functional.logsigmoid(gaps)
-    surprise = surprise - (1 - true) * torch.nn.functional.logsigmoid(-gaps)
-    return law @ surprise @ law
-
-
 @pytest.mark.slow
 @LABELS
 def test_the_implicit_gradient_is_that_of_the_loss_at_a_fixed_law(label: str) -> None:
     """By automatic differentiation; the sampled mean with false-alarm probability 1e-6."""
     problem = PROBLEMS[label]
     _, one, _ = replicated(problem)
-    expected = naive.gradient(lambda at: dpo_loss(problem, at, one[0]), one[0])
+    expected = naive.gradient(lambda at: implicit_loss(problem, at, one[0]), one[0])
     found = ExactInformation(problem).implicit_gradient(one[:1], 1)[0]
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
     oracle = SampledOracle(problem, range(REPLICATES))

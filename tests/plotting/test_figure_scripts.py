@@ -122,3 +122,27 @@ def test_violations_of_gradient_domination_are_drawn_above_all_others() -> None:
     assert low < 1e-4 < high
     assert_apart(figure)
     pyplot.close(figure)
+
+
+@pytest.mark.slow
+def test_balls_with_another_stationary_point_are_drawn_at_the_lower_edge() -> None:
+    """And every divergence is in the legend, the verdicts of both claims above."""
+    rows = [
+        {"problem": problem, "seed": seed, "pull": pull, "radius": radius, "status": "ok"}
+        | {"constant": 1e-30 if pull < 0.2 and radius > 1 else (1 + seed) * 1e-3 / radius}
+        for problem in ("one", "other")
+        for seed in range(3)
+        for pull in (0.0, 0.1, 0.3, 1.0, 2.0)
+        for radius in (0.5, 1.0, 2.0)
+    ]
+    table, module = pd.DataFrame(rows), script("sail_pl")
+    verdicts = {name: judge(Catalogue.shipped().claim(name), table) for name in module.CLAIMS}
+    figure = module.draw(verdicts, {"sail-pl": table})
+    assert_apart(figure)
+    first, last = figure.axes
+    assert first.get_title(loc="left") == "sail-pl: violated\nsail-pl-pulled: holds"
+    legend = [text.get_text() for text in last.get_legend().get_texts()]
+    assert legend == ["without", *(f"c = {pull} beta" for pull in ("0.1", "0.3", "1", "2"))]
+    lowest = [min(container[0].get_ydata()) for container in first.containers]  # type: ignore[index]
+    assert lowest == pytest.approx([module.LOWEST, module.LOWEST, 5e-4, 5e-4, 5e-4])
+    pyplot.close(figure)

@@ -23,8 +23,10 @@ from theory_check.bilevel import (
     DirectOracle,
     FirstOrderOracle,
     HypergradientOracle,
+    ImplicitDataOracle,
     InnerPath,
     LowerOracle,
+    OpposedPreferenceOracle,
     OptimalLowerOracle,
     PenaltyOracle,
     PreferenceOracle,
@@ -132,7 +134,7 @@ def test_closed_forms_have_no_preferences() -> None:
         for capability in everything
         if not all(hasattr(ClosedFormOracle, name) for name in operations([capability]))
     }
-    assert lacking == {PreferenceOracle}
+    assert lacking == {PreferenceOracle, OpposedPreferenceOracle, ImplicitDataOracle}
     counted = CountedInformation(ClosedFormOracle(quadratic()))
     assert not isinstance(counted, PreferenceOracle)
     assert isinstance(counted, FirstOrderOracle)
@@ -245,7 +247,7 @@ def test_audits_need_a_solver_that_tells_its_inner_path() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^solver: received 'exact-hypergradient'"):
         Audits(ExactHypergradient(step_size=0.1), iterations=2)
     without = {name for name, kind in installed().solvers.items() if not tells_inner_path(kind)}
-    assert without == {"exact-hypergradient", "online-dpo"}
+    assert without == {"exact-hypergradient", "online-dpo", "sail", "sail-revkl", "dpo-rounds"}
 
 
 def test_a_solver_without_an_estimate_has_no_errors() -> None:

@@ -1,17 +1,14 @@
 """Capabilities of oracles: the single things that a solver may ask of a problem.
 
 An oracle offers a capability by having its operations. A solver declares those that it needs by the
-types of the oracles that its ``step`` and its ``hypergradient_estimate`` take (:func:`needs`): one of the
-protocols here, or a protocol that is derived from several of them.
+types of the oracles that its ``step`` and its ``hypergradient_estimate`` take (``declarations.py``): one
+of the protocols here, or a protocol that is derived from several of them.
 """
 
 from __future__ import annotations
 
-import inspect
-import types
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_type_hints, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -278,6 +275,44 @@ class ImplicitUpperOracle(Protocol):
 
 
 @runtime_checkable
+class OpposedPreferenceOracle(Protocol):
+    """A fixed data set whose pairs have a member of each of two lower variables."""
+
+    def preference_data_between(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        opponent: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Draw such a data set, of the kind that :class:`PreferenceOracle` draws at one variable."""
+        ...
+
+
+@runtime_checkable
+class ImplicitObjectiveOracle(Protocol):
+    """The upper level as a function of the lower variable alone, its samples included."""
+
+    def implicit_objective_gradient(
+        self, lower: Float[Tensor, "replicate lower"], samples: int
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient in y of ``f(x(y), y)``, with x(y) the inverse of y*."""
+        ...
+
+
+@runtime_checkable
+class ImplicitDataOracle(Protocol):
+    """The loss of the implied upper variable on a data set."""
+
+    def implicit_data_gradient(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        data: Float[Tensor, "replicate winner loser"],
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient in y of the loss of x(y) on a data set; nothing is drawn."""
+        ...
+
+
+@runtime_checkable
 class OptimalLowerOracle(Protocol):
     """The solution of the lower level; exact information alone has it."""
 
@@ -338,61 +373,11 @@ CAPABILITIES: tuple[type, ...] = (
     PointwisePenaltyOracle,
     PreferenceOracle,
     ImplicitUpperOracle,
+    OpposedPreferenceOracle,
+    ImplicitObjectiveOracle,
+    ImplicitDataOracle,
     OptimalLowerOracle,
     ContractionOracle,
     AdjointOracle,
 )
 """All of them, each with operations of its own."""
-
-
-def operations(capabilities: Iterable[type]) -> frozenset[str]:
-    """Return the names of all operations of some protocols, those of their bases included."""
-    return frozenset(
-        name
-        for capability in capabilities
-        for base in capability.__mro__
-        for name in _own_operations(base)
-    )
-
-
-def needs(solver: object) -> tuple[type, ...]:
-    """Return the capabilities that a solver declares, by the types of the oracles that it takes.
-
-    Parameters
-    ----------
-    solver
-        A solver, or a class of solvers.
-
-    Returns
-    -------
-    tuple of type
-        The protocols with operations of their own among the bases of those types; none for an oracle
-        without a type, or of a type that is no protocol.
-    """
-    kind = solver if isinstance(solver, type) else type(solver)
-    found: dict[type, None] = {}
-    for name in ("step", "hypergradient_estimate"):
-        for base in getattr(_oracle_type(getattr(kind, name, None)), "__mro__", ()):
-            if _own_operations(base):
-                found[base] = None
-    return tuple(found)
-
-
-def _own_operations(base: type) -> list[str]:
-    """Return the operations that a protocol has beside those of its bases; none of another class."""
-    if not getattr(base, "_is_protocol", False):
-        return []
-    return [name for name, value in vars(base).items() if callable(value) and name[0] != "_"]
-
-
-def _oracle_type(method: Callable[..., Any] | None) -> Any:
-    """Return the type of the argument after ``self``; None where it cannot be told."""
-    if method is None:
-        return None
-    written = inspect.unwrap(method)
-    hints = [parameter.annotation for parameter in inspect.signature(written).parameters.values()]
-    holder = types.SimpleNamespace(__annotations__={"oracle": hints[1]} if hints[1:] else {})
-    try:
-        return get_type_hints(holder, getattr(written, "__globals__", {})).get("oracle")
-    except NameError:  # a name for type checkers only
-        return None

@@ -155,6 +155,14 @@ class ClosedFormOracle:
         in_upper = self.upper_gradient(self.problem.implied_upper(lower), lower, samples)
         return self.problem.pull_back_through_implied_upper(in_upper)
 
+    def implicit_objective_gradient(
+        self, lower: Float[Tensor, "replicate lower"], samples: BatchSize
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient in y of ``f(x(y), y)``."""
+        gradients = self.upper_gradients(self.problem.implied_upper(lower), lower, samples)
+        through_upper = self.problem.pull_back_through_implied_upper(gradients.in_upper)
+        return through_upper + gradients.in_lower
+
     def implied_upper(
         self, lower: Float[Tensor, "replicate lower"]
     ) -> Float[Tensor, "replicate upper"]:

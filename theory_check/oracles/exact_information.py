@@ -137,9 +137,13 @@ class _ExactComparisons(EnumeratedEstimates):
         return 2 * law * residual
 
     def comparison_frequencies(
-        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        opponent: Float[Tensor, "replicate h s a"],
+        samples: int,
     ) -> Float[Tensor, "replicate winner loser"]:
-        return winner_law(self.comparisons.probabilities(log_policy), self._preferred)
+        law, other = (self.comparisons.probabilities(each) for each in (log_policy, opponent))
+        return winner_law(law, other, self._preferred)
 
     def later_visits(
         self,
@@ -184,6 +188,18 @@ class _ExactEpisodic(_ExactComparisons, EpisodicEstimates):
         law = self.comparisons.probabilities(log_policy)
         mean_loss, mean_residual = _mean_pairs(self._loss, self.comparisons, reward, law)
         return 2 * law * mean_loss, 2 * law * mean_residual
+
+    def _weights_of_returns(
+        self,
+        returns: Float[Tensor, "replicate trajectory"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
+        # Trajectories with the same visits differ in other returns than those of a reward.
+        law = self.comparisons.probabilities(log_policy)
+        moments = self._loss.over_trajectories(self.space).moments(returns, law)
+        mean_loss = moments.mean_loss + self._loss.loss_of_equals
+        return 2 * law * mean_loss, 2 * law * moments.mean_residual
 
 
 class _ExactDiscounted(_ExactComparisons, DiscountedEstimates):

@@ -27,6 +27,14 @@ from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, 
 from theory_check.problems import Problem
 
 
+def data_residuals(
+    returns: Float[Tensor, "replicate trajectory"], data: Float[Tensor, "replicate winner loser"]
+) -> Float[Tensor, "replicate trajectory"]:
+    """Return the derivative of the mean of ``-log P(winner > loser)`` over data in every return."""
+    surprise = data * torch.sigmoid(returns[:, None, :] - returns[:, :, None])
+    return surprise.sum(1) - surprise.sum(2)
+
+
 class RLHFOracle(ABC):
     """First-order information of both levels of ``problem``.
 
@@ -223,7 +231,18 @@ class RLHFOracle(ABC):
         self, lower: Float[Tensor, "replicate lower"], samples: int
     ) -> Float[Tensor, "replicate winner loser"]:
         """Return the frequencies of (winner, loser) among labelled pairs of a policy."""
-        return self._enumerated.comparison_frequencies(self.policy_model.table(lower), samples)
+        log_policy = self.policy_model.table(lower)
+        return self.enumerated.comparison_frequencies(log_policy, log_policy, samples)
+
+    def preference_data_between(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        opponent: Float[Tensor, "replicate lower"],
+        samples: int,
+    ) -> Float[Tensor, "replicate winner loser"]:
+        """Return the same of pairs with one trajectory of each of two policies."""
+        one, other = (self.policy_model.table(each) for each in (lower, opponent))
+        return self.enumerated.comparison_frequencies(one, other, samples)
 
     def data_gradient(
         self,
@@ -231,10 +250,8 @@ class RLHFOracle(ABC):
         data: Float[Tensor, "replicate winner loser"],
     ) -> Float[Tensor, "replicate upper"]:
         """Return the gradient of the mean of ``-log P_phi(winner > loser)`` over the data."""
-        space = self._enumerated.space
-        returns = space.returns(self.reward_model.table(upper))
-        surprise = data * torch.sigmoid(returns[:, None, :] - returns[:, :, None])
-        residuals = surprise.sum(1) - surprise.sum(2)
+        space = self.enumerated.space
+        residuals = data_residuals(space.returns(self.reward_model.table(upper)), data)
         table = space.to_reward_table(residuals, self.control.policy_shape[1:])
         return self.reward_model.pullback(upper, table)
 
@@ -247,10 +264,28 @@ class RLHFOracle(ABC):
         pairs is not differentiated (``docs/theory.md`` section 7.9).
         """
         log_policy = self.policy_model.table(lower)
-        estimates = self._enumerated
+        estimates = self.enumerated
         returns = estimates.implicit_returns(log_policy)
         residuals = estimates.comparison_residuals(returns, log_policy, samples)
         table = estimates.implicit_return_gradient(residuals)
+        return self.policy_model.pullback(lower, table)
+
+    def implicit_objective_gradient(
+        self, lower: Float[Tensor, "replicate lower"], samples: int
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient of the same loss, the law of the pairs included (7.10)."""
+        table = self.enumerated.implicit_objective_gradient(self.policy_model.table(lower), samples)
+        return self.policy_model.pullback(lower, table)
+
+    def implicit_data_gradient(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        data: Float[Tensor, "replicate winner loser"],
+    ) -> Float[Tensor, "replicate lower"]:
+        """Return the gradient of the mean preference loss with the implicit reward over the data."""
+        estimates = self.enumerated
+        returns = estimates.implicit_returns(self.policy_model.table(lower))
+        table = estimates.implicit_return_gradient(data_residuals(returns, data))
         return self.policy_model.pullback(lower, table)
 
     def implied_upper(
@@ -263,7 +298,7 @@ class RLHFOracle(ABC):
         return self._inverse.reward_parameters(self.policy_model.table(lower))
 
     @property
-    def _enumerated(self) -> EnumeratedEstimates:
+    def enumerated(self) -> EnumeratedEstimates:
         """The estimates, where every trajectory has a weight.
 
         Raises

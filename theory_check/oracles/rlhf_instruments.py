@@ -11,7 +11,10 @@ from torch import Tensor
 
 from theory_check.bilevel import (
     ContractionOracle,
+    ImplicitDataOracle,
+    ImplicitObjectiveOracle,
     ImplicitUpperOracle,
+    OpposedPreferenceOracle,
     OptimalLowerOracle,
     PreferenceOracle,
 )
@@ -32,6 +35,16 @@ ENUMERATED_ALONE = (
     "use a method without kept preferences and implicit rewards, or a shorter horizon: every one of "
     f"at most {DEFAULT_ENUMERATION_BUDGET} trajectories has a weight in them"
 )
+
+
+ENUMERATED = (
+    PreferenceOracle,
+    OpposedPreferenceOracle,
+    ImplicitUpperOracle,
+    ImplicitObjectiveOracle,
+    ImplicitDataOracle,
+)
+"""What takes a weight for every trajectory."""
 
 
 class RLHFInstruments(Instruments):
@@ -74,7 +87,7 @@ class RLHFInstruments(Instruments):
         if not isinstance(problem.reward_model, LinearReward):
             found[ImplicitUpperOracle] = LINEAR_ALONE
         if count_trajectories(problem) > DEFAULT_ENUMERATION_BUDGET:
-            found |= dict.fromkeys((PreferenceOracle, ImplicitUpperOracle), ENUMERATED_ALONE)
+            found |= dict.fromkeys(ENUMERATED, ENUMERATED_ALONE)
         return found
 
     def initial_upper(self, seeds: Sequence[int], scale: float) -> Float[Tensor, "replicate upper"]:

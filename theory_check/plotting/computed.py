@@ -8,10 +8,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.computed_verdicts import Looseness, Ratios
+from theory_check.analysis.computed_verdicts import Looseness, Ratios, simultaneous
 from theory_check.claims.rates import CurveRate, RatioRate
 from theory_check.plotting.numbers import general, interval, label_sparsely
-from theory_check.plotting.style import STYLE, draw_level, problem_styles
+from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, problem_styles
+
+LARGEST_END = 1e3
+"""Where an interval of a ratio is cut."""
 
 
 def draw_curve_rate(
@@ -20,8 +23,9 @@ def draw_curve_rate(
     """Draw a bound over what was measured against x, all problems; below 1 the bound is broken.
 
     Markers are the smallest ratio over seeds at each x, the line through the pale area the median, the
-    area reaches from the smallest to the largest. The legend has the smallest and the median ratio of all
-    rows, and how the bound was judged.
+    area reaches from the smallest to the largest. Of a statement about means, markers are the ratio of
+    means, with the simultaneous 95 % interval of their difference. The legend has the smallest and the
+    median ratio of all rows, and how the bound was judged.
 
     Parameters
     ----------
@@ -45,6 +49,13 @@ def draw_curve_rate(
             rows = table.loc[table["problem"] == found.problem]
             for column, value in rate.where.items():
                 rows = rows.loc[rows[column] == value]
+            label = f"{found.problem}: {found.status}"
+            if numbers.estimate is not None:
+                smallest = general(numbers.estimate.value, 3)
+                label += f", {smallest}, {general(numbers.median, 3)}"
+            if rate.average:
+                _draw_means(axes, rate, rows, style, label)
+                continue
             rows = rows.loc[rows[rate.y] > 0]
             ratio = (rate.factor * rows[rate.bound] / rows[rate.y]).groupby(rows[rate.x])
             least, middle, most = ratio.min(), ratio.median(), ratio.max()
@@ -52,10 +63,6 @@ def draw_curve_rate(
             axes.fill_between(x, least, most, color=style.colour, alpha=0.12, linewidth=0)
             axes.plot(x, middle, color=style.colour, linewidth=0.7)
             shown = np.unique(np.linspace(0, x.size - 1, min(x.size, 24)).round().astype(int))
-            label = f"{found.problem}: {found.status}"
-            if numbers.estimate is not None:
-                smallest = general(numbers.estimate.value, 3)
-                label += f", {smallest}, {general(numbers.median, 3)}"
             axes.plot(
                 x[shown],
                 least.to_numpy()[shown],
@@ -68,10 +75,45 @@ def draw_curve_rate(
         axes.set(xlabel=rate.x_symbol, ylabel=f"{rate.y_symbol}:\nbound / measured")
         if logarithmic:
             label_sparsely(axes.xaxis)
+        # Room for the label of the level below it, and for a legend above the curves.
+        low, high = axes.get_ylim()
+        reach = max(high / low, 4.0)
+        axes.set_ylim(min(low, 1.0) / reach**0.15, high * reach**0.35)
         draw_level(axes, 1.0, "theory: at least 1")
 
 
-def draw_ratio_rate(axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str = "") -> None:
+def _draw_means(
+    axes: Axes, rate: CurveRate, rows: pd.DataFrame, style: SeriesStyle, label: str
+) -> None:
+    """Draw the mean bound over the mean of what was measured, all replicates at every x."""
+    measured, bound = (
+        rows.pivot(index="seed", columns=rate.x, values=column).sort_index(axis=1)
+        for column in (rate.y, rate.bound)
+    )
+    curve = rate.factor * bound.to_numpy(dtype=np.float64)
+    excess = simultaneous(measured.to_numpy(dtype=np.float64) - curve)
+    mean = curve.mean(axis=0)
+    centre, low, high = (
+        # An interval of what was measured that reaches 0 has no upper end here.
+        mean / np.maximum(mean + np.array(end), mean / LARGEST_END)
+        for end in zip(*((each.value, each.high, each.low) for each in excess), strict=True)
+    )
+    axes.errorbar(
+        measured.columns.to_numpy(dtype=np.float64),
+        centre,
+        yerr=[centre - low, high - centre],
+        fmt=style.marker,
+        color=style.colour,
+        elinewidth=0.8,
+        capsize=1.2,
+        linestyle="none",
+        label=label,
+    )
+
+
+def draw_ratio_rate(
+    axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str = "", hollow: bool = False
+) -> None:
     """Draw a measured over a predicted number against x, all problems, with its band.
 
     Means over replicates with their simultaneous 95 % intervals. The band is grey, the stated ratio
@@ -87,6 +129,8 @@ def draw_ratio_rate(axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str
         One of the claim's rates.
     label
         Put before each legend entry.
+    hollow
+        Whether markers are hollow, to set two claims apart.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     styles = problem_styles([found.problem for found in judged])
@@ -103,6 +147,7 @@ def draw_ratio_rate(axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str
                 yerr=[below, beyond],
                 fmt=style.marker,
                 color=style.colour,
+                markerfacecolor="white" if hollow else style.colour,
                 elinewidth=0.8,
                 capsize=1.2,
                 linestyle="none",

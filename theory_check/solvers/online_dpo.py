@@ -17,58 +17,24 @@ Stated rate: none for the gradient of the hyperobjective.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor
-
-from theory_check.bilevel import ImplicitUpperOracle, Information
-from theory_check.settings import Positive, PositiveInteger, Settings
+from theory_check.bilevel import ImplicitUpperOracle
 from theory_check.solvers.method import Constants, Method, Plan, Scales, whole
-from theory_check.solvers.states import SingleLowerState
+from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
 
 
 @dataclass(frozen=True)
-class OnlineDPO(Settings):
-    """Gradient steps in the policy parameters.
-
-    Parameters
-    ----------
-    step_size
-        ``alpha`` > 0 of the policy parameters.
-    pairs
-        Labelled pairs B of every step.
-    """
+class OnlineDPO(PolicySettings):
+    """Gradient steps in the policy parameters; parameters are those of :class:`PolicySettings`."""
 
     name: ClassVar[str] = "online-dpo"
-    information: ClassVar[Information] = "samples"
-    penalty: ClassVar[None] = None
-
-    step_size: Positive
-    pairs: PositiveInteger
-
-    def init(
-        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
-    ) -> SingleLowerState:
-        """Return the state before the first step; the start of the reward is not used."""
-        return SingleLowerState.start(upper, lower)
 
     def step(self, oracle: ImplicitUpperOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one step of the policy; the reward is the one it implies."""
         lower = state.lower - self.step_size * oracle.implicit_gradient(state.lower, self.pairs)
-        following = oracle.implied_upper(lower)
-        return replace(
-            state,
-            upper=state.next_upper,
-            lower=lower,
-            estimate=state.next_upper - following,
-            next_upper=following,
-        )
-
-    def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
-        """None: the change of the implied reward takes the place of an estimate, and is none."""
-        return
+        return moved_policy(oracle, state, lower)
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:

@@ -13,6 +13,7 @@ from theory_check.bilevel import (
     BilevelTruth,
     FirstOrderOracle,
     HypergradientOracle,
+    ImplicitUpperOracle,
     Information,
     InnerPath,
     LowerOracle,
@@ -228,6 +229,55 @@ class PenaltyState:
             lower_penalised=lower,
             estimate=upper.new_zeros(upper.shape),
         )
+
+
+@dataclass(frozen=True)
+class PolicySettings(Settings):
+    """Settings of methods that move a policy and have no upper variable of their own.
+
+    Parameters
+    ----------
+    step_size
+        ``alpha`` > 0 of the policy parameters.
+    pairs
+        Labelled pairs B of every iteration.
+    """
+
+    information: ClassVar[Information] = "samples"
+    penalty: ClassVar[None] = None
+
+    step_size: Positive
+    pairs: PositiveInteger
+
+    def init(
+        self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]
+    ) -> SingleLowerState:
+        """Return the state before the first step; the start of the upper variable is not used."""
+        return SingleLowerState.start(upper, lower)
+
+    def hypergradient_estimate(self, oracle: object, state: SingleLowerState) -> None:
+        """None: the change of the implied reward takes the place of an estimate, and is none."""
+        return
+
+
+def moved_policy(
+    oracle: ImplicitUpperOracle,
+    state: SingleLowerState,
+    lower: Float[Tensor, "replicate lower"],
+) -> SingleLowerState:
+    """Return the state of a method without an upper variable of its own, whose y has moved to ``lower``.
+
+    The upper variable is the one that y implies, read off for the table only; its change takes the
+    place of an estimate.
+    """
+    following = oracle.implied_upper(lower)
+    return replace(
+        state,
+        upper=state.next_upper,
+        lower=lower,
+        estimate=state.next_upper - following,
+        next_upper=following,
+    )
 
 
 def descend_lower(

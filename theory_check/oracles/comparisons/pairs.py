@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -76,6 +76,10 @@ class PairLoss:
             excess=problem.objective == "excess_risk",
             law=problem.preferences,
         )
+
+    def over_trajectories(self, space: TrajectorySpace) -> PairLoss:
+        """Return the loss with every trajectory for a class of its own."""
+        return replace(self, true_returns=self.true_returns[space.class_of])
 
     @property
     def loss_of_equals(self) -> float:

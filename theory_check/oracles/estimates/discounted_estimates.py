@@ -146,6 +146,15 @@ class DiscountedEstimates(StoppedEstimates, EnumeratedEstimates):
             in_policy=along + starting[:, None],
         )
 
+    def implicit_objective_gradient(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return both gradients of ``G`` at the reward that a stationary policy stands for."""
+        beta = self.control.kl_weight
+        reward = beta * (log_policy - self.control.log_reference)[:, 0]
+        tables = self.upper(reward, log_policy, samples)
+        return tables.in_policy + beta * tables.in_reward[:, None]
+
 
 @dataclass(frozen=True, eq=False)
 class StoppedRollouts:

@@ -23,16 +23,25 @@ class EpisodicEstimates(EnumeratedEstimates):
         """Return weights over trajectories whose expectation is their law."""
 
     @abstractmethod
+    def _weights_of_returns(
+        self,
+        returns: Float[Tensor, "replicate trajectory"],
+        log_policy: Float[Tensor, "replicate h s a"],
+        samples: int,
+    ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
+        """Return (losses, residuals) of labelled pairs at given returns, summed per trajectory.
+
+        Losses multiply the score of a trajectory, residuals the derivative of its return.
+        """
+
     def _pair_weights(
         self,
         reward: Float[Tensor, "replicate s a"],
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
-        """Return (losses, residuals) of labelled pairs, summed per trajectory.
-
-        Losses multiply the score of a trajectory, residuals its discounted visits.
-        """
+        """Return the same at the returns of a reward."""
+        return self._weights_of_returns(self.space.returns(reward), log_policy, samples)
 
     def lower_scores(
         self,
@@ -63,6 +72,15 @@ class EpisodicEstimates(EnumeratedEstimates):
             in_reward=self.space.to_reward_table(residuals, shape[1:]),
             in_policy=self.space.to_policy_table(losses, shape),
         )
+
+    def implicit_objective_gradient(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return residuals through the implicit returns, and losses times the score of both."""
+        returns = self.implicit_returns(log_policy)
+        losses, residuals = self._weights_of_returns(returns, log_policy, samples)
+        through_law = self.space.to_policy_table(losses, self.control.policy_shape)
+        return through_law + self.implicit_return_gradient(residuals)
 
     def visit_difference(
         self, policies: Float[Tensor, "stacked h s a"], samples: int, coupling: Coupling

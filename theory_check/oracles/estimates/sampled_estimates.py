@@ -64,12 +64,16 @@ class SampledComparisons(EnumeratedEstimates):
         return self.source.pair_sums(law, returns, samples)[1]
 
     def comparison_frequencies(
-        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        opponent: Float[Tensor, "replicate h s a"],
+        samples: int,
     ) -> Float[Tensor, "replicate winner loser"]:
         """Draw labelled pairs and return how often each trajectory won against each other."""
         self.source.count_comparisons(log_policy, samples)
-        law = winner_law(self.comparisons.probabilities(log_policy), self.source.preferred)
-        return self.source.pairs_drawn(law, samples)
+        law = self.comparisons.probabilities(log_policy)
+        other = law if opponent is log_policy else self.comparisons.probabilities(opponent)
+        return self.source.pairs_drawn(winner_law(law, other, self.source.preferred), samples)
 
     def later_visits(
         self,
@@ -96,15 +100,15 @@ class SampledEpisodic(SampledComparisons, EpisodicEstimates):
         self.source.count_rollouts(policies, samples, self.source.costs.visit_steps)
         return self.source.frequencies(self.comparisons.probabilities(policies), samples)
 
-    def _pair_weights(
+    def _weights_of_returns(
         self,
-        reward: Float[Tensor, "replicate s a"],
+        returns: Float[Tensor, "replicate trajectory"],
         log_policy: Float[Tensor, "replicate h s a"],
         samples: int,
     ) -> tuple[Float[Tensor, "replicate trajectory"], Float[Tensor, "replicate trajectory"]]:
         self.source.count_pairs(log_policy, samples)
         law = self.comparisons.probabilities(log_policy)
-        return self.source.pair_sums(law, self.space.returns(reward), samples)
+        return self.source.pair_sums(law, returns, samples)
 
 
 class SampledStops(StoppedEstimates):

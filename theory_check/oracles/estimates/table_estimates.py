@@ -21,14 +21,18 @@ from theory_check.oracles.control.soft_control import SoftControl
 
 
 def winner_law(
-    law: Float[Tensor, "replicate trajectory"], preferred: Float[Tensor, "winner loser"]
+    law: Float[Tensor, "replicate trajectory"],
+    other: Float[Tensor, "replicate trajectory"],
+    preferred: Float[Tensor, "winner loser"],
 ) -> Float[Tensor, "replicate winner loser"]:
     """Return the law of (winner, loser) among labelled pairs (``docs/theory.md`` section 4.6).
 
-    ``2 rho_i rho_j P*(i > j)``, and ``rho_i^2`` for a pair of equal trajectories.
+    ``(rho_i rho'_j + rho'_i rho_j) P*(i > j)`` where one of the pair follows ``law`` and the other one
+    ``other``; of two equal laws ``2 rho_i rho_j P*(i > j)``, and ``rho_i^2`` for equal trajectories.
     """
     # On the diagonal P* is 1/2, so that the formula for distinct trajectories holds there too.
-    return 2 * law[:, :, None] * law[:, None, :] * preferred
+    ordered = law[:, :, None] * other[:, None, :]
+    return (ordered + ordered.mT) * preferred
 
 
 class TableEstimates(ABC):
@@ -143,9 +147,25 @@ class EnumeratedEstimates(TableEstimates):
 
     @abstractmethod
     def comparison_frequencies(
-        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+        self,
+        log_policy: Float[Tensor, "replicate h s a"],
+        opponent: Float[Tensor, "replicate h s a"],
+        samples: int,
     ) -> Float[Tensor, "replicate winner loser"]:
-        """Return how often each trajectory won against each other one among labelled pairs."""
+        """Return how often each trajectory won against each other one among labelled pairs.
+
+        One of each pair follows ``log_policy``, the other one ``opponent``.
+        """
+
+    @abstractmethod
+    def implicit_objective_gradient(
+        self, log_policy: Float[Tensor, "replicate h s a"], samples: int
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return the gradient in ``log pi`` of ``G`` with the implicit returns of the policy itself.
+
+        From ``samples`` labelled pairs: residuals through the returns, and losses times the score
+        through the law of the pairs (``docs/theory.md`` section 7.10).
+        """
 
     def preference_gradient(
         self,
