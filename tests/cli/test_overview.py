@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from theory_check.analysis.bound_verdict import TermNumbers
+from theory_check.analysis.computed_verdicts import Looseness, Ratios
 from theory_check.analysis.intervals import Interval
-from theory_check.analysis.rate_verdict import Exponents, Growth, RateVerdict, Status
-from theory_check.analysis.replicate_verdicts import KeptShare
+from theory_check.analysis.rate_verdict import Exponents, Growth, Numbers, RateVerdict, Status
+from theory_check.analysis.replicate_verdicts import DecayFactor, KeptShare
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import PowerRate
@@ -197,6 +199,27 @@ def test_growth_and_shares_have_one_number_each() -> None:
         ["c1 [S]", "holds 1/1", "1.000 [0.794, 1.000]", ">= 0.95", "bandit"],
         ["c2 [S]", "inconclusive 0/1", "-", "<= 0.125", "bandit"],
     ]
+
+
+def test_every_kind_of_number_has_a_brief_form() -> None:
+    """One number each, and what is predicted of it; a dash where nothing was measured."""
+    one = Interval(1.0, 0.9, 1.1)
+    stated = Ratios(Interval(2.0, 1.8, 2.2))
+    kinds: list[tuple[Numbers, tuple[str, str]]] = [
+        (Exponents(Interval(2.0, 1.9, 2.1), one), ("1.000 [0.900, 1.100]", "2 [1.9, 2.1]")),
+        (Exponents(2.0), ("-", "2")),
+        (Growth(0.125, 2.0, one), ("1.000 [0.900, 1.100]", "<= 0.125")),
+        (DecayFactor(one), ("1.000 [0.900, 1.100]", "< 1")),
+        (KeptShare(">= 0.9", "y"), ("-", ">= 0.9")),
+        (Looseness(Interval(1.25, math.nan, math.nan), 3.0), ("1.25 smallest", ">= 1")),
+        (Looseness(), ("-", ">= 1")),
+        (stated, ("-", "2 [1.8, 2.2]")),
+    ]
+    for numbers, expected in kinds:
+        assert numbers.brief() == expected
+    assert TermNumbers({}, 0.9, 0.9986).brief() == ("R² 0.999", ">= 0.9")
+    # Three decimals where they fit, two where not.
+    assert Exponents(2.0, Interval(-1.0, -1.25, -0.5)).brief()[0] == "-1.00 [-1.25, -0.50]"
 
 
 HOSTILE = "[red]a[/red]\x1b[2J\n9 claims, nothing failed\u202e:smile:"
