@@ -56,7 +56,15 @@ MALFORMED: Mapping[Any, tuple[object, ...]] = {
 }
 """By the type of a setting. One without units of its own is never 0, but for those that follow."""
 
-TAKES_ZERO = {"output_scale", "support_seed", "random_share", "tie", "pulls"}
+TAKES_ZERO = {
+    "output_scale",
+    "support_seed",
+    "random_share",
+    "tie",
+    "repetition",
+    "perturbation",
+    "pulls",
+}
 MAY_BE_EMPTY = {"held", "start", "setting"}
 REFUSED_AS_A_WHOLE = {"held", "targets"}
 CHECKED_ELSEWHERE = {"solver", "constants", "store"}

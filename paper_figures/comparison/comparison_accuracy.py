@@ -1,93 +1,100 @@
-"""Samples against the accuracy they buy: every method, a panel for each problem."""
+"""Heat map of samples over the fewest of any method: every method, every problem and target."""
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from numpy.typing import NDArray
 
-from theory_check.analysis.comparison import ComparisonResults
-from theory_check.plotting import STYLE, LineStyle, line_styles, page_figure, shared_legend
+from theory_check.analysis.comparison import AccuracyResults, ComparisonResults, best_of_pairs
+from theory_check.plotting import PAGE_WIDTH, STYLE, general
 
-# Dots of the stated exponents p of samples ~ accuracy^-p, accuracy a squared norm.
-SLOPES = {1: (0, (1, 1)), 2: (0, (1, 2.5)), 3: (0, (3, 1, 1, 1, 1, 1))}
-COLUMNS = 3
-
-# Between the targets of neighbouring methods, so that their intervals do not lie on each other.
-PARTED = 1.012
+# Factors beyond this one are drawn alike.
+LARGEST = 1000.0
+MISSED = "0.88"
 
 
 def draw(results: ComparisonResults) -> Figure | None:
-    sampled = DataFrame() if results.costs.empty else results.costs[~results.costs["exact"]]
-    if sampled.empty:
+    shown = {name: found for name, found in results.accuracies.items() if len(found.standings)}
+    if not shown:
         return None
-    problems = list(dict.fromkeys(sampled["problem"]))
-    styles = line_styles(list(results.methods))
-    figure, panels = page_figure(len(problems), columns=COLUMNS, row_height=2.1)
+    rows = [len(found.standings) for found in shown.values()]
     with plt.rc_context(STYLE):
-        for axes, problem in zip(panels, problems, strict=True):
-            axes.set(xscale="log", yscale="log")
-            axes.set_title(problem, fontsize=7)  # wider, neighbours would touch
-            part = sampled[sampled["problem"] == problem]
-            for method, curve in part.groupby("method", sort=False):
-                parted = PARTED ** (list(styles).index(method) - (len(styles) - 1) / 2)
-                draw_curve(axes, curve, styles[method], results.methods[method].title, parted)
-            draw_slopes(axes, part)
-        for at, axes in enumerate(panels):
-            if at % COLUMNS == 0:
-                axes.set_ylabel("‖∇Φ‖² / ‖∇Φ‖² at the start\n(methods parted by 1 % each)")
-            if at + COLUMNS >= len(panels):
-                axes.set_xlabel("samples (median, 95 % interval)")
-    shared_legend(figure, panels, columns=5)
+        figure, panels = plt.subplots(
+            len(shown),
+            1,
+            figsize=(PAGE_WIDTH, 0.16 * sum(rows) + 1.6 * len(rows)),
+            height_ratios=rows,
+            layout="constrained",
+            squeeze=False,
+        )
+        for axes, (accuracy, found) in zip(panels[:, 0], shown.items(), strict=True):
+            draw_accuracy(axes, accuracy, found, results)
     return figure
 
 
-def draw_curve(axes: Axes, curve: DataFrame, style: LineStyle, title: str, parted: float) -> None:
-    """Draw the cost of each target; hollow where runs ended whose seeds mostly failed."""
-    reached = curve[np.isfinite(curve["median"])]
-    # An interval that ends at infinity is drawn up to what the runs had spent.
-    high = reached["high"].where(np.isfinite(reached["high"]), reached["spent"])
-    axes.errorbar(
-        reached["median"],
-        reached["target"] * parted,
-        xerr=[reached["median"] - reached["low"], (high - reached["median"]).clip(lower=0)],
-        color=style.colour,
-        marker=style.marker,
-        linestyle=style.dashes,
-        elinewidth=0.6,
-        label=title,
+def draw_accuracy(
+    axes: Axes, accuracy: str, found: AccuracyResults, results: ComparisonResults
+) -> None:
+    """Draw one row for each method, in the order of the standings, one column for each pair."""
+    sampled = found.costs[found.costs["ranked"]]
+    table = sampled.pivot(index=["problem", "target"], columns="method", values="median")
+    table = table.reindex(columns=list(found.standings["method"]))
+    order = {name: at for at, name in enumerate(dict.fromkeys(sampled["problem"]))}
+    # Problems as they come, targets falling to the right.
+    table = table.loc[sorted(table.index, key=lambda pair: (order[pair[0]], -pair[1]))]
+    values = table.replace(np.inf, np.nan).to_numpy(dtype=np.float64).T
+    best = np.nanmin(values, axis=0, initial=np.inf)
+    ratios = values / best
+    axes.set_facecolor(MISSED)
+    axes.grid(visible=False)
+    image = axes.imshow(
+        np.log10(np.clip(ratios, 1.0, LARGEST)),
+        aspect="auto",
+        cmap="viridis_r",
+        vmin=0.0,
+        vmax=np.log10(LARGEST),
+        interpolation="none",
     )
-    failed = curve[~np.isfinite(curve["median"]) & (curve["spent"] > 0)]
-    axes.plot(
-        failed["spent"],
-        failed["failed_accuracy"] * failed["target"] / failed["epsilon"],
-        color=style.colour,
-        marker=style.marker,
-        markerfacecolor="white",
-        markeredgewidth=0.7,
-        linestyle="none",
+    mark_winners(axes, found, table.index.tolist(), list(table.columns))
+    titles = [results.methods[str(method)].title for method in table.columns]
+    axes.set_yticks(range(len(titles)), titles, fontsize=6.5)
+    separate(axes, [str(problem) for problem, _ in table.index])
+    axes.set_title(
+        f"{accuracy}: samples over the fewest, targets falling to the right within each problem\n"
+        "grey: missed; dot: cheapest alone; ring: tied with the cheapest",
+        loc="left",
+        fontsize=7.5,
     )
-    axes.plot([], [], "ko", markerfacecolor="white", label="most seeds failed: end of runs")
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.01, aspect=15)
+    bar.set_ticks([0, 1, 2, 3], labels=["1", "10", "100", f"≥ {general(LARGEST)}"])
 
 
-def draw_slopes(axes: Axes, part: DataFrame) -> None:
-    """Draw the slopes of stated exponents through the cheapest point of the largest target."""
-    reached = part[np.isfinite(part["median"])]
-    if reached.empty or reached["target"].nunique() < 2:
-        return
-    targets = np.array([reached["target"].max(), reached["target"].min()])
-    start = reached.loc[reached["target"] == targets[0], "median"].min() / 2
-    low, high = axes.get_xlim()
-    for exponent, dots in SLOPES.items():
-        # Within the panel, so that steep slopes do not squeeze the data.
-        end = max(targets[1], targets[0] * (start / high) ** (1 / exponent))
-        ends = np.array([targets[0], end])
+def mark_winners(
+    axes: Axes, found: AccuracyResults, pairs: list[tuple[str, float]], methods: list[str]
+) -> None:
+    """Mark on every pair the cheapest method, or those that are tied."""
+    for row in best_of_pairs(found.costs).itertuples():
+        column = pairs.index((row.problem, row.target))
+        tied = [methods.index(name) for name in row.tied if name in methods]
+        face = "white" if len(row.tied) == 1 else "none"
         axes.plot(
-            start * (targets[0] / ends) ** exponent,
-            ends,
-            color="0.35",
-            linestyle=dots,
-            linewidth=0.9,
-            label=f"theory: p = {exponent}, norm {2 * exponent}",
+            [column] * len(tied),
+            tied,
+            linestyle="none",
+            marker="o",
+            markersize=3,
+            markerfacecolor=face,
+            markeredgecolor="black",
+            markeredgewidth=0.7,
         )
-    axes.set_xlim(min(low, start / 1.5), high)
+
+
+def separate(axes: Axes, problems: list[str]) -> None:
+    """Draw lines between problems, and their names below."""
+    names = list(dict.fromkeys(problems))
+    counts: NDArray[np.int64] = np.array([problems.count(name) for name in names])
+    ends = np.cumsum(counts)
+    for end in ends[:-1]:
+        axes.axvline(end - 0.5, color="white", linewidth=1.5)
+    axes.set_xticks(ends - counts / 2 - 0.5, names, fontsize=6, rotation=30, ha="right")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,31 +45,45 @@ def the(sentences: Sequence[str], *words: str) -> str:
     return found
 
 
-def test_the_cheapest_is_named_with_its_factor() -> None:
-    """Without noise the shared batch costs a quarter on hill, and twice as much on dale."""
-    tables = [
-        planted("penalty", noise=0.0, level=400.0),
-        planted("penalty-shared", noise=0.0, level=100.0),
-        planted("penalty", problem="dale", noise=0.0, level=50.0, targets=(0.3, 0.1)),
-        planted("penalty-shared", problem="dale", noise=0.0, level=100.0, targets=(0.3, 0.1)),
-        planted("exact", noise=0.0, level=1.0, exact=True),
+def both(name: str, **settings: Any) -> list[pd.DataFrame]:
+    """Return a method on two problems, twice each, without noise but for rounding."""
+    return [
+        planted(name, problem=problem, repetitions=2, noise=0.0, tuning_noise=1e-6, **settings)
+        for problem in ("hill", "dale")
     ]
+
+
+def test_the_cheapest_is_named_with_its_factor() -> None:
+    """The shared batch costs a quarter on both."""
+    tables = [*both("penalty", level=400.0), *both("penalty-shared", level=100.0)]
     sentences = findings(analysed(tables))
-    assert the(sentences, "Of 2 sampled methods") == (
-        "Of 2 sampled methods Method penalty-shared needs the fewest samples on 5 of 7 pairs of "
-        "problem and target, by a median factor of 4 over the runner-up (5 pairs with one)."
+    assert the(sentences, "cheapest alone") == (
+        "By stationarity: of 10 pairs of problem and target and 2 sampled methods, cheapest alone are "
+        "Method penalty-shared on 10, by a median factor of 4 over the next; on 0 the cheapest are tied "
+        "within their intervals, and on 0 no method meets the target."
     )
-    assert the(sentences, "Method penalty-shared is the cheapest") == (
-        "Method penalty-shared is the cheapest at the smallest target that a sampled method "
-        "reaches on 1 of 2 problems: hill (3.33e4 [3.33e4, 3.33e4] samples for 0.003)."
-    )
-    assert "1 of 2 problems: dale (500 [500, 500] samples for 0.1)" in the(
-        sentences, "Method penalty is the cheapest"
+    assert the(sentences, "most targets") == (
+        "By stationarity: most targets are met by Method penalty-shared (10 of 10, 1 [1, 1] times the "
+        "cheapest) and Method penalty (10 of 10, 4 [4, 4] times the cheapest), medians over pairs; the "
+        "first is cheaper than the second with probability 1 [1, 1]."
     )
     assert the(sentences, "independent batches") == (
-        "With independent batches the penalty method needs a median of 4 times the samples of a "
-        "shared batch, from 0.5 to 4 over 7 pairs of problem and target that both reach."
+        "By stationarity: independent batches take a median of 4 [4, 4] times the samples of a shared "
+        "one in Method penalty, over 10 pairs of problem and target that both reach; the shared batch is "
+        "cheaper with probability 1 [1, 1]."
     )
+
+
+def test_what_tuning_explains_is_no_finding() -> None:
+    """The same quarter, in a study whose repetitions differ by more than that."""
+    tables = [
+        planted(name, problem=problem, repetitions=2, noise=0.0, level=level, tuning_noise=2.0)
+        for name, level in (("penalty", 400.0), ("penalty-shared", 100.0))
+        for problem in ("hill", "dale", "vale", "moor")
+    ]
+    sentences = findings(analysed(tables))
+    assert "no method is cheapest alone; on 20 the cheapest are tied" in the(sentences, "sampled")
+    assert "no difference beyond the variation" in the(sentences, "independent batches")
 
 
 def test_a_method_without_a_reward_is_shown_and_not_ranked() -> None:
@@ -78,17 +93,18 @@ def test_a_method_without_a_reward_is_shown_and_not_ranked() -> None:
     known = METHODS | {"online-dpo": replace(method("online-dpo", None), learns_reward=False)}
     tables = [planted(name, noise=0.0) for name in ("penalty", "offline")]
     sentences = findings(analysed([*tables, dpo], methods=known))
-    assert "Of 2 sampled methods" in the(sentences, "fewest samples")
+    assert "2 sampled methods" in the(sentences, "cheapest alone")
     assert the(sentences, "not ranked") == (
-        "Method online-dpo is not ranked: it has no reward model and starts at the reference policy, "
-        "which implies reward 0. Of 5 targets it meets 5 in most seeds, 2 of them within 2 iterations."
+        "By stationarity: Method online-dpo is not ranked: it has no reward model and starts at the "
+        "reference policy, which implies reward 0. Of 5 targets it meets 5 in most seeds, 2 of them "
+        "within 2 iterations."
     )
 
 
-def test_a_draw_is_one() -> None:
+def test_equal_costs_have_no_winner() -> None:
     tables = [planted(name, noise=0.0) for name in ("penalty", "offline")]
-    sentence = the(findings(analysed(tables)), "Of 2 sampled methods")
-    assert "Method penalty and Method offline each need the fewest samples on 5 of 5" in sentence
+    sentence = the(findings(analysed(tables)), "2 sampled methods")
+    assert "no method is cheapest alone; on 5 the cheapest are tied" in sentence
 
 
 def test_iterations_are_compared_with_those_of_exact_descent() -> None:
@@ -105,17 +121,26 @@ def test_iterations_are_compared_with_those_of_exact_descent() -> None:
 def test_violated_rates_are_named_in_both_conventions() -> None:
     tables = [
         planted("penalty", noise=0.0, exponent=3.5),
-        planted("penalty", problem="dale", noise=0.0, exponent=3.0),
+        planted("penalty", problem="dale", noise=0.0, exponent=3.0, failures={0.003: 16}),
         planted("offline", noise=0.0, exponent=3.0),
     ]
     sentences = findings(analysed(tables))
     assert the(sentences, "stated rates on a problem") == (
-        "Of 2 stated rates on a problem: 1 violated and 1 tight."
+        "By stationarity: of 2 stated rates on a problem: 1 violated and 1 tight; 1 end at a floor, "
+        "below which most seeds meet no target."
     )
     assert the(sentences, "exceeds") == (
-        "Method penalty exceeds its stated exponent 3 (norm 6) on hill (p = 3.5 [3.5, 3.5]; norm "
-        "7 [7, 7])."
+        "By stationarity: Method penalty exceeds its stated exponent 3 (norm 6) on hill (p = 3.5 [3.5, "
+        "3.5]; norm 7 [7, 7])."
     )
+
+
+def test_no_rate_of_a_gradient_is_judged_by_the_value_gap() -> None:
+    tables = [planted("penalty", noise=0.0, exponent=3.5, accuracy="value gap")]
+    results = analysed(tables)
+    assert [each.verdict for each in results.accuracies["value gap"].rates] == ["no stated rate"]
+    assert results.accuracies["value gap"].rates[0].exponent.value == pytest.approx(3.5)
+    assert all(each.startswith("By value gap: ") for each in findings(results))
 
 
 def test_missed_targets_are_counted_with_the_floor() -> None:
@@ -126,21 +151,30 @@ def test_missed_targets_are_counted_with_the_floor() -> None:
         planted("penalty", problem="dale"),
     ]
     sentences = findings(analysed(tables))
-    assert the(sentences, "most seeds miss") == (
-        "Targets that most seeds miss: Method offline 2 of 10, on 1 problems, ending at a median of "
-        "10 times the smallest target."
+    assert the(sentences, "most seeds miss: ") == (
+        "By stationarity: targets that most seeds miss: Method offline 2 of 10, on 1 problems, ending "
+        "at a median of 10 times the first one."
     )
-    alone = findings(analysed(tables[:1]))
-    assert not [each for each in alone if each.startswith("Of 1 sampled")]
-    assert "samples for 0.03)" in the(alone, "is the cheapest")
-    diverged = tables[0].assign(accuracy=np.nan)
-    assert "no accuracy (0 finite runs)" in the(findings(analysed([diverged])), "most seeds miss")
+    diverged = tables[0].assign(ended=np.nan)
+    assert "no accuracy (0 finite runs)" in the(findings(analysed([diverged])), "seeds miss: ")
 
 
 def test_pairs_that_nobody_reaches_are_said() -> None:
     tables = [planted(name, failures={0.003: 16}) for name in ("offline", "penalty")]
-    sentence = the(findings(analysed(tables)), "No sampled method")
-    assert sentence == "No sampled method reaches 1 of 5 pairs of problem and target."
+    assert "on 1 no method meets the target." in the(findings(analysed(tables)), "cheapest alone")
+
+
+def test_edges_and_another_tuning_are_told() -> None:
+    """Two of three tables ended at an edge; the second repetition costs e times the first."""
+    edge = planted("penalty", noise=0.0, repetitions=2, interior=False)
+    edge["cost"] *= np.exp(edge["repetition"])
+    tables = [edge, planted("offline", noise=0.0), planted("exact", interior=False, exact=True)]
+    tables[1]["cut"] = True
+    assert the(findings(analysed(tables)), "at an edge") == (
+        "By stationarity: of 15 settings that reach a target 10 are at an edge of the search and 5 were "
+        "decided by the technical limit on iterations; another tuning and other seeds change the cost of "
+        f"a target by a median factor of {number(np.e)}, at most {number(np.e)}, of Method penalty."
+    )
 
 
 def test_regrets_are_those_of_misspecified_problems() -> None:
@@ -154,9 +188,9 @@ def test_regrets_are_those_of_misspecified_problems() -> None:
         planted("penalty", problem="vale", policy_regret=0.1),
     ]
     assert the(findings(analysed(tables)), "misspecified") == (
-        "On 2 misspecified problems the regret of the final policy under the true reward, KL term "
-        "included, is in the median over problems so many times that of the best of 2 methods: "
-        "Method penalty 1 and Method offline 4."
+        "By stationarity: on 2 misspecified problems the regret of the final policy under the true "
+        "reward, KL term included, is in the median over problems so many times the least of 2 methods: "
+        "Method penalty 1 [1, 1] and Method offline 3 [3, 5]."
     )
 
 

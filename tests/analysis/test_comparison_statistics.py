@@ -13,14 +13,15 @@ from scipy.stats import binom
 from theory_check.analysis.comparison import (
     ComparedMethod,
     RateFinding,
+    budget_ratios,
+    cost_ratios,
     judge_rates,
     median_costs,
     median_interval,
     outcomes,
-    performance_profile,
+    profile_of,
 )
 from theory_check.analysis.comparison.rates import fit_exponent
-from theory_check.analysis.comparison.results import cost_ratios
 from theory_check.analysis.intervals import mean_interval
 
 INFINITE = float("inf")
@@ -75,7 +76,7 @@ def test_failures_are_counted_and_targets_descend() -> None:
     assert list(np.isinf(costs["high"])) == [False] * 3 + [True, True]
     assert np.isinf(costs["iterations"].iloc[-1])
     # Failed runs ended at an accuracy of ten times the target.
-    assert costs["failed_accuracy"].iloc[-1] == pytest.approx(10 * costs["epsilon"].iloc[-1])
+    assert costs["ended"].iloc[-1] == pytest.approx(10)
 
 
 def judged(
@@ -164,10 +165,14 @@ def test_too_few_targets_are_inconclusive() -> None:
     assert (single.verdict, np.isnan(single.exponent.value)) == ("inconclusive", True)
 
 
-def test_a_target_that_most_miss_leaves_the_rate_unjudged() -> None:
+def test_a_floor_is_told_apart_from_the_slope() -> None:
+    """Four targets are reached, and judged; the fifth, which most seeds miss, is where it ends."""
     found = judged(planted("one", failures={0.003: 8}), method("one", 1.0))
-    assert (found.verdict, found.reason) == ("not reached", "most seeds miss 0.003")
-    assert np.isfinite(found.exponent.value)  # of the other four, for the table
+    assert (found.verdict, found.floor, found.points) == ("tight", 0.003, 4)
+    few = judged(planted("one", failures={0.01: 8, 0.003: 8}), method("one", 1.0))
+    assert (few.verdict, few.reason) == ("not reached", "most seeds miss 0.01, 0.003")
+    assert few.floor == 0.01
+    assert np.isnan(judged(planted("one"), method("one", 1.0)).floor)
 
 
 def test_a_rate_of_iterations_is_judged_on_iterations() -> None:
@@ -204,11 +209,11 @@ def test_without_a_stated_rate_the_exponent_is_there_all_the_same() -> None:
 
 
 def costs_of(medians: dict[str, list[float]], exact: str = "") -> pd.DataFrame:
-    """Two problems with one target and a third one; one median per problem."""
+    """One target on each of several problems; one median per problem, known without an interval."""
     return pd.DataFrame(
         [
             {"problem": f"p{at}", "method": name, "target": 0.1, "median": value}
-            | {"exact": name == exact, "ranked": name != exact}
+            | {"low": value, "high": value, "exact": name == exact, "ranked": name != exact}
             for name, values in medians.items()
             for at, value in enumerate(values)
         ]
@@ -218,7 +223,7 @@ def costs_of(medians: dict[str, list[float]], exact: str = "") -> pd.DataFrame:
 def test_a_profile_by_hand() -> None:
     """Ratios: a 1, 2, inf; b 3, 1, inf; the third is reached by neither."""
     costs = costs_of({"a": [10.0, 40.0, INFINITE], "b": [30.0, 20.0, INFINITE]})
-    profile = performance_profile(costs, [1.0, 2.0, 2.9, 3.0, 100.0])
+    profile = profile_of(cost_ratios(costs), [1.0, 2.0, 2.9, 3.0, 100.0])
     assert profile is not None
     third = 1 / 3
     expected = [[third, 2 / 3, 2 / 3, 2 / 3, 2 / 3], [third, third, third, 2 / 3, 2 / 3]]
@@ -231,16 +236,29 @@ def test_a_profile_by_hand() -> None:
     assert profile.high.max() == 1
 
 
+def test_a_data_profile_has_one_unit_for_all_targets_of_a_problem() -> None:
+    """Costs 10 and 1000 of a, 20 and 400 of b: the unit is 10, the fewest for the larger target."""
+    costs = pd.concat(
+        [
+            costs_of({"a": [10.0], "b": [20.0]}).assign(target=0.3),
+            costs_of({"a": [1000.0], "b": [400.0]}).assign(target=0.01),
+        ]
+    )
+    profile = profile_of(budget_ratios(costs), [1.0, 2.0, 40.0, 100.0])
+    assert profile is not None
+    np.testing.assert_allclose(profile.share, [[0.5, 0.5, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0]])
+
+
 def test_exact_information_and_unmeasured_pairs_take_no_part_in_a_profile() -> None:
     costs = costs_of({"a": [10.0, 40.0], "b": [30.0, 20.0], "c": [1.0, 1.0]}, exact="c")
     assert list(cost_ratios(costs).columns) == ["a", "b"]
     lacking = costs.drop(costs.index[(costs["method"] == "b") & (costs["problem"] == "p1")])
     assert len(cost_ratios(lacking)) == 1
-    assert performance_profile(costs[costs["exact"]]) is None
+    assert profile_of(cost_ratios(costs[costs["exact"]])) is None
 
 
 def test_a_single_problem_has_no_band() -> None:
-    profile = performance_profile(costs_of({"a": [10.0], "b": [20.0]}), [1.0, 2.0])
+    profile = profile_of(cost_ratios(costs_of({"a": [10.0], "b": [20.0]})), [1.0, 2.0])
     assert profile is not None
     assert np.isnan(profile.low).all()
     np.testing.assert_array_equal(profile.share, [[1, 1], [0, 1]])
@@ -248,8 +266,8 @@ def test_a_single_problem_has_no_band() -> None:
 
 def test_the_band_follows_its_seed() -> None:
     generator = np.random.default_rng(3)
-    costs = costs_of({name: list(generator.exponential(size=9)) for name in "abc"})
-    profiles = [performance_profile(costs, seed=seed) for seed in (0, 0, 1)]
+    ratios = cost_ratios(costs_of({name: list(generator.exponential(size=9)) for name in "abc"}))
+    profiles = [profile_of(ratios, seed=seed) for seed in (0, 0, 1)]
     lows = [profile.low for profile in profiles if profile is not None]
     np.testing.assert_array_equal(lows[0], lows[1])
     assert (lows[0] != lows[2]).any()

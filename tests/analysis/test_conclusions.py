@@ -159,3 +159,23 @@ def test_each_schedule_is_sufficient_and_needed_or_not() -> None:
     # Five times the target is more than the declared multiple.
     assert "sufficient on 2 of 4 problems" in third
     assert "two 5 to 5" in third
+
+
+def test_constants_are_stated_beside_what_was_measured() -> None:
+    """Every quantity planted with half of its bound's exponent."""
+    tables = {}
+    for name in Catalogue.shipped().conclusions["constants"].claims:
+        claim = Catalogue.shipped().claim(name)
+        small = claim.rates[0].limit == "zero"
+        x = np.geomspace(1, 64, 7) ** (-1 if small else 1)
+        rows = pd.DataFrame({claim.rates[0].x: np.tile(x, 8), "seed": np.repeat(np.arange(8), 7)})
+        for rate in claim.rates:
+            growth = getattr(rate, "exponent", 0.0) / 2
+            grown = (1 / rows[rate.x] if small else rows[rate.x]) ** growth
+            rows[rate.y] = grown * (1 + rows["seed"] / 10)
+        tables[name] = rows.assign(problem="one", status="ok")
+    sentences = composed("constants", tables)
+    assert "1/beta, one, gradient bias: stated at most 3, derived at most 2, measured 1.00" in (
+        sentence.partition(" [")[0] for sentence in sentences
+    )
+    assert len(sentences) == len({sentence.partition(": ")[0] for sentence in sentences}) == 41

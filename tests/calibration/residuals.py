@@ -200,7 +200,8 @@ def stored_rates(
     catalogue = installed() if catalogue is None else catalogue
     files = catalogue.experiments
     for claim in catalogue.claims.values():
-        judged = [rate for rate in claim.rates if isinstance(rate, PowerRate)]
+        # A bound states no exponent that a curve has.
+        judged = [rate for rate in claim.rates if type(rate) is PowerRate]
         if claim.expected == "violated" or not judged:
             continue
         if claim.experiment not in files:

@@ -68,7 +68,7 @@ seeds = 16
 
 [settings]
 targets = [0.1]
-tuning_target = 0.3
+tuning_target = 0.1
 stop_when_reached = false
 
 [problems."bandit-0"]
@@ -181,12 +181,12 @@ def test_the_comparisons_and_figures_of_a_study_stand_beside_the_package_s(
 @pytest.mark.slow
 def test_only_what_is_chosen_is_run_and_shown(journal: list[str], capsys: Capture) -> None:
     assert run("--solvers", "penalty-bilevel", "--problems", "bandit") == 0
-    # The methods of that solver, on the problem and the two of the shift.
-    penalties = ["penalty", "penalty-central", "penalty-central-shared", "penalty-shared"]
-    assert len(journal) == 3 * len(penalties)
+    # All methods of that solver, on the problem and the two of the shift.
+    of_solver = chosen_methods(["penalty-bilevel"], installed().methods)
+    assert len(journal) == 3 * len(of_solver)
     samples = pd.read_csv("results/comparison/samples.csv")
     assert set(samples["problem"]) == {"bandit-realisable-excess"}
-    assert list(samples["method"]) == penalties
+    assert list(samples["method"]) == of_solver
     assert sorted(Path("results/comparison").glob("shift.*")) != []
     assert "garnet" not in capsys.readouterr().out
 
@@ -227,9 +227,10 @@ def test_the_tables_hold_the_planted_numbers(journal: list[str]) -> None:
     assert summary["judged p (squared norm)"].dtype == float
     tuning = pd.read_csv("results/comparison/tuning.csv").set_index("method")
     assert tuning.loc["hpgd", "chosen"] == "step_size: 0.5; batch: 4"
-    assert tuning.loc["hpgd", "grid"] == "step_size: 0.5; batch: 1, 4"
-    assert tuning.loc["hpgd", "reached in time"] == "1/2"
-    assert tuning.loc["hpgd", "seeds"] == 4
+    assert tuning.loc["hpgd", "target"] == 0.01
+    assert tuning.loc["hpgd", "settings"] == 12
+    assert tuning.loc["hpgd", "ended"] == "inside"
+    assert tuning.loc["hpgd", "runs"] == 16
     assert tuning.loc["hpgd", "spent"] == pytest.approx(5678, rel=1e-2)
 
 
@@ -243,11 +244,15 @@ def test_a_failed_cell_is_exit_code_3_and_the_others_are_shown(
     assert run(*words) == 3
     assert list(pd.read_csv("results/comparison/samples.csv")["method"]) == ["hpgd"]
     findings = Path("results/comparison/findings.md")
-    assert findings.read_text().startswith("* Compared: 1 methods on 1 problems, 16 seeds each.\n")
+    assert findings.read_text().startswith(
+        "* Compared: 1 methods on 1 problems, 16 seeds each, 1 repetitions of tuning and runs.\n"
+    )
     Path("failing").unlink()
     assert run(*words) == 3
     assert run(*words, "--retry-failed") == 0
-    assert findings.read_text().startswith("* Compared: 2 methods on 1 problems, 16 seeds each.\n")
+    assert findings.read_text().startswith(
+        "* Compared: 2 methods on 1 problems, 16 seeds each, 1 repetitions of tuning and runs.\n"
+    )
 
 
 def test_nothing_but_failures_is_exit_code_3(journal: list[str]) -> None:
@@ -261,7 +266,7 @@ def test_the_findings_stand_in_the_output_folder_and_nowhere_else(journal: list[
     before = set(Path().rglob("*"))
     assert run(*words) == 0
     found = Path("written/findings.md").read_text()
-    assert "HPGD needs the fewest samples on 4 of 4 pairs" in found
+    assert "cheapest alone are HPGD on 4" in found
     added = {path for path in Path().rglob("*") if path.is_file()} - before
     # What Python keeps of an imported script is no finding.
     added = {path for path in added if "__pycache__" not in path.parts}
@@ -278,14 +283,14 @@ def test_python_returns_what_the_command_writes(journal: list[str]) -> None:
     assert len(journal) == 9
     assert str(found.report) == "9 cells: 0 run, 9 reused, 0 failed"
     folder = Path("results/quick/comparison")
-    shown = tables(found.results, found.tuning_seeds)
+    shown = tables(found.results, found.tuning_runs)
     assert {table.name: table.csv() for table in shown} == {
         file.stem: file.read_text() for file in folder.glob("*.csv")
     }
     bullets = "".join(f"* {sentence}\n" for sentence in found.findings)
     assert bullets == (folder / "findings.md").read_text()
     assert list(found.results.methods) == wanted
-    assert found.results.costs["problem"].unique().tolist() == ["garnet"]
+    assert found.results.accuracies["stationarity"].costs["problem"].unique().tolist() == ["garnet"]
     # 3 methods, 2 seeds, 4 targets; and 2 problems with 1 target.
     assert (len(found.runs), len(found.shift_runs)) == (24, 12)
     assert repr(found) == (
@@ -360,8 +365,8 @@ def test_one_label_in_two_files_is_refused(journal: list[str], capsys: Capture) 
 def test_solvers_and_methods_are_told_apart() -> None:
     known = dict(sorted(installed().methods.items()))
     assert chosen_methods(["penalty"], known) == ["penalty"]
-    assert chosen_methods(["pbrl", "hpgd"], known) == ["hpgd", "pbrl-bellman", "pbrl-value"]
-    assert set(chosen_methods(["penalty-bilevel"], known)) >= {"penalty", "penalty-shared"}
+    of_penalty = ["penalty", "penalty-central", "penalty-central-shared", "penalty-shared"]
+    assert chosen_methods(["penalty-bilevel"], known) == of_penalty
     assert chosen_methods(["pbrl"], known) == ["pbrl-bellman", "pbrl-value"]
     assert chosen_methods([], known) == list(known)
     assert chosen_methods(["sobirl", "aho"], known) == ["aho", "sobirl"]
@@ -493,7 +498,7 @@ def test_the_figures_draw_planted_results(path: Path, tmp_path: Path) -> None:
         planted("b", failures={0.01: 9, 0.003: 16}),
         planted("c", exact=True),
         planted("b", problem="dale", failures=dict.fromkeys(TARGETS, 16)),
-        planted("a", problem="dale", noise=0.0).assign(accuracy=np.nan, true_return=np.nan),
+        planted("a", problem="dale", noise=0.0).assign(ended=np.nan, true_return=np.nan),
     ]
     shift = [
         planted(name, problem=f"bandit-{distance}", targets=(0.1,), reward_distance=distance)
@@ -509,21 +514,22 @@ def test_the_figures_draw_planted_results(path: Path, tmp_path: Path) -> None:
     assert draw(compare(empty, empty, known, {})) is None
 
 
-def test_a_figure_shows_where_failed_runs_ended() -> None:
-    """Hollow at what was spent, and at the accuracy there: ten times a target of 0.01."""
-    results = compare(
-        planted("a", noise=0.0, failures={0.01: 16}),
-        pd.DataFrame(),
-        {"a": method("a", 1.0)},
-        {"hill": ""},
-    )
-    figure = load_drawing(FIGURES / "comparison_accuracy.py", "draw(results)").draw(results)
-    hollow = [
-        line.get_xydata()
-        for line in figure.axes[0].lines
-        if line.get_markerfacecolor() == "white" and len(line.get_xydata())
+def test_the_heat_map_shows_ratios_misses_and_winners() -> None:
+    """Costs of b are ten times those of a, which misses the smallest target, where b is the best."""
+    tables = [
+        planted("a", noise=0.0, level=10.0, failures={0.003: 16}),
+        planted("b", noise=0.0, level=100.0),
     ]
-    np.testing.assert_allclose(np.concatenate(hollow), [[2 * 100 / 0.01, 10 * 0.01]])
+    known = {name: method(name, 1.0) for name in ("a", "b")}
+    results = compare(pd.concat(tables), pd.DataFrame(), known, {"hill": ""})
+    figure = load_drawing(FIGURES / "comparison_accuracy.py", "draw(results)").draw(results)
+    axes = figure.axes[0]
+    # By targets met, so that b stands first; targets fall to the right.
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["Method b", "Method a"]
+    shown = axes.images[0].get_array().filled(np.nan)
+    np.testing.assert_allclose(shown, [[1, 1, 1, 1, 0], [0, 0, 0, 0, np.nan]], atol=1e-12)
+    dots = sorted(tuple(point) for line in axes.lines for point in line.get_xydata().tolist())
+    assert dots[:5] == [(0.0, 1.0), (1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (4.0, 0.0)]
     pyplot.close(figure)
 
 
@@ -532,7 +538,7 @@ def test_a_small_comparison_runs_in_full(tmp_path: Path, monkeypatch: pytest.Mon
     """Nothing planted: the methods, the measurement and the scripts of the figures."""
     folder = tmp_path / "experiments" / "comparisons"
     folder.mkdir(parents=True)
-    settings = "targets = [0.5, 0.3]\ntuning_seeds = 2\niterations = 30\nsample_budget = 100000\n"
+    settings = "targets = [0.5, 0.3]\ntuning_runs = 2\niterations = 30\nsample_budget = 100000\n"
     small = SMALL.replace("targets = [0.3, 0.1, 0.03, 0.01]\n", settings)
     (folder / "small.toml").write_text(small)
     (tmp_path / "paper_figures").mkdir()

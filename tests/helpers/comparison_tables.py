@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Literal
@@ -42,11 +43,16 @@ def planted(
     reward_distance: float = 0.0,
     true_return: float = 0.5,
     policy_regret: float = 0.2,
+    repetitions: int = 1,
+    tuning_noise: float = 0.0,
+    accuracy: str = "stationarity",
+    interior: bool = True,
 ) -> pd.DataFrame:
     """Return ``cost = level target^-exponent`` times noise; the last seeds fail.
 
     The noise is that of normal quantiles, permuted at each target: its median over an even number
-    of seeds is 1 up to the two middle ones, and its geometric mean is 1.
+    of seeds is 1 up to the two middle ones, and its geometric mean is 1. Each repetition
+    has costs that differ by ``exp(tuning_noise z)``, z standard normal, drawn for every target.
     """
     ranks = (np.arange(seeds) + 0.5) / seeds
     spread = np.sort(np.log(ranks / (1 - ranks)))  # logistic quantiles, symmetric about 0
@@ -54,9 +60,11 @@ def planted(
     for at, target in enumerate(targets):
         order = np.random.default_rng([at, len(name)]).permutation(seeds)
         failed = 0 if failures is None else failures.get(target, 0)
-        for seed in range(seeds):
+        for repetition, seed in itertools.product(range(repetitions), range(seeds)):
             reached = seed < seeds - failed
             factor = float(np.exp(noise * spread[order[seed]]))
+            drawn = np.random.default_rng([7, at, repetition, *f"{problem} {name}".encode()])
+            factor *= float(np.exp(tuning_noise * drawn.standard_normal()))
             cost = level * target**-exponent * factor
             iterations = 10 * target**-iterations_exponent * factor
             rows.append(
@@ -64,6 +72,8 @@ def planted(
                     "seed": seed,
                     "problem": problem,
                     "method": name,
+                    "repetition": repetition,
+                    "accuracy": accuracy,
                     "target": target,
                     "epsilon": START * target,
                     "reached": reached,
@@ -75,7 +85,7 @@ def planted(
                     "exact_calls": _counted(reached and exact, cost),
                     "iterations": iterations if reached else np.nan,
                     "spent": 2 * level * target**-exponent,
-                    "accuracy": START * target * (0.9 if reached else 10.0),
+                    "ended": 0.9 if reached else 10.0,
                     "status": "ok",
                     "true_return": true_return,
                     "policy_regret": policy_regret,
@@ -85,12 +95,10 @@ def planted(
                     "reward_distance": reward_distance,
                     "seconds_per_iteration": 0.002,
                     "constants": json.dumps({"step_size": 0.5, "batch": 4.0}),
-                    "tuning": json.dumps(
-                        [
-                            {"step_size": 0.5, "batch": 1.0, "cost": None, "accuracy": 0.2},
-                            {"step_size": 0.5, "batch": 4.0, "cost": 1234.0, "accuracy": 0.1},
-                        ]
-                    ),
+                    "tuned_cost": cost,
+                    "evaluations": 12,
+                    "interior": interior,
+                    "cut": False,
                     "tuning_cost": 5678.0,
                     "tuning_samples": 0.0 if exact else 5678.0,
                 }

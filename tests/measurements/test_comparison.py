@@ -1,10 +1,9 @@
-"""The comparison measurement: tuning, costs and failures, recomputed from plain traces."""
+"""The comparison measurement: what is tuned and reported, and costs recomputed from plain traces."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,45 +15,19 @@ from helpers.generators import random_problem
 
 from theory_check.catalogue import installed
 from theory_check.errors import InvalidArgumentError
-from theory_check.measurements.comparison import FIRST_TUNING_SEED, Comparison
-from theory_check.oracles.estimates.counts import SampleCounts
+from theory_check.measurements.comparison import BEYOND, Comparison
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import quadratic
 from theory_check.problems.misspecification import distance_to_span
-from theory_check.recording.recorder import recording_grid
+from theory_check.randomness import FIRST_TUNING_SEED
+from theory_check.recording.accuracy import until_kept
 from theory_check.recording.run import run
 from theory_check.tuning.units import units_of
 
 PROBLEM = quadratic(noise=0.3)
-COLUMNS = [
-    "seed",
-    "reached",
-    "cost",
-    "samples",
-    "trajectories",
-    "labels",
-    "env_steps",
-    "exact_calls",
-    "iterations",
-    "spent",
-    "accuracy",
-    "status",
-    "true_return",
-    "policy_regret",
-    "reward_error",
-    "lower_gap",
-    "hyperobjective",
-    "seconds_per_iteration",
-    "target",
-    "epsilon",
-    "method",
-    "constants",
-    "tuning",
-    "tuning_cost",
-    "tuning_samples",
-    "optimal_return",
-    "reward_distance",
-]
+UNITS = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + 16)
+SEEDS = [0, 1, 5]
+TIMED = "seconds_per_iteration"
 
 
 def silent(done: int, total: int) -> None:
@@ -65,115 +38,117 @@ def comparison(method: Any = "hpgd", **changes: Any) -> Comparison:
     settings: dict[str, Any] = {
         "method": installed().methods[method] if isinstance(method, str) else method,
         "targets": (0.5, 0.3),
-        "tuning_target": 0.5,
-        "tuning_seeds": 3,
-        "iterations": 30,
+        "tuning_target": 0.3,
+        "tuning_runs": 4,
+        "evaluations": 4,
+        "further_evaluations": 3,
+        "iterations": 60,
     }
     return Comparison(**{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return comparison().measure(PROBLEM, [0, 1, 5], silent)
+    return comparison().measure(PROBLEM, SEEDS, silent)
 
 
 def test_it_is_found_and_costs_its_iterations() -> None:
     assert installed().measurements["comparison"] is Comparison
-    assert comparison().relative_cost() == 60.0
+    assert comparison().relative_cost() == 120.0
 
 
-def test_columns_and_rows(table: pd.DataFrame) -> None:
-    assert list(table.columns) == COLUMNS
-    assert table[["seed", "target"]].to_numpy().tolist() == [
-        [seed, target] for target in (0.5, 0.3) for seed in (0, 1, 5)
+def test_rows_are_those_of_every_seed_and_target(table: pd.DataFrame) -> None:
+    assert table.columns[0] == "seed"
+    assert table[["target", "seed"]].to_numpy().tolist() == [
+        [target, seed] for target in (0.5, 0.3) for seed in SEEDS
     ]
     assert set(table.method) == {"hpgd"}
     # The eighth of 16 starts, none of which is reported.
-    units = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + 16)
-    starts = instruments_for(PROBLEM, units).initial_upper(units, 1.0)
+    starts = instruments_for(PROBLEM, UNITS).initial_upper(UNITS, 1.0)
     start = sorted(PROBLEM.hypergradient(starts).square().sum(-1).tolist())[7]
     np.testing.assert_allclose(table.epsilon, table.target * start, rtol=1e-12)
-    assert (table.seconds_per_iteration > 0).all()
+    assert (table[TIMED] > 0).all()
     # There is no policy and no reward on this problem.
     assert table[["true_return", "policy_regret", "reward_error"]].isna().all(axis=None)
     assert table[["optimal_return", "reward_distance"]].isna().all(axis=None)
 
 
-def test_progress_counts_settings_and_targets() -> None:
+def test_progress_counts_targets() -> None:
     calls: list[tuple[int, int]] = []
     comparison(iterations=1).measure(PROBLEM, [0], lambda done, total: calls.append((done, total)))
-    parts = len(installed().methods["hpgd"].grid) + 2
-    assert calls == [(part + 1, parts) for part in range(parts)]
+    assert calls == [(1, 2), (2, 2)]
 
 
-def test_the_setting_is_the_best_of_its_grid(table: pd.DataFrame) -> None:
-    assert table.constants.nunique() == table.tuning.nunique() == 1
-    tried = json.loads(table.tuning[0])
-    names = list(installed().methods["hpgd"].constants)
-    assert [{name: trial[name] for name in names} for trial in tried] == installed().methods[
-        "hpgd"
-    ].grid
-
-    def score(trial: dict[str, Any]) -> tuple[float, float]:
-        found = (trial["cost"], trial["accuracy"])
-        cost, accuracy = (math.inf if value is None else value for value in found)
-        return cost, accuracy
-
-    best = min(tried, key=score)
-    assert json.loads(table.constants[0]) == {name: best[name] for name in names}
-    assert score(best)[0] < math.inf, "no setting met the target: the test says nothing"
-
-
-def test_rows_are_those_of_plain_traces(table: pd.DataFrame) -> None:
-    """Cost, counts and accuracy from ``stationarity`` of a recorded run, window by window."""
-    scales, _ = units_of(PROBLEM, range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + 16), 1.0)
-    constants = json.loads(table.constants[0])
+def test_costs_are_those_of_plain_traces(table: pd.DataFrame) -> None:
+    """``half_stationarity`` of a recorded run of the chosen setting, iteration by iteration."""
+    scales, _ = units_of(PROBLEM, UNITS, 1.0)
+    assert table.reached.any(), "no seed met a target: the test says nothing"
     for target, rows in table.groupby("target"):
         assert isinstance(target, float)
+        constants = json.loads(rows.constants.iloc[0])
         plan = installed().methods["hpgd"].configure(target, constants, scales)
-        iterations = min(plan.iterations, 30)
-        assert recording_grid(iterations, 16)
-        trace = run(PROBLEM, plan.solver, iterations, [0, 1, 5], points_per_decade=16).table
+        # All iterations of the first 200 are recorded at this density.
+        trace = run(PROBLEM, plan.solver, 90, SEEDS, points_per_decade=100_000).table
         for row in rows.itertuples():
             seen = trace[trace.seed == row.seed]
-            found = None
-            for at in seen.itertuples():
-                recent = seen[
-                    (seen.iteration > at.iteration / 2) & (seen.iteration <= at.iteration)
-                ]
-                if found is None and recent.stationarity.mean() <= row.epsilon:
-                    found = at
-            assert row.reached == (found is not None)
-            if found is not None:
-                assert row.iterations == found.iteration
+            assert seen.iteration.tolist() == list(range(1, 91))
+            met = (seen.half_stationarity <= row.epsilon).to_numpy()
+            arrivals = [
+                at
+                for at in range(1, 61)
+                if met[at - 1 : int(until_kept(at))].all() and until_kept(at) <= 90
+            ]
+            allowed = BEYOND * row.tuned_cost
+            spent = (seen.trajectories + seen.labels).to_numpy()
+            expected = [at for at in arrivals if spent[at - 1] <= allowed]
+            assert row.reached == bool(expected)
+            if expected:
+                found = seen.iloc[expected[0] - 1]
+                assert row.iterations == expected[0]
+                assert row.cost == row.samples == spent[expected[0] - 1]
                 for name in ("trajectories", "labels", "env_steps", "exact_calls"):
-                    assert getattr(row, name) == getattr(found, name)
-                assert row.cost == row.samples == found.trajectories + found.labels
-                assert row.spent >= row.cost
+                    assert getattr(row, name) == found[name]
 
 
-def test_tuning_and_reported_seeds_are_disjoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: list[list[int]] = []
-    original = Comparison._run
+def test_repetitions_tune_and_report_on_other_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[int, ...]] = []
 
-    def noted(self: Comparison, problem: Any, plan: Any, seeds: Sequence[int], *rest: Any) -> Any:
-        used.append(list(seeds))
-        return original(self, problem, plan, seeds, *rest)
+    def noted(problem: Any, plan: Any, streams: Any, *rest: Any, **more: Any) -> Any:
+        used.append(tuple(streams))
+        raise NotImplementedError
 
-    monkeypatch.setattr(Comparison, "_run", noted)
-    comparison(iterations=2).measure(PROBLEM, [0, 3], silent)
-    settings = len(installed().methods["hpgd"].grid)
-    assert used == [[1000, 1001, 1002]] * settings + [[0, 3]] * 2
+    for module in ("measurements.comparison", "tuning.targets"):
+        monkeypatch.setattr(f"theory_check.{module}.race", noted)
+    tuning = []
+    for repetition in (0, 1, 2):
+        with pytest.raises(NotImplementedError):
+            comparison(repetition=repetition).measure(PROBLEM, SEEDS, silent)
+        tuning.append(set(used[-1]))
+    assert [len(each) for each in tuning] == [4, 4, 4]
+    assert len(set.union(*tuning)) == 12
+    assert all(not set(SEEDS) & each for each in tuning)
+
+
+@pytest.mark.slow
+def test_the_same_settings_give_the_same_table_and_others_others(table: pd.DataFrame) -> None:
+    again = comparison().measure(PROBLEM, SEEDS, silent)
+    pd.testing.assert_frame_equal(again.drop(columns=TIMED), table.drop(columns=TIMED))
+    other = comparison(repetition=1).measure(PROBLEM, SEEDS, silent)
+    assert (other.repetition == 1).all()
+    assert not np.array_equal(other.cost, table.cost)
+    # As on another machine: the same but for rounding, as long as nothing chaotic decides.
+    moved = comparison(perturbation=1e-12).measure(PROBLEM, SEEDS, silent)
+    assert (moved.ended != table.ended).any()
+    np.testing.assert_allclose(moved.ended, table.ended, rtol=1e-6)
+    np.testing.assert_array_equal(moved.cost, table.cost)
 
 
 @pytest.mark.parametrize(
     ("seed", "refused"), [(999, False), (1000, True), (1015, True), (1016, False)]
 )
-def test_the_tuning_seeds_alone_are_refused(
+def test_the_seeds_of_the_units_are_refused(
     seed: int, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """16 starts measure the units, 3 seeds tune: whichever are more. Larger seeds are anybody's."""
-
     def measured(*arguments: Any) -> Any:
         raise NotImplementedError
 
@@ -183,113 +158,39 @@ def test_the_tuning_seeds_alone_are_refused(
         comparison().measure(PROBLEM, [3, seed], silent)
 
 
-@pytest.mark.slow
-def test_the_same_seeds_give_the_same_table(table: pd.DataFrame) -> None:
-    again = comparison().measure(PROBLEM, [0, 1, 5], silent)
-    pd.testing.assert_frame_equal(
-        again.drop(columns="seconds_per_iteration"), table.drop(columns="seconds_per_iteration")
-    )
-    # And a seed does not depend on those beside it, where runs do not stop for one another.
-    settings = {"stop_when_reached": False, "iterations": 8}
-    alone, among = (
-        comparison(**settings).measure(PROBLEM, seeds, silent) for seeds in ([1], [0, 1, 5])
-    )
-    rows = among[among.seed == 1].reset_index(drop=True).drop(columns="seconds_per_iteration")
-    pd.testing.assert_frame_equal(rows, alone.drop(columns="seconds_per_iteration"), rtol=1e-9)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["hpgd", "penalty-shared"])
-def test_stopping_what_cannot_win_does_not_change_the_winner(
-    method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = Comparison._run
-    raced = comparison(method, tuning_seeds=4).measure(PROBLEM, [0], silent)
-
-    def unraced(self: Comparison, *arguments: Any) -> Any:
-        return original(self, *arguments[:-1], self.sample_budget)
-
-    monkeypatch.setattr(Comparison, "_run", unraced)
-    full = comparison(method, tuning_seeds=4).measure(PROBLEM, [0], silent)
-    kept = ["seed", "reached", "cost", "iterations", "accuracy", "constants"]
-    pd.testing.assert_frame_equal(raced[kept], full[kept])
-    assert (raced.tuning_cost <= full.tuning_cost).all()
-
-
-class Planned:
-    """An outcome whose costs are known, of which a budget lets those be seen that it covers."""
-
-    def __init__(self, costs: Sequence[float], budget: float) -> None:
-        self._costs = np.array([cost if cost <= budget else np.inf for cost in costs])
-        self.spent = int(min(max(costs), budget))
-        self.counts = SampleCounts(trajectories=self.spent)
-        self.recorder = self
-        self.accuracy = np.zeros(len(costs))
-
-    def costs(self) -> np.ndarray:
-        return self._costs
-
-    def rows(self, seeds: Sequence[int]) -> pd.DataFrame:
-        return pd.DataFrame({"seed": list(seeds)})
-
-
-@pytest.mark.parametrize(
-    ("costs", "wins"),
-    [
-        ((50.0, 50.0, 50.0, 50.0), True),
-        ((1.0, 10.0, 55.0, 59.0), True),
-        ((1.0, 1.0, 1.0, 61.0), False),  # the slowest seed decides
-        ((1.0, 1.0, 1.0, math.inf), False),
-        ((60.0, 60.0, 60.0, 60.0), False),  # of equal ones the first
-    ],
-)
-def test_the_setting_that_all_seeds_reach_with_least_wins(
-    costs: tuple[float, ...], wins: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measurement = comparison(tuning_seeds=4)
-    script = iter(
-        [(1.0, 1.0, 1.0, 60.0), costs, *[(70.0,) * 4] * len(installed().methods["hpgd"].grid)]
-    )
-
-    def planned(
-        self: Comparison, problem: Any, plan: Any, seeds: Any, epsilon: float, budget: int
-    ) -> Planned:
-        return Planned(next(script), budget)
-
-    monkeypatch.setattr(Comparison, "_run", planned)
-    table = measurement.measure(PROBLEM, [0], silent)
-    assert json.loads(table.constants[0]) == installed().methods["hpgd"].grid[int(wins)]
+def test_a_search_begins_at_one_of_the_targets() -> None:
+    with pytest.raises(InvalidArgumentError, match="tuning_target"):
+        comparison(tuning_target=0.4)
 
 
 def test_failures_are_not_numbers() -> None:
-    table = comparison(targets=(1e-9,), iterations=4).measure(PROBLEM, [0, 1], silent)
+    table = comparison(targets=(1e-9,), tuning_target=1e-9, iterations=4).measure(
+        PROBLEM, [0, 1], silent
+    )
     assert not table.reached.any()
     names = ["cost", "samples", "trajectories", "labels", "env_steps", "exact_calls", "iterations"]
     assert table[names].isna().all(axis=None)
-    assert (table.spent > 0).all()
-    assert (table.accuracy > table.epsilon).all()
-    assert set(table.status) == {"ok"}
+    assert (table.ended > 1).all()
+    assert set(table.status) == {"not reached"}
+    assert (table.tuned_cost == math.inf).all()
+    assert table["cut"].all()
 
 
-def test_a_budget_is_for_tuning_and_for_reporting() -> None:
-    free = comparison(targets=(1e-9,), iterations=6).measure(PROBLEM, [0], silent)
-    budget = int(free.spent[0]) - 1
-    table = comparison(targets=(1e-9,), iterations=6, sample_budget=budget).measure(
-        PROBLEM, [0], silent
+@pytest.mark.slow
+def test_runs_to_the_end_tell_what_they_end_with() -> None:
+    table = comparison(targets=(0.3,), stop_when_reached=False, iterations=12).measure(
+        PROBLEM, [0, 1], silent
     )
-    assert (table.spent <= budget).all()
-    assert set(table.status) <= {"budget exhausted", "ok"}
-    tried = len(installed().methods["hpgd"].grid)
-    assert (table.tuning_cost <= 3 * tried * budget).all()
+    assert np.isfinite(table.hyperobjective).all()
+    assert (table.spent > 0).all()
+    assert set(table.status) == {"ok"}
 
 
 @pytest.mark.slow
 def test_exact_calls_are_the_cost_of_an_exact_method() -> None:
     """On an RLHF problem: exact descent makes two calls an iteration, from the first on."""
     problem = random_problem(91, (2, 2, 2), objective="excess_risk", features=2, realisable=False)
-    table = comparison("exact", targets=(0.5,), tuning_seeds=2, iterations=8).measure(
-        problem, [0, 1], silent
-    )
+    table = comparison("exact", targets=(0.5,), tuning_target=0.5).measure(problem, [0, 1], silent)
     reached = table[table.reached]
     assert len(reached)
     assert (reached.cost == 2 * reached.iterations).all()
@@ -310,3 +211,38 @@ def test_exact_calls_are_the_cost_of_an_exact_method() -> None:
     assert distance == pytest.approx(distance_to_span(problem.true_reward, features), rel=1e-9)
     for name in ("true_return", "policy_regret", "reward_error", "lower_gap", "hyperobjective"):
         assert np.isfinite(table[name]).all(), name
+
+
+@pytest.mark.slow
+def test_the_value_gap_is_that_of_the_policy_relative_to_the_reference() -> None:
+    """``J(r*, pi*) - J(r*, pi)``, KL term included, by naive sums over trajectories."""
+    problem = random_problem(92, (2, 2, 2), objective="excess_risk", features=2, realisable=True)
+    gap = comparison("exact", targets=(0.5,), tuning_target=0.5, accuracy="value gap")
+    table = gap.measure(problem, [0, 1], silent)
+
+    def value(log_policy: torch.Tensor) -> float:
+        law = naive.law(problem, log_policy)
+        reference = naive.law(problem, problem.reference_policy.log())
+        returns = naive.returns(problem, problem.true_reward)
+        penalty = problem.kl_weight * (law.log() - reference.log())
+        return float(law @ (returns - penalty))
+
+    optimal = naive.optimal_log_policy(problem, problem.true_reward)
+    instruments = instruments_for(problem, [0])
+    unit = float(instruments.truth.value_gap(instruments.initial_lower([0]))[0])  # type: ignore[attr-defined]
+    steps = problem.horizon
+    assert steps is not None
+    reference = problem.reference_policy.log().expand(optimal.shape)
+    assert unit == pytest.approx(value(optimal) - value(reference), rel=1e-9)
+    np.testing.assert_allclose(table.epsilon, 0.5 * unit, rtol=1e-12)
+    assert set(table.accuracy) == {"value gap"}
+    assert table.reached.any()
+    # At an arrival the mean over the second half is below the target, and the last policy by far.
+    assert (table.policy_regret[table.reached] <= table.epsilon[table.reached]).all()
+
+
+def test_value_gaps_are_of_problems_with_a_reward() -> None:
+    gap = comparison(accuracy="value gap")
+    with pytest.raises(InvalidArgumentError, match="preference-learning"):
+        gap.require_problem("problem", PROBLEM, "quadratic")
+    comparison().require_problem("problem", PROBLEM, "quadratic")

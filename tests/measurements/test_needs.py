@@ -45,8 +45,9 @@ SETTINGS: Mapping[str, str] = {
     "bandit-curve": "inner_steps = 1",
     "bound-terms": "sigmas = [0.3]\niterations = [2]\ntrajectories = [20]\ninner_steps = [1]\n"
     "inner_step_size = 0.1\nstep_size = 0.1",
-    "comparison": 'method = "penalty"\ntargets = [0.9]\ntuning_target = 0.9\ntuning_seeds = 1\n'
-    "iterations = 1",
+    "comparison": 'method = "penalty"\ntargets = [0.9]\ntuning_target = 0.9\ntuning_runs = 1\n'
+    "iterations = 1\nevaluations = 1",
+    "constants": "directions = 1\nshells = 1\nrounds = 1\nnearby = 1",
     "global-optimality": f"iterations = 1\nwidths = [2]\n{SOLVER}",
     "gradient-noise": "sigmas = [0.1]\ntrajectories = [20]\nfixed_sigma = 0.1\n"
     "fixed_trajectories = 20\ndraws = 1",
@@ -114,6 +115,8 @@ TOO_DEAR = {("advice", problem) for problem in DEAR}
 """Each takes 15 s or more, and does what "cross-entropy" does."""
 
 ALONE = {
+    "constants": PREFERENCES.keys()
+    - {"networks", "discounted-networks", "log-linear", "network-reward"},
     "attained": {"quadratic", "plateau", "valley", *PREFERENCES},
     "lower-bound": {"zero-chain"},
     "weak-gradient-domination": PREFERENCES.keys() - {"cross-entropy", "other-labels"},

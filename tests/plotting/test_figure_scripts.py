@@ -146,3 +146,38 @@ def test_balls_with_another_stationary_point_are_drawn_at_the_lower_edge() -> No
     lowest = [min(container[0].get_ydata()) for container in first.containers]  # type: ignore[index]
     assert lowest == pytest.approx([module.LOWEST, module.LOWEST, 5e-4, 5e-4, 5e-4])
     pyplot.close(figure)
+
+
+@pytest.mark.slow
+def test_constants_show_every_quantity_and_the_slopes_that_are_stated_and_derived() -> None:
+    """Planted: every quantity grows with half of its bound."""
+    module, catalogue, verdicts = script("constants"), Catalogue.shipped(), {}
+    for name in module.CLAIMS:
+        claim = catalogue.claim(name)
+        small = claim.rates[0].limit == "zero"
+        x = np.array([2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02]) ** (1 if small else -1)
+        rows = [
+            pd.DataFrame({"problem": problem, "seed": seed, "status": "ok", claim.rates[0].x: x})
+            for problem in (("bandit", "garnet") if small else ("bandit",))
+            for seed in range(8)
+        ]
+        for number, frame in enumerate(rows):
+            for rate in claim.rates:
+                growth = getattr(rate, "exponent", 0.0) / 2
+                frame[rate.y] = (1 + number / 10) * (1 / x if small else x) ** growth
+        verdicts[name] = judge(claim, pd.concat(rows))
+    figure = module.draw(verdicts, {})
+    texts = [{text.get_text() for text in axes.texts} for axes in figure.axes]
+    assert {"stated: 3", "derived: 2", "derived: 1, stated: 1"} <= texts[0]
+    assert texts[1] == {"derived: 1"}
+    assert texts[6] == {"derived: 0"}
+    labels = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert set(module.NAMES) <= labels
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[4] == f"constants-discount-stated: {verdicts['constants-discount-stated'].status}"
+    # A curve with half of the exponent ends at the root of where the line of the bound does.
+    axes = figure.axes[1]
+    curve = next(line for line in axes.lines if len(line.get_xdata()) == 7)
+    assert curve.get_ydata()[-1] == pytest.approx(10**0.5)
+    assert_apart(figure)
+    pyplot.close(figure)

@@ -47,7 +47,13 @@ def by_hand() -> Iterator[Cell]:
     methods = installed().methods
     attained = Attained(methods["penalty-shared"], (0.5,), runs=1, evaluations=2)
     yield Cell("by", "hand", (), attained, ProblemSpec("plateau", {}, problems.plateau), 2)
-    compared = {"targets": (0.9,), "tuning_target": 0.9, "tuning_seeds": 1, "iterations": 2}
+    compared = {
+        "targets": (0.9,),
+        "tuning_target": 0.9,
+        "tuning_runs": 1,
+        "iterations": 2,
+        "evaluations": 2,
+    }
     sizes = {"contexts": 2, "actions": 2}
     for method, build, given in (
         ("hpgd", problems.bandit, sizes),

@@ -22,7 +22,7 @@ seeds = 4
 [settings]
 targets = [0.5, 0.25]
 tuning_target = 0.5
-tuning_seeds = 2
+tuning_runs = 2
 iterations = 40
 
 [problems.arms]

@@ -38,6 +38,7 @@ from theory_check.analysis.target_verdicts import (
     judge_attained_rate,
     judge_schedule_rate,
 )
+from theory_check.analysis.upper_bound_verdict import judge_upper_bound_rate
 from theory_check.claims.base import CONTROLS, Claim
 from theory_check.claims.rates import (
     AttainedRate,
@@ -49,6 +50,7 @@ from theory_check.claims.rates import (
     Rate,
     RatioRate,
     ScheduleRate,
+    UpperBoundRate,
 )
 from theory_check.errors import InvalidArgumentError, require_instance, require_sequence
 
@@ -84,6 +86,7 @@ class Judge:
 
 JUDGES: Mapping[type, Judge] = {
     PowerRate: Judge(judge_power_rate, lambda rate: Exponents(float(rate.exponent))),
+    UpperBoundRate: Judge(judge_upper_bound_rate, lambda rate: Exponents(float(rate.exponent))),
     GeometricRate: Judge(judge_geometric_rate, lambda rate: DecayFactor()),
     ScheduleRate: Judge(judge_schedule_rate, growth_allowed),
     AttainedRate: Judge(judge_attained_rate, exponent_stated),

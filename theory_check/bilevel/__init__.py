@@ -47,7 +47,7 @@ from theory_check.bilevel.solver import (
     TellsInnerPath,
     tells_inner_path,
 )
-from theory_check.bilevel.truth import BilevelTruth
+from theory_check.bilevel.truth import BilevelTruth, ValueTruth
 
 __all__ = [
     "CAPABILITIES",
@@ -85,6 +85,7 @@ __all__ = [
     "TotalGradient",
     "UpperGradients",
     "UpperOracle",
+    "ValueTruth",
     "needs",
     "operations",
     "penalty_shortcut",

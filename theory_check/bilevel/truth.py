@@ -56,3 +56,12 @@ class BilevelTruth(Protocol):
     ) -> Float[Tensor, " replicate"]:
         """Return the distance of ``y'`` to ``argmin sigma f + g``; NaN where not certified."""
         ...
+
+
+@runtime_checkable
+class ValueTruth(Protocol):
+    """What is known beside of a problem of policies whose true reward is known."""
+
+    def value_gap(self, lower: Float[Tensor, "replicate lower"]) -> Float[Tensor, " replicate"]:
+        """Return ``J* - J`` under the true reward, KL term included."""
+        ...

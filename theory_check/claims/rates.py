@@ -94,6 +94,17 @@ class PowerRate:
 
 
 @dataclass(frozen=True)
+class UpperBoundRate(PowerRate):
+    """``y`` grows at most like ``x ** exponent`` towards the limit, or like ``(1/x) ** exponent``.
+
+    A bound says nothing of the shape of the curve below it, so that no straight line is asked for: what
+    is judged is the exponent of the mean curve over the half of the points next to the limit.
+    Attributes are those of :class:`PowerRate`, of which ``floor`` and ``correction`` have no meaning
+    here.
+    """
+
+
+@dataclass(frozen=True)
 class GeometricRate:
     """``y`` decays like ``rho ** x`` with some ``rho < 1``, rather than like a power of ``x``.
 

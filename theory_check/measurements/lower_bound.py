@@ -107,12 +107,12 @@ class LowerBound(Measurement):
         chain: Any = problem
         tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
         require_apart(seeds, tuning)
-        constants = _middle(self.method)
+        constants = self.method.centre
         frames = []
         for done, epsilon in enumerate(self.epsilons):
             instance = chain.instance_for(epsilon)
             score = partial(self._score, instance, tuning)
-            search = _Search(score, _middle(self.method), self.trials)
+            search = _Search(score, self.method.centre, self.trials)
             constants = search.coarse(constants) if done == 0 else search.fine(constants)
             recorder = self._run(instance, constants, seeds, math.inf, self.iterations)
             found = recorder.rows(seeds).assign(
@@ -335,14 +335,6 @@ class _Search:
             least = min((score[0] for score in self.scores.values()), default=math.inf)
             self.scores[key] = self._run(constants, least)
         return self.scores[key]
-
-
-def _middle(method: Method) -> dict[str, float]:
-    """Return the geometric mean of the levels of each constant."""
-    return {
-        name: math.exp(sum(map(math.log, levels)) / len(levels))
-        for name, levels in method.constants.items()
-    }
 
 
 def _bound(problem: ZeroChainProblem) -> dict[str, float]:

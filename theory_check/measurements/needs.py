@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from theory_check.errors import shortened
 from theory_check.measurements.base import Need
+from theory_check.models import Linear, Tabular
 from theory_check.oracles.comparisons.possible import count_trajectories, counted
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.problems.problem import Problem
@@ -49,6 +50,15 @@ CURVATURE = Need(
     lambda problem: not getattr(problem, "flat_at_start", False),
     lambda problem: f"{kind_of(problem)}, which hides it",
     "name a problem of another family, or use 'lower-bound' on this one",
+)
+
+LINEAR_AND_TABULAR = Need(
+    "linear rewards and tabular policies, whose constants it has in closed form",
+    lambda problem: (
+        isinstance(problem.reward_class, Linear) and isinstance(problem.policy_class, Tabular)
+    ),
+    lambda problem: f"which searches {problem.reward_class} and {problem.policy_class}",
+    "leave the classes of the problem out",
 )
 
 ENUMERATION = Need(

@@ -98,9 +98,7 @@ class RLHFTruth:
         columns = {
             "lower_gap": exact.control.lower_gap(log_policy, optimal),
             "reward_error": self._reward_error(reward - exact.true_reward),
-            "policy_regret": exact.control.lower_gap(
-                log_policy, self._true_optimal.expand_as(log_policy)
-            ),
+            "policy_regret": self._regret(log_policy),
             "true_return": hard_return(
                 exact.control, exact.true_reward.expand_as(reward), log_policy
             ),
@@ -113,6 +111,14 @@ class RLHFTruth:
             gap = level.value(here) - level.value(solution.log_policy)
             columns["lower_gap_penalised"] = torch.where(solution.certified, gap, torch.nan)
         return columns
+
+    def value_gap(self, lower: Float[Tensor, "replicate lower"]) -> Float[Tensor, " replicate"]:
+        """Return ``J* - J`` under the true reward, KL term included."""
+        return self._regret(self._policy_model.table(lower))
+
+    def _regret(self, log_policy: Float[Tensor, "replicate h s a"]) -> Float[Tensor, " replicate"]:
+        optimal = self._true_optimal.expand_as(log_policy)
+        return self._exact.control.lower_gap(log_policy, optimal)
 
     def _reward_error(
         self, difference: Float[Tensor, "replicate s a"]

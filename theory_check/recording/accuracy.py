@@ -7,17 +7,47 @@ the mean over the second half of them, what a user gets who stops now (``docs/th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
-from theory_check.bilevel import BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 
 WINDOW = 0.5
 """The half accuracy after t iterations is the mean over those beyond ``t / 2``."""
+
+BURST = 1e100
+"""A run with a larger squared gradient counts as diverged: sums of them would overflow."""
+
+KEPT = 1.5
+"""A target counts as reached where it is kept until this many times the iterations,"""
+
+KEPT_AT_LEAST = 8
+"""and for at least so many more: two iterations are passed through by chance."""
+
+CHECKED = 1.02
+"""Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
+
+
+def kept(iterations: NDArray[np.float64], looked: NDArray[np.float64] | float) -> NDArray[np.bool_]:
+    """Return whether targets that were met at some iterations, and since then, count as reached.
+
+    Parameters
+    ----------
+    iterations
+        When they were met, infinite where they are not.
+    looked
+        Iterations that have been looked at.
+    """
+    enough: NDArray[np.bool_] = until_kept(iterations) <= looked
+    return enough
+
+
+def until_kept(iterations: Any) -> Any:
+    """Return the iteration up to which a target has to be kept that is met at ``iterations``."""
+    return np.maximum(KEPT * iterations, iterations + KEPT_AT_LEAST)
 
 
 class RunningMeans:
@@ -61,113 +91,63 @@ class RunningMeans:
         return mean
 
 
-class AccuracyRecorder:
-    """Mean of ``‖∇Phi‖²`` over the second half of a run so far, and when it first met a target.
+class RunArrivals:
+    """When the half accuracy of each run met a target and was kept.
 
-    A mean over recorded iterates, not the smallest of them: noise must not be mistaken for accuracy.
-    The ergodic mean of the stated rates bounds it up to a factor 2 (``docs/theory.md`` section 7.1).
+    Looked at 2 % apart (``CHECKED``). An arrival is confirmed where the target is kept until ``KEPT``
+    times its iterations (``docs/theory.md`` section 5.12).
 
     Parameters
     ----------
-    truth
-        What is exactly known of the problem.
-    seeds
-        Seeds of the replicates.
-    grid
-        Iterations at which the exact gradient is evaluated.
-    epsilon
-        The target, squared norm.
-    stop_when_reached
-        Whether the run may end when every replicate that still runs has met the target.
+    runs
+        Number of runs.
+    target
+        What the accuracy has to be at most.
 
     Attributes
     ----------
-    reached_after, iterations
-        Counts and iteration at which each replicate met the target; None, and 0, before.
-    accuracy
-        Latest accuracy of each replicate, NaN before the first recorded iteration.
-    status
-        ``"ok"``, or why a replicate stopped.
-    last
-        Latest state, and latest counts.
+    iterations
+        At which each run met the target and has kept it so far, infinite where it has not.
+    latest
+        Accuracy of each run when it was last looked at.
     """
 
-    def __init__(
-        self,
-        truth: BilevelTruth,
-        seeds: Sequence[int],
-        grid: frozenset[int],
-        epsilon: float,
-        *,
-        stop_when_reached: bool,
-    ) -> None:
-        self._truth = truth
-        self._grid = grid
-        self._epsilon = epsilon
-        self._stop_when_reached = stop_when_reached
-        self._times: list[int] = []
-        self._values: list[Float[np.ndarray, " replicate"]] = []
-        self.reached_after: list[SampleCounts | None] = [None] * len(seeds)
-        self.iterations = np.zeros(len(seeds), dtype=np.int64)
-        self.accuracy = np.full(len(seeds), np.nan)
-        self.status = ["ok"] * len(seeds)
-        self.last: tuple[int, SolverState, SampleCounts] | None = None
+    def __init__(self, runs: int, target: float) -> None:
+        self._target = target
+        self._means = RunningMeans(runs)
+        self.iterations = np.full(runs, np.inf)
+        self.latest = np.full(runs, np.inf)
+        self._counts: list[SampleCounts | None] = [None] * runs
+        self._looked, self._next = 0, 1
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing is left to see."""
-        waiting = (
-            found is None and status == "ok"
-            for found, status in zip(self.reached_after, self.status, strict=True)
-        )
-        return self._stop_when_reached and not any(waiting)
+    def confirmed(self) -> NDArray[np.bool_]:
+        """Runs that have kept the target for long enough; what comes later does not change it."""
+        return kept(self.iterations, self._looked)
 
-    def observe(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
+    @property
+    def met_after(self) -> tuple[SampleCounts | None, ...]:
+        """What each run had drawn when it met the target that it keeps, confirmed or not."""
+        return tuple(self._counts)
+
+    def add(
+        self, values: Float[np.ndarray, "iteration replicate"], counts: Sequence[SampleCounts]
     ) -> None:
-        """Look at the replicates ``active`` after an iteration."""
-        self.last = (iteration, state, counts)
-        if iteration in self._grid:
-            self.record(iteration, state, counts, active)
+        """Add the values of the next iterations, and what a replicate had drawn after each."""
+        for row, drawn in zip(values, counts, strict=True):
+            # Sums over diverged runs would overflow.
+            self._means.add(np.where(np.abs(row) <= BURST, row, np.inf))
+            if self._means.iterations >= self._next:
+                self._look(drawn)
 
-    def record(
-        self,
-        iteration: int,
-        state: SolverState,
-        counts: SampleCounts,
-        active: Int[Tensor, " active"],
-    ) -> None:
-        """Evaluate the exact gradient, unless the iteration is known already."""
-        if not len(active) or iteration <= (self._times[-1] if self._times else 0):
-            return
-        self.last = (iteration, state, counts)
-        values = np.full(len(self.accuracy), np.nan)
-        gradient = self._truth.hypergradient(state.upper[active])
-        values[active.numpy()] = gradient.square().sum(-1).cpu().numpy()
-        self._times.append(iteration)
-        self._values.append(values)
-        self.accuracy = self._window_mean(iteration)
-        for replicate in np.flatnonzero(self.accuracy <= self._epsilon):
-            if self.reached_after[replicate] is None:
-                self.reached_after[replicate] = counts
-                self.iterations[replicate] = iteration
-
-    def mark(
-        self, iteration: int, counts: SampleCounts, stopped: Int[Tensor, " n"], status: str
-    ) -> None:
-        """Note why replicates stopped."""
-        for replicate in stopped.tolist():
-            self.status[replicate] = status
-
-    def _window_mean(self, iteration: int) -> NDArray[np.float64]:
-        recent = [
-            value
-            for time, value in zip(self._times, self._values, strict=True)
-            if time > WINDOW * iteration
-        ]
-        mean: NDArray[np.float64] = np.mean(recent, axis=0)
-        return mean
+    def _look(self, drawn: SampleCounts) -> None:
+        iteration = self._means.iterations
+        self._next = max(iteration + 1, int(CHECKED * iteration))
+        self.latest = self._means.half()
+        still_open = ~self.confirmed
+        met = self.latest <= self._target
+        for run in np.flatnonzero(still_open & met & np.isinf(self.iterations)):
+            self.iterations[run], self._counts[run] = iteration, drawn
+        for run in np.flatnonzero(still_open & ~met):
+            self.iterations[run], self._counts[run] = np.inf, None
+        self._looked = iteration

@@ -1,4 +1,4 @@
-"""``‖∇Phi‖²`` at the iterates of a run, evaluated for many iterations in one call."""
+"""``‖∇Phi‖²``, or the value gap, at the iterates of a run, evaluated for many iterations in one call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory_check.bilevel import BilevelTruth
+from theory_check.bilevel import BilevelTruth, SolverState, ValueTruth
+from theory_check.errors import InvalidArgumentError
 
 ITERATIONS = 32
 """Iterations that are evaluated together: a call costs little more for them than for one."""
@@ -62,8 +63,41 @@ class StationarityBlocks:
         found = np.full((len(kept), self._replicates), self._missing)
         points = [upper for upper, rows in kept if len(rows)]
         if points:
-            gradient = self._truth.hypergradient(torch.cat(points))
-            values = gradient.square().sum(-1).cpu().numpy()
+            values = self._values(torch.cat(points)).cpu().numpy()
             iteration = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
             found[iteration, np.concatenate([rows for _, rows in kept])] = values
         return found
+
+    def points(self, state: SolverState) -> Float[Tensor, "replicate parameters"]:
+        """Return what of a state the values are those of."""
+        return state.upper
+
+    def _values(self, points: Float[Tensor, "point parameters"]) -> Float[Tensor, " point"]:
+        return self._truth.hypergradient(points).square().sum(-1)
+
+
+class ValueGapBlocks(StationarityBlocks):
+    """The same of ``J* - J`` under the true reward, at the lower iterates.
+
+    Parameters
+    ----------
+    truth
+        What is exactly known of a problem with a true reward.
+    replicates, missing
+        As of :class:`StationarityBlocks`.
+    """
+
+    def __init__(self, truth: BilevelTruth, replicates: int, *, missing: float = np.nan) -> None:
+        super().__init__(truth, replicates, missing=missing)
+        if not isinstance(truth, ValueTruth):
+            raise InvalidArgumentError(
+                "accuracy", "'value gap'", "name a problem with a true reward, or 'stationarity'"
+            )
+        self._value_gap = truth.value_gap
+
+    def points(self, state: SolverState) -> Float[Tensor, "replicate parameters"]:
+        """Return the policies."""
+        return state.lower
+
+    def _values(self, points: Float[Tensor, "point parameters"]) -> Float[Tensor, " point"]:
+        return self._value_gap(points)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from theory_check.analysis.comparison import ComparisonResults, Interval, RateFinding
+from theory_check.analysis.comparison import (
+    AccuracyResults,
+    ComparisonResults,
+    Interval,
+    RateFinding,
+)
 from theory_check.analysis.comparison.rates import MEANING
 from theory_check.analysis.comparison.results import COUNTERS
 from theory_check.analysis.intervals import number
@@ -20,6 +26,9 @@ from theory_check.report.tables import DisplayTable, Entry, Quantity
 from theory_check.report.text import markdown_list, text_list
 from theory_check.report.text import stamp as small_version
 from theory_check.studies.comparison import Compared
+
+PREFIXES = {"value gap": "value_"}
+"""What stands before the names of tables of an accuracy; nothing before those of stationarity."""
 
 
 def publish(compared: Compared, directory: Path, say: Say) -> bool:
@@ -35,7 +44,7 @@ def text_comparison(compared: Compared) -> str:
     """Return the tables and the findings of a comparison for a terminal."""
     options = compared.options
     heading = [small_version(options.quick), provenance(options.catalogue)]
-    shown = [table.text() for table in tables(compared.results, compared.tuning_seeds)]
+    shown = [table.text() for table in tables(compared.results, compared.tuning_runs)]
     found = [text_list(compared.findings)] if compared.findings else []
     return "\n".join([*(f"{line}\n" for line in heading if line), *shown, *found])
 
@@ -50,7 +59,7 @@ def write_comparison(compared: Compared, directory: Path) -> Iterator[Path]:
     """
     version = small_version(compared.options.quick)
     contents: dict[str, str] = {}
-    for table in tables(compared.results, compared.tuning_seeds):
+    for table in tables(compared.results, compared.tuning_runs):
         markdown, latex = table.markdown(), table.latex()
         contents[f"{table.name}.csv"] = table.csv()
         contents[f"{table.name}.md"] = f"{version}\n\n{markdown}" if version else markdown
@@ -81,44 +90,95 @@ def draw_comparison(compared: Compared, directory: Path) -> Iterator[Drawn]:
     return draw_all(drawings, directory, options.jobs)
 
 
-def tables(results: ComparisonResults, tuning_seeds: Mapping[str, int]) -> list[DisplayTable]:
-    """Return the tables of a comparison: costs, counters, what methods end up with, and tuning.
+def tables(results: ComparisonResults, tuning_runs: Mapping[str, int]) -> list[DisplayTable]:
+    """Return the tables of a comparison: standings, costs, counters and exponents of each accuracy.
+
+    The last one is about tuning.
+    Tables of the value gap have ``value_`` before their names.
 
     Parameters
     ----------
     results
         With runs to an accuracy or, for the last table alone, without.
-    tuning_seeds
-        Number of tuning seeds by problem.
+    tuning_runs
+        Number of tuning runs by problem.
     """
-    found = []
-    if not results.costs.empty:
-        found += [_samples(results), _accounting(results), _summary(results)]
-    tuned = [each for each in (results.outcomes, results.shift) if not each.empty]
+    found, tuned = [], [] if results.shift.empty else [results.shift]
+    for accuracy, each in results.accuracies.items():
+        prefix = PREFIXES.get(accuracy, "")
+        found += [
+            replace(table, name=prefix + table.name, caption=f"By {accuracy}: {table.caption}")
+            for table in (
+                _standings(each, results),
+                _samples(each, results),
+                _accounting(each),
+                _summary(each, results),
+            )
+        ]
+        tuned.append(each.outcomes)
+    tuned = [each for each in tuned if not each.empty]
     if tuned:
-        found.append(_tuning(pd.concat(tuned, ignore_index=True), tuning_seeds))
+        found.append(_tuning(pd.concat(tuned, ignore_index=True), tuning_runs))
     return found
 
 
-def _samples(results: ComparisonResults) -> DisplayTable:
-    costs = results.costs
+def _standings(found: AccuracyResults, results: ComparisonResults) -> DisplayTable:
+    rows: list[tuple[Entry, ...]] = [
+        (
+            results.methods[str(row["method"])].title,
+            f"{row['met']}/{row['pairs']}",
+            str(row["alone"]),
+            str(row["tied"]),
+            _quantity(row, "ratio"),
+            _quantity(row, "iqm"),
+            _quantity(row, "regret"),
+            _alone(found.variation.get(str(row["method"]), math.nan)),
+        )
+        for _, row in found.standings.iterrows()
+    ]
+    return DisplayTable(
+        "standings",
+        "methods by the targets that they meet",
+        (
+            "method",
+            "targets met",
+            "cheapest alone",
+            "tied with the cheapest",
+            "samples / fewest (median)",
+            "samples / fewest (interquartile mean)",
+            "regret / least (median)",
+            "another tuning",
+        ),
+        rows,
+        (
+            "Medians and interquartile means over pairs of problem and target, a missed target as "
+            "infinite; intervals by resampling problems.",
+            "Cheapest alone: no other cost lies within what the intervals of both allow; otherwise tied.",
+            "Another tuning: median factor between the costs of a target in repetitions of the study.",
+        ),
+    )
+
+
+def _samples(found: AccuracyResults, results: ComparisonResults) -> DisplayTable:
+    costs = found.costs
     targets = sorted(costs["target"].unique(), reverse=True)
     rows: list[tuple[Entry, ...]] = []
     for (problem, method), part in costs.groupby(["problem", "method"], sort=False):
         entries = {row["target"]: _cost(row) for _, row in part.iterrows()}
         unit = _unit(bool(part["exact"].all()))
         rows.append((str(problem), str(method), unit, *(entries.get(at, "") for at in targets)))
-    lowest = 100 * costs["coverage"].min()
     return DisplayTable(
         "samples",
-        "Median cost of each accuracy relative to the start (squared norm), with seeds that "
-        "reached it",
+        "cost of each accuracy relative to the start, with seeds that reached it",
         ("problem", "method", "cost", *map(number, targets)),
         rows,
         (
-            "Intervals lie between order statistics, whatever the distribution, and cover at least "
-            f"{lowest:.1f} %; failures count as infinite.",
-            "After > stands what the runs had spent when they failed.",
+            "Geometric means over repetitions of the median over seeds; failures count as infinite.",
+            "Intervals of 95 %: what another study of as many repetitions would report on the problem, "
+            "its tuning included. With a single repetition between order statistics of the seeds, "
+            "without tuning.",
+            "After > stands what the runs had spent when they failed. (edge): a search ended at an edge; "
+            "(cut): the technical limit on iterations decided.",
             *(
                 f"{method.title[:1].upper()}{method.title[1:]} starts at the reference policy, which "
                 "implies reward 0, and not where the others do: its costs are not ranked."
@@ -129,7 +189,7 @@ def _samples(results: ComparisonResults) -> DisplayTable:
     )
 
 
-def _accounting(results: ComparisonResults) -> DisplayTable:
+def _accounting(found: AccuracyResults) -> DisplayTable:
     rows: list[tuple[Entry, ...]] = [
         (
             str(row["problem"]),
@@ -137,11 +197,11 @@ def _accounting(results: ComparisonResults) -> DisplayTable:
             _alone(row["target"]),
             *(_alone(row[counter]) for counter in COUNTERS),
         )
-        for _, row in results.costs.iterrows()
+        for _, row in found.costs.iterrows()
     ]
     return DisplayTable(
         "accounting",
-        "Medians of what was counted until each accuracy was reached",
+        "medians of what was counted until each accuracy was reached",
         ("problem", "method", "target", *(name.replace("_", " ") for name in COUNTERS)),
         rows,
         (
@@ -156,24 +216,32 @@ def _cost(row: pd.Series) -> Quantity:
     return Quantity(
         Interval(row["median"], row["low"], row["high"]),
         row["spent"],
-        ("reached", f"{row['reached']}/{row['seeds']}"),
+        ("reached", f"{row['reached']}/{row['seeds']}{_mark(row)}"),
     )
+
+
+def _mark(row: pd.Series) -> str:
+    """Return what is to be known of the search, nothing where it ended inside."""
+    if math.isinf(row["median"]):
+        return ""
+    marks = [] if row["interior"] else ["edge"]
+    return "".join(f", {mark}" for mark in [*marks, *(["cut"] if row["cut"] else [])])
 
 
 def _unit(exact: bool) -> str:
     return "exact calls" if exact else "samples"
 
 
-def _summary(results: ComparisonResults) -> DisplayTable:
-    rates = {(found.problem, found.method): found for found in results.rates}
+def _summary(found: AccuracyResults, results: ComparisonResults) -> DisplayTable:
+    rates = {(each.problem, each.method): each for each in found.rates}
     rows = [
         _summary_row(row, rates[row["problem"], row["method"]], results)
-        for _, row in results.outcomes.iterrows()
+        for _, row in found.outcomes.iterrows()
     ]
-    shown = dict.fromkeys(found.verdict for found in results.rates)
+    shown = dict.fromkeys(each.verdict for each in found.rates)
     return DisplayTable(
         "summary",
-        "Exponents p of cost = accuracy^-p against the stated ones, and what the runs to the "
+        "exponents p of cost = accuracy^-p against the stated ones, and what the runs to the "
         "smallest accuracy end up with",
         (
             "problem",
@@ -186,6 +254,7 @@ def _summary(results: ComparisonResults) -> DisplayTable:
             "judged 2p (norm)",
             "stated p",
             "verdict",
+            "floor",
             "remarks",
             "true return",
             "optimal return",
@@ -198,7 +267,8 @@ def _summary(results: ComparisonResults) -> DisplayTable:
         rows,
         (
             "95 % intervals over seeds: of exponents by resampling, of returns and regrets by "
-            "Student's t; reward errors, modulo what no comparison sees, are medians.",
+            "Student's t; reward errors, modulo what no comparison sees, are medians. Those of exponents "
+            "contain the variance between repetitions. Floor: the largest target that most seeds miss.",
             *(f"{word}: {MEANING[word]}." for word in shown),
             *(
                 f"{method.id}: p = {number(method.rate.exponent)} of {method.rate.cost} is stated in "
@@ -225,6 +295,7 @@ def _summary_row(
         Quantity(rate.exponent.scaled(2.0)),
         "-" if stated is None else _alone(stated.exponent, ("tag", stated.provenance)),
         rate.verdict,
+        _alone(rate.floor),
         _remarks(rate),
         _quantity(row, "true_return"),
         _alone(row["optimal_return"]),
@@ -253,42 +324,41 @@ def _quantity(row: pd.Series, name: str) -> Quantity:
     return Quantity(Interval(row[name], row[f"{name}_low"], row[f"{name}_high"]))
 
 
-def _tuning(found: pd.DataFrame, tuning_seeds: Mapping[str, int]) -> DisplayTable:
-    rows = [tuple(_tuning_row(row, tuning_seeds)) for _, row in found.iterrows()]
+def _tuning(found: pd.DataFrame, tuning_runs: Mapping[str, int]) -> DisplayTable:
+    rows = [tuple(_tuning_row(row, tuning_runs)) for _, row in found.iterrows()]
     return DisplayTable(
         "tuning",
-        "What each method was tuned over, what was chosen, and what that spent",
+        "What was chosen for the smallest accuracy that each method was run to, and what that spent",
         (
             "problem",
             "method",
-            "grid",
-            "reached in time",
+            "target",
             "chosen",
-            "seeds",
-            "cost",
+            "settings",
+            "ended",
+            "runs",
             "spent",
             "samples spent",
         ),
         rows,
         (
             "Constants are pure numbers, in units measured on each problem and equal for all methods; "
-            "tuning seeds are none of those reported.",
-            "A setting is stopped when it has spent more than the best so far; reached in time are "
-            "those that met the accuracy before.",
+            "tuning runs are none of those reported. Settings, and what was spent: at this target, by "
+            "the first repetition.",
+            "Ended: inside, where every neighbour was tried and none is cheaper, or at an edge; cut, "
+            "where the technical limit on iterations decided.",
         ),
     )
 
 
-def _tuning_row(row: pd.Series, tuning_seeds: Mapping[str, int]) -> Iterator[Entry]:
-    chosen, settings = json.loads(row["constants"]), json.loads(row["tuning"])
-    levels = {name: sorted({float(setting[name]) for setting in settings}) for name in chosen}
+def _tuning_row(row: pd.Series, tuning_runs: Mapping[str, int]) -> Iterator[Entry]:
+    chosen = json.loads(row["constants"])
     yield row["problem"]
     yield row["method"]
-    yield "; ".join(f"{name}: {', '.join(map(number, all_))}" for name, all_ in levels.items())
-    reached = sum(setting["cost"] is not None for setting in settings)
-    yield f"{reached}/{len(settings)}"
+    yield _alone(row["target"])
     yield "; ".join(f"{name}: {number(float(value))}" for name, value in chosen.items())
-    yield str(tuning_seeds[row["problem"]])
-    yield _unit(row["exact"])
+    yield str(row["evaluations"])
+    yield ("inside" if row["interior"] else "edge") + (", cut" if row["cut"] else "")
+    yield str(tuning_runs[row["problem"]])
     yield _alone(row["tuning_cost"])
     yield _alone(row["tuning_samples"])

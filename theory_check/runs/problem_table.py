@@ -284,9 +284,13 @@ def stated_problem(table: Mapping[str, object], where: str, catalogue: Catalogue
     bound = tuple(
         bound_problem({**rest, SEED: instance}, where, catalogue) for instance in range(number)
     )
+    return StatedProblem(bound, starts, sizes_in_words(rest))
+
+
+def sizes_in_words(table: Mapping[str, object]) -> str:
+    """Return what a table says of its instances: the family and its parameters."""
+    left_out = ("family", INSTANCES, STARTS, *OWN_KEYS)
     sizes = ", ".join(
-        f"{key.replace('_', ' ')} {value}"
-        for key, value in rest.items()
-        if key not in ("family", *OWN_KEYS)
+        f"{key.replace('_', ' ')} {value}" for key, value in table.items() if key not in left_out
     )
-    return StatedProblem(bound, starts, f"{family} instances ({sizes})")
+    return f"{table.get('family')} instances ({sizes})"

@@ -204,7 +204,7 @@ def _watch_on_terminal(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=15),
         TextColumn("{task.percentage:3.0f}%", markup=False),
         TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),

@@ -33,7 +33,14 @@ from theory_check.runs.grid import (
     with_entry,
 )
 from theory_check.runs.identity import cell_key, sources_of
-from theory_check.runs.problem_table import OwnProblem, named_table, stated_problem
+from theory_check.runs.problem_axes import (
+    PROBLEM,
+    FileProblems,
+    OneProblem,
+    changes_of,
+    is_of_problems,
+)
+from theory_check.runs.problem_table import OwnProblem
 
 MOST_CELLS = 10**5
 """Combinations of a grid."""
@@ -233,22 +240,15 @@ def _validated(
 ) -> Experiment:
     file: _File = build(_File, content, "", Components())
     require_choice("measurement", file.measurement, catalogue.measurements)
-    if own is not None:
-        problems = {own.label: own.stated}
-    else:
-        problems = {
-            label: stated_problem(
-                named_table(each, label, catalogue), f"problems.{label}", catalogue
-            )
-            for label, each in file.labelled.items()
-        }
+    problems = FileProblems(file.labelled, catalogue) if own is None else OneProblem(own)
 
     def cells(changes: _Quick) -> Iterator[Cell]:
         seeds = file.seeds if changes.seeds is None else changes.seeds
-        labels = tuple(problems) if own or changes.problems is None else changes.problems
+        labels = problems.labels if own or changes.problems is None else changes.problems
+        varied_in = "quick.grid" if PROBLEM in changes.grid else "grid"
         for axes, measurement in _measurements(file, changes, catalogue):
             for label in labels:
-                stated = problems[label]
+                stated = problems.of(label, changes_of(axes), f"{varied_in}.{PROBLEM}")
                 replicates = stated.require_fit(label, measurement, seeds)
                 for instance, spec in stated.numbered(changes.instances):
                     yield Cell(
@@ -295,12 +295,17 @@ def _measurements(
     origins = {f"settings.{key}": f"quick.settings.{key}" for key in flattened(quick.settings)}
     for axis, values in grid.items():
         where = f"quick.grid.{axis}" if axis in flattened(quick.grid) else f"grid.{axis}"
+        if is_of_problems(axis):
+            require_axis(axis, values, where, {}, {PROBLEM: None})
+            continue
         origins[f"settings.{axis}"] = where
         require_axis(axis, values, where, settings, parameters)
     columns = {axis: axis_labels(values) for axis, values in grid.items()}
     for picks in itertools.product(*(range(len(values)) for values in grid.values())):
         chosen = settings
         for (axis, values), pick in zip(grid.items(), picks, strict=True):
+            if is_of_problems(axis):
+                continue
             chosen = with_entry(chosen, axis.split("."), values[pick])
         if chosen.get("method") in file.without:
             continue

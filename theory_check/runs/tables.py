@@ -25,14 +25,15 @@ from theory_check.files import as_path
 from theory_check.recording.recorder import COLUMNS
 from theory_check.runs.holdings import StoredResult, in_words, of_other_source
 from theory_check.runs.identity import version_of
+from theory_check.runs.problem_axes import PROBLEM, is_of_problems
 from theory_check.runs.spec import Experiment, load_experiment
 from theory_check.runs.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from theory_check.runs.spec import Cell
-
+    from theory_check.runs.problem_axes import PROBLEM, is_of_problems
+from theory_check.runs.spec import Cell
 
 OTHER_SOURCE = "other_source"
 """Key of ``attrs`` of a table under which it says which of its results are of other source."""
@@ -336,12 +337,18 @@ def column_meanings(cells: Sequence[Cell]) -> dict[str, str]:
     # Other measurements use some of the names for something else.
     traced = "theory_check.recording.recorder" in (inspect.getdoc(measurement) or "")
     return {
-        **{axis: f"setting {axis} of the measurement" for axis, _ in cells[0].axes},
+        **{axis: _axis_meaning(axis) for axis, _ in cells[0].axes},
         **(COLUMNS if traced else {}),
         "seed": COLUMNS["seed"],
         "problem": "label of the problem in the experiment file",
         "instance": "number of the random instance, where the label stands for a family",
     }
+
+
+def _axis_meaning(axis: str) -> str:
+    if is_of_problems(axis):
+        return f"parameter {axis.removeprefix(f'{PROBLEM}.')} of the problem"
+    return f"setting {axis} of the measurement"
 
 
 def _write_table(folder: Path, name: str, table: pd.DataFrame) -> None:

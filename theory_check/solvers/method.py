@@ -173,6 +173,14 @@ class Method:
         return f"<Method {self.id}: {self.solver.__name__}, constants {constants}; {rate}>"
 
     @property
+    def centre(self) -> dict[str, float]:
+        """The geometric mean of the levels of each constant."""
+        return {
+            name: math.exp(sum(map(math.log, levels)) / len(levels))
+            for name, levels in self.constants.items()
+        }
+
+    @property
     def grid(self) -> list[dict[str, float]]:
         """Every setting of the constants."""
         names = list(self.constants)

@@ -47,8 +47,8 @@ class Compared:
     runs, shift_runs
         Rows of the measurement, one per seed and target: runs to an accuracy, and those under
         distribution shift, which use all of their iterations; empty without such runs.
-    tuning_seeds
-        Number of tuning seeds by problem.
+    tuning_runs
+        Number of tuning runs by problem.
     report
         What became of the cells; those that failed take no part.
     files
@@ -61,7 +61,7 @@ class Compared:
     findings: tuple[str, ...]
     runs: pd.DataFrame
     shift_runs: pd.DataFrame
-    tuning_seeds: Mapping[str, int]
+    tuning_runs: Mapping[str, int]
     report: Report
     files: tuple[Path, ...]
     options: RunOptions
@@ -69,7 +69,7 @@ class Compared:
     def __repr__(self) -> str:
         """Say on one line how much was compared."""
         results = self.results
-        problems = {*self.tuning_seeds}
+        problems = {*self.tuning_runs}
         return (
             f"<Compared: {len(results.methods)} methods on {len(problems)} problems, "
             f"{len(self.findings)} findings, {len(self.report.failed)} failed cells>"
@@ -119,16 +119,16 @@ class ComparisonPlan:
             runs,
             shift_runs,
             {name: _record(known[name]) for name in self.methods},
-            {cell.label: cell.problem.parameters.get("objective", "") for cell in to_accuracy},
+            {name_of(cell): cell.problem.parameters.get("objective", "") for cell in to_accuracy},
         )
         sentences = [_scope(complete, options.quick), *findings(results)] if complete else []
-        tuning_seeds = {cell.label: settings_of(cell).tuning_seeds for cell in complete}
+        tuning_runs = {name_of(cell): settings_of(cell).tuning_runs for cell in complete}
         return Compared(
             results,
             tuple(sentences),
             runs,
             shift_runs,
-            tuning_seeds,
+            tuning_runs,
             report,
             self.files,
             options,
@@ -218,7 +218,19 @@ def _table(cells: Sequence[Cell], store: Store, quick: bool) -> pd.DataFrame:
 
     order = {label: at for at, label in enumerate(dict.fromkeys(cell.label for cell in cells))}
     ordered = sorted(cells, key=lambda cell: order[cell.label])
-    return load_cells(ordered, store, quick=quick) if ordered else pd.DataFrame()
+    if not ordered:
+        return pd.DataFrame()
+    table = load_cells(ordered, store, quick=quick)
+    if "instance" in table:
+        # Every instance is a problem of its own: its units, its tuning, its costs.
+        named = table["problem"] + " " + table["instance"].astype("Int64").astype(str)
+        table["problem"] = named.where(table["instance"].notna(), table["problem"])
+    return table
+
+
+def name_of(cell: Cell) -> str:
+    """Return what a problem is called in tables: its label, and the number of an instance."""
+    return cell.label if cell.instance is None else f"{cell.label} {cell.instance}"
 
 
 def _record(method: Method) -> ComparedMethod:
@@ -235,11 +247,13 @@ def _record(method: Method) -> ComparedMethod:
 
 def _scope(cells: Sequence[Cell], quick: bool) -> str:
     """Say what was compared."""
-    problems = len({cell.label for cell in cells})
-    methods = len({cell.axes for cell in cells})
+    problems = len({name_of(cell) for cell in cells})
+    methods = len({settings_of(cell).method.id for cell in cells})
+    repetitions = len({settings_of(cell).repetition for cell in cells})
     seeds = sorted({cell.seeds for cell in cells})
     version = ", small version" if quick else ""
     return (
         f"Compared: {methods} methods on {problems} problems, "
-        f"{' or '.join(map(str, seeds))} seeds each{version}."
+        f"{' or '.join(map(str, seeds))} seeds each, {repetitions} repetitions of tuning and "
+        f"runs{version}."
     )

@@ -15,13 +15,10 @@ from torch import Tensor
 from theory_check.bilevel import BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.randomness import stream_entropy
-from theory_check.recording.accuracy import RunningMeans
+from theory_check.recording.accuracy import BURST, CHECKED, RunningMeans, kept
 from theory_check.recording.run import Observer
 
 Accuracy = Literal["half", "ergodic"]
-
-BURST = 1e100
-"""A run with a larger squared gradient counts as diverged: sums of them would overflow."""
 
 ALLOWANCE = 1.1
 """A setting is given up when it has spent this many times what the best so far cost."""
@@ -29,12 +26,6 @@ ALLOWANCE = 1.1
 LONGEST = 2.0
 """A setting whose pooled tuning runs have arrived goes on until all others have, or to this many times
 its cost."""
-
-KEPT = 1.5
-"""A target counts as reached where it is kept until this many times the iterations."""
-
-CHECKED = 1.02
-"""Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
 
 
 class RunGroups:
@@ -111,10 +102,10 @@ class ArrivalWatch(Observer):
 
     def outcomes(self) -> list[tuple[float, float, Arrivals]]:
         """Return of each setting the cost of all tuning runs, the miss, and what each group took."""
-        kept = self._confirmed()
+        confirmed = self._confirmed()
         shape = (-1, 2, len(self._groups.seeds))
         samples, iterations = (
-            np.where(kept, found, np.inf) for found in (self._samples, self._iterations)
+            np.where(confirmed, found, np.inf) for found in (self._samples, self._iterations)
         )
         arrivals = [
             Arrivals(*both)
@@ -125,8 +116,7 @@ class ArrivalWatch(Observer):
         return list(zip(samples[:, -1].tolist(), self._miss.tolist(), arrivals, strict=True))
 
     def _confirmed(self) -> NDArray[np.bool_]:
-        confirmed: NDArray[np.bool_] = self._iterations * KEPT <= self._last
-        return confirmed
+        return kept(self._iterations, self._last)
 
     def observe(
         self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]

@@ -63,7 +63,7 @@ class Found(Generic[Outcome]):
         All of them, in order.
     interior
         Whether all neighbours of the best, at the last factor, were tried and none is cheaper by more
-        than ``1 - GAIN``; False where the evaluations ran out first or nothing succeeded.
+        than ``1 - gain``; False where the evaluations ran out first or nothing succeeded.
     """
 
     best: Trial[Outcome]
@@ -82,11 +82,12 @@ def cheapest(
     held: Collection[str] = (),
     same: Callable[[Constants], object] = lambda constants: tuple(constants.values()),
     at_once: int | None = 1,
+    gain: float = GAIN,
 ) -> Found[Outcome]:
     """Search for the cheapest setting.
 
     All starts are tried. From the best of them the search moves to the best of the first ``at_once``
-    neighbours of which one is better, by ``1 - GAIN`` or more, and goes on with the next factor where
+    neighbours of which one is better, by ``1 - gain`` or more, and goes on with the next factor where
     none is.
 
     Parameters
@@ -109,6 +110,8 @@ def cheapest(
         What a setting amounts to: settings of which it is equal are evaluated once.
     at_once
         Settings that are evaluated side by side; None for all that are wanted at a time.
+    gain
+        A neighbour is better where it costs at most this share.
     """
     known: dict[object, Trial[Outcome]] = {}
 
@@ -141,7 +144,7 @@ def cheapest(
                     key=lambda trial: trial.score,
                     default=best,
                 )
-                if _better(found, best):
+                if _better(found, best, gain):
                     best, moved = found, True
                 if moved or not complete:
                     break
@@ -149,11 +152,11 @@ def cheapest(
     return Found(best, trials, complete and math.isfinite(best.cost))
 
 
-def _better(one: Trial[Outcome], other: Trial[Outcome]) -> bool:
+def _better(one: Trial[Outcome], other: Trial[Outcome], gain: float) -> bool:
     """Return whether a trial is cheaper beyond noise, or of two failures nearer to success."""
     if math.isinf(other.cost):
         return one.score < other.score
-    return one.cost <= GAIN * other.cost
+    return one.cost <= gain * other.cost
 
 
 def _chunks(items: Sequence[Item], size: int | None) -> Iterator[Sequence[Item]]:

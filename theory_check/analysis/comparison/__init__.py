@@ -1,5 +1,14 @@
 """What a comparison of methods found: costs with intervals, exponents against stated rates, profiles."""
 
+from theory_check.analysis.comparison.aggregates import (
+    Profile,
+    best_of_pairs,
+    budget_ratios,
+    cost_ratios,
+    improvement,
+    profile_of,
+    standings,
+)
 from theory_check.analysis.comparison.findings import findings
 from theory_check.analysis.comparison.rates import (
     ComparedMethod,
@@ -7,26 +16,35 @@ from theory_check.analysis.comparison.rates import (
     judge_rates,
 )
 from theory_check.analysis.comparison.results import (
+    AccuracyResults,
     ComparisonResults,
-    Profile,
     compare,
     median_costs,
     outcomes,
-    performance_profile,
 )
+from theory_check.analysis.comparison.spread import leaving, tied, variation
 from theory_check.analysis.intervals import Interval, median_interval
 
 __all__ = [
+    "AccuracyResults",
     "ComparedMethod",
     "ComparisonResults",
     "Interval",
     "Profile",
     "RateFinding",
+    "best_of_pairs",
+    "budget_ratios",
     "compare",
+    "cost_ratios",
     "findings",
+    "improvement",
     "judge_rates",
+    "leaving",
     "median_costs",
     "median_interval",
     "outcomes",
-    "performance_profile",
+    "profile_of",
+    "standings",
+    "tied",
+    "variation",
 ]

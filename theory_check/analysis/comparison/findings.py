@@ -1,18 +1,24 @@
-"""What a comparison found, in sentences that each rest on a number."""
+"""What a comparison found, in sentences that each rest on a number and its interval."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison.rates import REALISABLE, RateFinding
+from theory_check.analysis.comparison.aggregates import (
+    best_of_pairs,
+    improvement,
+    over_problems,
+    weighted_median,
+)
+from theory_check.analysis.comparison.rates import REALISABLE, ComparedMethod, RateFinding
 from theory_check.analysis.comparison.results import (
+    AccuracyResults,
     ComparisonResults,
     by_majority,
-    cost_ratios,
     ranked,
 )
 from theory_check.analysis.intervals import Interval, listed, number
@@ -23,8 +29,10 @@ STARTING = 2
 SMALLEST = 1e-12
 """Regrets below this are rounding, and stand for it where others are divided by them."""
 
-TIE = 1 + 1e-12
-"""Ratio to the best that is rounding."""
+EVEN = 0.5
+"""Probability of improvement of methods that do not differ."""
+
+Methods = Mapping[str, ComparedMethod]
 
 
 def findings(results: ComparisonResults) -> list[str]:
@@ -36,142 +44,152 @@ def findings(results: ComparisonResults) -> list[str]:
         Of any selection of methods and problems.
     """
     sentences: list[str] = []
-    if not results.costs.empty:
+    for accuracy, found in results.accuracies.items():
         for part in (
-            _fewest,
-            _per_problem,
-            _without_reward,
+            _cheapest,
+            _first_two,
             _coupling,
+            _without_reward,
             _exact_information,
             _rates,
             _missed,
+            _regrets,
+            _tuning,
         ):
-            sentences += part(results)
-        sentences += _regrets(results)
+            sentences += [f"By {accuracy}: {sentence}" for sentence in part(found, results.methods)]
     if not results.shift.empty:
         sentences += _under_shift(results)
     return sentences
 
 
-def _title(results: ComparisonResults, method: object) -> str:
-    return results.methods[str(method)].title
+def _title(methods: Methods, method: object) -> str:
+    return methods[str(method)].title
 
 
-def _fewest(results: ComparisonResults) -> Iterator[str]:
-    """Say which sampled method is the cheapest most often, and by how much."""
-    ratios = cost_ratios(results.costs)
-    if ratios.shape[1] < 2 or ratios.empty:
+def _cheapest(results: AccuracyResults, methods: Methods) -> Iterator[str]:
+    """Name the methods that are the cheapest alone, and count where none is."""
+    best, sampled = best_of_pairs(results.costs), ranked(results.costs)
+    pairs = sampled.groupby(["problem", "target"]).ngroups
+    if sampled["method"].nunique() < 2 or best.empty:
         return
-    values = ratios.to_numpy(dtype=np.float64)
-    wins = pd.Series((values <= TIE).sum(0), index=ratios.columns)
-    unreached = int(np.isinf(values).all(axis=1).sum())
-    if wins.max() > 0:
-        best = [name for name in wins.index if wins[name] == wins.max()]
-        won = values[(ratios[best] <= TIE).any(axis=1).to_numpy()]
-        runner_up = np.sort(won, axis=1)[:, 1]
-        contested = runner_up[np.isfinite(runner_up)]
-        margin = (
-            f", by a median factor of {number(float(np.median(contested)))} over the runner-up "
-            f"({len(contested)} pairs with one)"
-            if contested.size
-            else ""
-        )
-        names = listed([_title(results, name) for name in best])
-        verb = "needs" if len(best) == 1 else "each need"
-        yield (
-            f"Of {ratios.shape[1]} sampled methods {names} {verb} the fewest samples on "
-            f"{wins.max()} of {len(ratios)} pairs of problem and target{margin}."
-        )
-    if unreached:
-        yield f"No sampled method reaches {unreached} of {len(ratios)} pairs of problem and target."
+    alone = best[[len(each) == 1 for each in best["tied"]]]
+    apart = alone["runner_up"][np.isfinite(alone["runner_up"])]
+    won = [
+        f"{_title(methods, name)} on {count}"
+        for name, count in alone["best"].value_counts(sort=True).items()
+    ]
+    margin = (
+        f", by a median factor of {number(float(apart.median()))} over the next"
+        if len(apart)
+        else ""
+    )
+    told = f"cheapest alone are {listed(won)}{margin}; " if won else "no method is cheapest alone; "
+    yield (
+        f"of {pairs} pairs of problem and target and {sampled['method'].nunique()} sampled methods, "
+        f"{told}on {len(best) - len(alone)} the cheapest are tied within their intervals, and on "
+        f"{pairs - len(best)} no method meets the target."
+    )
 
 
-def _per_problem(results: ComparisonResults) -> Iterator[str]:
-    """Name the cheapest sampled method at the smallest target of each problem that one reaches."""
+def _first_two(results: AccuracyResults, methods: Methods) -> Iterator[str]:
+    """Compare the two methods at the top of the table."""
+    if len(results.standings) < 2:
+        return
+    rows = [row for _, row in results.standings.iloc[:2].iterrows()]
+    one, two = (str(row["method"]) for row in rows)
+    chance = improvement(results.costs, one, two)
+    told = " and ".join(
+        f"{_title(methods, row['method'])} ({row['met']} of {row['pairs']}, "
+        f"{Interval(row['ratio'], row['ratio_low'], row['ratio_high'])} times the cheapest)"
+        for row in rows
+    )
+    if chance is None:
+        return
+    yield (
+        f"most targets are met by {told}, medians over pairs; the first is cheaper than the second "
+        f"{_chance(chance)}."
+    )
+
+
+def _chance(chance: Interval) -> str:
+    differ = chance.low > EVEN or chance.high < EVEN
+    word = "" if differ else ", which is no difference beyond the variation over problems"
+    return f"with probability {chance}{word}"
+
+
+def _coupling(results: AccuracyResults, methods: Methods) -> Iterator[str]:
+    """Compare independent with shared batches."""
     costs = results.costs
-    reached = ranked(costs)
-    reached = reached[np.isfinite(reached["median"])]
-    won: dict[str, list[str]] = {}
-    for problem, part in reached.groupby("problem", sort=False):
-        last = part[part["target"] == part["target"].min()].sort_values("median", kind="stable")
-        best = last.iloc[0]
-        found = Interval(best["median"], best["low"], best["high"])
-        won.setdefault(best["method"], []).append(
-            f"{problem} ({found} samples for {number(best['target'])})"
-        )
-    for method, places in sorted(won.items(), key=lambda entry: -len(entry[1])):
+    table = costs.pivot(index=["problem", "target"], columns="method", values="median")
+    for shared in methods.values():
+        independent = shared.shared_batch_of
+        if independent is None or not {independent, shared.id} <= {*table.columns}:
+            continue
+        both = table[[independent, shared.id]]
+        finite = both[(np.isfinite(both) & (both > 0)).all(axis=1)]
+        chance = improvement(costs, shared.id, independent)
+        if finite.empty or chance is None:
+            continue
+        ratio = (finite[independent] / finite[shared.id]).reset_index(name="value")
+        found = over_problems(ratio, weighted_median)
         yield (
-            f"{_title(results, method)} is the cheapest at the smallest target that a sampled method "
-            f"reaches on {len(places)} of {reached['problem'].nunique()} problems: {listed(places)}."
+            f"independent batches take a median of {found} times the samples of a shared one in "
+            f"{_title(methods, independent)}, over {len(ratio)} pairs of problem and target that both "
+            f"reach; the shared batch is cheaper {_chance(chance)}."
         )
 
 
-def _without_reward(results: ComparisonResults) -> Iterator[str]:
+def _without_reward(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     """Say how much of what unranked methods reach is where they start."""
     costs = results.costs
-    unranked = [method.id for method in results.methods.values() if not method.learns_reward]
+    unranked = [method.id for method in methods.values() if not method.learns_reward]
     for method, part in costs[costs["method"].isin(unranked)].groupby("method", sort=False):
         reached = part[by_majority(part)]
         at_once = int((reached["iterations"] <= STARTING).sum())
         yield (
-            f"{_title(results, method)} is not ranked: it has no reward model and starts at the "
+            f"{_title(methods, method)} is not ranked: it has no reward model and starts at the "
             f"reference policy, which implies reward 0. Of {len(part)} targets it meets "
             f"{len(reached)} in most seeds, {at_once} of them within {STARTING} iterations."
         )
 
 
-def _coupling(results: ComparisonResults) -> Iterator[str]:
-    """Compare independent with shared batches."""
-    table = results.costs.pivot(index=["problem", "target"], columns="method", values="median")
-    for shared in results.methods.values():
-        independent = shared.shared_batch_of
-        if independent is None or not {independent, shared.id} <= {*table.columns}:
-            continue
-        both = table[[independent, shared.id]]
-        finite = both[np.isfinite(both).all(axis=1)]
-        ratio = finite[independent] / finite[shared.id]
-        if ratio.empty:
-            continue
-        yield (
-            f"With independent batches the {independent} method needs a median of "
-            f"{number(float(ratio.median()))} times the samples of a shared batch, from "
-            f"{number(float(ratio.min()))} to {number(float(ratio.max()))} over {len(ratio)} pairs of "
-            "problem and target that both reach."
-        )
-
-
-def _exact_information(results: ComparisonResults) -> Iterator[str]:
+def _exact_information(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     """Compare the iterations of exact descent with those of the cheapest sampled method."""
-    costs = results.costs
-    pairs = ["problem", "target"]
+    costs, pairs = results.costs, ["problem", "target"]
     sampled = ranked(costs)
     sampled = sampled[np.isfinite(sampled["median"])]
     cheapest = sampled.sort_values("median", kind="stable").drop_duplicates(pairs)
-    for baseline in results.methods.values():
+    for baseline in methods.values():
         if not baseline.baseline:
             continue
         exact = costs[costs["method"] == baseline.id].set_index(pairs)["iterations"]
+        exact = exact[np.isfinite(exact)]
         ratio = (cheapest.set_index(pairs)["iterations"] / exact).replace(0.0, np.nan).dropna()
         if not ratio.empty:
+            found = over_problems(ratio.reset_index(name="value"), weighted_median)
             yield (
-                f"The cheapest sampled method takes a median of {number(float(ratio.median()))} times "
-                f"the iterations of {baseline.title} descent ({len(ratio)} pairs of problem and target)."
+                f"the cheapest sampled method takes a median of {found} times the iterations of "
+                f"{baseline.title} descent ({len(ratio)} pairs of problem and target)."
             )
 
 
-def _rates(results: ComparisonResults) -> Iterator[str]:
+def _rates(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     """Count the verdicts, and name the rates that are exceeded."""
     stated = [found for found in results.rates if found.verdict != "no stated rate"]
     if not stated:
         return
     counts = Counter(found.verdict for found in stated)
     told = listed([f"{count} {word}" for word, count in counts.most_common()])
-    yield f"Of {len(stated)} stated rates on a problem: {told}."
-    for method in results.methods:
+    floors = sum(np.isfinite(found.floor) for found in stated)
+    yield (
+        f"of {len(stated)} stated rates on a problem: {told}; {floors} end at a floor, below which most "
+        "seeds meet no target."
+    )
+    for method in methods:
         violated = [f for f in stated if f.method == method and f.verdict == "violated"]
         if violated:
             yield (
-                f"{_title(results, method)} exceeds its stated exponent "
+                f"{_title(methods, method)} exceeds its stated exponent "
                 f"{number(violated[0].stated)} (norm {number(2 * violated[0].stated)}) on "
                 f"{listed([_exceeded(found) for found in violated])}."
             )
@@ -181,48 +199,73 @@ def _exceeded(found: RateFinding) -> str:
     return f"{found.problem} (p = {found.exponent}; norm {found.exponent.scaled(2.0)})"
 
 
-def _missed(results: ComparisonResults) -> Iterator[str]:
+def _missed(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     """Count the targets that most seeds miss, and say where the accuracy stays."""
-    costs = results.costs
     told = []
-    for method, part in costs.groupby("method", sort=False):
+    for method, part in results.costs.groupby("method", sort=False):
         missed = part[~by_majority(part)]
         if missed.empty:
             continue
-        last = missed.sort_values("target", kind="stable").drop_duplicates("problem")
-        ends = (last["failed_accuracy"] / last["epsilon"]).to_numpy(dtype=np.float64)
+        first = missed.sort_values("target", ascending=False, kind="stable")
+        ended = first.drop_duplicates("problem")["ended"].to_numpy(dtype=np.float64)
         told.append(
-            f"{_title(results, method)} {len(missed)} of {len(part)}, on {len(last)} problems, ending at "
-            f"{_floor(ends)}"
+            f"{_title(methods, method)} {len(missed)} of {len(part)}, on {len(ended)} problems, ending "
+            f"at {_floor(ended)}"
         )
     if told:
-        yield f"Targets that most seeds miss: {'; '.join(told)}."
+        yield f"targets that most seeds miss: {'; '.join(told)}."
 
 
 def _floor(ratios: np.ndarray) -> str:
-    """Return the median of the accuracies that are left, relative to their targets."""
+    """Return the median of the accuracies that are left, over the first targets that were missed."""
     known = ratios[np.isfinite(ratios)]
     if not known.size:
         return "no accuracy (0 finite runs)"
-    return f"a median of {number(float(np.median(known)))} times the smallest target"
+    return f"a median of {number(float(np.median(known)))} times the first one"
 
 
-def _regrets(results: ComparisonResults) -> Iterator[str]:
+def _regrets(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     """Compare the regret of final policies where the reward class is misspecified."""
     outside = results.outcomes[results.outcomes["reward_distance"] > REALISABLE]
-    regrets = outside.pivot(index="problem", columns="method", values="policy_regret").dropna()
+    regrets = outside.pivot(index="problem", columns="method", values="policy_regret").dropna(
+        axis="columns"
+    )
     if regrets.empty or regrets.shape[1] < 2:
         return
-    relative = regrets.div(regrets.min(axis=1).clip(lower=SMALLEST), axis=0).median()
-    ranked = relative.sort_values(kind="stable")
-    ignoring = [name for name in ranked.index if results.methods[name].ignores_response]
-    shown = dict.fromkeys([*ranked.index[:3], *ignoring])
-    shown[ranked.index[-1]] = None
-    told = [f"{_title(results, method)} {number(float(ranked[method]))}" for method in shown]
+    relative = regrets.div(regrets.min(axis=1).clip(lower=SMALLEST), axis=0)
+    ordered = relative.median().sort_values(kind="stable")
+    ignoring = [name for name in ordered.index if methods[str(name)].ignores_response]
+    shown = dict.fromkeys([*ordered.index[:3], *ignoring])
+    shown[ordered.index[-1]] = None
+    told = []
+    for name in shown:
+        found = over_problems(relative[name].reset_index(name="value"), weighted_median)
+        told.append(f"{_title(methods, name)} {found}")
     yield (
-        f"On {len(regrets)} misspecified problems the regret of the final policy under the true "
-        f"reward, KL term included, is in the median over problems so many times that of the best of "
-        f"{regrets.shape[1]} methods: {listed(told)}."
+        f"on {len(regrets)} misspecified problems the regret of the final policy under the true reward, "
+        f"KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
+        f"methods: {listed(told)}."
+    )
+
+
+def _tuning(results: AccuracyResults, methods: Methods) -> Iterator[str]:
+    """Say what another tuning changes, and where the search ended."""
+    costs = results.costs
+    reached = costs[np.isfinite(costs["median"])]
+    if reached.empty:
+        return
+    edges, cut = int((~reached["interior"]).sum()), int(reached["cut"].sum())
+    repeated = ""
+    if results.variation:
+        factors = pd.Series(results.variation)
+        repeated = (
+            f"; another tuning and other seeds change the cost of a target by a median factor of "
+            f"{number(float(factors.median()))}, at most {number(float(factors.max()))}, of "
+            f"{_title(methods, factors.idxmax())}"
+        )
+    yield (
+        f"of {len(reached)} settings that reach a target {edges} are at an edge of the search and {cut} "
+        f"were decided by the technical limit on iterations{repeated}."
     )
 
 
@@ -240,7 +283,7 @@ def _under_shift(results: ComparisonResults) -> Iterator[str]:
         told = dict.fromkeys([ranked.index[0], *ranked.index[ranked["method"].isin(watched)]])
         told[ranked.index[-1]] = None
         changes = [
-            f"{_title(results, far.loc[at, 'method'])} from "
+            f"{_title(results.methods, far.loc[at, 'method'])} from "
             f"{number(float(near['policy_regret'].get(far.loc[at, 'method'], np.nan)))} to "
             f"{_regret(far.loc[at])}"
             for at in told

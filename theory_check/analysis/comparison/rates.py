@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from theory_check.analysis.comparison.spread import medians_by_repetition, variances
 from theory_check.analysis.intervals import UNKNOWN, Interval
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.provenance import StatedRate
@@ -24,6 +26,9 @@ RateVerdictWord = Literal[
 ]
 
 MAJORITY = 0.5
+
+JUDGED = ("cost", "iterations")
+"""What rates are stated of."""
 
 RESOLUTION = 0.1
 """Half the width of the band around a stated exponent, as a share of it."""
@@ -47,7 +52,7 @@ MEANING: Mapping[RateVerdictWord, str] = {
     "whole run bounds up to a factor 2, so the exponents are comparable",
     "violated": "the whole interval is above it: on this problem the cost grows faster",
     "inconclusive": "too few targets or too wide an interval",
-    "not reached": "most seeds miss a target within the budget, so that no rate is judged",
+    "not reached": "fewer than four targets are reached, so that no rate is judged",
     "assumption not met": "the source assumes a realisable reward and the excess risk",
     "no stated rate": "the source states none",
 }
@@ -104,6 +109,8 @@ class RateFinding:
         Targets that ``FITTED`` of the seeds reached.
     left_out
         The others.
+    floor
+        The largest target that most seeds miss; NaN where there is none.
     """
 
     problem: str
@@ -116,6 +123,7 @@ class RateFinding:
     cost_exponent: Interval
     points: int
     left_out: tuple[float, ...]
+    floor: float
 
 
 def judge_rates(
@@ -126,27 +134,42 @@ def judge_rates(
     Parameters
     ----------
     table
-        A comparison, one row per seed and target: ``seed, problem, method, target, reached, cost,
-        iterations, reward_distance``.
+        A comparison of one accuracy, one row per seed, target and repetition: ``seed, problem, method,
+        target, repetition, accuracy, reached, cost, iterations, reward_distance``.
     methods
         What is stated, by the ids in the column ``method``.
     objectives
         The upper objective of every problem, ``""`` where it has none.
     """
+    spreads = {name: variances(medians_by_repetition(table, name)) for name in JUDGED}
     return tuple(
-        _judge(str(problem), methods[str(method)], part, objectives[str(problem)])
+        _judge(
+            str(problem),
+            methods[str(method)],
+            part,
+            objectives[str(problem)],
+            {name: found[str(method)].value for name, found in spreads.items()},
+        )
         for (problem, method), part in table.groupby(["problem", "method"], sort=False)
     )
 
 
-def _judge(problem: str, method: ComparedMethod, part: pd.DataFrame, objective: str) -> RateFinding:
-    rate = method.rate
+def _judge(
+    problem: str,
+    method: ComparedMethod,
+    part: pd.DataFrame,
+    objective: str,
+    spread: Mapping[str, float],
+) -> RateFinding:
+    # Rates are stated for ‖∇Phi‖²; what a value gap costs has an exponent and no statement.
+    rate = method.rate if (part["accuracy"] == "stationarity").all() else None
     judged: Literal["cost", "iterations"] = (
         "iterations" if rate is not None and rate.cost == "iterations" else "cost"
     )
     share = part.groupby("target")["reached"].mean()
-    exponent, points = fit_exponent(part, judged)
+    exponent, points = fit_exponent(part, judged, spread[judged])
     verdict, reason = _verdict(rate, part, objective, share, exponent, points)
+    missed = share.index[share <= MAJORITY]
     return RateFinding(
         problem=problem,
         method=method.id,
@@ -155,18 +178,22 @@ def _judge(problem: str, method: ComparedMethod, part: pd.DataFrame, objective: 
         stated=float("nan") if rate is None else rate.exponent,
         judged=judged,
         exponent=exponent,
-        cost_exponent=exponent if judged == "cost" else fit_exponent(part, "cost")[0],
+        cost_exponent=exponent
+        if judged == "cost"
+        else fit_exponent(part, "cost", spread["cost"])[0],
         points=points,
         left_out=tuple(sorted((float(at) for at in share.index[share < FITTED]), reverse=True)),
+        floor=float(missed.max()) if len(missed) else float("nan"),
     )
 
 
-def fit_exponent(part: pd.DataFrame, column: str) -> tuple[Interval, int]:
+def fit_exponent(part: pd.DataFrame, column: str, spread: float = math.nan) -> tuple[Interval, int]:
     """Return p of ``median column ~ target^-p`` with its interval, and the number of targets.
 
     Least squares on the logarithms of medians over seeds, failures counted as infinite: what the table
     of costs shows is what is fitted. The interval lies between percentiles over resampled seeds, each
-    with all of its targets; a resample whose median is infinite at a target counts as an infinite p.
+    with all of its targets; a resample whose median is infinite at a target counts as an infinite p. What
+    tuning does to a target is added to every resample, drawn with the variance between repetitions.
 
     Parameters
     ----------
@@ -175,6 +202,8 @@ def fit_exponent(part: pd.DataFrame, column: str) -> tuple[Interval, int]:
         ``FITTED`` of the seeds reached are left out, and those that cost nothing: the start met them.
     column
         What is fitted.
+    spread
+        Variance between repetitions of the log of a median; NaN where it is not known.
 
     Returns
     -------
@@ -185,7 +214,7 @@ def fit_exponent(part: pd.DataFrame, column: str) -> tuple[Interval, int]:
     """
     reached = part["reached"].to_numpy(dtype=bool)
     values = part.assign(value=part[column].where(reached, np.inf))
-    curves = values.pivot(index="seed", columns="target", values="value")
+    curves = values.pivot(index=["repetition", "seed"], columns="target", values="value")
     medians = curves.median()
     fitted = curves.columns[(np.isfinite(curves).mean() >= FITTED) & (medians > 0)]
     points = len(fitted)
@@ -200,6 +229,10 @@ def fit_exponent(part: pd.DataFrame, column: str) -> tuple[Interval, int]:
     resampled = np.median(costs[seeds], axis=1)
     lost = ~np.isfinite(resampled).all(axis=1)
     slopes = np.log(np.where(np.isfinite(resampled), resampled, 1.0)) @ contrast
+    if not math.isnan(spread):
+        repetitions = part["repetition"].nunique()
+        noise = math.sqrt(spread / repetitions * float(np.square(contrast).sum()))
+        slopes = slopes + noise * generator.standard_normal(RESAMPLES)
     slopes = np.sort(np.where(lost, np.inf, slopes))
     low, high = slopes[int(0.025 * RESAMPLES)], slopes[int(np.ceil(0.975 * RESAMPLES)) - 1]
     return Interval(float(np.log(np.median(costs, axis=0)) @ contrast), low, high), points
@@ -220,7 +253,7 @@ def _verdict(
         found = "the reward is misspecified" if misspecified else f"the objective is {objective!r}"
         return "assumption not met", found
     missed = [f"{at:g}" for at in sorted(share.index[share <= MAJORITY], reverse=True)]
-    if missed:
+    if missed and points < MINIMUM_POINTS:
         return "not reached", f"most seeds miss {', '.join(missed)}"
     if not np.isfinite(exponent.low):
         return "inconclusive", (

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
+from theory_check.analysis.comparison.aggregates import (
+    Profile,
+    budget_ratios,
+    cost_ratios,
+    profile_of,
+    standings,
+)
 from theory_check.analysis.comparison.rates import (
     MAJORITY,
     ComparedMethod,
     RateFinding,
     judge_rates,
 )
-from theory_check.analysis.intervals import mean_interval, median_interval
+from theory_check.analysis.comparison.spread import (
+    cost_interval,
+    medians_by_repetition,
+    variances,
+    variation,
+)
+from theory_check.analysis.intervals import mean_interval
 
 PAIR = ["problem", "method", "target"]
 COUNTERS = ("trajectories", "labels", "env_steps", "exact_calls", "iterations")
 """What is counted beside the cost; the median of each is infinite where most seeds fail."""
 
-POINTS = 200
-RESAMPLES = 1000
+NOT_REACHED = "not reached"
+"""Status of targets that no setting reaches: nothing was run."""
 
 MEANS = ("true_return", "policy_regret", "hyperobjective", "shortfall")
 """Columns that are averaged over seeds, each with ``_low`` and ``_high``."""
@@ -31,30 +43,36 @@ MEANS = ("true_return", "policy_regret", "hyperobjective", "shortfall")
 def median_costs(
     table: pd.DataFrame, methods: Mapping[str, ComparedMethod] | None = None
 ) -> pd.DataFrame:
-    """Return the cost of every target for every method on every problem.
+    """Return the cost of every target for every method on every problem, of one accuracy.
 
     Parameters
     ----------
     table
-        A comparison, one row per seed and target: ``problem, method, target, epsilon, reached,
-        cost, spent, accuracy, tuning_samples`` and the columns of ``COUNTERS``.
+        A comparison, one row per seed, target and repetition: ``problem, method, target, repetition,
+        epsilon, reached, cost, spent, ended, interior, cut, tuning_samples`` and the columns of
+        ``COUNTERS``.
     methods
         By id: those without a reward model are not ranked.
 
     Returns
     -------
     pandas.DataFrame
-        One row per problem, method and target, targets descending: ``epsilon``; ``median, low,
-        high, coverage`` of the cost; medians of the ``COUNTERS``, infinite where most seeds fail;
-        ``seeds, reached``; ``spent`` and ``accuracy`` (medians at the end of the runs; that of
-        the failed ones in ``failed_accuracy``); ``exact``, whether the cost counts exact calls;
-        ``ranked``, whether it can be compared: counted in samples, from the common start.
+        One row per problem, method and target, targets descending: ``epsilon``; ``median, low, high,
+        coverage`` of the cost (:func:`~theory_check.analysis.comparison.spread.cost_interval`); medians
+        of the ``COUNTERS``, infinite where most seeds fail; ``seeds, reached`` over all repetitions,
+        ``repetitions``; ``spent`` (median at the end of the runs), ``ended`` (accuracy there, over the
+        target, of the seeds that missed it); ``interior, cut``, whether the search of every repetition,
+        or of one; ``exact``, whether the cost counts exact calls; ``ranked``, whether it can be compared:
+        counted in samples, from the common start.
     """
+    spread = variances(medians_by_repetition(table))
     rows = []
     for (problem, method, _), part in table.groupby(PAIR, sort=False):
         reached = part["reached"].to_numpy(dtype=bool)
         cost = np.where(reached, part["cost"].to_numpy(dtype=np.float64), np.inf)
-        found = median_interval(cost)
+        repeated = part["repetition"].to_numpy()
+        repetitions = [cost[repeated == each] for each in dict.fromkeys(repeated.tolist())]
+        found, coverage = cost_interval(repetitions, spread[str(method)])
         exact = bool((part["tuning_samples"] == 0).all())
         rows.append(
             {
@@ -65,16 +83,18 @@ def median_costs(
                 "median": found.value,
                 "low": found.low,
                 "high": found.high,
-                "coverage": found.coverage,
+                "coverage": coverage,
                 **{
                     name: float(np.median(np.where(reached, part[name].to_numpy(float), np.inf)))
                     for name in COUNTERS
                 },
                 "seeds": len(part),
                 "reached": int(reached.sum()),
+                "repetitions": len(repetitions),
                 "spent": float(part["spent"].median()),
-                "accuracy": float(part["accuracy"].median()),
-                "failed_accuracy": float(part["accuracy"][~reached].median()),
+                "ended": float(part["ended"][~reached].median()),
+                "interior": bool(part["interior"].all()),
+                "cut": bool(part["cut"].any()),
                 "exact": exact,
                 "ranked": not exact and (methods is None or methods[str(method)].learns_reward),
             }
@@ -97,106 +117,8 @@ def ranked(costs: pd.DataFrame) -> pd.DataFrame:
     return costs[costs["ranked"]]
 
 
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """Performance profiles of several methods.
-
-    Attributes
-    ----------
-    methods
-        Ids.
-    factors
-        Factors of the smallest cost, from 1, shape (m,).
-    share
-        Share of the pairs of problem and target that each method meets within each factor.
-    low, high
-        Pointwise 95 % interval over problems, NaN for a single one.
-    pairs, problems
-        How many pairs, and problems, are counted.
-    """
-
-    methods: tuple[str, ...]
-    factors: Float[np.ndarray, " m"]
-    share: Float[np.ndarray, "methods m"]
-    low: Float[np.ndarray, "methods m"]
-    high: Float[np.ndarray, "methods m"]
-    pairs: int
-    problems: int
-
-
-def cost_ratios(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return the cost of the sampled methods in units of the smallest of each pair.
-
-    Parameters
-    ----------
-    costs
-        As from :func:`median_costs`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per pair of problem and target for which every sampled method has results, one
-        column per method; infinite where most seeds fail, and everywhere if all methods do.
-    """
-    sampled = ranked(costs)
-    ratios = sampled.pivot(index=["problem", "target"], columns="method", values="median")
-    ratios = ratios[list(dict.fromkeys(sampled["method"]))].dropna()
-    best = ratios.min(axis=1)
-    return ratios.div(best.where(np.isfinite(best), 1.0), axis=0)
-
-
-def performance_profile(
-    costs: pd.DataFrame, factors: Sequence[float] | None = None, seed: int = 0
-) -> Profile | None:
-    """Return the performance profiles of the sampled methods.
-
-    Dolan and Moré, *Benchmarking optimization software with performance profiles*, Math. Program.
-    91, 2002: the share of the pairs on which a method needs at most ``factor`` times the samples
-    of the best. Methods with exact information are left out, since they draw none.
-
-    Parameters
-    ----------
-    costs
-        As from :func:`median_costs`.
-    factors
-        Where the profiles are evaluated; 200, from 1 to the largest finite ratio, when absent.
-    seed
-        Of the bootstrap over problems, with all of their targets.
-
-    Returns
-    -------
-    Profile or None
-        None without pairs.
-    """
-    ratios = cost_ratios(costs)
-    if ratios.empty:
-        return None
-    values = ratios.to_numpy(dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    largest = max(float(finite.max()) if finite.size else 1.0, 1.0 + 1e-9)
-    grid = np.geomspace(1, largest, POINTS) if factors is None else np.asarray(factors, dtype=float)
-    within = (values[:, :, None] <= grid * (1 + 1e-12)).astype(np.float64)
-    problem, names = pd.factorize(ratios.index.get_level_values("problem"))
-    sums = np.zeros((len(names), *within.shape[1:]))
-    np.add.at(sums, problem, within)
-    counts = np.bincount(problem, minlength=len(names)).astype(np.float64)
-    share = sums.sum(0) / counts.sum()
-    low = high = np.full_like(share, np.nan)
-    if len(names) > 1:
-        generator = np.random.default_rng(seed)
-        equal = np.full(len(names), 1 / len(names))
-        weights = generator.multinomial(len(names), equal, size=RESAMPLES).astype(np.float64)
-        # One method at a time: all resamples of all methods would take hundreds of megabytes.
-        bands = [
-            np.quantile((weights @ sums[:, at]) / (weights @ counts)[:, None], [0.025, 0.975], 0)
-            for at in range(share.shape[0])
-        ]
-        low, high = np.stack([band[0] for band in bands]), np.stack([band[1] for band in bands])
-    return Profile(tuple(map(str, ratios.columns)), grid, share, low, high, len(values), len(names))
-
-
 def outcomes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what every method ended up with on every problem, at its smallest target.
+    """Return what every method ended up with on every problem, at the smallest target it was run to.
 
     Parameters
     ----------
@@ -211,12 +133,14 @@ def outcomes(table: pd.DataFrame) -> pd.DataFrame:
         return), each with ``_low`` and ``_high``; ``optimal_return, reward_distance``; medians
         ``reward_error`` with its quartiles ``_low`` and ``_high``, and ``exact_calls``;
         ``hyperobjective_gap`` to the smallest mean among the methods on the problem;
-        ``milliseconds`` per iteration; ``seeds, diverged``; ``exact``; ``constants, tuning,
-        tuning_cost, tuning_samples`` as in the table.
+        ``milliseconds`` per iteration; ``seeds, diverged``; ``exact``; ``constants,
+        tuning_cost, tuning_samples, evaluations, interior, cut`` as in the table.
     """
-    smallest = table.groupby(["problem", "method"], sort=False)["target"].transform("min")
+    # Below a target that no setting reaches nothing was run; a method that reaches none has no outcome.
+    run = table[table["status"] != NOT_REACHED]
+    smallest = run.groupby(["problem", "method"], sort=False)["target"].transform("min")
     rows = []
-    for (problem, method), part in table[table["target"] == smallest].groupby(
+    for (problem, method), part in run[run["target"] == smallest].groupby(
         ["problem", "method"], sort=False
     ):
         part = part.assign(shortfall=part["optimal_return"] - part["true_return"])
@@ -240,11 +164,20 @@ def outcomes(table: pd.DataFrame) -> pd.DataFrame:
                 "exact": exact,
                 **{
                     name: first[name]
-                    for name in ("constants", "tuning", "tuning_cost", "tuning_samples")
+                    for name in (
+                        "constants",
+                        "tuning_cost",
+                        "tuning_samples",
+                        "evaluations",
+                        "interior",
+                        "cut",
+                    )
                 },
             }
         )
     found = pd.DataFrame(rows)
+    if found.empty:
+        return found
     best = found.groupby("problem")["hyperobjective"].transform("min")
     found["hyperobjective_gap"] = found["hyperobjective"] - best
     return found
@@ -260,6 +193,35 @@ def _means(part: pd.DataFrame) -> dict[str, float]:
 
 
 @dataclass(frozen=True, eq=False)
+class AccuracyResults:
+    """What was found for one accuracy.
+
+    Attributes
+    ----------
+    costs
+        As from :func:`median_costs`.
+    rates
+        A verdict per problem and method; of the value gap where its source states a rate of it.
+    outcomes
+        As from :func:`outcomes`.
+    performance, data
+        Profiles of the sampled methods; None without any.
+    standings
+        As from :func:`~theory_check.analysis.comparison.aggregates.standings`.
+    variation
+        Median factor between repetitions, by method.
+    """
+
+    costs: pd.DataFrame
+    rates: tuple[RateFinding, ...]
+    outcomes: pd.DataFrame
+    performance: Profile | None
+    data: Profile | None
+    standings: pd.DataFrame
+    variation: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
 class ComparisonResults:
     """A comparison, analysed.
 
@@ -267,24 +229,15 @@ class ComparisonResults:
     ----------
     methods
         The methods that take part, by id.
-    costs
-        As from :func:`median_costs`; empty without runs to an
-        accuracy.
-    rates
-        A verdict per problem and method.
-    outcomes, shift
-        As from :func:`outcomes`: of the runs to an accuracy, and
-        of those under distribution shift, which use all of their iterations; empty without such
-        runs.
-    profile
-        Of the sampled methods; None without any.
+    accuracies
+        What was found for each accuracy that was measured; empty without runs to an accuracy.
+    shift
+        As from :func:`outcomes`, of the runs under distribution shift, which use all of their iterations;
+        empty without such runs.
     """
 
     methods: Mapping[str, ComparedMethod]
-    costs: pd.DataFrame
-    rates: tuple[RateFinding, ...]
-    outcomes: pd.DataFrame
-    profile: Profile | None
+    accuracies: Mapping[str, AccuracyResults]
     shift: pd.DataFrame
 
 
@@ -307,13 +260,26 @@ def compare(
     objectives
         The upper objective of every problem of ``table``, ``""`` where it has none.
     """
-    empty = pd.DataFrame()
-    costs = empty if table.empty else median_costs(table, methods)
+    parts = {} if table.empty else dict(iter(table.groupby("accuracy", sort=False)))
     return ComparisonResults(
         methods=methods,
+        accuracies={
+            str(accuracy): _analysed(part, methods, objectives) for accuracy, part in parts.items()
+        },
+        shift=pd.DataFrame() if shift.empty else outcomes(shift),
+    )
+
+
+def _analysed(
+    table: pd.DataFrame, methods: Mapping[str, ComparedMethod], objectives: Mapping[str, str]
+) -> AccuracyResults:
+    costs, ended = median_costs(table, methods), outcomes(table)
+    return AccuracyResults(
         costs=costs,
-        rates=() if table.empty else judge_rates(table, methods, objectives),
-        outcomes=empty if table.empty else outcomes(table),
-        profile=None if costs.empty else performance_profile(costs),
-        shift=empty if shift.empty else outcomes(shift),
+        rates=judge_rates(table, methods, objectives),
+        outcomes=ended,
+        performance=profile_of(cost_ratios(costs)),
+        data=profile_of(budget_ratios(costs)),
+        standings=standings(costs, ended),
+        variation=variation(medians_by_repetition(table)),
     )

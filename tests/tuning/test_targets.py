@@ -1,0 +1,156 @@
+"""Searches over targets on planted methods: best constants, floors and own rules are found."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import pytest
+from helpers.planted_runs import (
+    UNITS,
+    FallsAt,
+    PlantedProblem,
+    PlantedSolver,
+    planted_method,
+)
+
+from theory_check.solvers.method import Method, Plan
+from theory_check.tuning.raced_runs import Caps
+from theory_check.tuning.targets import BOX, TargetSearch, Tuned, spread
+
+TARGETS = (0.4, 0.2, 0.1, 0.05)
+CAPS = Caps(samples=10**9, iterations=256)
+
+
+def searched(
+    method: Method, first: float = 0.1, caps: Caps = CAPS, evaluations: tuple[int, int] = (60, 24)
+) -> dict[float, Tuned]:
+    search = TargetSearch(
+        method=method,
+        instance_of=lambda target: (PlantedProblem(), UNITS, 1.0),
+        streams=[1, 2, 3, 4],
+        caps=caps,
+        measured="stationarity",
+        needed=3,
+        evaluations=evaluations,
+        initial_scale=1.0,
+        perturbation=0.0,
+    )
+    return dict(search.along(TARGETS, first))
+
+
+def bowl(best: Mapping[str, float], steepness: float = 0.3) -> Method:
+    """Return a method that arrives at 8 / epsilon^(1/2), at a cost that is smallest at ``best``.
+
+    Log samples an iteration are a parabola in the binary logarithms of the constants over the best ones,
+    which move with the target: ``a`` like its root.
+    """
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        own = {"a": best["a"] * math.sqrt(epsilon / 0.1), "b": best["b"]}
+        far = sum(math.log2(constants[name] / own[name]) ** 2 for name in own)
+        arrival = 2 * round(4 / math.sqrt(epsilon))
+        curve = FallsAt(arrival // 2 + 1)
+        return Plan(10_000, PlantedSolver((curve,), round(1000 * math.exp(steepness * far))))
+
+    return planted_method(plan)
+
+
+@pytest.mark.parametrize(
+    "best",
+    [
+        {"a": 3.0, "b": 3.0},
+        {"a": 100.0, "b": 0.02},  # outside of the grid, and of the box of the first round: 32 times
+        {"a": 0.02, "b": 200.0},
+    ],
+)
+def test_the_search_finds_the_best_constants_wherever_they_are(best: dict[str, float]) -> None:
+    """A change by 2 is made where it pays by 10 %: 0.3 (2 x - 1) > -ln 0.9 for x > 0.68, the rest."""
+    found = searched(bowl(best))
+    for target, tuned in found.items():
+        own = {"a": best["a"] * math.sqrt(target / 0.1), "b": best["b"]}
+        for name, value in tuned.constants.items():
+            assert abs(math.log2(value / own[name])) <= 0.68, (target, name)
+        assert tuned.interior
+        assert not tuned.cut
+        arrival = 2 * round(4 / math.sqrt(target))
+        assert tuned.iterations == arrival
+        # At the best constants the cost is 1000 an iteration; what is left is at most 0.3 * 0.68² each.
+        assert 1000 * arrival <= tuned.cost <= 1000 * arrival * math.exp(2 * 0.3 * 0.68**2)
+
+
+def test_a_search_that_is_cut_short_says_that_it_ended_at_an_edge() -> None:
+    found = searched(bowl({"a": 100.0, "b": 0.02}), evaluations=(3, 2))
+    assert not any(tuned.interior for tuned in found.values())
+
+
+def floored(floor: float) -> Method:
+    """Return a method whose squared gradients never fall below a floor, whatever its constants."""
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        return Plan(100, PlantedSolver((FallsAt(5, below=floor),), 10))
+
+    return planted_method(plan)
+
+
+def test_a_floor_is_found_and_nothing_is_searched_below_it() -> None:
+    """0.15 is below 0.4 and 0.2 and above the others; the search begins at 0.1 and finds nothing."""
+    found = searched(floored(0.15))
+    assert {target: math.isfinite(tuned.cost) for target, tuned in found.items()} == {
+        0.4: True,
+        0.2: True,
+        0.1: False,
+        0.05: False,
+    }
+    assert found[0.1].nearest == pytest.approx(1.5)
+    assert found[0.05].evaluations == 0
+    assert math.isnan(found[0.05].nearest)
+    assert found[0.1].evaluations > 0
+
+
+def test_the_order_of_targets_is_downwards_from_the_first_and_then_upwards() -> None:
+    assert list(searched(floored(0.01), first=0.2)) == [0.2, 0.1, 0.05, 0.4]
+
+
+def test_a_method_is_stopped_by_its_own_rule_and_not_by_the_limit() -> None:
+    """It arrives at 40 whatever the target, and plans 10 / epsilon iterations: 25 at 0.4, 50 at 0.2."""
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        return Plan(round(10 / epsilon), PlantedSolver((FallsAt(21),), 10))
+
+    found = searched(planted_method(plan))
+    assert {target for target, tuned in found.items() if math.isfinite(tuned.cost)} == {
+        0.2,
+        0.1,
+        0.05,
+    }
+    assert not found[0.4].cut
+    limited = searched(planted_method(plan), caps=Caps(10**9, 30))
+    assert all(math.isinf(tuned.cost) for tuned in limited.values())
+    assert limited[0.1].cut
+    assert not limited[0.4].cut, "there its own rule is the stricter one"
+
+
+def test_settings_that_no_budget_allows_are_no_end() -> None:
+    """At the centre one iteration takes 8e5 samples, the budget allows 1e5: smaller batches are found."""
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        samples = round(1e5 * constants["a"] * constants["b"])
+        return Plan(100, PlantedSolver((FallsAt(6),), samples))
+
+    found = searched(planted_method(plan), caps=Caps(10**5, 100))
+    assert all(math.isfinite(tuned.cost) for tuned in found.values())
+    assert all(tuned.cost <= 10**5 for tuned in found.values())
+
+
+def test_what_is_spread_fills_the_box() -> None:
+    settings = list(spread({"a": 2.0, "b": 5.0, "c": 0.1}))
+    assert len(settings) == 31
+    for name, centre in {"a": 2.0, "b": 5.0, "c": 0.1}.items():
+        places = sorted(math.log(each[name] / centre) / math.log(BOX) for each in settings)
+        assert -1 < places[0] < -0.9
+        assert 0.9 < places[-1] < 1
+        # 31 points a 32nd of the box apart: a Sobol sequence without its first point.
+        gaps = [after - before for before, after in itertools.pairwise(places)]
+        assert max(gaps) == pytest.approx(2 / 32)
