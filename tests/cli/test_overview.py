@@ -16,7 +16,7 @@ from theory_check.analysis.rate_verdict import Exponents, Growth, Numbers, RateV
 from theory_check.analysis.replicate_verdicts import DecayFactor, KeptShare
 from theory_check.analysis.verdict import Verdict
 from theory_check.claims.base import Claim
-from theory_check.claims.rates import PowerRate
+from theory_check.claims.rates import PowerRate, UpperBoundRate
 from theory_check.errors import visible
 from theory_check.report import screen
 from theory_check.report.overview import Context, share_of, word_of, worst_of
@@ -96,21 +96,21 @@ def test_each_claim_has_a_line_and_what_is_not_as_it_should_be_its_reason() -> N
     lines = lines_of(*MIXED, width=90)
     table = [line.rstrip() for line in lines[lines.index("") + 2 :]]
     assert table == [
-        "claim        verdict             measured              predicted   problem",
-        "bias [S]     tight 2/2           0.997 [0.994, 1.000]  1 ± 0.02    bandit",
-        "total-2 [D]  inconclusive 0/1    1.110 [1.107, 1.113]  1 ± 0.02    bandit",
+        "claim        verdict             measured              predicted    problem",
+        "bias [S]     tight 2/2           0.997 [0.994, 1.000]  1 ± 0.02     bandit",
+        "total-2 [D]  inconclusive 0/1    1.110 [1.107, 1.113]  1 ± 0.02     bandit",
         "      bandit, slope: too few decades, 2 are needed.",
-        "broken [S]   violated 1/2        0.500 [0.497, 0.503]  1 ± 0.02    bandit",
+        "broken [S]   violated 1/2        0.500 [0.497, 0.503]  1 ± 0.02     bandit",
         "      because of bandit",
-        "assumed [R]  violated 0/1        0.250 [0.247, 0.253]  1 ± 0.02    bandit",
+        "assumed [R]  violated 0/1        0.250 [0.247, 0.253]  1 ± 0.02     bandit",
         "      open, fails nothing; bandit, slope: it is met.",
         "failed [S]   not judged          -                     -",
         "      1 of 2 cells of planted failed, first: a/b failed",
         "",
         "Tests of the program, no findings, 2 claims (2 negative control):",
-        "claim        verdict             measured              predicted   problem",
-        "control [S]  caught 1/1          0.649 [0.641, 0.657]  1 ± 0.02    bandit",
-        "missed [S]   not caught 0/1      1.000 [0.997, 1.003]  1 ± 0.02    bandit",
+        "claim        verdict             measured              predicted    problem",
+        "control [S]  caught 1/1          0.649 [0.641, 0.657]  1 ± 0.02     bandit",
+        "missed [S]   not caught 0/1      1.000 [0.997, 1.003]  1 ± 0.02     bandit",
         "      because of bandit",
     ]
 
@@ -161,6 +161,21 @@ def test_the_line_shows_the_worst_problem() -> None:
     assert worst_of(CONTROL, Verdict(CONTROL, "violated", "", rates)) is rates[1]
     rates = (found(value=math.nan), found(value=1.01))
     assert worst_of(CLAIM, Verdict(CLAIM, "tight", "", rates)) is rates[1]
+
+
+@pytest.mark.parametrize("better", ["larger", "smaller"])
+def test_a_bound_is_shown_as_one_and_is_far_on_one_side_alone(better: str) -> None:
+    """What beats it by far is not the worst; the sign says on which side it fails."""
+    bound = UpperBoundRate(**{**vars(RATE), "better": better})
+    claim = replace(CLAIM, rates=(bound,))
+    larger, smaller = found(value=1.5, problem="larger"), found(value=0.98, problem="smaller")
+    verdict = Verdict(claim, "tight", "", (larger, smaller))
+    worst = worst_of(claim, verdict)
+    assert worst is (smaller if better == "larger" else larger)
+    sign = ">=" if better == "larger" else "<="
+    assert f"  {sign} 1 ± 0.02  {worst.problem}" in text_table(
+        [Judgement(claim, verdict, "", FILE)], width=120
+    )
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -65,7 +65,12 @@ def text_listing(catalogue: Catalogue, kind: str | None = None, *, width: int | 
         longest = min(natural_width(rows, 0), WIDEST_NAME)
         parts.append(Paragraph(f"{title}:", style=STRONG))
         most = None if title in TITLES.values() else LINES
-        parts += [Row(row, (longest, None), indent=2, most=most) for row in rows]
+        for name, line in rows:
+            # A name that is too long for its column has a line of its own.
+            if natural_width([(name,)], 0) > longest:
+                parts.append(Paragraph(name, indent=2))
+                name = ""
+            parts.append(Row((name, line), (longest, None), indent=2, most=most))
     return shown(parts, width=width)
 
 

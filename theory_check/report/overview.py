@@ -10,7 +10,7 @@ from pathlib import Path
 from theory_check.analysis.rate_verdict import Exponents, RateVerdict
 from theory_check.analysis.verdict import WORST_FIRST, Verdict
 from theory_check.claims.base import CONTROLS, Claim
-from theory_check.claims.rates import AttainedRate, PowerRate
+from theory_check.claims.rates import AttainedRate, PowerRate, Rate, UpperBoundRate
 from theory_check.report.screen import (
     BAD,
     DOUBTFUL,
@@ -37,7 +37,7 @@ WORDS = ("tight", "holds", "faster", *UNDECIDED, *FAILING)
 """Verdicts in the order in which they are counted; of controls there is a count of its own."""
 
 HEADER = ("claim", "verdict", "measured", "predicted")
-VERDICT, MEASURED, PREDICTED, PROBLEM = 18, 20, 10, 20
+VERDICT, MEASURED, PREDICTED, PROBLEM = 18, 20, 11, 20
 REASON_INDENT, REASON_LINES = 6, 2
 LONG = 12
 """Claims beyond which the counts stand below the table as well."""
@@ -93,31 +93,34 @@ def worst_of(claim: Claim, verdict: Verdict) -> RateVerdict | None:
     Of those with the worst verdict (of a control: the least expected one), that whose interval reaches
     farthest from the prediction, in resolutions declared; the first where that has no meaning.
     """
-    resolutions = {
-        rate.name: rate.resolution
-        for rate in claim.rates
-        if isinstance(rate, PowerRate | AttainedRate)
-    }
+    declared = {rate.name: rate for rate in claim.rates}
 
-    def badness(rate: RateVerdict) -> tuple[int, float]:
-        order = len(WORST_FIRST) - WORST_FIRST.index(rate.status)
+    def badness(found: RateVerdict) -> tuple[int, float]:
+        order = len(WORST_FIRST) - WORST_FIRST.index(found.status)
         if claim.expected in CONTROLS:
-            order = int(rate.status != claim.expected)
-        return order, _reach(rate, resolutions.get(rate.rate))
+            order = int(found.status != claim.expected)
+        return order, _reach(found, declared.get(found.rate))
 
     return max(verdict.rates, key=badness, default=None)
 
 
-def _reach(rate: RateVerdict, resolution: float | None) -> float:
-    """Return how far an interval reaches from a predicted exponent; 0 where none is declared."""
-    numbers = rate.numbers
-    if resolution is None or not isinstance(numbers, Exponents) or numbers.estimate is None:
+def _reach(found: RateVerdict, rate: Rate | None) -> float:
+    """Return how far an interval reaches from a predicted exponent, in resolutions.
+
+    Of a bound to the side alone on which it fails; 0 where no resolution is declared, or where an end is
+    not known.
+    """
+    numbers = found.numbers
+    if not isinstance(rate, PowerRate | AttainedRate) or not isinstance(numbers, Exponents):
         return 0.0
-    if not isinstance(numbers.stated, float | int):
+    if numbers.estimate is None or not isinstance(numbers.stated, float | int):
         return 0.0
-    ends = (numbers.estimate.low, numbers.estimate.high, numbers.estimate.value)
-    reach = max(abs(end - numbers.stated) for end in ends) / resolution
-    return reach if reach == reach else 0.0  # an end that is not known
+    below = numbers.stated - numbers.estimate.low
+    above = numbers.estimate.high - numbers.stated
+    reach = max(below, above)
+    if isinstance(rate, UpperBoundRate):
+        reach = below if rate.better == "larger" else above
+    return reach / rate.resolution if reach == reach else 0.0
 
 
 def summary(judgements: Sequence[Judgement], context: Context) -> list[Part]:
@@ -256,13 +259,15 @@ def _lines(judgement: Judgement, widths: Sequence[int | None]) -> Iterator[Part]
 def _numbers(claim: Claim, worst: RateVerdict) -> tuple[str, str]:
     """Return what was measured and what is predicted, with the resolution that was declared."""
     measured, predicted = worst.numbers.brief()
+    numbers = worst.numbers
+    if not isinstance(numbers, Exponents) or not isinstance(numbers.stated, float | int):
+        return measured, predicted
     for rate in claim.rates:
         if isinstance(rate, PowerRate | AttainedRate) and rate.name == worst.rate:
-            if isinstance(worst.numbers, Exponents) and not isinstance(
-                worst.numbers.stated, float | int
-            ):
-                return measured, predicted
-            return measured, f"{predicted} ± {rate.resolution:g}"
+            side = ""
+            if isinstance(rate, UpperBoundRate):
+                side = ">= " if rate.better == "larger" else "<= "
+            return measured, f"{side}{predicted} ± {rate.resolution:g}"
     return measured, predicted
 
 

@@ -23,6 +23,7 @@ from theory_check.claims.rates import (
     Rate,
     RatioRate,
     ScheduleRate,
+    UpperBoundRate,
 )
 from theory_check.errors import InvalidArgumentError, TheoryCheckError, shortened, suggestion
 from theory_check.provenance import PROVENANCE_MEANING
@@ -179,9 +180,10 @@ def rate_in_words(rate: Rate) -> str:
     match rate:
         case PowerRate():
             of = f"1/{rate.x}" if rate.reciprocal else rate.x
+            most = "at most " if isinstance(rate, UpperBoundRate) else ""
             rivals = ", ".join(f"{rival:g}" for rival in rate.rivals)
             return (
-                f"{rate.y} like {of} to the power {rate.exponent:g} ± {rate.resolution:g} "
+                f"{rate.y} {most}like {of} to the power {rate.exponent:g} ± {rate.resolution:g} "
                 f"(rivals {rivals}){where}"
             )
         case AttainedRate():
