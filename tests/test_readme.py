@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import theory_check as tc
+from theory_check.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -94,3 +96,25 @@ def test_the_findings_are_those_that_were_written_and_each_has_a_number() -> Non
     for sentence in sentences:
         assert sentence.startswith("* ")
         assert any(character.isdigit() for character in sentence), sentence
+
+
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+@pytest.mark.slow
+def test_the_first_output_is_that_of_the_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Numbers to 0.002: their last digits are those of one machine."""
+    (words,) = re.findall(r"^    theory-check (verify .*--quick)$", README, re.M)[:1]
+    printed = README.partition("and prints\n\n")[2].partition("\nA claim that")[0]
+    expected = textwrap.dedent(printed).strip().splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), "--jobs", "1"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert [NUMBER.sub("#", line) for line in lines] == [NUMBER.sub("#", line) for line in expected]
+    for line, quoted in zip(lines, expected, strict=True):
+        numbers = [float(found) for found in NUMBER.findall(line)]
+        assert numbers == pytest.approx([float(q) for q in NUMBER.findall(quoted)], abs=2e-3)
+    assert max(map(len, lines)) <= 80

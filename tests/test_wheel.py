@@ -158,7 +158,7 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
     quick = ("--quick", "--jobs", "1")
     verdicts = installed("verify", "non-uniform-pl", *quick)
     assert "Experiments: those of theory-check." in verdicts
-    assert re.search(r"^non-uniform-pl .* HOLDS$", verdicts, re.M)
+    assert re.search(r"^non-uniform-pl \[V\] +holds 2/2 ", verdicts, re.M)
     assert installed("run", "control-quartic", *quick) == ""
 
     chosen = ("--solvers", "exact,hpgd", "--problems", "bandit-realisable-excess")
@@ -190,4 +190,4 @@ def test_a_new_study_is_checked_and_verified_with_the_wheel_alone(installed: Ins
     claim = installed.folder / "s" / "claims" / "falling_steps.py"
     text = claim.read_text(encoding="utf-8")
     claim.write_text(text.replace("exponent=1.0", "exponent=2.0"), encoding="utf-8")
-    assert re.search(r"^falling-steps .* VIOLATED$", installed(*words, code=1), re.M)
+    assert re.search(r"^falling-steps \[D\] +violated 0/2 ", installed(*words, code=1), re.M)

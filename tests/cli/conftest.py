@@ -10,6 +10,8 @@ from theory_check import catalogue
 from theory_check.analysis import verdict
 from theory_check.catalogue import Catalogue, Root
 from theory_check.claims.base import Claim
+from theory_check.report import text
+from theory_check.runs import progress
 from theory_check.studies import verification
 
 # The toys of the sweeps are shared with the tests of the command line.
@@ -55,3 +57,10 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
         monkeypatch.setattr(user, "installed", lambda: Catalogue((root,), given))
     monkeypatch.chdir(tmp_path)
     return made
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be told of commands that take long, which on a busy machine all do."""
+    monkeypatch.setattr(text, "SOON", 3600.0)
+    monkeypatch.setattr(progress, "DELAY", 3600.0)

@@ -48,7 +48,7 @@ DEPENDENTS = [
 
 
 def test_the_terminal_has_one_line_for_each_constant() -> None:
-    lines = verdicts.text_table(JUDGEMENTS).splitlines()
+    lines = verdicts.text_table(JUDGEMENTS, verbose=True, width=120).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("audit "))
     columns = [lines[start].index(name) for name in ROWS[0]]
     ends = [*columns[1:], None]
@@ -57,6 +57,21 @@ def test_the_terminal_has_one_line_for_each_constant() -> None:
         for line in lines[start : start + 6]
     ] == ROWS
     assert lines[start + 6 : start + 10] == ["", *DEPENDENTS, ""]
+
+
+def test_the_table_of_audits_stays_within_a_narrow_terminal() -> None:
+    """What does not fit is wrapped within its column, and nothing is lost."""
+    wide, narrow = (
+        verdicts.text_table(JUDGEMENTS, verbose=True, width=width) for width in (120, 80)
+    )
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert set(wide.split()) <= set(narrow.split())
+
+
+def test_audits_are_counted_once_each() -> None:
+    """The same finding of two claims is one; two findings that differ are two."""
+    lines = verdicts.text_table(JUDGEMENTS).splitlines()
+    assert "audits: 1 met, 1 not audited, 1 not met, 1 undecided" in lines
 
 
 def test_markdown_has_the_same_rows() -> None:
@@ -89,7 +104,7 @@ def test_equal_constants_of_several_claims_are_shown_once() -> None:
 
 def test_the_claims_of_an_audit_are_wrapped() -> None:
     many = [judgement(f"claim-{number:02}", PL) for number in range(30)]
-    lines = verdicts.text_table(many).splitlines()
+    lines = verdicts.text_table(many, verbose=True, width=100).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("claims that rest"))
     wrapped = lines[start : lines.index("", start)]
     assert len(wrapped) > 1
@@ -98,8 +113,8 @@ def test_the_claims_of_an_audit_are_wrapped() -> None:
 
 
 def test_without_audits_there_is_no_table_of_them() -> None:
-    for write in (verdicts.text_table, verdicts.markdown_table):
-        table = write([judgement("third")])
+    third = [judgement("third")]
+    for table in (verdicts.text_table(third, verbose=True), verdicts.markdown_table(third)):
         assert "audit" not in table
         assert "rest on" not in table
 

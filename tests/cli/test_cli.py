@@ -15,10 +15,10 @@ from test_interruption import PATIENCE, start
 from theory_check.analysis import verdict
 from theory_check.cli import main
 from theory_check.errors import InvalidArgumentError
+from theory_check.report import verdict_rows
 from theory_check.studies.verification import FailedCellsError, verify
 
-HEADER = ["claim", "status", "problem", "rate", "measured, 95 % interval", "predicted"]
-HEADER += ["interval over"]
+HEADER = ["claim", "verdict", "measured", "predicted", "problem"]
 OWN = "Experiments: those of theory-check."
 
 Capture = pytest.CaptureFixture[str]
@@ -40,9 +40,9 @@ def test_list_shows_what_there_is(laboratory: Laboratory, capsys: Capture) -> No
         "  careless  Forget the last seed.",
         "  values    Evaluate the line, with noise, and leave a line in ``journal``.",
         "claims, 1 claim (1 measured):",
-        "  flatness  [V] measured: It is flat. (here)",
+        "  flatness [V]  measured: It is flat. (here)",
         "tests of the program, 1 claim (1 negative control):",
-        "  steepness  [R] identity, negative control: It is not steep. (there)",
+        "  steepness [R]  identity, negative control: It is not steep. (there)",
         "experiments:",
         "  flat   Values of flat lines.",
         "  steep  Values of steep lines.",
@@ -57,39 +57,94 @@ def test_run_takes_a_path_or_a_stem(laboratory: Laboratory, capsys: Capture) -> 
     assert len(list(Path("results").glob("*.parquet"))) == 1
 
 
-def test_verify_prints_an_aligned_table(laboratory: Laboratory, capsys: Capture) -> None:
+SUMMARY = [
+    "theory-check: 2 claims",
+    "1 tight, 0 violated",
+    "1 of 1 negative controls caught",
+    "nothing failed",
+]
+NEXT = "next: theory-check verify NAME --verbose for all numbers, show NAME for the statement"
+TABLES = [
+    ["Findings, 1 claim (1 measured):"],
+    HEADER,
+    ["flatness [V]", "tight 2/2", "1.000 [0.900, 1.100]", "1", "flat"],
+    [""],
+    ["Tests of the program, no findings, 1 claim (1 negative control):"],
+    HEADER,
+    ["steepness [R]", "caught 2/2", "1.000 [0.900, 1.100]", "1", "steep"],
+]
+
+
+def test_verify_says_what_matters_and_a_line_for_each_claim(
+    laboratory: Laboratory, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     assert run("verify") == 0
     out, err = capsys.readouterr()
-    measured = "1.000 [0.900, 1.100] squared, 0.500 [0.450, 0.550] norm"
-    over = "2 random starts on one instance; sd 0.25 between starts"
-    assert out.startswith(f"{OWN}\n\n")
-    lines = out.splitlines()[2:]
-    assert [re.split("  +", line) for line in lines] == [
-        ["Findings, 1 claim (1 measured):"],
-        HEADER,
-        ["flatness [V] measured", "TIGHT"],
-        ["", "tight", "flat", "bias", measured, "1 squared, 0.5 norm", over],
-        ["", "holds", "flat", "decay", "0.250 [0.200, 0.300]", "< 1"],
-        [""],
-        ["Tests of the program, no findings, 1 claim (1 negative control):"],
-        HEADER,
-        ["steepness [R] identity, negative control", "VIOLATED"],
-        ["", "violated", "steep", "bias", measured, "1 squared, 0.5 norm", over],
-        ["", "violated", "steep", "decay", "0.250 [0.200, 0.300]", "< 1"],
-        [""],
-        ["flatness: 4 rows Could it have come out otherwise? Yes: a hill."],
-        ["steepness: 4 rows Could it have come out otherwise? No."],
-        [""],
-        ["[V] stated in the abstract or text of the source"],
-        ["[R] reconstructed: consistent with what is known of the source, not quoted from it"],
-        ["measured: nobody proved it: the data decide"],
-        ["identity: follows from an identity on these problems: a test of the program, no finding"],
-    ]
-    for header in (1, 7):
-        column = lines[header].index("predicted")
-        numbers = lines[header + 2 : header + 4]
-        assert [line[column - 2 : column + 1] for line in numbers] == ["  1", "  <"]
+    lines = out.splitlines()
+    assert lines[:6] == [*SUMMARY, NEXT, OWN]
+    assert lines[6] == ""
+    assert [re.split("  +", line) for line in lines[7:]] == TABLES
     assert err == "2 cells: 2 run, 0 reused, 0 failed\n"
+
+
+def test_all_numbers_and_reasons_stand_below_where_they_are_asked_for(
+    laboratory: Laboratory, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    assert run("verify", "--verbose") == 0
+    _, details = capsys.readouterr().out.split("steep\n\n", 1)
+    numbers = [
+        "        measured 1.000 [0.900, 1.100] squared, 0.500 [0.450, 0.550] norm; predicted 1 squared, "
+        "0.5 norm",
+        "        interval over 2 random starts on one instance; sd 0.25 between starts",
+    ]
+    decay = "        measured 0.250 [0.200, 0.300]; predicted < 1"
+    assert details.splitlines() == [
+        "Findings, 1 claim (1 measured):",
+        "",
+        "flatness [V] measured: tight 2/2",
+        "    It is flat. (here)",
+        "    flat, bias: tight",
+        *numbers,
+        "    flat, decay: holds",
+        decay,
+        "    Could it have come out otherwise? Yes: a hill.",
+        "",
+        "Tests of the program, no findings, 1 claim (1 negative control):",
+        "",
+        "steepness [R] identity, negative control: caught 2/2",
+        "    It is not steep. (there)",
+        "    steep, bias: violated",
+        *numbers,
+        "    steep, decay: violated",
+        decay,
+        "    Could it have come out otherwise? No.",
+        "",
+        "[V] stated in the abstract or text of the source",
+        "[R] reconstructed: consistent with what is known of the source, not quoted from it",
+        "measured: nobody proved it: the data decide",
+        "identity: follows from an identity on these problems: a test of the program, no finding",
+    ]
+
+
+def test_list_verify_and_the_report_call_a_claim_the_same(
+    laboratory: Laboratory, capsys: Capture
+) -> None:
+    shown = []
+    for words in (["list"], ["list", "claims"], ["show", "flatness"], ["verify"]):
+        assert (run if words == ["verify"] else lambda *rest: main([*rest]))(*words) == 0
+        shown.append(capsys.readouterr().out)
+    assert run("verify", "--verbose") == 0
+    shown.append(capsys.readouterr().out)
+    assert run("reproduce") == 0
+    shown.append(Path("results/verdicts.md").read_text())
+    for text in shown:
+        assert re.search(r"(^|claim |\| |  )flatness \[V\]( |$)", text, re.M), text
+    capsys.readouterr()
+    assert run("verify", "--json") == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [record["name"] for record in records] == ["flatness [V]", "steepness [R]"]
 
 
 def test_verify_runs_only_the_experiment_of_the_claim(
@@ -97,7 +152,7 @@ def test_verify_runs_only_the_experiment_of_the_claim(
 ) -> None:
     assert run("verify", "steepness", "--quick") == 0
     assert laboratory.journal.read_text() == "4.0 sum\n"
-    assert "2 rows" in capsys.readouterr().out
+    assert "theory-check: 1 claim, small version (--quick)\n" in capsys.readouterr().out
 
 
 def test_json_is_all_there_is_on_standard_output(laboratory: Laboratory, capsys: Capture) -> None:
@@ -140,8 +195,10 @@ def test_a_failed_cell_is_exit_code_3_until_it_is_retried(
     laboratory.failing.touch()
     assert run("verify", "flatness") == 3
     out, err = capsys.readouterr()
-    assert re.search(r"^flatness \[V\] measured +NOT JUDGED$", out, re.M)
-    assert re.search(r"^flatness: 1 of 1 cells of flat failed", out, re.M)
+    assert "FAILED: flatness (not judged)\n" in out
+    assert "--retry-failed" in out
+    assert re.search(r"^flatness \[V\] +not judged +- +-$", out, re.M)
+    assert re.search(r"^ +1 of 1 cells of flat failed", out, re.M)
     assert re.search(r"flat/flat failed: RuntimeError: the file is there; traceback in .*json", err)
     assert err.endswith("\n1 cells: 0 run, 0 reused, 1 failed\n")
     laboratory.failing.unlink()
@@ -280,7 +337,7 @@ def test_a_script_that_fails_takes_nothing_else_with_it(
     assert "figure broken is not drawn, its script failed:" in err
     assert {path.stem for path in Path("results/figures").iterdir()} == {"lines"}
     if command == "reproduce":
-        assert out.startswith(f"{OWN}\n\nFindings, 1 claim (1 measured):\nclaim ")
+        assert out.startswith("\n".join([*SUMMARY, "report: results/verdicts.md\n"]))
         assert len(json.loads(Path("results/verdicts.json").read_text())) == 2
 
 
@@ -294,10 +351,8 @@ def test_a_script_without_draw_is_refused(laboratory: Laboratory, capsys: Captur
 def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: Capture) -> None:
     assert run("reproduce", "--quick") == 0
     out = capsys.readouterr().out
-    assert out.startswith(
-        "Small version of the experiments (--quick).\n\n"
-        f"{OWN}\n\nFindings, 1 claim (1 measured):\nclaim "
-    )
+    assert out.startswith("theory-check: 2 claims, small version (--quick)\n1 tight, 0 violated\n")
+    assert "\nreport: results/quick/verdicts.md\nfigures: results/quick/figures\nnext: " in out
     records = json.loads(Path("results/quick/verdicts.json").read_text())
     assert [record["status"] for record in records] == ["tight", "violated"]
     assert all(record["small_version"] for record in records)
@@ -305,7 +360,7 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert lines[:4] == ["Small version of the experiments (--quick).", "", OWN, ""]
     lines = lines[4:]
     assert lines[:2] == ["### Findings, 1 claim (1 measured)", ""]
-    assert lines[2] == f"| {' | '.join(HEADER)} |"
+    assert lines[2] == f"| {' | '.join(verdict_rows.HEADER)} |"
     assert lines[4] == "| flatness [V] measured | TIGHT |  |  |  |  |  |"
     assert lines[5].startswith("|  | tight | flat | bias | 1.000 [0.900, 1.100] squared, ")
     assert lines[5].endswith("| 2 random starts on one instance; sd 0.25 between starts |")

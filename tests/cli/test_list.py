@@ -9,8 +9,11 @@ import pytest
 from theory_check.cli.commands import main
 
 
-def test_classes_are_listed_with_their_settings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_classes_are_listed_with_their_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As they are written in an experiment file, under a heading for each kind of class."""
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["list"]) == 0
     sections = dict(re.findall(r"^(\S.*):\n((?:  .*\n)+)", capsys.readouterr().out, re.M))
     rewards = sections["reward classes"].splitlines()

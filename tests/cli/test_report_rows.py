@@ -17,6 +17,7 @@ from theory_check.claims.base import Claim
 from theory_check.claims.rates import PowerRate
 from theory_check.report import verdicts
 from theory_check.report.text import REASON_WIDTH, markdown_list, text_list
+from theory_check.report.verdict_rows import OPEN_MEANING
 from theory_check.studies.verification import Judgement
 
 FILE = Path("experiments/planted.toml")
@@ -54,14 +55,18 @@ def judgement(numbers: Numbers, status: Status = "tight", **about: object) -> Ju
 
 def cells(judged: Judgement) -> list[list[str]]:
     """Return status, problem, name, measured and predicted of each line below the claim's."""
-    lines = verdicts.text_table([judged]).splitlines()
-    names = ("status", "problem", "rate", "measured, 95 % interval", "predicted")
-    starts = [lines[1].index(name) for name in names]
-    ends = [*starts[1:], lines[1].index("interval over")]
-    body = lines[3 : lines.index("")]
-    return [
-        [line[start:end].rstrip() for start, end in zip(starts, ends, strict=True)] for line in body
-    ]
+    lines = verdicts.markdown_table([judged]).splitlines()
+    assert lines[2] == HEADER
+    body = lines[5 : lines.index("", 5)]
+    return [[cell.rstrip() for cell in line[2:-2].split(" | ")][1:6] for line in body]
+
+
+def told(judged: Judgement, width: int = 200) -> list[str]:
+    """Return the lines on the rates of a claim, of what ``--verbose`` shows."""
+    lines = verdicts.text_table([judged], verbose=True, width=width).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("    It holds."))
+    last = next(number for number, line in enumerate(lines) if "come out otherwise" in line)
+    return lines[first + 1 : last]
 
 
 BOUND = [
@@ -95,12 +100,14 @@ BOUND = [
 def test_a_bound_has_a_line_for_each_number() -> None:
     judged = judgement(FITTED)
     assert cells(judged) == BOUND
-    # As wide as the longest exponent, not as all of them side by side.
-    assert verdicts.text_table([judged]).splitlines()[1].index("interval over") < 150
-    lines = verdicts.markdown_table([judged]).splitlines()
-    assert lines[2] == HEADER
-    assert [[cell.rstrip() for cell in line[2:-2].split(" | ")] for line in lines[5:13]] == [
-        ["", *row, ""] for row in BOUND
+    assert told(judged) == [
+        "    bandit, rate: tight",
+        "        measured R² 0.999; predicted >= 0.9",
+        *(
+            f"        {name.strip()}: measured {measured}"
+            + (f"; predicted {predicted}" if predicted else "")
+            for _, _, name, measured, predicted in BOUND[1:]
+        ),
     ]
 
 
@@ -138,9 +145,13 @@ def test_an_open_statement_says_that_it_fails_nothing() -> None:
     statement = Judgement(
         replace(CLAIM, expected="open", kind="open"), closed.verdict, "fine", FILE
     )
-    for write in (verdicts.text_table, verdicts.markdown_table):
-        assert "bound (open): fine" in write([statement])
-        assert verdicts.OPEN_MEANING in write([closed, statement])
+    assert "bound (open): fine" in verdicts.markdown_table([statement])
+
+    def verbose(judged: list[Judgement]) -> str:
+        return verdicts.text_table(judged, verbose=True)
+
+    for write in (verbose, verdicts.markdown_table):
+        assert OPEN_MEANING in write([closed, statement])
         assert "(open)" not in write([closed])
 
 
@@ -153,8 +164,8 @@ def test_what_the_interval_speaks_about_stands_beside_it_once() -> None:
         "0.0045 between starts"
     )
     judged = judgement(FITTED, population=population, spread=spread)
-    lines = [line for line in verdicts.text_table([judged]).splitlines() if text in line]
-    assert [line.split()[:2] for line in lines] == [["tight", "bandit"]]
+    (line,) = [line for line in told(judged) if "interval over" in line]
+    assert line == f"        interval over {text}"
     assert verdicts.markdown_table([judged]).count(f"| {text} |") == 1
     evidence_found = json.loads(verdicts.json_list([judged]))[0]["evidence"][0]
     assert evidence_found["population"] == population
@@ -167,27 +178,29 @@ def test_identities_and_controls_stand_apart_and_a_rate_can_be_one() -> None:
         "rate", "x", "y", 1.0, True, "zero", "larger", 0.1, (2.0,), "value", "$x$", "$y$"
     )
     verdict = judgement(Exponents(1.0, Interval(1.0, 0.9, 1.1))).verdict
+    assert verdict is not None
     changes: dict[str, dict[str, object]] = {
         "mixed": {"identity_rates": ("rate",), "rates": (rate,)},
         "theorem": {"kind": "proved inequality"},
         "expansion": {"kind": "identity"},
         "control": {"expected": "violated"},
     }
-    judged = [
-        Judgement(replace(CLAIM, id=name, **change), verdict, "fine", FILE)  # type: ignore[arg-type]
-        for name, change in changes.items()
+    claims = [replace(CLAIM, id=name, **change) for name, change in changes.items()]  # type: ignore[arg-type]
+    judged = [Judgement(claim, replace(verdict, claim=claim), "fine", FILE) for claim in claims]
+    lines = verdicts.text_table(judged, verbose=True).splitlines()
+    titles = [
+        "Findings, 2 claims (1 proved inequality, 1 measured):",
+        "Tests of the program, no findings, 2 claims (1 identity, 1 negative control):",
     ]
-    lines = verdicts.text_table(judged).splitlines()
-    findings = lines.index("Findings, 2 claims (1 proved inequality, 1 measured):")
-    tests = lines.index(
-        "Tests of the program, no findings, 2 claims (1 identity, 1 negative control):"
-    )
-    first, second = lines[findings:tests], lines[tests : lines.index("", tests)]
-    assert [line.split()[0] for line in first if "TIGHT" in line] == ["mixed", "theorem"]
-    assert [line.split()[0] for line in second if "TIGHT" in line] == ["expansion", "control"]
-    assert ["rate (identity)" in line for line in first if "bandit" in line] == [True, False]
-    assert not any("(identity)" in line for line in second)
-    assert "mixed: fine Could it have come out otherwise? Yes." in lines
+    first, second = (lines.index(title) for title in titles)
+    tables = lines[first:second], lines[second : lines.index("", second)]
+    assert [[line.split()[0] for line in part[2:] if line] for part in tables] == [
+        ["mixed", "theorem"],
+        ["expansion", "control", "fine"],  # that it was not caught has its reason below it
+    ]
+    marks = [line for line in lines if line.startswith("    bandit, rate")]
+    assert marks == ["    bandit, rate (identity): tight", *["    bandit, rate: tight"] * 3]
+    assert "* mixed: fine Could it have come out otherwise? Yes." in verdicts.markdown_table(judged)
 
 
 @pytest.mark.parametrize("sentences", [[], ["One.", "word " * 50]])

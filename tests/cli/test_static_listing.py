@@ -12,7 +12,8 @@ import pytest
 
 from theory_check.catalogue import PACKAGE, Catalogue
 from theory_check.errors import DuplicateNameError
-from theory_check.report.listing import SECTIONS, Section, listing, text_listing
+from theory_check.report.contents import text_listing
+from theory_check.report.listing import SECTIONS, Section, listing
 from theory_check.report.static_source import Reader, Unread
 
 SOLVER = """\
@@ -163,11 +164,11 @@ def test_what_is_no_python_and_no_experiment_is_named(study: Path) -> None:
     (study / "experiments").mkdir()
     (study / "experiments" / "good.toml").write_text('description = "It is."')
     (study / "experiments" / "bad.toml").write_text("description = ")
-    listed = text_listing(read(study)) + "\n"
+    listed = text_listing(read(study), width=400) + "\n"
     assert "\n  mine " in listed
     assert f"experiments of {study.as_posix()}/:\n  good  It is.\n" in listed
     _, unread = listed.split("files that cannot be read:\n")
-    places = [line.split()[0].rpartition("/")[2] for line in unread.splitlines()]
+    places = [line.split(": ")[0].rpartition("/")[2] for line in unread.splitlines()]
     assert set(places) == {"broken.py", "odd.json", "bad.toml"}
 
 

@@ -48,7 +48,7 @@ def test_shipped_files_are_called_shipped(
     monkeypatch.chdir(laboratory.folder / place)
     assert run("reproduce") == 0
     out, err = capsys.readouterr()
-    assert out.startswith("Experiments: those of theory-check.\n\n")
+    assert "\nExperiments: those of theory-check.\n\n" in out
     assert "and those of" not in out + err
     first, _ = json.loads(Path("results/verdicts.json").read_text())
     assert first["experiment_file"] == "experiments/flat.toml"
@@ -92,7 +92,7 @@ def test_files_of_a_folder_that_is_no_study_are_not_read(
     changed.with_name("mine.toml").write_text(changed.read_text())
     assert run("reproduce") == 0
     out, err = capsys.readouterr()
-    assert out.startswith("Experiments: those of theory-check.\n")
+    assert "\nExperiments: those of theory-check.\n" in out
     records = json.loads(Path("results/verdicts.json").read_text())
     assert all(record["experiment_shipped"] for record in records)
     assert run("run", "mine") == 2

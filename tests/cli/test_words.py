@@ -84,7 +84,7 @@ def test_a_misspelt_command_gets_a_suggestion(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as left:
         main(["verfy"])
     assert left.value.code == 2
-    assert "invalid choice: 'verfy' (did you mean 'verify'? choose from list, run" in (
+    assert "invalid choice: 'verfy' (did you mean 'verify'? choose from list, show, run" in (
         capsys.readouterr().err
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sweep_toys import CATALOGUE
 
-from theory_check.runs import Experiment, Store, load_experiment
+from theory_check.runs import Experiment, Store, load_experiment, progress
 
 BASIC = """\
 measurement = "values"
@@ -82,3 +82,9 @@ def load(tmp_path: Path) -> Load:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be told of sweeps that take long, which on a busy machine all do."""
+    monkeypatch.setattr(progress, "DELAY", 3600.0)

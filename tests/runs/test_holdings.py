@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +17,24 @@ from theory_check.runs import Cell, Experiment, Store, execute, identity, load_t
 from theory_check.runs import holdings as module
 from theory_check.runs import store as store_module
 from theory_check.runs.holdings import (
+    announce,
     holdings,
     in_words,
+    measured_seconds,
     of_other_source,
     prune,
     stored_results,
     unreached,
 )
 from theory_check.runs.leases import Leases
+from theory_check.runs.remaining import Work
 
 Load = Callable[[str], Experiment]
 Text = Callable[..., str]
 Capture = pytest.CaptureFixture[str]
+
+# The package passes on a function of the same name.
+execution = sys.modules["theory_check.runs.execute"]
 
 FRAME = pd.DataFrame({"seed": [1], "x": [1.0], "y": [-5.0]})
 
@@ -60,6 +68,46 @@ def test_the_latest_result_of_the_same_specification_is_found(
     # One with other settings, seeds or problem is none of theirs.
     assert of_other_source(store, cells[1:]) == {}
     assert of_other_source(store, [replace(cells[0], first_seed=7)]) == {}
+
+
+def test_what_cells_took_is_known_whatever_their_source(
+    cells: tuple[Cell, ...], store: Store, capsys: Capture
+) -> None:
+    """The latest time of each specification; nothing of cells that never ran."""
+    store.prepare()
+    old, new = of_source(cells[0], errors="1"), cells[0]
+    for when, cell, seconds in ((100, old, 7.0), (200, new, 3.5)):
+        store.write(cell, FRAME, seconds)
+        os.utime(store.result_path(cell.key), (when, when))
+    assert measured_seconds(store, cells) == {cells[0].key: 3.5}
+    os.utime(store.result_path(old.key), (300, 300))
+    assert measured_seconds(store, cells) == {cells[0].key: 7.0}
+    # Who is about to run cells again is told, and learns what they took.
+    store.write(of_source(cells[1], errors="1"), FRAME, 2.0)
+    assert announce(store, cells) == {cells[1].key: 2.0}
+    assert "1 result of other source" in capsys.readouterr().err
+
+
+def test_a_sweep_expects_what_cells_took(
+    cells: tuple[Cell, ...], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.prepare()
+    store.write(of_source(cells[1], errors="1"), FRAME, 2.0)
+    seen: list[dict[str, Work]] = []
+    original = execution.sweep_progress
+
+    def listen(work, names, workers):  # type: ignore[no-untyped-def]
+        seen.append(dict(work))
+        assert names == {cell.key: str(cell) for cell in cells}
+        return original(work, names, workers)
+
+    monkeypatch.setattr(execution, "sweep_progress", listen)
+    execute(cells, store)
+    (work,) = seen
+    assert work[cells[1].key] == Work("values", 1.0, 2.0)
+    assert {key for key, each in work.items() if math.isnan(each.seconds)} == {
+        cell.key for cell in cells if cell != cells[1]
+    }
 
 
 def test_what_changed_is_told_by_groups(cells: tuple[Cell, ...], store: Store) -> None:

@@ -46,7 +46,8 @@ def test_workers_end_with_the_process_that_feeds_them(
         wait_until(lambda: len(list(tmp_path.glob("gate.*"))) == 2, "no two workers")
         workers = [int(path.suffix[1:]) for path in tmp_path.glob("gate.*")]
         assert all(map(alive, workers))
-        assert len(list(temporary.glob("theory-check-*"))) == 1
+        # That of the workers, and that in which their progress stands.
+        assert len(list(temporary.glob("theory-check-*"))) == 2
         process.kill()  # alone
         process.wait()
         wait_until(lambda: not any(map(alive, workers)), "a worker goes on")

@@ -68,6 +68,11 @@ class Looseness(Numbers):
             found = f"bound/measured {self.estimate.value:.3g} smallest, {self.median:.3g} median"
         yield name, found, ">= 1"
 
+    def brief(self) -> tuple[str, str]:
+        """Return the smallest ratio."""
+        found = NOTHING if self.estimate is None else f"{self.estimate.value:.3g} smallest"
+        return found, ">= 1"
+
 
 def judge_curve_rate(rate: CurveRate, table: pd.DataFrame, problem: str) -> RateVerdict:
     """Judge on one problem whether a curve is never exceeded.

@@ -22,6 +22,9 @@ Status = Literal["tight", "holds", "faster", "violated", "inconclusive", "assump
 NOTHING = "-"
 """What reports show in place of a number that was not measured."""
 
+BRIEF = 20
+"""Letters of a number with its interval where there is room for one alone."""
+
 Row = tuple[str, str, str]
 """A line of a report: name, what was measured, what is predicted."""
 
@@ -43,6 +46,11 @@ class Numbers(ABC):
     @abstractmethod
     def rows(self, name: str) -> Iterator[Row]:
         """Yield the lines that a report has for the rate called ``name``."""
+
+    def brief(self) -> tuple[str, str]:
+        """Return what was measured and what is predicted where there is room for one number each."""
+        _, measured, predicted = next(iter(self.rows("")))
+        return measured, predicted
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,11 @@ class Exponents(Numbers):
         """Yield the one line of the exponent."""
         found = NOTHING if self.estimate is None else self._text(self.estimate)
         yield name, found, self._text(self.stated)
+
+    def brief(self) -> tuple[str, str]:
+        """Return both in the variable of the rate alone."""
+        stated = f"{self.stated:.4g}" if isinstance(self.stated, Interval) else f"{self.stated:g}"
+        return _briefly(self.estimate), stated
 
     def _record(self, exponent: float | Interval) -> dict[str, object]:
         numbers: dict[str, object] = (
@@ -151,6 +164,18 @@ class Growth(Numbers):
     def rows(self, name: str) -> Iterator[Row]:
         """Yield one line without numbers: the reason has the course of the ratio."""
         yield name, NOTHING, NOTHING
+
+    def brief(self) -> tuple[str, str]:
+        """Return the exponent of the growth."""
+        return _briefly(self.estimate), f"<= {self.most_growth:g}"
+
+
+def _briefly(found: Interval | None) -> str:
+    """Return a number with its interval to three decimals, to two where that is too long."""
+    if found is None:
+        return NOTHING
+    exact = f"{found:z.3f}"
+    return exact if len(exact) <= BRIEF else f"{found:z.2f}"
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,11 @@ class KeptShare(Numbers):
         """Yield the one line of the share."""
         yield name, NOTHING if self.estimate is None else f"{self.estimate:z.3f}", self.needed
 
+    def brief(self) -> tuple[str, str]:
+        """Return the share, and what is needed of it without the confidence."""
+        measured, needed = super().brief()
+        return measured, needed.partition(" with ")[0]
+
 
 def judge_geometric_rate(rate: GeometricRate, table: pd.DataFrame, problem: str) -> RateVerdict:
     """Judge a geometric rate on one problem.

@@ -15,7 +15,7 @@ from theory_check.cli.words import named_as_options, parser
 from theory_check.errors import InvalidArgumentError, TheoryCheckError, shortened, visible
 from theory_check.report.help import WRITTEN
 from theory_check.report.process import Terminated, discard_output, ended_by_sigterm
-from theory_check.report.text import joined, say
+from theory_check.report.text import joined, promised, say
 
 if TYPE_CHECKING:
     from theory_check.catalogue import Catalogue
@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None, catalogue: Catalogue | None = N
 def _code_of_command(options: argparse.Namespace, catalogue: Catalogue | None) -> int:
     try:
         options.catalogue = _catalogue(options, catalogue)
-        return int(options.command(options))
+        with promised("reading libraries, experiments and the store", options.command in _RUNNING):
+            return int(options.command(options))
     except TheoryCheckError as error:
         say(f"error: {' '.join(str(error).split())}")
         return _code_of(error)
@@ -92,9 +93,24 @@ def _catalogue(options: argparse.Namespace, given: Catalogue | None) -> Catalogu
 
 
 def _list(options: argparse.Namespace) -> int:
-    from theory_check.report.listing import text_listing
+    from theory_check.report.contents import json_listing, text_listing
 
-    print(text_listing(options.catalogue))
+    print((json_listing if options.json else text_listing)(options.catalogue, options.kind))
+    return SUCCESS
+
+
+def _show(options: argparse.Namespace) -> int:
+    from theory_check.report.showing import json_of_name, text_of_name
+
+    write = json_of_name if options.json else text_of_name
+    print(write(options.name, options.catalogue, options.store))
+    return SUCCESS
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from theory_check.report.completion import completion
+
+    print(completion(parser(COMMANDS), options.shell, options.catalogue))
     return SUCCESS
 
 
@@ -114,8 +130,10 @@ def _verify(options: argparse.Namespace) -> int:
     claims = chosen_claims(options.claims, catalogue, say, everything=options.all)
     done = sweep(evidence_for(claims, catalogue, own), _run_options(options), own)
     judgements = [done.judge(claim) for claim in claims]
-    small = options.quick
-    print(json_list(judgements, small=small) if options.json else text_of_sweep(done, judgements))
+    if options.json:
+        print(json_list(judgements, small=options.quick))
+    else:
+        print(text_of_sweep(done, judgements, verbose=options.verbose))
     return _finish(done.report, judgements)
 
 
@@ -159,9 +177,11 @@ def _reproduce(options: argparse.Namespace) -> int:
     conclusions = conclude(done, judgements)
     write_verdicts(_results(options), done, judgements, conclusions)
     drawn = draw_complete(scripts, done, judgements, directory, say)
-    print(text_of_sweep(done, judgements))
-    print(text_list(conclusions))
     publish_page(_results(options), done.options, say, found=(done, judgements, conclusions))
+    places = {"report": _results(options) / "report.html", "figures": directory}
+    print(text_of_sweep(done, judgements, verbose=options.verbose, places=places))
+    if options.verbose:
+        print(text_list(conclusions))
     return _finish(done.report, judgements, drawn=drawn)
 
 
@@ -254,7 +274,18 @@ def _check(options: argparse.Namespace) -> int:
 
 
 _RUNNING = (_run, _verify, _compare, _figures, _reproduce)
-_OTHERS = (_list, _report, _store, _export, _advise, _worst_case, _new, _check)
+_OTHERS = (
+    _list,
+    _show,
+    _completion,
+    _report,
+    _store,
+    _export,
+    _advise,
+    _worst_case,
+    _new,
+    _check,
+)
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     each.__name__[1:].replace("_", "-"): each for each in (*_RUNNING, *_OTHERS)
 }

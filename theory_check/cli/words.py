@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
 
 from theory_check.catalogue import MARK
-from theory_check.errors import InvalidArgumentError, suggestion, visible
-from theory_check.report.help import COMMANDS, EPILOG
-
-_INVALID = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+from theory_check.errors import InvalidArgumentError
+from theory_check.report.help import COMMANDS, EPILOG, KINDS, SHELLS
+from theory_check.report.parsing import Flattened, Parser, Version, names, positive
 
 
 def parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
@@ -44,6 +41,16 @@ def parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         known[name].set_defaults(command=functions[name])
+    add = known["list"].add_argument
+    add("kind", metavar="KIND", nargs="?", choices=KINDS, help=f"{', '.join(KINDS)}; all if absent")
+    add("--json", action="store_true", help="a JSON object instead of text")
+    add = known["show"].add_argument
+    add("name", metavar="NAME", help="of anything that list shows")
+    add("--json", action="store_true", help="a JSON list instead of text")
+    add("--store", metavar="DIR", type=Path, default=Path("results"), help="whose times are costs")
+    known["completion"].add_argument(
+        "shell", metavar="SHELL", choices=SHELLS, help="|".join(SHELLS)
+    )
     known["run"].add_argument("file", metavar="FILE", help="TOML file, or its stem in experiments/")
     _add_verify_words(known["verify"])
     _add_compare_words(known["compare"])
@@ -67,6 +74,9 @@ def parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     add("--quick", action="store_true", help="the small version of experiments")
     for name in ("report", "export"):
         known[name].set_defaults(jobs=1, retry_failed=False, backend="loky")
+    for name in ("verify", "reproduce"):
+        text = "every number, reason and audit below the table"
+        known[name].add_argument("--verbose", action="store_true", help=text)
     for name in ("verify", "figures", "report"):
         _add_any_source(known[name])
     return made
@@ -132,9 +142,9 @@ def _add_compare_words(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             option,
             metavar=metavar,
-            type=_names,
+            type=names,
             nargs="+",
-            action=_Flattened,
+            action=Flattened,
             default=(),
             help=f"{text}; all if absent",
         )
@@ -183,59 +193,6 @@ def _add_worst_case_words(command: argparse.ArgumentParser) -> None:
     add("--label", metavar="LABEL", help="keep the worst instance under this name")
     add("--store", metavar="DIR", type=Path, default=Path("results"), help="results (%(default)s)")
     add("--json", action="store_true", help="JSON instead of text")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that points at the word that was probably meant."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and leave."""
-        found = _INVALID.search(message)
-        if found:
-            known = [word.strip().strip("'") for word in found[2].split(",")]
-            hint = suggestion(found[1], known)
-            choices = f"invalid choice: {found[1]!r} ({hint}choose from {', '.join(known)})"
-            message = message[: found.start()] + choices + message[found.end() :]
-        super().error(visible(message, kept="\n"))
-
-
-class Version(argparse.Action):
-    """The word ``--version``, which looks the version up only where it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        """Print the version and leave."""
-        from importlib.metadata import version
-
-        print(f"{parser.prog} {version('theory-check')}")
-        parser.exit()
-
-
-class _Flattened(argparse.Action):
-    """Names separated by commas, by spaces, or by both, once each."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
-    ) -> None:
-        names = tuple(dict.fromkeys(name for part in values for name in part))
-        setattr(namespace, self.dest, names)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if "" in names:
-        raise argparse.ArgumentTypeError(f"received {text!r}; pass names separated by commas")
-    return names
-
-
-def positive(text: str) -> int:
-    """Return a whole number of at least 1; 1e3 is one."""
-    try:
-        value = int(text) if text.isdecimal() else float(text)
-    except ValueError:
-        value = 0
-    if value < 1 or value != value // 1 or value >= 2**62:
-        raise argparse.ArgumentTypeError(f"received {text[:50]!r}; pass an integer of at least 1")
-    return int(value)
 
 
 @contextmanager

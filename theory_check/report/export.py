@@ -11,8 +11,9 @@ from theory_check.errors import StoreError
 from theory_check.report.figures import draw_complete, load_scripts, writable_folder
 from theory_check.report.outcomes import text_of_export
 from theory_check.report.tables import DisplayTable
-from theory_check.report.text import named, stamp
-from theory_check.report.verdicts import HEADER, json_list, population
+from theory_check.report.text import name_of, stamp
+from theory_check.report.verdict_rows import HEADER, population_of
+from theory_check.report.verdicts import json_list
 from theory_check.runs.identity import version_of
 from theory_check.runs.tables import Export, export_tables
 from theory_check.studies.named import chosen_claims
@@ -126,7 +127,15 @@ def _verdicts_and_figures(directory: Path, options: RunOptions) -> tuple[int, in
 def verdict_table(judgements: Sequence[Judgement]) -> DisplayTable:
     """Return the verdicts as one table: a row for each claim, problem and number."""
     rows = [
-        (named(each.claim), rate.status, rate.problem, name, measured, predicted, population(rate))
+        (
+            name_of(each.claim),
+            rate.status,
+            rate.problem,
+            name,
+            measured,
+            predicted,
+            population_of(rate),
+        )
         for each in judgements
         if each.verdict is not None
         for rate in each.verdict.rates

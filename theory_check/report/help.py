@@ -110,8 +110,44 @@ exit codes:
   2    bad input: a folder that is not empty, an experiment file, or a store without a complete experiment
 """
 
+_SHOW = """\
+examples:
+  theory-check show penalty-bias      a claim: statement, source, audits, experiment, cost, arguments
+  theory-check show garnet            a family of problems, with its arguments
+
+exit codes:
+  0    everything of that name is shown
+  2    bad input: nothing has that name
+"""
+
+_COMPLETION = """\
+examples:
+  theory-check completion bash > ~/.local/share/bash-completion/completions/theory-check
+  theory-check completion zsh > ~/.zfunc/_theory-check        where fpath has ~/.zfunc
+  theory-check completion fish > ~/.config/fish/completions/theory-check.fish
+
+Names of claims, figures and experiments are those that there are now: give it again for new ones.
+"""
+
+SHELLS = ("bash", "zsh", "fish")
+"""For which there is a completion."""
+
+KINDS = (
+    "problems",
+    "rewards",
+    "policies",
+    "solvers",
+    "methods",
+    "measurements",
+    "claims",
+    "worst-cases",
+    "experiments",
+)
+"""What ``list`` can be asked for."""
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "list": ("show problems, classes, solvers, measurements, claims and experiments", EPILOG),
+    "list": ("name problems, classes, solvers, measurements, claims and experiments", EPILOG),
+    "show": ("show all about a claim, an experiment, a problem family, a solver, ...", _SHOW),
     "run": ("run the cells of an experiment file", EPILOG),
     "verify": ("judge claims, running what their experiments lack", EPILOG),
     "compare": ("compare methods, running what their comparison lacks", EPILOG),
@@ -126,6 +162,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "new": ("write a small study that works, to be edited", _NEW),
     "check": ("check the components of a study", _CHECK),
+    "completion": ("write the completion of these commands for a shell", _COMPLETION),
     "reproduce": ("run all experiments, draw all figures, judge", EPILOG),
 }
 """What is said of each command, and below its help."""

@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import ast
 import json
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from theory_check.catalogue import PACKAGE, Catalogue
-from theory_check.catalogue.kinds import experiment_files
-from theory_check.claims.base import Claim
 from theory_check.errors import DuplicateNameError
-from theory_check.files import read_file
 from theory_check.report.static_source import (
     REQUIRED,
     Reader,
@@ -28,7 +23,6 @@ from theory_check.report.static_source import (
     StaticModule,
     Unread,
 )
-from theory_check.report.text import counted, joined, kind_of
 
 # Nothing here loads torch, which takes longer than all of the rest: components are read, not imported.
 
@@ -46,9 +40,6 @@ UNREADABLE = (Unread, AttributeError, RecursionError, TypeError)
 
 Found: TypeAlias = Iterator[tuple[str, str]]
 """Names and what is said of each."""
-
-
-UNREAD = "files that cannot be read"
 
 
 @dataclass(frozen=True)
@@ -95,8 +86,8 @@ class Listing:
     imported: list[str] = field(default_factory=list)
 
 
-def listing(catalogue: Catalogue) -> Listing:
-    """Return what the rooms of a catalogue hold.
+def listing(catalogue: Catalogue, titles: Container[str] | None = None) -> Listing:
+    """Return what the rooms of a catalogue hold: of the sections of some titles, or of all.
 
     Raises
     ------
@@ -106,6 +97,8 @@ def listing(catalogue: Catalogue) -> Listing:
     found = Listing()
     reader = Reader({"theory_check": PACKAGE, **{r.package: r.folder for r in catalogue.roots}})
     for section in SECTIONS:
+        if titles is not None and section.title not in titles:
+            continue
         try:
             modules = _modules(reader, catalogue.roots, section.room, found.failures)
             entries = _entries(section, modules)
@@ -289,94 +282,3 @@ SECTIONS = (
     ),
 )
 """Everything that is found by being in a room, in the order in which it is listed."""
-
-
-def text_listing(catalogue: Catalogue) -> str:
-    """Return the name of everything that can be used, each with one line about it.
-
-    Raises
-    ------
-    DuplicateNameError
-        Where two components of one kind have the same name.
-    """
-    found = listing(catalogue)
-    worst_cases = found.sections.pop("worst cases")
-    sections = {
-        **found.sections,
-        **_claims_by_section(catalogue),
-        "worst cases": worst_cases,
-        "stored problems": dict(_stored_problems(catalogue, found.failures)),
-        **_experiments_by_section(catalogue, found.failures),
-        UNREAD: found.failures,
-    }
-    lines = []
-    for title, entries in sections.items():
-        if entries:
-            width = max(map(len, entries))
-            lines += [f"{title}:"]
-            lines += [f"  {name.ljust(width)}  {entries[name]}" for name in sorted(entries)]
-    return joined(lines)
-
-
-def _claims_by_section(catalogue: Catalogue) -> dict[str, dict[str, str]]:
-    """Return the claims that are findings and those that test the program, under counted titles."""
-    parts: dict[str, dict[str, Claim]] = {"claims": {}, "tests of the program": {}}
-    for name, claim in catalogue.claims.items():
-        parts["claims" if claim.finding else "tests of the program"][name] = claim
-    return {
-        f"{title}, {counted(list(part.values()))}": {
-            name: _describe(claim) for name, claim in part.items()
-        }
-        for title, part in parts.items()
-    }
-
-
-def _describe(claim: Claim) -> str:
-    return f"[{claim.provenance}] {kind_of(claim)}: {claim.statement} ({claim.source})"
-
-
-def _stored_problems(catalogue: Catalogue, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield labels and origins of the problems in files that a catalogue's rooms bring."""
-    for root in catalogue.roots:
-        for room in root.rooms.get("problems", ()):
-            for path in sorted((root.folder / room / "instances").glob("*.json")):
-                try:
-                    yield path.stem, _origin(json.loads(read_file(path))["origin"])
-                except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-                    failures[path.as_posix()] = _reason(error)
-
-
-def _origin(found: Mapping[str, Any]) -> str:
-    if "quantity" not in found:
-        return f"{found['what']}, family {found['family']}"
-    return f"{found['value']:.4g} {found['unit']}: {found['quantity']}, family {found['family']}"
-
-
-def _experiments_by_section(
-    catalogue: Catalogue, failures: dict[str, str]
-) -> dict[str, dict[str, str]]:
-    """Return the experiments of every root."""
-    return {
-        "experiments" if root.is_shipped else f"experiments of {root.folder.as_posix()}/": dict(
-            _experiments(root, failures)
-        )
-        for root in catalogue.roots
-    }
-
-
-def _experiments(root: Root, failures: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield names and descriptions; whether the rest of a file is valid, ``run`` says."""
-    for path in sorted(experiment_files(root)):
-        try:
-            yield path.stem, _description(path)
-        except (OSError, ValueError, RecursionError) as error:
-            failures[path.as_posix()] = _reason(error)
-
-
-def _description(path: Path) -> str:
-    found = tomllib.loads(read_file(path).decode("utf-8")).get("description", "")
-    return found if isinstance(found, str) else ""
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

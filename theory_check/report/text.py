@@ -9,13 +9,19 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from theory_check.claims.base import CONTROLS, KIND_MEANING, Claim
 from theory_check.errors import visible
+from theory_check.report.screen import GAP, Row, natural_width, shown
 
 SMALL_VERSION = "Small version of the experiments (--quick)."
 REASON_WIDTH = 100
+
+SOON = 1.0
+"""Seconds of silence before a command says that it is at work."""
 
 
 def joined(lines: Iterable[str]) -> str:
@@ -26,6 +32,19 @@ def joined(lines: Iterable[str]) -> str:
 def say(line: str) -> None:
     """Print a line about what happens to standard error."""
     print(visible(f"theory-check: {line}"), file=sys.stderr)
+
+
+@contextmanager
+def promised(line: str, wanted: bool = True) -> Iterator[None]:
+    """Say what happens to somebody who waits for longer than :data:`SOON` within the block."""
+    timer = threading.Timer(SOON, say, [line])
+    timer.daemon = True
+    if wanted:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def stamp(small: bool) -> str:
@@ -51,13 +70,10 @@ def markdown_list(sentences: Sequence[str]) -> str:
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return rows as lines of columns of equal width."""
-    rows = [tuple(map(visible, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    """Return rows as lines of columns of equal width, as wide as their longest cells."""
+    widths = [natural_width(rows, column) for column in range(len(rows[0]) if rows else 0)]
+    room = sum(widths) + GAP * len(widths)
+    return shown([Row(row, widths) for row in rows], width=room, colours=False).splitlines()
 
 
 def piped(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -80,14 +96,14 @@ def finite_numbers(value: object) -> object:
     return value
 
 
+def name_of(claim: Claim) -> str:
+    """Return how a claim is called wherever it is shown: its id, and the tag of its provenance."""
+    return f"{claim.id} [{claim.provenance}]"
+
+
 def kind_of(claim: Claim) -> str:
     """Return the kind of a claim in words, and that it is a negative control where it is one."""
     return claim.kind + (", negative control" if claim.expected in CONTROLS else "")
-
-
-def named(claim: Claim) -> str:
-    """Return a claim as every report names it: its id, its tag and its kind."""
-    return f"{claim.id} [{claim.provenance}] {kind_of(claim)}"
 
 
 def counted(claims: Sequence[Claim]) -> str:

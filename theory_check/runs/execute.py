@@ -20,7 +20,7 @@ from theory_check.runs.backends import BACKENDS, open_pool
 from theory_check.runs.holdings import announce
 from theory_check.runs.identity import moved_sources
 from theory_check.runs.leases import Leases
-from theory_check.runs.progress import ProgressBar, no_progress, progress_bar
+from theory_check.runs.progress import SweepProgress, no_progress, sweep_progress, work_of
 from theory_check.runs.store import Store, UnstorableError, require_cells
 from theory_check.settings import Flag, PositiveInteger, Settings, instance_of, one_of
 
@@ -148,15 +148,17 @@ def execute(
             state.fail(cell, recorded)
     if state.waiting:
         store.prepare()
-        announce(store, state.waiting.values())
+        earlier = announce(store, state.waiting.values())
         state.sort()
         jobs = min(jobs, len(state.waiting))
+        work = work_of(state.waiting, earlier)
+        names = {key: str(cell) for key, cell in state.waiting.items()}
         with (
-            progress_bar(len(state.waiting)) as bar,
+            sweep_progress(work, names, jobs) as shown,
             open_pool(backend, jobs) as pool,
             state.leases,
         ):
-            state.work(pool, bar)
+            state.work(pool, shown)
     return Report(tuple(state.executed), tuple(state.reused), tuple(state.failed))
 
 
@@ -259,19 +261,19 @@ class _State:
         )
         self.waiting = dict(order)
 
-    def work(self, pool: Pool, bar: ProgressBar) -> None:
+    def work(self, pool: Pool, shown: SweepProgress) -> None:
         """Run what no other process runs, and wait for the rest."""
         while self.waiting or self.running:
-            self.hand_out(pool, bar)
+            self.hand_out(pool, shown)
             if self.running:
                 for outcome in pool.finished(POLL):
                     self.take_in(outcome)
-                    bar.finish(outcome.key)
+                    shown.finish(outcome.key)
             elif self.waiting:
                 self.say_what_is_waited_for()
                 time.sleep(POLL)
 
-    def hand_out(self, pool: Pool, bar: ProgressBar) -> None:
+    def hand_out(self, pool: Pool, shown: SweepProgress) -> None:
         """Give the pool what it has room for, of the cells whose lease can be had."""
         room = pool.room() if self.waiting else 0
         latest = self.leases.taken() if room > 0 else {}
@@ -284,11 +286,11 @@ class _State:
             # Another process may have run it between the first look and the lease.
             if self.settled(cell):
                 self.leases.give_back(key)
-                bar.finish(key)
+                shown.finish(key)
                 continue
-            progress = bar.of_cell(key) if pool.shares_files else None
+            progress = shown.start(key)
             self.running[key] = cell
-            pool.submit(cell, progress or no_progress)
+            pool.submit(cell, progress if pool.shares_files else no_progress)
             room -= 1
 
     def settled(self, cell: Cell) -> bool:

@@ -7,6 +7,7 @@ before it is still there, under a key that no cell has any more; here it is foun
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections import Counter
@@ -67,6 +68,8 @@ class StoredResult:
         Of theory-check, when it was computed.
     written
         When, in nanoseconds of the clock of the file system.
+    seconds
+        How long the cell took; NaN where that is not known.
     """
 
     key: str
@@ -75,6 +78,7 @@ class StoredResult:
     sources: Mapping[str, str]
     version: str
     written: int
+    seconds: float = math.nan
 
     def difference(self, cell: Cell) -> str:
         """Return in words what differs from a cell as it would be computed now."""
@@ -123,6 +127,15 @@ def of_other_source(store: Store, cells: Iterable[Cell]) -> dict[str, StoredResu
     return {key: result for key, result in found.items() if result is not None}
 
 
+def measured_seconds(store: Store, cells: Iterable[Cell]) -> dict[str, float]:
+    """Return how long cells took when they were last run, whatever their source was, by their keys."""
+    took: dict[str, float] = {}
+    for result in stored_results(store):
+        took.setdefault(result.cell, result.seconds)
+    found = {cell.key: took.get(_canonical(cell), math.nan) for cell in cells}
+    return {key: seconds for key, seconds in found.items() if seconds >= 0}
+
+
 def in_words(cells: Iterable[Cell], found: Mapping[str, StoredResult]) -> str:
     """Return how many results are of other source and what changed, ``""`` where none is.
 
@@ -148,12 +161,20 @@ def in_words(cells: Iterable[Cell], found: Mapping[str, StoredResult]) -> str:
     return text + named + (f"; {rest}, other files" if rest else "")
 
 
-def announce(store: Store, cells: Iterable[Cell]) -> None:
-    """Say of cells that are about to be run which have a result of other source."""
+def announce(store: Store, cells: Iterable[Cell]) -> dict[str, float]:
+    """Say of cells that are about to be run which have a result of other source.
+
+    Returns
+    -------
+    dict
+        How long those took, in seconds, by the key of the cell.
+    """
     waiting = list(cells)
-    text = in_words(waiting, of_other_source(store, waiting))
+    found = of_other_source(store, waiting)
+    text = in_words(waiting, found)
     if text:
         print(visible(f"theory-check: {text}; run again"), file=sys.stderr)
+    return {key: result.seconds for key, result in found.items()}
 
 
 @dataclass(frozen=True)
@@ -263,6 +284,7 @@ def _result(path: Path) -> StoredResult | None:
             {str(name): str(digest) for name, digest in metadata["sources"].items()},
             str(metadata["versions"]["theory-check"]),
             path.stat().st_mtime_ns,
+            float(metadata.get("seconds", math.nan)),
         )
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError):
         return None

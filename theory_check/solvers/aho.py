@@ -23,7 +23,10 @@ from theory_check.solvers.states import ResponseDescent
 
 @dataclass(frozen=True)
 class AHO(ResponseDescent):
-    """See the module; parameters are those of :class:`SingleLowerDescent`."""
+    """Descend along the hypergradient of entropy-regularised bilevel RL (AHO).
+
+    See the module; parameters are those of :class:`SingleLowerDescent`.
+    """
 
     name: ClassVar[str] = "aho"
 

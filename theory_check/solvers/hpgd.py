@@ -28,7 +28,10 @@ from theory_check.solvers.states import ResponseDescent
 
 @dataclass(frozen=True)
 class HPGD(ResponseDescent):
-    """See the module; parameters are those of :class:`SingleLowerDescent`."""
+    """Hyper policy gradient descent (HPGD).
+
+    See the module; parameters are those of :class:`SingleLowerDescent`.
+    """
 
     name: ClassVar[str] = "hpgd"
     separate_values: ClassVar[bool] = True

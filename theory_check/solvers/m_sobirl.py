@@ -50,7 +50,7 @@ class ModelOracle(ContractionOracle, AdjointOracle, Protocol):
 
 @dataclass(frozen=True)
 class MSoBiRL(EstimatesHypergradient, Settings):
-    """See the module.
+    """Descend along the model-based hypergradient of soft bilevel RL (M-SoBiRL).
 
     Parameters
     ----------

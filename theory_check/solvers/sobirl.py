@@ -26,7 +26,10 @@ from theory_check.solvers.states import ResponseDescent
 
 @dataclass(frozen=True)
 class SoBiRL(ResponseDescent):
-    """See the module; parameters are those of :class:`SingleLowerDescent`."""
+    """Descend along the model-free hypergradient of soft bilevel RL (SoBiRL).
+
+    See the module; parameters are those of :class:`SingleLowerDescent`.
+    """
 
     name: ClassVar[str] = "sobirl"
 

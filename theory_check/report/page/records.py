@@ -16,11 +16,12 @@ from theory_check.catalogue.catalogue import stated_path
 from theory_check.catalogue.kinds import KINDS, ModuleKind
 from theory_check.claims.base import CONTROLS, KIND_MEANING, Claim
 from theory_check.provenance import PROVENANCE_MEANING
+from theory_check.report.overview import NOT_JUDGED
 from theory_check.report.page.charts import Columns, Spec, chart_of
 from theory_check.report.page.marks import Mark, Strip, marks_of, strip
 from theory_check.report.page.series import MOST_SEEDS, plot_of
-from theory_check.report.text import named
-from theory_check.report.verdicts import NOT_JUDGED, population
+from theory_check.report.text import kind_of, name_of
+from theory_check.report.verdict_rows import population_of
 from theory_check.runs.spec import Cell
 from theory_check.runs.store import Store
 from theory_check.studies.verification import Judgement, Results, evidence_for
@@ -174,7 +175,9 @@ def _assigned(module: ModuleType) -> list[str]:
 def _own_words(claim: Claim) -> str:
     """Return the words by which a claim is found."""
     selected = [str(value) for rate in claim.rates for value in rate.where.values()]
-    return " ".join([named(claim), claim.statement, claim.source, claim.experiment, *selected])
+    return " ".join(
+        [name_of(claim), kind_of(claim), claim.statement, claim.source, claim.experiment, *selected]
+    )
 
 
 def _words(claim: Claim, own: Mapping[str, str]) -> str:
@@ -198,7 +201,7 @@ def _record(
     problems = () if verdict is None else tuple(dict.fromkeys(r.problem for r in verdict.rates))
     return ClaimRecord(
         id=claim.id,
-        name=named(claim),
+        name=name_of(claim),
         theme=where.get(claim.id, "given"),
         statement=claim.statement,
         source=claim.source,
@@ -271,7 +274,7 @@ def _evidence(verdict: Verdict) -> Iterator[Evidence]:
                 name,
                 measured,
                 predicted,
-                population(rate) if first else "",
+                population_of(rate) if first else "",
                 rate.reason if first else "",
             )
             first = False

@@ -17,11 +17,11 @@ from theory_check.catalogue.catalogue import provenance
 from theory_check.claims.base import KIND_MEANING
 from theory_check.errors import StoreError
 from theory_check.provenance import PROVENANCE_MEANING
+from theory_check.report.overview import NOT_JUDGED
 from theory_check.report.page.comparison import ComparisonRecord, comparison_record
 from theory_check.report.page.marks import WIDTH
 from theory_check.report.page.records import SYMBOLS, ClaimRecord, records_of, versions_of
 from theory_check.report.text import SMALL_VERSION
-from theory_check.report.verdicts import NOT_JUDGED
 from theory_check.runs.store import Store
 from theory_check.studies.comparison import Compared
 from theory_check.studies.verification import Judgement, Results
