@@ -13,6 +13,7 @@ from helpers.costs import episodic_costs
 
 import theory_check as tc
 from theory_check.advice import Advice, AdviceCheck, advisor, check
+from theory_check.advice.advisor import ADVISED
 from theory_check.advice.model import MeasuredConstants, TransientSum
 from theory_check.advice.plan import after_rehearsal, plan_schedule
 from theory_check.catalogue import Catalogue
@@ -91,7 +92,7 @@ def small_advice() -> Advice:
         noise={"shared": {1: 8.0}, "independent": {1: 2.0}},
         pilot=SampleCounts(trajectories=1000, labels=200),
     )
-    plans = [plan_schedule(SCHEDULES[name], 0.05, measured, episodic_costs()) for name in SCHEDULES]
+    plans = [plan_schedule(SCHEDULES[name], 0.05, measured, episodic_costs()) for name in ADVISED]
     plans[2] = after_rehearsal(plans[2], 0.05, episodic_costs(), (300, 200))
     return Advice("bandit", 0.05, 1.0, measured, tuple(plans), SampleCounts(trajectories=34))
 
