@@ -161,7 +161,7 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
     assert re.search(r"^non-uniform-pl \[V\] +holds 2/2 ", verdicts, re.M)
     assert installed("run", "control-quartic", *quick) == ""
 
-    chosen = ("--solvers", "exact,hpgd", "--problems", "bandit-realisable-excess")
+    chosen = ("--solvers", "exact,hpgd", "--problems", "bandit-excess")
     compared = installed("compare", *chosen, *quick)
     assert "Experiments: those of theory-check." in compared
     drawn = {path.name for path in (installed.folder / "results/quick/comparison").iterdir()}

@@ -337,7 +337,7 @@ def test_a_script_that_fails_takes_nothing_else_with_it(
     assert "figure broken is not drawn, its script failed:" in err
     assert {path.stem for path in Path("results/figures").iterdir()} == {"lines"}
     if command == "reproduce":
-        assert out.startswith("\n".join([*SUMMARY, "report: results/verdicts.md\n"]))
+        assert out.startswith("\n".join([*SUMMARY, "report: results/report.html\n"]))
         assert len(json.loads(Path("results/verdicts.json").read_text())) == 2
 
 
@@ -352,7 +352,7 @@ def test_reproduce_leaves_figures_and_verdicts(laboratory: Laboratory, capsys: C
     assert run("reproduce", "--quick") == 0
     out = capsys.readouterr().out
     assert out.startswith("theory-check: 2 claims, small version (--quick)\n1 tight, 0 violated\n")
-    assert "\nreport: results/quick/verdicts.md\nfigures: results/quick/figures\nnext: " in out
+    assert "\nreport: results/quick/report.html\nfigures: results/quick/figures\nnext: " in out
     records = json.loads(Path("results/quick/verdicts.json").read_text())
     assert [record["status"] for record in records] == ["tight", "violated"]
     assert all(record["small_version"] for record in records)

@@ -6,7 +6,7 @@ import mpmath
 import numba
 import numpy as np
 import pytest
-from helpers.statistics import assert_frequencies
+from helpers.significance import assert_frequencies
 from scipy import stats
 
 from theory_check.kernels.binomial import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.generators import random_discounted_problem, random_log_policy, random_problem
 from helpers.rows import rows_of
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 from numpy.typing import NDArray
 
 from theory_check.kernels.continuations import continued_visits

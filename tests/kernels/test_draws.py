@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers import naive
 from helpers.generators import random_log_policy, random_problem
-from helpers.statistics import (
+from helpers.significance import (
     assert_frequencies,
     assert_mean,
     assert_same_moments,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.rows import rows_of
-from helpers.statistics import assert_mean, assert_second_moments
+from helpers.significance import assert_mean, assert_second_moments
 
 from theory_check.kernels.bradley_terry import label_law
 from theory_check.kernels.random_bits import seeded_states

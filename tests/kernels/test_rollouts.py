@@ -8,7 +8,7 @@ import torch
 from helpers import stationary
 from helpers.generators import random_discounted_problem, random_log_policy
 from helpers.rows import rows_of
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 
 from theory_check.kernels.random_bits import seeded_states
 from theory_check.kernels.rollouts import first_stop_changes, moves_of, two_leg_sums

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import stationary
 from helpers.generators import random_discounted_problem, random_log_policy
-from helpers.statistics import assert_mean, assert_second_moments
+from helpers.significance import assert_mean, assert_second_moments
 from numpy.typing import NDArray
 
 from theory_check.kernels.draws import DRAWS_PER_OUTCOME, trajectory_frequencies

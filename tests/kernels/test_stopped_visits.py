@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from helpers.generators import random_discounted_problem, random_log_policy
-from helpers.statistics import assert_mean, assert_same_moments, assert_second_moments
+from helpers.significance import assert_mean, assert_same_moments, assert_second_moments
 from numpy.typing import NDArray
 
 from theory_check.kernels import continuations, stopped_visits

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import zero_chain as chain
 from helpers.methods import dense
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 from torch import Tensor
 
 from theory_check.errors import SampleBudgetExhausted

@@ -12,7 +12,7 @@ from helpers.generators import (
     random_problem,
 )
 from helpers.implicit import implicit_loss, implicit_returns
-from helpers.statistics import assert_frequencies, assert_mean
+from helpers.significance import assert_frequencies, assert_mean
 from torch import Tensor
 
 from theory_check.errors import EnumerationBudgetError

@@ -11,7 +11,7 @@ from helpers.generators import (
     random_point,
     random_problem,
 )
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.oracles.estimates import sampled_estimates

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers import naive, stationary
 from helpers.generators import random_discounted_problem, random_log_policy, random_point
-from helpers.statistics import assert_frequencies, assert_mean
+from helpers.significance import assert_frequencies, assert_mean
 
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.oracles.control import control_of

@@ -15,7 +15,7 @@ import pytest
 import torch
 from helpers.generators import random_point
 from helpers.methods import METHODS, changed, configured
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.generators import random_discounted_problem, random_point, random_problem
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 
 from theory_check.bilevel import Coupling
 from theory_check.oracles.exact import ExactOracle

@@ -17,7 +17,7 @@ from helpers.generators import (
     random_problem,
 )
 from helpers.methods import changed, chosen, configured, estimating, solved
-from helpers.statistics import assert_mean
+from helpers.significance import assert_mean
 
 from theory_check.catalogue import installed
 from theory_check.oracles import ExactOracle

@@ -47,7 +47,7 @@ def run(*words: str) -> int:
 
 def test_it_is_found_and_listed(study: Path, capsys: Capture) -> None:
     assert run("list") == 0
-    listed = capsys.readouterr().out
+    listed = re.sub(r"\n {20,}", " ", capsys.readouterr().out)  # lines go on below their text
     assert re.findall(r"^  heavy-ball +(.*)", listed, re.M) == [
         "Hypergradient descent with momentum, ``x <- x - eta m`` and ``m <- 0.8 m + 0.2 estimate``.",
         "heavy ball: samples, no stated rate",
