@@ -196,6 +196,9 @@ ARRAYS: dict[str, Any] = {
 SETTINGS: dict[str, Any] = {
     "sigma": 0.1,
     "inner_steps": 1,
+    "steps": 1,
+    "first_steps": 1,
+    "first_pairs": 2,
     "solve_steps": 1,
     "value_iterations": 1,
     "adjoint_steps": 1,
