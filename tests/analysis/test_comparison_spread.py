@@ -150,11 +150,11 @@ def test_rows_that_moved_are_seen() -> None:
     ("one", "other", "expected"),
     [
         # Half-widths log 2 each add up to log 2 sqrt(2), a factor 2.67.
-        (Interval(10, 5, 20), Interval(26, 13, 52), True),
-        (Interval(10, 5, 20), Interval(27, 13.5, 54), False),
-        (Interval(10, 5, 20), Interval(INFINITE, INFINITE, INFINITE), False),
-        (Interval(10, 5, 20), Interval(INFINITE, 19, INFINITE), True),
-        (Interval(INFINITE, INFINITE, INFINITE), Interval(INFINITE, 1, INFINITE), True),
+        (Interval(10.0, 5.0, 20.0), Interval(26.0, 13.0, 52.0), True),
+        (Interval(10.0, 5.0, 20.0), Interval(27.0, 13.5, 54.0), False),
+        (Interval(10.0, 5.0, 20.0), Interval(INFINITE, INFINITE, INFINITE), False),
+        (Interval(10.0, 5.0, 20.0), Interval(INFINITE, 19.0, INFINITE), True),
+        (Interval(INFINITE, INFINITE, INFINITE), Interval(INFINITE, 1.0, INFINITE), True),
     ],
 )
 def test_ties(one: Interval, other: Interval, expected: bool) -> None:

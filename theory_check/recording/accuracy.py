@@ -31,7 +31,9 @@ CHECKED = 1.02
 """Ratio of the iterations at which accuracies are looked at: costs are resolved to this factor."""
 
 
-def kept(iterations: NDArray[np.float64], looked: NDArray[np.float64] | float) -> NDArray[np.bool_]:
+def kept(
+    iterations: NDArray[np.float64], looked: NDArray[np.float64] | float | int
+) -> NDArray[np.bool_]:
     """Return whether targets that were met at some iterations, and since then, count as reached.
 
     Parameters
