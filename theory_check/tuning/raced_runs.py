@@ -29,8 +29,9 @@ Measured = Literal["stationarity", "value gap"]
 ALLOWANCE = 1.1
 """A run is given up when it has spent this many times what the best so far cost."""
 
-LAG = 16
-"""A block of iterates is at most this part of the iterations so far: a run ends soon after it may."""
+LAG = 6
+"""A block of iterates is at most this part of the iterations so far: a run ends soon after it may, and
+evaluates little oftener than it steps."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,13 @@ class RacedRuns(Observer):
         self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
     ) -> None:
         """Keep the iterates, and evaluate them a block at a time."""
-        self.last = state, counts
+        before, self.last = self.counts, (state, counts)
         self._block.keep(self._block.points(state), active)
         self._pending.append(counts)
-        if self._block.full or LAG * len(self._pending) >= iteration or not len(active):
+        # Nothing is confirmed earlier than what is met at the first iteration.
+        due = iteration >= until_kept(1) and LAG * len(self._pending) >= iteration
+        beyond = self.cost(before) <= ALLOWANCE * self._allowed < self.cost(counts)
+        if due or beyond or self._block.full or not len(active):
             self.look()
 
     def mark(

@@ -180,8 +180,8 @@ class _Tracker:
 
     def begin(self) -> Search:
         """Search from what successive halving finds among settings that are spread around the grid."""
-        method = self._search.method
-        start = self._halved([method.centre, *spread(method.centre), *method.grid])
+        centre = self._search.method.centre
+        start = self._halved([centre, *spread(centre)])
         return self._descend([start.constants], self._search.evaluations[0], BEGIN, math.inf)
 
     def go_on(self, start: _Reached) -> Search:
