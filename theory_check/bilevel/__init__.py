@@ -35,6 +35,7 @@ from theory_check.bilevel.capabilities import (
     UpperOracle,
 )
 from theory_check.bilevel.declarations import needs, operations
+from theory_check.bilevel.differences import Combination, combined, penalties
 from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
 from theory_check.bilevel.solver import (
     Difference,
@@ -55,6 +56,7 @@ __all__ = [
     "AdjointSystem",
     "BilevelOracle",
     "BilevelTruth",
+    "Combination",
     "ContractionOracle",
     "Coupling",
     "Difference",
@@ -86,8 +88,10 @@ __all__ = [
     "UpperGradients",
     "UpperOracle",
     "ValueTruth",
+    "combined",
     "needs",
     "operations",
+    "penalties",
     "penalty_shortcut",
     "tells_inner_path",
 ]

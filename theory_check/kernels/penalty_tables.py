@@ -194,15 +194,14 @@ def penalty_slopes(
     laws = laws_of(tables, log_policies)
     weights = _rollouts(streams, tables, log_policies, laws, batches)
     slopes: Floats = reward_to_go_scores(tables, reward, log_policies, weights)
-    losses, _ = labelled_pair_sums(
-        streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
-    )
-    add_visits(tables.entries, losses, -sigma, slopes[replicates:])
-    if batches.central:
+    # First at y'; of a central difference also at y, where the loss enters with the other sign.
+    for side in range(2 if batches.central else 1):
+        low = replicates * (1 - side)
+        high = low + replicates
         losses, _ = labelled_pair_sums(
-            streams.pairs, laws[:replicates], returns, tables.labels, batches.pairs, tables.excess
+            streams.pairs, laws[low:high], returns, tables.labels, batches.pairs, tables.excess
         )
-        add_visits(tables.entries, losses, sigma, slopes[:replicates])
+        add_visits(tables.entries, losses, sigma * (2 * side - 1), slopes[low:high])
     return slopes
 
 

@@ -36,35 +36,6 @@ class EstimatesHypergradient:
         return truth.hypergradient(state.upper)
 
 
-def central_gradient(
-    truth: BilevelTruth, upper: Float[Tensor, "replicate upper"], sigma: float
-) -> Float[Tensor, "replicate upper"]:
-    """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma`` (``docs/theory.md`` section 3.6)."""
-    above, below = (truth.surrogate_gradient(upper, side) for side in (sigma, -sigma))
-    return (above + below) / 2
-
-
-class EstimatesCentralDifference:
-    """A solver whose estimate is the difference of two penalised levels, at ``sigma`` and ``-sigma``.
-
-    ``(∇ min h_sigma - ∇ min h_-sigma) / (2 sigma)`` is the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``
-    (``docs/theory.md`` section 3.6). Its ``penalty`` is None: no single ``Phi_sigma`` is followed.
-
-    Attributes
-    ----------
-    sigma
-        Half the distance of the two points.
-    """
-
-    sigma: float
-
-    def surrogate_gradient(
-        self, truth: BilevelTruth, state: SolverState
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``."""
-        return central_gradient(truth, state.upper, self.sigma)
-
-
 class CountsIterations(SolverState, Protocol):
     """A state that knows how many iterations led to it."""
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +17,12 @@ from torch import Tensor
 from theory_check.bilevel import Solver, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
+from theory_check.provenance import Accuracy
 from theory_check.randomness import standard_normals
 from theory_check.recording.accuracy import KEPT, RunArrivals, until_kept
 from theory_check.recording.blocks import StationarityBlocks, ValueGapBlocks
 from theory_check.recording.run import Observer, iterate
 from theory_check.solvers.method import Plan
-
-Measured = Literal["stationarity", "value gap"]
-"""What accuracies are the mean of: ``‖∇Phi‖²``, or ``J* - J`` under the true reward."""
 
 ALLOWANCE = 1.1
 """A run is given up when it has spent this many times what the best so far cost."""
@@ -73,7 +71,7 @@ class RacedRuns(Observer):
         solver: Solver,
         arrivals: RunArrivals,
         needed: int | None,
-        measured: Measured,
+        measured: Accuracy,
         allowed: float,
     ) -> None:
         replicates = len(arrivals.latest)
@@ -160,7 +158,7 @@ def race(
     target: float,
     caps: Caps,
     *,
-    measured: Measured = "stationarity",
+    measured: Accuracy = "stationarity",
     allowed: float = math.inf,
     longest: float = math.inf,
     initial_scale: float = 1.0,
