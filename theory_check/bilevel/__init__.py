@@ -36,7 +36,13 @@ from theory_check.bilevel.capabilities import (
 )
 from theory_check.bilevel.declarations import needs, operations
 from theory_check.bilevel.differences import Combination, combined, penalties
-from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
+from theory_check.bilevel.shortcuts import (
+    LowerShortcut,
+    PenaltyLoop,
+    PenaltyShortcut,
+    lower_shortcut,
+    penalty_shortcut,
+)
 from theory_check.bilevel.solver import (
     Difference,
     HasInnerPenalties,
@@ -72,6 +78,7 @@ __all__ = [
     "LowerChangeOracle",
     "LowerGradients",
     "LowerOracle",
+    "LowerShortcut",
     "OpposedPreferenceOracle",
     "OptimalLowerOracle",
     "PairedLowerOracle",
@@ -89,6 +96,7 @@ __all__ = [
     "UpperOracle",
     "ValueTruth",
     "combined",
+    "lower_shortcut",
     "needs",
     "operations",
     "penalties",

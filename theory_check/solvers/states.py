@@ -19,6 +19,7 @@ from theory_check.bilevel import (
     LowerOracle,
     PenaltyLoop,
     SolverState,
+    lower_shortcut,
     penalty_shortcut,
 )
 from theory_check.settings import Positive, PositiveInteger, Settings
@@ -264,8 +265,16 @@ def descend_lower(
 ) -> Float[Tensor, "replicate lower"]:
     """Return ``y`` after gradient steps on ``g(x, .)``: for RLHF, policy gradient ascent of J.
 
-    ``path`` takes y before every step, beside a ``penalised`` that stands still.
+    ``path`` takes y before every step, beside a ``penalised`` that stands still. An oracle may have a
+    shortcut.
     """
+    shortcut = lower_shortcut(oracle) if path is None else None
+    if shortcut is not None:
+        found = shortcut.lower_descent(
+            upper, lower, steps=steps, step_size=step_size, samples=samples
+        )
+        if found is not None:
+            return found
     for _ in range(steps):
         if path is not None:
             path.append((lower, penalised))
