@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import STYLE, column_figure, draw_power_rate, entitle, legend_below
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    draw_power_rate,
+    entitle,
+    legend_below,
+    power_summary,
+)
 
 CLAIMS = ("penalty-smoothness",)
 
@@ -37,5 +44,5 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             color="0.25",
         )
     axes.set_ylim(lowest / 3, 2 * line[1])
-    legend_below(axes, "fitted exponent in 1/σ, 95 % interval")
+    legend_below(axes, power_summary((verdict, rate, "")))
     return figure

@@ -6,7 +6,7 @@ from theory_check.plotting.power import (
     draw_attained_rate,
     draw_power_rate,
     draw_schedule_rate,
-    exponent_text,
+    schedule_name,
 )
 from theory_check.plotting.style import (
     COLUMN_WIDTH,
@@ -16,14 +16,18 @@ from theory_check.plotting.style import (
     SeriesStyle,
     column_figure,
     draw_level,
+    edged,
     entitle,
     legend_below,
     line_styles,
     page_figure,
     problem_styles,
+    set_apart,
     shared_legend,
     verdict_lines,
+    wrapped,
 )
+from theory_check.plotting.summaries import attained_summary, power_summary, schedule_summary
 
 __all__ = [
     "COLUMN_WIDTH",
@@ -31,6 +35,7 @@ __all__ = [
     "STYLE",
     "LineStyle",
     "SeriesStyle",
+    "attained_summary",
     "column_figure",
     "draw_attained_rate",
     "draw_curve_rate",
@@ -38,8 +43,8 @@ __all__ = [
     "draw_power_rate",
     "draw_ratio_rate",
     "draw_schedule_rate",
+    "edged",
     "entitle",
-    "exponent_text",
     "fixed",
     "general",
     "interval",
@@ -48,7 +53,12 @@ __all__ = [
     "line_styles",
     "page_figure",
     "power_of_ten",
+    "power_summary",
     "problem_styles",
+    "schedule_name",
+    "schedule_summary",
+    "set_apart",
     "shared_legend",
     "verdict_lines",
+    "wrapped",
 ]

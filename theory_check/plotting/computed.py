@@ -8,13 +8,16 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.computed_verdicts import Looseness, Ratios, simultaneous
+from theory_check.analysis.computed_verdicts import Ratios, simultaneous
 from theory_check.claims.rates import CurveRate, RatioRate
-from theory_check.plotting.numbers import general, interval, label_sparsely
-from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, problem_styles
+from theory_check.plotting.numbers import general, label_sparsely
+from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, edged, problem_styles
 
 LARGEST_END = 1e3
 """Where an interval of a ratio is cut."""
+
+LARGEST_SHOWN = 1e6
+"""Ratios above say no more than that the bound is far away."""
 
 
 def draw_curve_rate(
@@ -22,10 +25,10 @@ def draw_curve_rate(
 ) -> None:
     """Draw a bound over what was measured against x, all problems; below 1 the bound is broken.
 
-    Markers are the smallest ratio over seeds at each x, the line through the pale area the median, the
-    area reaches from the smallest to the largest. Of a statement about means, markers are the ratio of
-    means, with the simultaneous 95 % interval of their difference. The legend has the smallest and the
-    median ratio of all rows, and how the bound was judged.
+    Markers are the smallest ratio over seeds at each x, edged in black where it is below 1, the line
+    through the pale area the median, the area reaches from the smallest to the largest. Of a statement
+    about means, markers are the ratio of means, with the simultaneous 95 % interval of their difference.
+    Ratios above :data:`LARGEST_SHOWN` are left out, and a note says so: they would flatten the rest.
 
     Parameters
     ----------
@@ -44,17 +47,12 @@ def draw_curve_rate(
     styles = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
-            style, numbers = styles[found.problem], found.numbers
-            assert isinstance(numbers, Looseness)
+            style = styles[found.problem]
             rows = table.loc[table["problem"] == found.problem]
             for column, value in rate.where.items():
                 rows = rows.loc[rows[column] == value]
-            label = f"{found.problem}: {found.status}"
-            if numbers.estimate is not None:
-                smallest = general(numbers.estimate.value, 3)
-                label += f", {smallest}, {general(numbers.median, 3)}"
             if rate.average:
-                _draw_means(axes, rate, rows, style, label)
+                _draw_means(axes, rate, rows, style, found.problem)
                 continue
             rows = rows.loc[rows[rate.y] > 0]
             ratio = (rate.factor * rows[rate.bound] / rows[rate.y]).groupby(rows[rate.x])
@@ -69,17 +67,23 @@ def draw_curve_rate(
                 style.marker,
                 color=style.colour,
                 markersize=2.4,
-                label=label,
+                label=found.problem,
             )
+            broken = least.to_numpy() < 1
+            axes.plot(x[broken], least.to_numpy()[broken], **edged(style.marker, style.colour))
         axes.set(xscale="log" if logarithmic else "linear", yscale="log")
         axes.set(xlabel=rate.x_symbol, ylabel=f"{rate.y_symbol}:\nbound / measured")
         if logarithmic:
             label_sparsely(axes.xaxis)
-        # Room for the label of the level below it, and for a legend above the curves.
         low, high = axes.get_ylim()
-        reach = max(high / low, 4.0)
-        axes.set_ylim(min(low, 1.0) / reach**0.15, high * reach**0.35)
+        cut = high > LARGEST_SHOWN
+        low, high = min(low, 1.0), min(high, LARGEST_SHOWN)
+        # Room for the label of the level below it.
+        axes.set_ylim(low / max(high / low, 4.0) ** 0.18, high)
         draw_level(axes, 1.0, "theory: at least 1")
+        if cut:
+            note = f"cut at {general(LARGEST_SHOWN, 1)}"
+            axes.annotate(note, (0.02, 0.9), xycoords="axes fraction", fontsize=6.5, color="0.25")
 
 
 def _draw_means(
@@ -117,7 +121,7 @@ def draw_ratio_rate(
     """Draw a measured over a predicted number against x, all problems, with its band.
 
     Means over replicates with their simultaneous 95 % intervals. The band is grey, the stated ratio
-    dotted. The legend has the ratio that is farthest from it.
+    dotted.
 
     Parameters
     ----------
@@ -140,7 +144,6 @@ def draw_ratio_rate(
             assert isinstance(numbers, Ratios)
             below = [each.value - each.low for each in numbers.ratios]
             beyond = [each.high - each.value for each in numbers.ratios]
-            assert numbers.estimate is not None
             axes.errorbar(
                 numbers.x,
                 [each.value for each in numbers.ratios],
@@ -151,7 +154,7 @@ def draw_ratio_rate(
                 elinewidth=0.8,
                 capsize=1.2,
                 linestyle="none",
-                label=f"{label}{found.problem}: {found.status}, {interval(numbers.estimate, 3)}",
+                label=f"{label}{found.problem}",
             )
         stated = judged[0].numbers if judged else None
         if isinstance(stated, Ratios):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
 from theory_check.analysis import Verdict
+from theory_check.claims.base import CONTROLS
 
 COLUMN_WIDTH = 3.4
 """Width of one column of a two-column paper, inches."""
@@ -99,14 +102,43 @@ def page_figure(panels: int, columns: int, row_height: float) -> tuple[Figure, l
     return figure, list(axes.flat[:panels])
 
 
-def entitle(axes: Axes, *verdicts: Verdict) -> None:
-    """Put the claims that a panel shows above it, each with its verdict."""
-    axes.set_title(verdict_lines(*verdicts), loc="left", fontsize=7.5)
+def entitle(axes: Axes, *verdicts: Verdict, subject: str = "", width: int = 56) -> None:
+    """Put the claims that a panel shows above it, each with its verdict.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    verdicts
+        Of the claims.
+    subject
+        A line above them, where the ids do not say what the panel is about.
+    width
+        Letters of a line.
+    """
+    lines = [subject] if subject else []
+    title = "\n".join([*lines, verdict_lines(*verdicts, width=width)])
+    axes.set_title(title, loc="left", fontsize=7.5)
 
 
-def verdict_lines(*verdicts: Verdict) -> str:
-    """Return claims with their verdicts, a line each."""
-    return "\n".join(f"{verdict.claim.id}: {verdict.status}" for verdict in verdicts)
+def verdict_lines(*verdicts: Verdict, width: int = 56) -> str:
+    """Return claims with their verdicts, a line for each verdict; what had to fail says so.
+
+    Lines are wrapped at so many letters, between claims.
+    """
+    found: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        claim, status = verdict.claim, str(verdict.status)
+        if claim.expected in CONTROLS:
+            status += ", as it must" if status == claim.expected else ", but had to fail"
+        found.setdefault(status, []).append(claim.id)
+    lines = (f"{', '.join(claims)}: {status}" for status, claims in found.items())
+    return "\n".join(wrapped(line, width) for line in lines)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return lines of at most so many letters where words allow it; hyphens are no place to break."""
+    return fill(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def draw_level(axes: Axes, level: float, label: str) -> None:
@@ -174,30 +206,37 @@ class _LegendBelow(Legend):
         axis = axes.xaxis.get_tightbbox()
         bottom = axes.bbox.y0 if axis is None else min(axis.y0, axes.bbox.y0)
         top = bottom - GAP * figure.dpi / 72
-        return Bbox.from_extents(figure.bbox.x0, top, figure.bbox.x1, top)
+        # A panel with others beside it has no more than the width of its own column.
+        grid = axes.get_gridspec()
+        around = figure if grid is None or grid.ncols == 1 else axes
+        return Bbox.from_extents(around.bbox.x0, top, around.bbox.x1, top)
 
 
-def legend_below(axes: Axes, title: str, columns: int = 1, marker_scale: float = 1.0) -> None:
+def legend_below(axes: Axes, title: str, columns: int = 3, marker_scale: float = 1.0) -> None:
     """Put the legend of a panel under its axis, in the middle of a figure one column wide.
+
+    Entries are names with their markers. Numbers are no entries: the title says those that decide.
 
     Parameters
     ----------
     axes
         The panel.
     title
-        Above the entries.
+        Above the entries, lines of it wrapped at the width of a column.
     columns
-        Entries beside each other.
+        Entries beside each other, at most.
     marker_scale
         Size of the markers over that in the panel, for clouds of tiny ones.
     """
+    entries = legend_entries([axes])
     with plt.rc_context(STYLE):
         legend = _LegendBelow(
             axes,
-            *axes.get_legend_handles_labels(),
+            entries.values(),
+            entries.keys(),
             loc="upper center",
-            ncols=columns,
-            title=title,
+            ncols=max(1, min(columns, len(entries))),
+            title="\n".join(wrapped(line, 64) for line in title.splitlines()),
             title_fontsize=6.5,
             columnspacing=1.0,
             borderaxespad=0.0,
@@ -207,12 +246,59 @@ def legend_below(axes: Axes, title: str, columns: int = 1, marker_scale: float =
     axes.legend_ = legend
 
 
-def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
+    """Return what stands for each label: of data with intervals the marker alone."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            # The first of a label: hollow markers of another claim stand for the same problem.
+            known = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+            entries.setdefault(label, known)
+    return entries
+
+
+def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int, title: str = "") -> None:
     """Put one legend for all panels below them, an entry for each label."""
-    entries = {
-        label: handle
-        for axes in panels
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
+    entries = legend_entries(panels)
     with plt.rc_context(STYLE):
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=max(1, min(columns, len(entries))),
+            title=title or None,
+            title_fontsize=6.5,
+        )
+
+
+def set_apart(axes: Axes, place: int, places: int, step: float = 1.6) -> Transform:
+    """Return a transform that moves one of several series sideways, so that none hides another.
+
+    The data stay what they are; only where they are drawn is moved.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    place, places
+        Which of how many series.
+    step
+        Between neighbours, in points.
+    """
+    shift = step * (place - (places - 1) / 2) / 72
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return axes.transData + ScaledTranslation(shift, 0.0, figure.dpi_scale_trans)
+
+
+def edged(marker: str, colour: object) -> dict[str, Any]:
+    """Return how a violation is drawn: larger than the rest, edged in black, on top of all of it."""
+    return {
+        "linestyle": "none",
+        "marker": marker,
+        "color": colour,
+        "markersize": 5.0,
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.8,
+        "zorder": 4,
+    }
