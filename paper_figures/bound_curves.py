@@ -14,7 +14,10 @@ from theory_check.plotting import (
     draw_curve_rate,
     draw_ratio_rate,
     entitle,
+    legend_below,
+    looseness_summary,
     page_figure,
+    wrapped,
 )
 
 PANELS = (
@@ -40,7 +43,7 @@ CLAIMS = tuple(dict.fromkeys([name for name, *_ in (*PANELS, *RATIOS)]))
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, panels = page_figure(panels=len(PANELS) + 1, columns=2, row_height=2.0)
+    figure, panels = page_figure(panels=len(PANELS) + 1, columns=3, row_height=2.1)
     with plt.rc_context(STYLE):
         for axes, (name, number) in zip(panels, PANELS, strict=False):
             verdict = verdicts[name]
@@ -53,17 +56,15 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             (rate,) = verdicts[name].claim.rates
             assert isinstance(rate, RatioRate)
             draw_ratio_rate(axes, verdicts[name], rate, label=label, hollow=hollow)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.6 * (high - low))
         _finish(axes, *(verdicts[name] for name, *_ in RATIOS))
         axes.set_ylabel(rate.y_symbol)
     return figure
 
 
 def _finish(axes: Axes, *verdicts: Verdict | str) -> None:
-    """Put the claims, with their verdicts, above a panel, and its legend into it."""
+    """Put the claims, with their verdicts, above a panel, and its legend below it."""
     judged = [verdict for verdict in verdicts if isinstance(verdict, Verdict)]
-    entitle(axes, *judged)
-    named = [verdict for verdict in verdicts if isinstance(verdict, str)]
-    title = "".join(f"{name}: smallest, median ratio" for name in named)
-    axes.legend(loc="best", fontsize=5.5, title=title, title_fontsize=5.5)
+    entitle(axes, *judged, width=36)
+    names = [verdict for verdict in verdicts if isinstance(verdict, str)]
+    summaries = [looseness_summary(judged[0], name) for name in names]
+    legend_below(axes, "\n".join(wrapped(each, 40) for each in summaries), columns=2)

@@ -55,12 +55,12 @@ MARKERS = dict(zip(NAMES, "os^DvPX*p", strict=True))
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, axes = page_figure(panels=len(PANELS), columns=2, row_height=2.5)
+    figure, axes = page_figure(panels=len(PANELS), columns=3, row_height=2.3)
     with plt.rc_context(STYLE):
         for panel, one in zip(PANELS, axes, strict=True):
             shown = [verdicts[claim] for claim in panel.claims]
             _draw_panel(one, shown, panel.quantities)
-            entitle(one, *shown)
+            entitle(one, *shown, width=34)
     shared_legend(figure, axes, columns=4)
     return figure
 

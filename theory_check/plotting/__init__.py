@@ -1,6 +1,8 @@
 """Drawing a verdict on an ``Axes``: data with intervals, the line of the theory, what was found."""
 
+from theory_check.plotting.clouds import draw_cloud
 from theory_check.plotting.computed import draw_curve_rate, draw_ratio_rate
+from theory_check.plotting.geometric import draw_departures, geometric_summary
 from theory_check.plotting.numbers import fixed, general, interval, label_sparsely, power_of_ten
 from theory_check.plotting.power import (
     draw_attained_rate,
@@ -27,7 +29,12 @@ from theory_check.plotting.style import (
     verdict_lines,
     wrapped,
 )
-from theory_check.plotting.summaries import attained_summary, power_summary, schedule_summary
+from theory_check.plotting.summaries import (
+    attained_summary,
+    looseness_summary,
+    power_summary,
+    schedule_summary,
+)
 
 __all__ = [
     "COLUMN_WIDTH",
@@ -38,7 +45,9 @@ __all__ = [
     "attained_summary",
     "column_figure",
     "draw_attained_rate",
+    "draw_cloud",
     "draw_curve_rate",
+    "draw_departures",
     "draw_level",
     "draw_power_rate",
     "draw_ratio_rate",
@@ -47,10 +56,12 @@ __all__ = [
     "entitle",
     "fixed",
     "general",
+    "geometric_summary",
     "interval",
     "label_sparsely",
     "legend_below",
     "line_styles",
+    "looseness_summary",
     "page_figure",
     "power_of_ten",
     "power_summary",
