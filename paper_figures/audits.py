@@ -58,7 +58,9 @@ def _panels(audit: Audit) -> list[Panel]:
             Panel(audit, 1, "exponent", 1 + rule.resolution, "at most"),
         ]
         if rule.uniform_in:
-            panels.append(Panel(audit, 2, r"exponent of $\mu$ in $\sigma$", rule.resolution, "at most"))
+            panels.append(
+                Panel(audit, 2, r"exponent of $\mu$ in $\sigma$", rule.resolution, "at most")
+            )
         return panels
     if isinstance(rule, LevelRule):
         return [Panel(audit, 0, audit.symbol, rule.level, "at least")]

@@ -13,10 +13,10 @@ from theory_check.plotting import (
     STYLE,
     draw_curve_rate,
     draw_ratio_rate,
-    entitle,
-    legend_below,
     looseness_summary,
     page_figure,
+    shared_legend,
+    verdict_lines,
     wrapped,
 )
 
@@ -35,36 +35,40 @@ PANELS = (
 )
 """Claims with the number of the rate that a panel is about."""
 
-RATIOS = (
-    ("value-gap-maximum-likelihood", "uniform pairs, ", False),
-    ("control-value-gap-skewed", "skewed, prior, ", True),
-)
-CLAIMS = tuple(dict.fromkeys([name for name, *_ in (*PANELS, *RATIOS)]))
+RATIOS = ("value-gap-maximum-likelihood", "control-value-gap-skewed")
+CLAIMS = (*dict.fromkeys(name for name, _ in PANELS), *RATIOS)
+WIDTH = 31
+"""Letters of a title's line."""
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, panels = page_figure(panels=len(PANELS) + 1, columns=3, row_height=2.1)
+    figure, panels = page_figure(panels=len(PANELS) + 1, columns=3, row_height=2.0)
+    problems = list(
+        dict.fromkeys(found.problem for name in CLAIMS for found in verdicts[name].rates)
+    )
     with plt.rc_context(STYLE):
         for axes, (name, number) in zip(panels, PANELS, strict=False):
             verdict = verdicts[name]
             rate = verdict.claim.rates[number]
             assert isinstance(rate, CurveRate)
-            draw_curve_rate(axes, verdict, rate, tables[verdict.claim.experiment])
-            _finish(axes, verdict, rate.name)
+            table = tables[verdict.claim.experiment]
+            draw_curve_rate(axes, verdict, rate, table, problems=problems)
+            _entitle(axes, looseness_summary(verdict, rate.name), verdict)
         axes = panels[-1]
-        for name, label, hollow in RATIOS:
+        for name in RATIOS:
             (rate,) = verdicts[name].claim.rates
             assert isinstance(rate, RatioRate)
-            draw_ratio_rate(axes, verdicts[name], rate, label=label, hollow=hollow)
-        _finish(axes, *(verdicts[name] for name, *_ in RATIOS))
+            hollow = name == RATIOS[1]
+            draw_ratio_rate(axes, verdicts[name], rate, hollow=hollow, problems=problems)
         axes.set_ylabel(rate.y_symbol)
+        _entitle(axes, "hollow: the control", *(verdicts[name] for name in RATIOS))
+    title = "markers: smallest ratio of all seeds, or ratio of means with 95 % interval; "
+    title += "line and area: median and range"
+    shared_legend(figure, panels, columns=5, title=title)
     return figure
 
 
-def _finish(axes: Axes, *verdicts: Verdict | str) -> None:
-    """Put the claims, with their verdicts, above a panel, and its legend below it."""
-    judged = [verdict for verdict in verdicts if isinstance(verdict, Verdict)]
-    entitle(axes, *judged, width=36)
-    names = [verdict for verdict in verdicts if isinstance(verdict, str)]
-    summaries = [looseness_summary(judged[0], name) for name in names]
-    legend_below(axes, "\n".join(wrapped(each, 40) for each in summaries), columns=2)
+def _entitle(axes: Axes, text: str, *verdicts: Verdict) -> None:
+    """Put the claims, with their verdicts, above a panel, and a line of text below them."""
+    title = f"{verdict_lines(*verdicts, width=WIDTH)}\n{wrapped(text, WIDTH)}"
+    axes.set_title(title, loc="left", fontsize=7)

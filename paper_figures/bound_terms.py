@@ -23,8 +23,8 @@ from theory_check.plotting import (
     fixed,
     general,
     legend_below,
-    problem_styles,
     power_of_ten,
+    problem_styles,
     wrapped,
 )
 from theory_check.plotting.style import SeriesStyle
@@ -71,7 +71,9 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                 _draw_scatter(scatter, fit.predicted, errors, styles[problem], problem)
                 explained.append(fit.explained_variance)
             _draw_diagonal(scatter)
-            scatter.set(xlabel="fitted four-term bound", ylabel=r"mean$_t\,\|\nabla\Phi(\phi_t)\|^2$")
+            scatter.set(
+                xlabel="fitted four-term bound", ylabel=r"mean$_t\,\|\nabla\Phi(\phi_t)\|^2$"
+            )
             entitle(scatter, verdicts[name], width=34)
             least = f"{fixed(100 * min(explained), 1)} % of log variance explained"
             legend_below(scatter, wrapped(f"bars: 95 % intervals; {least}", 34), columns=2)

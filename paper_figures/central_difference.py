@@ -66,7 +66,9 @@ def _draw_biases(axes: Axes, verdicts: Mapping[str, Verdict]) -> None:
         (verdicts[claim], verdicts[claim].claim.rates[0], label.removesuffix(", "))
         for claim, label in BIASES.items()
     ]
-    legend_below(axes, power_summary(*((_on(each, "garnet-small"), *rest) for each, *rest in shown)))
+    legend_below(
+        axes, power_summary(*((_on(each, "garnet-small"), *rest) for each, *rest in shown))
+    )
 
 
 def _draw_schedules(axes: Axes, verdicts: list[Verdict]) -> None:

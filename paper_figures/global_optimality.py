@@ -78,7 +78,7 @@ def _draw_gaps(axes: Axes, rows: DataFrame, widths: list[int], style: SeriesStyl
     axes.set(yscale="log", xlim=(-0.5, len(widths) - 0.5))
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, ABSOLUTE / 3), max(high, 3 * ABSOLUTE))
-    draw_level(axes, ABSOLUTE, "theory: below")
+    draw_level(axes, ABSOLUTE, "theory: below", above=True)
     label_sparsely(axes.yaxis)
 
 

@@ -38,7 +38,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             for place, (series, of_series) in enumerate(rows.groupby("series", sort=False)):
                 floors = of_series.pivot(index="seed", columns="width", values="floor")
                 band = median_band(np.maximum(floors.to_numpy(), 1e-16))
-                axes.errorbar(
+                curve = axes.errorbar(
                     floors.columns.to_numpy(dtype=float),
                     band.centre,
                     yerr=[band.centre - band.low, band.high - band.centre],
@@ -47,8 +47,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     elinewidth=0.8,
                     capsize=1.2,
                     label=str(series),
-                    transform=set_apart(axes, place, len(styles)),
                 )
+                set_apart(axes, curve, place, len(styles))
             axes.axhline(VANISHED, color="0.35", linestyle=":", linewidth=1.2)
             axes.annotate(
                 "theory: below from some width on",

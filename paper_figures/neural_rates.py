@@ -29,5 +29,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             label = f"{name}, " if name else ""
             draw_power_rate(axes, verdict, verdict.claim.rates[0], label=label, hollow=place > 0)
         entitle(axes, *(verdict for verdict, _ in shown), width=48)
-        legend_below(axes, power_summary(*((each, each.claim.rates[0], name) for each, name in shown)))
+        legend_below(
+            axes, power_summary(*((each, each.claim.rates[0], name) for each, name in shown))
+        )
     return figure

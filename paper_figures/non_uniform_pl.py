@@ -55,4 +55,6 @@ def _counts(table: DataFrame, column: str) -> str:
     shown = table.loc[table["resolved"], column]
     far, broken = int((shown > LARGEST).sum()), int((shown < 1).sum())
     text = f"{broken} of {len(shown)} below 1, smallest {general(shown.min(), 3)}"
-    return f"{text}; {far} above {general(LARGEST, 1)}, {len(table) - len(shown)} unresolved left out"
+    return (
+        f"{text}; {far} above {general(LARGEST, 1)}, {len(table) - len(shown)} unresolved left out"
+    )

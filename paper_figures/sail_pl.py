@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
-from matplotlib.transforms import Transform
+from matplotlib.lines import Line2D
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
@@ -39,8 +40,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             for place, rate in enumerate(rates):
                 (name, value), *_ = rate.where.items()
                 rows = table.loc[(table["problem"] == problem) & (table[name] == value)]
-                moved = set_apart(axes, place, len(rates))
-                _draw_curve(axes, rows, rate.name, styles[rate.name], moved)
+                for series in _draw_curve(axes, rows, rate.name, styles[rate.name]):
+                    set_apart(axes, series, place, len(rates))
             draw_level(axes, NO_SLOPE, "theory: above")
             axes.set(ylabel=rates[0].y_symbol, ylim=(LOWEST / 30, 30.0), xscale="log", yscale="log")
             axes.set_xticks(sorted(table["radius"].unique()))
@@ -56,11 +57,11 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
 
 
 def _draw_curve(
-    axes: Axes, rows: DataFrame, name: str, style: SeriesStyle, moved: Transform
-) -> None:
+    axes: Axes, rows: DataFrame, name: str, style: SeriesStyle
+) -> tuple[Container | Line2D, ...]:
     """Draw the smallest ratio against the radius, with its range over seeds."""
     ratios = rows.groupby("radius")["constant"].agg(["min", "max"]).clip(lower=LOWEST)
-    axes.errorbar(
+    curve = axes.errorbar(
         ratios.index,
         ratios["min"],
         yerr=(0 * ratios["min"], ratios["max"] - ratios["min"]),
@@ -69,8 +70,7 @@ def _draw_curve(
         markersize=3,
         capsize=1.5,
         label=name,
-        transform=moved,
     )
     lost = ratios.index[ratios["min"] <= NO_SLOPE]
     edge = edged(style.marker, style.colour) | {"markersize": 3.4, "markeredgewidth": 0.5}
-    axes.plot(lost, ratios["min"][lost], **edge, transform=moved)
+    return curve, *axes.plot(lost, ratios["min"][lost], **edge)

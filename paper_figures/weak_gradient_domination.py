@@ -12,7 +12,6 @@ from theory_check.analysis import Verdict
 from theory_check.plotting import (
     STYLE,
     draw_cloud,
-    entitle,
     general,
     page_figure,
     problem_styles,
@@ -81,9 +80,10 @@ def _draw_level(axes: Axes, rows: DataFrame, problems: list[str]) -> None:
     axes.loglog(across, line, color="0.2", linestyle=":", linewidth=1.4)
     axes.annotate(
         "theory: below",
-        (across[20], line[20]),
-        xytext=(0, 3),
+        (across[120], line[120]),
+        xytext=(-4, 4),
         textcoords="offset points",
+        ha="right",
         fontsize=6.5,
         color="0.25",
     )

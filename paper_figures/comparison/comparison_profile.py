@@ -10,6 +10,8 @@ from theory_check.plotting import STYLE, LineStyle, line_styles, page_figure
 
 # Least distance between the names at the ends of lines, in shares.
 APART = 0.062
+# Intervals of each method.
+BARS = 3
 
 
 def draw(results: ComparisonResults) -> Figure | None:
@@ -33,8 +35,27 @@ def draw(results: ComparisonResults) -> Figure | None:
                 xlabel=f"samples / fewest {unit}",
                 ylabel=f"share of {profile.pairs} problems × accuracies",
             )
-    figure.supxlabel(f"bands: 95 % over problems; {shown[0][2].problems} problems", fontsize=6.5)
+    figure.supxlabel(
+        f"bars: 95 % intervals over problems; {shown[0][2].problems} problems", fontsize=6.5
+    )
     return figure
+
+
+def draw_intervals(axes: Axes, profile: Profile, at: int, style: LineStyle) -> None:
+    """Draw intervals of a method at a few factors of its own: areas of many would be a fog."""
+    span = np.log10(profile.factors)
+    shares = (np.arange(BARS) + (at + 0.5) / len(profile.methods)) / BARS
+    here = np.searchsorted(span, span[0] + shares * (span[-1] - span[0]), side="right") - 1
+    centre, low, high = (each[at][here] for each in (profile.share, profile.low, profile.high))
+    axes.errorbar(
+        10 ** (span[0] + shares * (span[-1] - span[0])),
+        centre,
+        yerr=[np.maximum(centre - low, 0), np.maximum(high - centre, 0)],
+        linestyle="none",
+        color=style.colour,
+        elinewidth=0.7,
+        capsize=1.2,
+    )
 
 
 def draw_profile(
@@ -44,10 +65,6 @@ def draw_profile(
     axes.set(xscale="log", ylim=(0, 1.02))
     for at, method in enumerate(profile.methods):
         style = styles[method]
-        band = (profile.low[at], profile.high[at])
-        axes.fill_between(
-            profile.factors, *band, step="post", color=style.colour, alpha=0.06, linewidth=0
-        )
         axes.plot(
             profile.factors,
             profile.share[at],
@@ -56,6 +73,7 @@ def draw_profile(
             linestyle=style.dashes,
             linewidth=1.0,
         )
+        draw_intervals(axes, profile, at, style)
     ends = profile.share[:, -1]
     order = np.argsort(ends, kind="stable")
     places = ends[order].copy()

@@ -8,7 +8,6 @@ from theory_check.plotting.power import (
     draw_attained_rate,
     draw_power_rate,
     draw_schedule_rate,
-    schedule_name,
 )
 from theory_check.plotting.style import (
     COLUMN_WIDTH,
@@ -33,6 +32,7 @@ from theory_check.plotting.summaries import (
     attained_summary,
     looseness_summary,
     power_summary,
+    schedule_name,
     schedule_summary,
 )
 

@@ -1,4 +1,4 @@
-"""Clouds of too many points to tell apart: pale, with the edge of each problem that could break a bound."""
+"""Clouds of too many points to tell apart: pale, with the edge that could break a bound."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -21,7 +23,13 @@ LARGEST_SHOWN = 1e6
 
 
 def draw_curve_rate(
-    axes: Axes, verdict: Verdict, rate: CurveRate, table: pd.DataFrame, *, logarithmic: bool = True
+    axes: Axes,
+    verdict: Verdict,
+    rate: CurveRate,
+    table: pd.DataFrame,
+    *,
+    logarithmic: bool = True,
+    problems: Sequence[str] = (),
 ) -> None:
     """Draw a bound over what was measured against x, all problems; below 1 the bound is broken.
 
@@ -42,9 +50,11 @@ def draw_curve_rate(
         The table that it was judged on.
     logarithmic
         Whether x is on a logarithmic axis.
+    problems
+        All that the figure shows, in the order of their styles; those of the rate when empty.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name]
-    styles = problem_styles([found.problem for found in judged])
+    styles = problem_styles(problems or [found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
             style = styles[found.problem]
@@ -116,7 +126,12 @@ def _draw_means(
 
 
 def draw_ratio_rate(
-    axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str = "", hollow: bool = False
+    axes: Axes,
+    verdict: Verdict,
+    rate: RatioRate,
+    *,
+    hollow: bool = False,
+    problems: Sequence[str] = (),
 ) -> None:
     """Draw a measured over a predicted number against x, all problems, with its band.
 
@@ -131,13 +146,13 @@ def draw_ratio_rate(
         The claim's verdict.
     rate
         One of the claim's rates.
-    label
-        Put before each legend entry.
     hollow
         Whether markers are hollow, to set two claims apart.
+    problems
+        All that the figure shows, in the order of their styles; those of the rate when empty.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
-    styles = problem_styles([found.problem for found in judged])
+    styles = problem_styles(problems or [found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
             numbers, style = found.numbers, styles[found.problem]
@@ -154,7 +169,7 @@ def draw_ratio_rate(
                 elinewidth=0.8,
                 capsize=1.2,
                 linestyle="none",
-                label=f"{label}{found.problem}",
+                label=found.problem,
             )
         stated = judged[0].numbers if judged else None
         if isinstance(stated, Ratios):

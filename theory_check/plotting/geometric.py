@@ -15,8 +15,8 @@ from theory_check.plotting.style import SeriesStyle, draw_level
 DECADES = np.linspace(1, 11, 41)
 """Below the fitted prefactor, where departures are drawn."""
 
-RANGE = (0.02, 50.0)
-"""Of the departures that are shown."""
+SMALLEST_REACH, LARGEST_REACH = 2.0, 100.0
+"""Factors of departure up to which an axis reaches, at least and at most."""
 
 
 def draw_departures(
@@ -56,10 +56,15 @@ def draw_departures(
         linestyle="--" if hollow else "-",
         label=name or found.problem,
     )
-    axes.set_ylim(*RANGE)
+    reach = max(
+        1.3 * np.nanmax(middle if hollow else high), 1.3 / np.nanmin(middle if hollow else low)
+    )
+    known = axes.get_ylim()[1] if axes.texts else SMALLEST_REACH
+    reach = min(max(float(reach), known), LARGEST_REACH)
+    axes.set_ylim(1 / reach, reach)
     label_sparsely(axes.yaxis)
     if not axes.texts:
-        draw_level(axes, 1.0, r"theory: 1, $C\rho^K$")
+        draw_level(axes, 1.0, "theory: 1 throughout")
 
 
 def geometric_summary(found: Sequence[RateVerdict]) -> str:

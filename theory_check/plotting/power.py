@@ -8,7 +8,7 @@ from dataclasses import astuple
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.transforms import Transform
+from matplotlib.container import ErrorbarContainer
 from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
@@ -23,7 +23,7 @@ from theory_check.plotting.style import (
     problem_styles,
     set_apart,
 )
-from theory_check.plotting.summaries import short_name
+from theory_check.plotting.summaries import schedule_name
 
 
 def draw_power_rate(
@@ -60,8 +60,8 @@ def draw_power_rate(
     styles = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
         for place, found in enumerate(judged):
-            moved = set_apart(axes, place, len(judged))
-            _draw_series(axes, rate, found, styles[found.problem], hollow, moved)
+            points = _draw_series(axes, rate, found, styles[found.problem], hollow)
+            set_apart(axes, points, place, len(judged))
         axes.set(xscale="log", yscale="log", ylabel=rate.y_symbol)
         axes.set_xlabel(_horizontal_label(rate))
         for axis in (axes.xaxis, axes.yaxis):
@@ -92,12 +92,11 @@ def _draw_series(
     found: RateVerdict,
     style: SeriesStyle,
     hollow: bool,
-    moved: Transform,
-) -> None:
+) -> ErrorbarContainer:
     band = average_band(found.y)
     shown = _thinned(found.x.size)
     x = _abscissa(rate, found.x)
-    axes.errorbar(
+    points = axes.errorbar(
         x[shown],
         band.centre[shown],
         yerr=[(band.centre - band.low)[shown], (band.high - band.centre)[shown]],
@@ -108,11 +107,10 @@ def _draw_series(
         capsize=1.2,
         linestyle="none",
         label=found.problem,
-        transform=moved,
     )
     fit = found.fit
     if not isinstance(fit, PowerLawFit):
-        return
+        return points
     start, stop = fit.window
     ascending = np.sort(found.x)[start:stop]
     curve = fit.predict(ascending) + (fit.floor_level or 0.0)
@@ -122,6 +120,7 @@ def _draw_series(
         color=style.colour,
         linestyle="--" if hollow else "-",
     )
+    return points
 
 
 def _draw_prediction(
@@ -151,7 +150,8 @@ def _draw_prediction(
     else:
         power = f"∝ {variable}$^{{{general(rate.exponent)}}}$"
     label = text or f"{claim}theory: {power}"
-    middle = len(x) // 2
+    # Under a rising line there may be a steeper one, which is farther away at the left.
+    middle = len(x) // (6 if not above and drawn_exponent > 0 else 2)
     rising_above = (drawn_exponent > 0) == above
     axes.annotate(
         label,
@@ -171,12 +171,6 @@ def _draw_prediction(
 def _thinned(points: int, most: int = 24) -> NDArray[np.int64]:
     """Return at most ``most`` indices, spread evenly, first and last among them."""
     return np.unique(np.linspace(0, points - 1, min(points, most)).round().astype(np.int64))
-
-
-def schedule_name(verdict: Verdict, rate: ScheduleRate) -> str:
-    """Return what a figure calls the schedule of a rate."""
-    name = short_name(str(rate.where.get("schedule", rate.name)))
-    return f"{name}, neural" if verdict.claim.id.endswith("-neural") else name
 
 
 def draw_schedule_rate(
@@ -280,17 +274,19 @@ def draw_attained_rate(
         if starts:
             level, ends = max(starts, key=lambda start: start[0])
             line = level * (ends / ends[0]) ** -rate.exponent
-            axes.plot(ends, line, color=colour, linestyle=":", linewidth=1.0)
-            axes.annotate(
-                f"theory $\\varepsilon^{{-{general(rate.exponent)}}}$",
-                (ends[1], line[1]),
-                xytext=(-3, 0),
-                textcoords="offset points",
-                ha="right",
-                va="bottom",
-                fontsize=6.5,
-                color="0.25",
-            )
+            axes.plot(ends, line, color="0.2", linestyle=":", linewidth=1.0, zorder=3)
+            power = f"$\\varepsilon^{{-{general(rate.exponent)}}}$"
+            if power not in [text.get_text() for text in axes.texts]:
+                axes.annotate(
+                    power,
+                    (ends[1], line[1]),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=6.5,
+                    color="0.25",
+                    annotation_clip=False,
+                )
 
 
 def _scale(axes: Axes) -> None:

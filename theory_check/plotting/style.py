@@ -10,10 +10,11 @@ from typing import Any
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
+from matplotlib.container import Container, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.transforms import Bbox, ScaledTranslation, Transform
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from theory_check.analysis import Verdict
 from theory_check.claims.base import CONTROLS
@@ -141,17 +142,17 @@ def wrapped(text: str, width: int) -> str:
     return fill(text, width, break_on_hyphens=False, break_long_words=False)
 
 
-def draw_level(axes: Axes, level: float, label: str) -> None:
-    """Draw a horizontal line of the theory, dotted, its label below the right end."""
+def draw_level(axes: Axes, level: float, label: str, *, above: bool = False) -> None:
+    """Draw a horizontal line of the theory, dotted, its label below the right end, or above it."""
     axes.axhline(level, color="0.35", linestyle=":", linewidth=1.3)
     axes.annotate(
         label,
         (0.99, level),
         xycoords=("axes fraction", "data"),
-        xytext=(0, -2),
+        xytext=(0, 2 if above else -2),
         textcoords="offset points",
         ha="right",
-        va="top",
+        va="bottom" if above else "top",
         fontsize=6.5,
         color="0.25",
     )
@@ -178,6 +179,8 @@ class LineStyle(SeriesStyle):
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """Return a style for each of up to some twenty lines, the same for equal lists of names."""
     palette = sns.color_palette("colorblind", n_colors=8)
+    # Not the pale pink, which nearly vanishes on white.
+    palette[6] = (0.1, 0.1, 0.1)
     markers = "os^DvP*X<>hpd8"
     dashes = ("-", "--", ":", "-.")
     return {
@@ -185,6 +188,9 @@ def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
         for at, name in enumerate(names)
     }
 
+
+STEP_ASIDE = 1.6
+"""Between neighbours that would hide each other, in points."""
 
 GAP = 4.0
 """Between the horizontal axis, its label included, and the legend, in points."""
@@ -212,7 +218,7 @@ class _LegendBelow(Legend):
         return Bbox.from_extents(around.bbox.x0, top, around.bbox.x1, top)
 
 
-def legend_below(axes: Axes, title: str, columns: int = 3, marker_scale: float = 1.0) -> None:
+def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 72) -> None:
     """Put the legend of a panel under its axis, in the middle of a figure one column wide.
 
     Entries are names with their markers. Numbers are no entries: the title says those that decide.
@@ -222,11 +228,11 @@ def legend_below(axes: Axes, title: str, columns: int = 3, marker_scale: float =
     axes
         The panel.
     title
-        Above the entries, lines of it wrapped at the width of a column.
+        Above the entries, its lines wrapped.
     columns
         Entries beside each other, at most.
-    marker_scale
-        Size of the markers over that in the panel, for clouds of tiny ones.
+    width
+        Letters of a line of the title.
     """
     entries = legend_entries([axes])
     with plt.rc_context(STYLE):
@@ -236,11 +242,10 @@ def legend_below(axes: Axes, title: str, columns: int = 3, marker_scale: float =
             entries.keys(),
             loc="upper center",
             ncols=max(1, min(columns, len(entries))),
-            title="\n".join(wrapped(line, 64) for line in title.splitlines()),
+            title="\n".join(wrapped(line, width) for line in title.splitlines()),
             title_fontsize=6.5,
             columnspacing=1.0,
             borderaxespad=0.0,
-            markerscale=marker_scale,
         )
     # Not as a further artist: those are clipped to the panel.
     axes.legend_ = legend
@@ -254,7 +259,9 @@ def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
             # The first of a label: hollow markers of another claim stand for the same problem.
             known = handle[0] if isinstance(handle, ErrorbarContainer) else handle
             entries.setdefault(label, known)
-    return entries
+    # What stands for a colour alone comes before what stands for a marker.
+    marked = {label: getattr(entry, "get_marker", str)() for label, entry in entries.items()}
+    return dict(sorted(entries.items(), key=lambda each: marked[each[0]] not in ("", "None")))
 
 
 def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int, title: str = "") -> None:
@@ -271,24 +278,28 @@ def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int, title: s
         )
 
 
-def set_apart(axes: Axes, place: int, places: int, step: float = 1.6) -> Transform:
-    """Return a transform that moves one of several series sideways, so that none hides another.
+def set_apart(axes: Axes, series: Container | Line2D, place: int, places: int) -> None:
+    """Move what is drawn of one of several series sideways, so that none hides another.
 
-    The data stay what they are; only where they are drawn is moved.
+    The data stay what they are, and so do the limits of the axes.
 
     Parameters
     ----------
     axes
         The panel.
+    series
+        What is moved.
     place, places
-        Which of how many series.
-    step
-        Between neighbours, in points.
+        Which of how many series; neighbours are :data:`STEP_ASIDE` apart.
     """
-    shift = step * (place - (places - 1) / 2) / 72
+    shift = STEP_ASIDE * (place - (places - 1) / 2) / 72
     figure = axes.get_figure(root=True)
     assert figure is not None
-    return axes.transData + ScaledTranslation(shift, 0.0, figure.dpi_scale_trans)
+    moved = axes.transData + ScaledTranslation(shift, 0.0, figure.dpi_scale_trans)
+    # After drawing: an artist that is made with such a transform enters the limits of the axes shifted
+    # by what a point is before these are known.
+    for artist in series.get_children() if isinstance(series, Container) else [series]:
+        artist.set_transform(moved)
 
 
 def edged(marker: str, colour: object) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def power_summary(*shown: Shown) -> str:
     units = {rate.y_units for _, rate, _ in shown if isinstance(rate, PowerRate)}
     unit = next(iter(units)) if len(units) == 1 else "value"
     of = "" if unit == "value" else f" ({unit})"
-    lines = [f"exponent{of}; bars: 95 % intervals; line: fit in its window"]
+    lines = [f"exponent{of}, 95 % intervals; line: fit in its window"]
     for verdict, rate, label in shown:
         assert isinstance(rate, PowerRate)
         found = _judged(verdict, rate)
@@ -41,26 +41,37 @@ def power_summary(*shown: Shown) -> str:
     return "\n".join(lines)
 
 
+def schedule_name(verdict: Verdict, rate: ScheduleRate) -> str:
+    """Return what a figure calls the schedule of a rate."""
+    name = str(rate.where.get("schedule", rate.name)).removeprefix("control-")
+    return f"{name}, neural" if verdict.claim.id.endswith("-neural") else name
+
+
 def schedule_summary(verdicts: Sequence[Verdict]) -> str:
     """Return the growths that a panel of schedules shows, from the least to the most."""
-    found = [each for verdict in verdicts for each in verdict.rates if each.numbers.estimate]
-    allowed = {
-        rate.resolution
+    rates = [
+        (verdict, rate)
         for verdict in verdicts
         for rate in verdict.claim.rates
         if isinstance(rate, ScheduleRate)
-    }
-    lines = [f"growth as a power of 1/ε, at most {general(max(allowed, default=0.0))} is allowed;"]
-    ends = sorted(found, key=lambda each: _estimate(each).value)
-    for name, each in zip(("least", "most"), (*ends[:1], *ends[-1:]), strict=False):
-        where = f"{short_name(each.rate)}, {each.problem}"
-        lines.append(f"{name}: {interval(_estimate(each), 2)} ({where})")
-    return "\n".join([*lines, *exceptions(found)])
+    ]
+    allowed = max((rate.resolution for _, rate in rates), default=0.0)
+    named = [
+        (found, f"{schedule_name(verdict, rate)} on {found.problem}")
+        for verdict, rate in rates
+        for found in _judged(verdict, rate)
+    ]
+    grown = [(found.numbers.estimate, name) for found, name in named if found.numbers.estimate]
+    grown.sort(key=lambda each: each[0].value)
+    lines = [f"growth as a power of 1/ε, at most {general(allowed)} allowed"]
+    ends = (*grown[:1], *grown[1:][-1:])
+    lines += [f"{interval(growth, 2)} ({name})" for growth, name in ends]
+    return "\n".join([*lines, *exceptions([found for found, _ in named], [n for _, n in named])])
 
 
 def attained_summary(verdicts: Sequence[Verdict]) -> str:
     """Return the exponents of the costs that a panel shows, for each stated one that farthest from it."""
-    lines = ["p of samples ∝ $\\varepsilon^{-p}$; bars: 95 % intervals"]
+    lines = ["p of samples ∝ $\\varepsilon^{-p}$, 95 % intervals; dotted: theory"]
     for verdict in verdicts:
         for rate in verdict.claim.rates:
             assert isinstance(rate, AttainedRate)
@@ -84,23 +95,22 @@ def looseness_summary(verdict: Verdict, rate: str) -> str:
     return f"{rate}; smallest {general(smallest, 3)} ({problem})"
 
 
-def exceptions(found: Sequence[RateVerdict]) -> list[str]:
-    """Return a line for each verdict that is not that of most problems, with the problems."""
-    if not found:
-        return []
-    ((usual, _),) = Counter(each.status for each in found).most_common(1)
-    several = len({each.rate for each in found}) > 1
+def exceptions(found: Sequence[RateVerdict], names: Sequence[str] = ()) -> list[str]:
+    """Return a line for each verdict that is not that of most, with the problems it is about.
+
+    Parameters
+    ----------
+    found
+        The verdicts.
+    names
+        What they are called; their problems when empty.
+    """
+    usual = Counter(each.status for each in found).most_common(1)
     others: dict[str, list[str]] = {}
-    for each in found:
-        if each.status != usual:
-            name = f"{short_name(each.rate)} on {each.problem}" if several else each.problem
+    for each, name in zip(found, names or [each.problem for each in found], strict=True):
+        if each.status != usual[0][0]:
             others.setdefault(each.status, []).append(name)
     return [f"{status}: {', '.join(problems)}" for status, problems in others.items()]
-
-
-def short_name(rate: str) -> str:
-    """Return the name of a rate without what its claim says already."""
-    return rate.removeprefix("control-")
 
 
 def _judged(verdict: Verdict, rate: Rate) -> list[RateVerdict]:
@@ -109,11 +119,6 @@ def _judged(verdict: Verdict, rate: Rate) -> list[RateVerdict]:
 
 def _exponent(rate: PowerRate, found: RateVerdict) -> Interval | None:
     return fitted_exponent(rate, found.fit) if isinstance(found.fit, PowerLawFit) else None
-
-
-def _estimate(found: RateVerdict) -> Interval:
-    assert found.numbers.estimate is not None
-    return found.numbers.estimate
 
 
 def _line(
@@ -132,4 +137,4 @@ def _line(
     text = interval(farthest, decimals)
     if len(measured) == 1:
         return f"{start}, found {text}"
-    return f"{start}, farthest of {len(measured)} {text} ({problem})"
+    return f"{start}, farthest of {len(measured)}: {text} ({problem})"
