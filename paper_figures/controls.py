@@ -38,9 +38,11 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     _draw_floors(response, missing)
     legend_below(response, power_summary((missing, missing.claim.rates[0], "above the floor")))
     palette = sns.color_palette("colorblind", n_colors=len(SCHEDULES))
+    judged = [each for claim in SCHEDULES for each in verdicts[claim].rates]
+    problems = list(dict.fromkeys(each.problem for each in judged))
     for claim, colour in zip(SCHEDULES, palette, strict=True):
         (rate,) = verdicts[claim].claim.rates
-        draw_schedule_rate(schedules, verdicts[claim], rate, colour=colour)
+        draw_schedule_rate(schedules, verdicts[claim], rate, colour=colour, problems=problems)
     schedules.invert_xaxis()
     entitle(schedules, *(verdicts[claim] for claim in SCHEDULES), width=48)
     legend_below(schedules, schedule_summary([verdicts[claim] for claim in SCHEDULES]))

@@ -83,11 +83,11 @@ def draw_curve_rate(
             axes.plot(x[broken], least.to_numpy()[broken], **edged(style.marker, style.colour))
         axes.set(xscale="log" if logarithmic else "linear", yscale="log")
         axes.set(xlabel=rate.x_symbol, ylabel=f"{rate.y_symbol}:\nbound / measured")
-        if logarithmic:
-            label_sparsely(axes.xaxis)
+        for axis in (axes.xaxis, axes.yaxis)[0 if logarithmic else 1 :]:
+            label_sparsely(axis)
         low, high = axes.get_ylim()
         cut = high > LARGEST_SHOWN
-        low, high = min(low, 1.0), min(high, LARGEST_SHOWN)
+        low, high = min(low, 1.0), min(max(high, 1.3), LARGEST_SHOWN)
         # Room for the label of the level below it.
         axes.set_ylim(low / max(high / low, 4.0) ** 0.18, high)
         draw_level(axes, 1.0, "theory: at least 1")

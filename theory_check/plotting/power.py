@@ -202,12 +202,16 @@ def draw_schedule_rate(
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     markers = problem_styles(problems or [found.problem for found in judged])
+    places = list(markers)
     with plt.rc_context(STYLE):
         for found in judged:
             band, marker = average_band(found.y), markers[found.problem].marker
-            _draw_ratio(axes, found.x, band, colour, marker)
             above = band.centre > rate.multiple
-            axes.plot(found.x[above], band.centre[above], **edged(marker, colour))
+            for series in (
+                _draw_ratio(axes, found.x, band, colour, marker),
+                *axes.plot(found.x[above], band.centre[above], **edged(marker, colour)),
+            ):
+                set_apart(axes, series, places.index(found.problem), len(places))
         _name(axes, schedule_name(verdict, rate), colour, {f.problem: markers for f in judged})
         _draw_largest_allowed(axes, rate.multiple)
         _scale(axes)
@@ -301,8 +305,8 @@ def _draw_ratio(
     band: Band,
     colour: tuple[float, float, float],
     marker: str,
-) -> None:
-    axes.errorbar(
+) -> ErrorbarContainer:
+    return axes.errorbar(
         x,
         band.centre,
         yerr=[band.centre - band.low, band.high - band.centre],
