@@ -176,7 +176,7 @@ def test_constants_show_every_quantity_and_the_slopes_that_are_stated_and_derive
         verdicts[name] = judge(claim, pd.concat(rows))
     figure = module.draw(verdicts, {})
     texts = [{text.get_text() for text in axes.texts} for axes in figure.axes]
-    assert {"stated: 3", "derived: 2", "derived: 1, stated: 1"} <= texts[0]
+    assert {"stated: 3", "derived: 2", "derived: 1", "stated: 1"} <= texts[0]
     assert texts[1] == {"derived: 1"}
     assert texts[6] == {"derived: 0"}
     labels = {text.get_text() for text in figure.legends[0].get_texts()}

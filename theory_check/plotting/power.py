@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
@@ -60,8 +61,8 @@ def draw_power_rate(
     styles = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
         for place, found in enumerate(judged):
-            points = _draw_series(axes, rate, found, styles[found.problem], hollow)
-            set_apart(axes, points, place, len(judged))
+            for series in _draw_series(axes, rate, found, styles[found.problem], hollow):
+                set_apart(axes, series, place, len(judged))
         axes.set(xscale="log", yscale="log", ylabel=rate.y_symbol)
         axes.set_xlabel(_horizontal_label(rate))
         for axis in (axes.xaxis, axes.yaxis):
@@ -92,7 +93,7 @@ def _draw_series(
     found: RateVerdict,
     style: SeriesStyle,
     hollow: bool,
-) -> ErrorbarContainer:
+) -> list[ErrorbarContainer | Line2D]:
     band = average_band(found.y)
     shown = _thinned(found.x.size)
     x = _abscissa(rate, found.x)
@@ -110,17 +111,17 @@ def _draw_series(
     )
     fit = found.fit
     if not isinstance(fit, PowerLawFit):
-        return points
+        return [points]
     start, stop = fit.window
     ascending = np.sort(found.x)[start:stop]
     curve = fit.predict(ascending) + (fit.floor_level or 0.0)
-    axes.plot(
+    line = axes.plot(
         _abscissa(rate, ascending),
         curve,
         color=style.colour,
         linestyle="--" if hollow else "-",
     )
-    return points
+    return [points, *line]
 
 
 def _draw_prediction(

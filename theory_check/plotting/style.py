@@ -218,7 +218,7 @@ class _LegendBelow(Legend):
         return Bbox.from_extents(around.bbox.x0, top, around.bbox.x1, top)
 
 
-def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 72) -> None:
+def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 76) -> None:
     """Put the legend of a panel under its axis, in the middle of a figure one column wide.
 
     Entries are names with their markers. Numbers are no entries: the title says those that decide.
