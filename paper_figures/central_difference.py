@@ -23,9 +23,9 @@ from theory_check.plotting import (
 )
 
 BIASES = {
-    "penalty-bias": "one level, ",
-    "penalty-bias-central": "two levels, ",
-    "penalty-bias-fourth": "four levels, ",
+    "penalty-bias": "one level",
+    "penalty-bias-central": "two levels",
+    "penalty-bias-fourth": "four levels",
 }
 SCHEDULES = (
     "schedule-5/2-hard",
@@ -63,8 +63,7 @@ def _draw_biases(axes: Axes, verdicts: Mapping[str, Verdict]) -> None:
     axes.set_ylabel(r"$\|$estimate$\,-\,\nabla\Phi\|$, exact")
     entitle(axes, *(verdicts[claim] for claim in BIASES), width=48)
     shown = [
-        (verdicts[claim], verdicts[claim].claim.rates[0], label.removesuffix(", "))
-        for claim, label in BIASES.items()
+        (verdicts[claim], verdicts[claim].claim.rates[0], label) for claim, label in BIASES.items()
     ]
     legend_below(
         axes, power_summary(*((_on(each, "garnet-small"), *rest) for each, *rest in shown))

@@ -52,8 +52,9 @@ ROOM_FOR_SLOPES = 10.0
 """By how much an axis may reach beyond what was measured."""
 APART = 0.085
 """Least distance between labels, as a share of a panel's height."""
-# Not the palette's yellow, which is hardly seen on white.
-PALETTE = [*sns.color_palette("colorblind", n_colors=8), (0.1, 0.1, 0.1)]
+PALETTE = sns.color_palette("colorblind", n_colors=10)
+# Not the palette's yellow and its pale pink, which are hardly seen on white.
+PALETTE = [*PALETTE[:6], PALETTE[7], PALETTE[9], (0.1, 0.1, 0.1)]
 COLOURS = dict(zip(NAMES, PALETTE, strict=True))
 MARKERS = dict(zip(NAMES, "os^DvPX*p", strict=True))
 

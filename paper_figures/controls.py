@@ -27,7 +27,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     figure, (bias, response, schedules) = page_figure(panels=3, columns=2, row_height=2.6)
     pair = [verdicts[f"control-{name}"] for name in ("quadratic", "quartic")]
     for verdict, name, hollow in zip(pair, ("quadratic", "quartic"), (False, True), strict=True):
-        draw_power_rate(bias, verdict, verdict.claim.rates[0], label=f"{name}, ", hollow=hollow)
+        draw_power_rate(bias, verdict, verdict.claim.rates[0], label=name, hollow=hollow)
     entitle(bias, *pair, width=48)
     names = ("quadratic", "quartic (hollow)")
     shown = [(each, each.claim.rates[0], name) for each, name in zip(pair, names, strict=True)]

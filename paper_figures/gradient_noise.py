@@ -22,8 +22,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     figure, panels = column_figure(rows=2, row_height=2.8)
     pairs = zip(panels, independent.claim.rates, shared.claim.rates, strict=True)
     for axes, rate, coupled_rate in pairs:
-        draw_power_rate(axes, independent, rate, label="independent, ")
-        draw_power_rate(axes, shared, coupled_rate, label="shared (hollow), ", hollow=True)
+        draw_power_rate(axes, independent, rate, label="independent")
+        draw_power_rate(axes, shared, coupled_rate, label="shared (hollow)", hollow=True)
         shown = (independent, rate, "independent"), (shared, coupled_rate, "shared")
         legend_below(axes, power_summary(*shown))
         entitle(axes, independent, shared)

@@ -45,8 +45,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     title = "median and central 95 % of replicates; hollow: common start\n"
     legend_below(departures, title + geometric_summary(every))
     separate = rates["1/sigma, separate starts"]
-    draw_power_rate(sigma, bound, separate, label="separate, ")
-    draw_power_rate(sigma, common, common.claim.rates[0], label="common (hollow), ", hollow=True)
+    draw_power_rate(sigma, bound, separate, label="separate")
+    draw_power_rate(sigma, common, common.claim.rates[0], label="common (hollow)", hollow=True)
     entitle(sigma, bound, common)
     low, _ = sigma.get_ylim()
     sigma.set_ylim(bottom=low / 4)  # room for the label of the lower line

@@ -26,8 +26,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     )
     for axes, shown in zip(panels, drawn, strict=True):
         for place, (verdict, name) in enumerate(shown):
-            label = f"{name}, " if name else ""
-            draw_power_rate(axes, verdict, verdict.claim.rates[0], label=label, hollow=place > 0)
+            draw_power_rate(axes, verdict, verdict.claim.rates[0], label=name, hollow=place > 0)
         entitle(axes, *(verdict for verdict, _ in shown), width=48)
         legend_below(
             axes, power_summary(*((each, each.claim.rates[0], name) for each, name in shown))

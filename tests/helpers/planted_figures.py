@@ -38,7 +38,7 @@ def planted_results(module: ModuleType) -> tuple[dict[str, Verdict], dict[str, p
         if not (plant and claim.experiment in frames):
             frames.setdefault(claim.experiment, []).append(table)
     for name in getattr(module, "EXPERIMENTS", ()):
-        frames[name] = [AUDITED(labels(name))]
+        frames[name] = [audited(labels(name))]
     return verdicts, {name: pd.concat(parts) for name, parts in frames.items()}
 
 
@@ -164,18 +164,19 @@ def _bound(coupled: bool) -> Callable[[list[str]], pd.DataFrame]:
     return plant
 
 
-def AUDITED(problems: list[str]) -> pd.DataFrame:  # noqa: N802
-    """Return what audits read, along runs that meet them all."""
+def audited(problems: list[str]) -> pd.DataFrame:
+    """Return what audits read, along runs that meet them all with constants of their own."""
     table = _rows(problems, iteration=range(12), **{"solver.sigma": (0.1, 0.03, 0.01)})
     gap = 10.0 ** (-table["iteration"])
+    level = 2.0 ** -np.array([problems.index(name) for name in table["problem"]])
     return table.assign(
         lower_gap=gap,
-        lower_gradient=(0.2 * gap) ** 0.5,
+        lower_gradient=(0.2 * level * gap) ** 0.5,
         penalised_distance=gap**0.5,
-        penalised_gradient=0.1 * gap**0.5,
-        outer_curvature=1.0,
-        inner_curvature=0.3,
-        min_policy_probability=0.05,
+        penalised_gradient=0.1 * level * gap**0.5,
+        outer_curvature=level,
+        inner_curvature=0.3 * level,
+        min_policy_probability=0.3 * level,
     )
 
 

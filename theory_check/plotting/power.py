@@ -51,7 +51,7 @@ def draw_power_rate(
     rate
         One of the claim's rates.
     label
-        Put before the label of the predicted slope, where a panel shows several claims.
+        Put above the label of the predicted slope, where a panel shows several claims.
     hollow
         Whether markers are hollow and fits dashed, to set two claims apart.
     slope_label
@@ -150,7 +150,7 @@ def _draw_prediction(
         power = f"∝ {variable}"
     else:
         power = f"∝ {variable}$^{{{general(rate.exponent)}}}$"
-    label = text or f"{claim}theory: {power}"
+    label = text or "\n".join(each for each in (claim, f"theory: {power}") if each)
     # Under a rising line there may be a steeper one, which is farther away at the left.
     middle = len(x) // (6 if not above and drawn_exponent > 0 else 2)
     rising_above = (drawn_exponent > 0) == above
@@ -165,7 +165,8 @@ def _draw_prediction(
         color="0.25",
     )
     low, high = axes.get_ylim()
-    room = (high / low) ** (0.06 if above else 0.2)
+    lines = label.count("\n") + 1
+    room = (high / low) ** ((0.06 if above else 0.13) * lines)
     axes.set_ylim(low if above else min(low, line.min()) / room, high * room if above else high)
 
 

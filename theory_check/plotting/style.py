@@ -160,9 +160,9 @@ def draw_level(axes: Axes, level: float, label: str, *, above: bool = False) -> 
 
 def problem_styles(problems: Sequence[str]) -> dict[str, SeriesStyle]:
     """Return a style for each problem, the same for equal lists of problems."""
-    *palette, _, light_blue = sns.color_palette("colorblind", n_colors=10)
-    # Not the palette's yellow, which is hardly seen on white.
-    palette += [(0.1, 0.1, 0.1), light_blue]
+    *palette, _, grey, _, light_blue = sns.color_palette("colorblind", n_colors=10)
+    # Not the palette's yellow and its pale pink, which are hardly seen on white.
+    palette += [grey, (0.1, 0.1, 0.1), light_blue]
     return {
         problem: SeriesStyle(palette[index % len(palette)], MARKERS[index % len(MARKERS)])
         for index, problem in enumerate(problems)
