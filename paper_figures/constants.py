@@ -52,6 +52,8 @@ ROOM_FOR_SLOPES = 10.0
 """By how much an axis may reach beyond what was measured."""
 APART = 0.085
 """Least distance between labels, as a share of a panel's height."""
+TOP = 0.96
+"""Of the uppermost label, clear of the title."""
 PALETTE = sns.color_palette("colorblind", n_colors=10)
 # Not the palette's yellow and its pale pink, which are hardly seen on white.
 PALETTE = [*PALETTE[:6], PALETTE[7], PALETTE[9], (0.1, 0.1, 0.1)]
@@ -147,14 +149,14 @@ def _label_ends(axes: Axes, drawn: Sequence[tuple[float, str]]) -> None:
     low, high = np.log10(axes.get_ylim())
     # A slope that leaves the panel has its label at the upper end.
     ends = sorted(
-        {(min((np.log10(level) - low) / (high - low), 1.0), text) for level, text in drawn}
+        {(min((np.log10(level) - low) / (high - low), TOP), text) for level, text in drawn}
     )
     places = np.array([place for place, _ in ends])
     for at in range(1, places.size):
         places[at] = max(places[at], places[at - 1] + APART)
     # Labels that were pushed above the panel come down together.
     for at in range(places.size - 1, -1, -1):
-        places[at] = min(places[at], 1.0 - APART * (places.size - 1 - at))
+        places[at] = min(places[at], TOP - APART * (places.size - 1 - at))
     for place, (_, text) in zip(places, ends, strict=True):
         axes.annotate(
             text,
