@@ -65,15 +65,16 @@ def drawn(name: str) -> tuple[Figure, dict[str, Verdict]]:
     figure.set_dpi(DOTS_PER_INCH)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    # Of pyplot's list alone: it warns of many.
+    pyplot.close(figure)
     return figure, verdicts
 
 
 @pytest.fixture(scope="module", autouse=True)
-def closed() -> Iterator[None]:
-    """Close the figures that the tests of this file share."""
+def forgotten() -> Iterator[None]:
+    """Forget the figures that the tests of this file share."""
     yield
     drawn.cache_clear()
-    pyplot.close("all")
 
 
 @cache

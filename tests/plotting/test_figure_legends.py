@@ -62,6 +62,23 @@ def test_what_is_put_on_the_axis_later_moves_the_legend(label: str, rotation: in
     pyplot.close(figure)
 
 
+@pytest.mark.parametrize(
+    ("letters", "columns"), [(8, 3), (25, 2), (60, 1)], ids=("names", "long names", "sentences")
+)
+def test_entries_stand_beside_each_other_where_there_is_room(letters: int, columns: int) -> None:
+    figure, (axes,) = column_figure(rows=1, row_height=3.0)
+    for entry in range(6):
+        axes.plot([0, 1], [0, 1], "o", label=f"{entry}" + "x" * (letters - 1))
+    legend_below(axes, "title")
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend is not None
+    places = {round(text.get_window_extent().x0) for text in legend.get_texts()}
+    assert len(places) == columns
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    pyplot.close(figure)
+
+
 def test_entries_are_names_of_markers_without_bars() -> None:
     """One for each name, those that stand for a colour first."""
     figure, (axes,) = column_figure(rows=1, row_height=3.0)

@@ -215,7 +215,7 @@ def draw_schedule_rate(
             ):
                 set_apart(axes, series, places.index(found.problem), len(places))
         _name(axes, schedule_name(verdict, rate), colour, {f.problem: markers for f in judged})
-        _draw_largest_allowed(axes, rate.multiple)
+        draw_level(axes, rate.multiple, f"theory: at most {general(rate.multiple)}")
         _scale(axes)
         axes.set_xlabel(rate.x_symbol)
         # What is averaged goes to a line of its own: the label would be longer than a panel.
@@ -237,14 +237,6 @@ def _name(
         if problem not in known:
             marker = styles[problem].marker
             axes.plot([], [], color="0.35", marker=marker, linestyle="none", label=problem)
-
-
-def _draw_largest_allowed(axes: Axes, multiple: float) -> None:
-    """Draw and label what the ratio must not exceed, once where several rates share a panel."""
-    label = f"theory: at most {general(multiple)}"
-    if label in [text.get_text() for text in axes.texts]:
-        return
-    draw_level(axes, multiple, label)
 
 
 def draw_attained_rate(

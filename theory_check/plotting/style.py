@@ -143,7 +143,12 @@ def wrapped(text: str, width: int) -> str:
 
 
 def draw_level(axes: Axes, level: float, label: str, *, above: bool = False) -> None:
-    """Draw a horizontal line of the theory, dotted, its label below the right end, or above it."""
+    """Draw a horizontal line of the theory, dotted, its label below the right end, or above it.
+
+    Once where several rates share a panel.
+    """
+    if label in [text.get_text() for text in axes.texts]:
+        return
     axes.axhline(level, color="0.35", linestyle=":", linewidth=1.3)
     axes.annotate(
         label,
@@ -241,7 +246,7 @@ def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 76) -> N
             entries.values(),
             entries.keys(),
             loc="upper center",
-            ncols=max(1, min(columns, len(entries))),
+            ncols=_fitting(list(entries), columns, width),
             title="\n".join(wrapped(line, width) for line in title.splitlines()),
             title_fontsize=6.5,
             columnspacing=1.0,
@@ -249,6 +254,17 @@ def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 76) -> N
         )
     # Not as a further artist: those are clipped to the panel.
     axes.legend_ = legend
+
+
+def _fitting(labels: Sequence[str], most: int, letters: int) -> int:
+    """Return how many columns of labels a line of so many letters has room for, at most ``most``."""
+    for columns in range(min(most, len(labels)), 1, -1):
+        rows = -(-len(labels) // columns)
+        widest = [max(map(len, labels[at : at + rows])) for at in range(0, len(labels), rows)]
+        # A marker with the space around it is as wide as seven letters.
+        if sum(widest) + 7 * len(widest) <= letters:
+            return columns
+    return 1
 
 
 def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
