@@ -13,7 +13,7 @@ from theory_check.analysis import AuditFinding, Verdict, audit_problem
 from theory_check.analysis.audits import AuditStatus
 from theory_check.catalogue import Catalogue
 from theory_check.claims.audits import Audit, DominationRule, GrowthRule, LevelRule, StepRule
-from theory_check.plotting import STYLE, edged, general, page_figure, problem_styles
+from theory_check.plotting import STYLE, edged, general, label_sparsely, page_figure, problem_styles
 
 EXPERIMENTS = ("audits", "audits-discounted", "control-audits")
 COLUMNS = 3
@@ -95,6 +95,7 @@ def _draw_panel(
     axes.set_ylim(len(found) - 0.5, -0.5)
     if panel.place == 0:
         axes.set_xscale("log")
+        label_sparsely(axes.xaxis)
     label = panel.name
     if panel.level is not None:
         axes.axvline(panel.level, color="0.35", linestyle=":", linewidth=1.3)

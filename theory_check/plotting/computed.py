@@ -13,7 +13,14 @@ from theory_check.analysis import Verdict
 from theory_check.analysis.computed_verdicts import Ratios, simultaneous
 from theory_check.claims.rates import CurveRate, RatioRate
 from theory_check.plotting.numbers import general, label_sparsely
-from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, edged, problem_styles
+from theory_check.plotting.style import (
+    STYLE,
+    SeriesStyle,
+    draw_level,
+    edged,
+    problem_styles,
+    set_apart,
+)
 
 LARGEST_END = 1e3
 """Where an interval of a ratio is cut."""
@@ -56,7 +63,7 @@ def draw_curve_rate(
     judged = [found for found in verdict.rates if found.rate == rate.name]
     styles = problem_styles(problems or [found.problem for found in judged])
     with plt.rc_context(STYLE):
-        for found in judged:
+        for place, found in enumerate(judged):
             style = styles[found.problem]
             rows = table.loc[table["problem"] == found.problem]
             for column, value in rate.where.items():
@@ -71,7 +78,7 @@ def draw_curve_rate(
             axes.fill_between(x, least, most, color=style.colour, alpha=0.12, linewidth=0)
             axes.plot(x, middle, color=style.colour, linewidth=0.7)
             shown = np.unique(np.linspace(0, x.size - 1, min(x.size, 24)).round().astype(int))
-            axes.plot(
+            smallest = axes.plot(
                 x[shown],
                 least.to_numpy()[shown],
                 style.marker,
@@ -80,7 +87,11 @@ def draw_curve_rate(
                 label=found.problem,
             )
             broken = least.to_numpy() < 1
-            axes.plot(x[broken], least.to_numpy()[broken], **edged(style.marker, style.colour))
+            smallest += axes.plot(
+                x[broken], least.to_numpy()[broken], **edged(style.marker, style.colour)
+            )
+            for markers in smallest:
+                set_apart(axes, markers, place, len(judged))
         axes.set(xscale="log" if logarithmic else "linear", yscale="log")
         axes.set(xlabel=rate.x_symbol, ylabel=f"{rate.y_symbol}:\nbound / measured")
         for axis in (axes.xaxis, axes.yaxis)[0 if logarithmic else 1 :]:
