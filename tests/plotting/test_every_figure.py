@@ -55,26 +55,27 @@ STRAY = 5.0
 @cache
 def drawn(name: str) -> tuple[Figure, dict[str, Verdict]]:
     """Return a figure, laid out at the resolution of its file, and the verdicts in it."""
-    if name in OF_COMPARISONS:
-        module = load_drawing(SCRIPTS / "comparison" / f"{name}.py", "draw(results)")
-        figure, verdicts = module.draw(_compared()), {}
-    else:
-        module = load_drawing(SCRIPTS / f"{name}.py", SIGNATURE)
-        verdicts, tables = planted_results(module)
-        figure = module.draw(verdicts, tables)
+    # All of them stay open, until the tests of this file are done.
+    with pyplot.rc_context({"figure.max_open_warning": 0}):
+        if name in OF_COMPARISONS:
+            module = load_drawing(SCRIPTS / "comparison" / f"{name}.py", "draw(results)")
+            figure, verdicts = module.draw(_compared()), {}
+        else:
+            module = load_drawing(SCRIPTS / f"{name}.py", SIGNATURE)
+            verdicts, tables = planted_results(module)
+            figure = module.draw(verdicts, tables)
     figure.set_dpi(DOTS_PER_INCH)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    # Of pyplot's list alone: it warns of many.
-    pyplot.close(figure)
     return figure, verdicts
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forgotten() -> Iterator[None]:
-    """Forget the figures that the tests of this file share."""
+def closed() -> Iterator[None]:
+    """Close the figures that the tests of this file share."""
     yield
     drawn.cache_clear()
+    pyplot.close("all")
 
 
 @cache

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from theory_check.analysis import RateVerdict
 from theory_check.analysis.replicate_verdicts import geometric_collapse
 from theory_check.plotting.numbers import interval, label_sparsely
-from theory_check.plotting.style import SeriesStyle, draw_level
+from theory_check.plotting.style import SeriesStyle
 
 DECADES = np.linspace(1, 11, 41)
 """Below the fitted prefactor, where departures are drawn."""
@@ -56,15 +56,23 @@ def draw_departures(
         linestyle="--" if hollow else "-",
         label=name or found.problem,
     )
-    reach = max(
-        1.3 * np.nanmax(middle if hollow else high), 1.3 / np.nanmin(middle if hollow else low)
-    )
+    # The ends of a few decades alone would flatten the rest.
+    ends = [middle, *(() if hollow else (np.quantile(low, 0.2), np.quantile(high, 0.8)))]
+    departures = np.abs(np.log10(np.hstack(ends)))
     known = axes.get_ylim()[1] if axes.texts else SMALLEST_REACH
-    reach = min(max(float(reach), known), LARGEST_REACH)
+    reach = min(max(1.3 * 10 ** float(departures.max()), known), LARGEST_REACH)
     axes.set_ylim(1 / reach, reach)
     label_sparsely(axes.yaxis)
     if not axes.texts:
-        draw_level(axes, 1.0, "theory: 1 throughout")
+        axes.axhline(1.0, color="0.35", linestyle=":", linewidth=1.3)
+        axes.annotate(
+            "dotted: theory, 1 throughout",
+            (0.98, 0.03),
+            xycoords="axes fraction",
+            ha="right",
+            fontsize=6.5,
+            color="0.25",
+        )
 
 
 def geometric_summary(found: Sequence[RateVerdict]) -> str:

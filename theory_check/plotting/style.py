@@ -246,7 +246,7 @@ def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 76) -> N
             entries.values(),
             entries.keys(),
             loc="upper center",
-            ncols=_fitting(list(entries), columns, width),
+            ncols=_fitting(list(entries), columns, width - 4),
             title="\n".join(wrapped(line, width) for line in title.splitlines()),
             title_fontsize=6.5,
             columnspacing=1.0,
