@@ -166,7 +166,7 @@ def _draw_prediction(
     )
     low, high = axes.get_ylim()
     lines = label.count("\n") + 1
-    room = (high / low) ** ((0.06 if above else 0.13) * lines)
+    room = (high / low) ** ((0.09 if above else 0.13) * lines)
     axes.set_ylim(low if above else min(low, line.min()) / room, high * room if above else high)
 
 
@@ -209,11 +209,10 @@ def draw_schedule_rate(
         for found in judged:
             band, marker = average_band(found.y), markers[found.problem].marker
             above = band.centre > rate.multiple
-            for series in (
-                _draw_ratio(axes, found.x, band, colour, marker),
-                *axes.plot(found.x[above], band.centre[above], **edged(marker, colour)),
-            ):
-                set_apart(axes, series, places.index(found.problem), len(places))
+            (beyond,) = axes.plot(found.x[above], band.centre[above], **edged(marker, colour))
+            place = places.index(found.problem)
+            set_apart(axes, _draw_ratio(axes, found.x, band, colour, marker), place, len(places))
+            set_apart(axes, beyond, place, len(places))
         _name(axes, schedule_name(verdict, rate), colour, {f.problem: markers for f in judged})
         draw_level(axes, rate.multiple, f"theory: at most {general(rate.multiple)}")
         _scale(axes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
 from theory_check.analysis.intervals import Interval
@@ -36,7 +37,7 @@ def power_summary(*shown: Shown) -> str:
     for verdict, rate, label in shown:
         assert isinstance(rate, PowerRate)
         found = _judged(verdict, rate)
-        lines.append(_line(label, rate.exponent, found, lambda each, r=rate: _exponent(r, each), 3))
+        lines.append(_line(label, rate.exponent, found, partial(_exponent, rate), 3))
         lines += exceptions(found)
     return "\n".join(lines)
 
