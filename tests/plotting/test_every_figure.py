@@ -218,7 +218,7 @@ def test_no_axis_is_flattened(name: str) -> None:
 def test_an_outlier_flattens_an_axis() -> None:
     """The other way round: 39 points over two decades below 1, and one at a hundred.
 
-    The quantiles are 35.1 of 38 steps of 2/38 decades apart, the axis is four decades and a tenth of that.
+    The quantiles are 35.1 steps of 2/38 decades apart, the axis is four decades and a tenth of that.
     """
     axes = Figure().add_subplot()
     axes.plot(range(40), [*np.geomspace(0.01, 1, 39), 100.0])
