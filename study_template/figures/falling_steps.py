@@ -6,7 +6,13 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import column_figure, draw_power_rate, entitle, legend_below, power_summary
+from theory_check.plotting import (
+    column_figure,
+    draw_power_rate,
+    entitle,
+    legend_below,
+    power_summary,
+)
 
 CLAIMS = ("falling-steps",)
 
