@@ -9,7 +9,13 @@ from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.claims.rates import AttainedRate
-from theory_check.plotting import column_figure, draw_attained_rate, legend_below
+from theory_check.plotting import (
+    attained_summary,
+    draw_attained_rate,
+    entitle,
+    legend_below,
+    page_figure,
+)
 
 PANELS = (
     (("attained-hard",), "Plateau and valley"),
@@ -19,21 +25,21 @@ CLAIMS = tuple(claim for claims, _ in PANELS for claim in claims)
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, panels = column_figure(rows=len(PANELS), row_height=3.2)
+    figure, panels = page_figure(panels=len(PANELS), columns=2, row_height=2.9)
     palette = sns.color_palette("colorblind", n_colors=2)
     for axes, (claims, title) in zip(panels, PANELS, strict=True):
         rates = [
             (verdicts[claim], rate) for claim in claims for rate in verdicts[claim].claim.rates
         ]
+        problems = list(dict.fromkeys(each.problem for one, _ in rates for each in one.rates))
         for (verdict, rate), colour in zip(rates, palette, strict=True):
             assert isinstance(rate, AttainedRate)
-            draw_attained_rate(axes, verdict, rate, colour=colour)
+            draw_attained_rate(axes, verdict, rate, colour=colour, problems=problems)
             _draw_closed_form(axes, tables[verdict.claim.experiment], rate)
-        found = [rate.status for claim in claims for rate in verdicts[claim].rates]
-        counts = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
-        axes.set_title(f"{title}: {counts}", loc="left", fontsize=8)
+        shown = [verdicts[claim] for claim in claims]
+        entitle(axes, *shown, subject=title, width=48)
         axes.invert_xaxis()
-        legend_below(axes, "method, problem: p of samples ∝ target$^{-p}$; dotted: stated slope")
+        legend_below(axes, attained_summary(shown))
     return figure
 
 

@@ -1,10 +1,9 @@
-"""Measured constants of the assumptions on every audited problem, with intervals over seeds."""
+"""Measured constants of the assumptions on every audited problem, each with the level that decides."""
 
 from collections.abc import Iterable, Mapping
-from textwrap import fill
+from dataclasses import dataclass
 from typing import get_args
 
-import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,10 +12,22 @@ from pandas import DataFrame
 from theory_check.analysis import AuditFinding, Verdict, audit_problem
 from theory_check.analysis.audits import AuditStatus
 from theory_check.catalogue import Catalogue
-from theory_check.claims.audits import GrowthRule, LevelRule
-from theory_check.plotting import STYLE, SeriesStyle, column_figure, legend_below, problem_styles
+from theory_check.claims.audits import Audit, DominationRule, GrowthRule, LevelRule, StepRule
+from theory_check.plotting import STYLE, edged, general, label_sparsely, page_figure, problem_styles
 
 EXPERIMENTS = ("audits", "audits-discounted", "control-audits")
+COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One number of an audit: which of its constants, its name, and the level that decides on it."""
+
+    audit: Audit
+    place: int
+    name: str
+    level: float | None = None
+    note: str = ""
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
@@ -26,39 +37,73 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         for name in EXPERIMENTS
         for problem, rows in tables[name].groupby("problem", sort=False)
     }
-    styles = problem_styles(list(found))
-    shifts = np.linspace(-0.3, 0.3, len(found))
-    growths = [(audit, audit.rule) for audit in audits if isinstance(audit.rule, GrowthRule)]
-    figure, (constants, exponents) = column_figure(rows=2, row_height=2.9)
+    shown = [panel for audit in audits for panel in _panels(audit)]
+    figure, panels = page_figure(panels=len(shown), columns=COLUMNS, row_height=1.75)
     with plt.rc_context(STYLE):
-        for row, audit in enumerate(audits):
-            for (problem, findings), shift in zip(found.items(), shifts, strict=True):
-                _point(constants, findings[audit.id], 0, row + shift, styles[problem])
-            if isinstance(audit.rule, LevelRule):
-                _limit(constants, row, audit.rule.level)
-        _rows(constants, [f"{audit.symbol}\n{fill(audit.id, 14)}" for audit in audits])
-        constants.set(xscale="log", xlabel="measured constant, 95 % interval over seeds")
-        constants.set_title(_counts(found.values()), loc="left", fontsize=7.5)
-        # Of their own: no row has a point for every problem.
-        for problem, style in styles.items():
-            constants.plot(
-                [], [], linestyle="none", color=style.colour, marker=style.marker, label=problem
-            )
-        rows: list[str] = []
-        for audit, rule in growths:
-            names = (
-                {1: "exponent", 2: r"of $\mu$ in $\sigma$"} if rule.uniform_in else {1: "exponent"}
-            )
-            for place, name in names.items():
-                for (problem, findings), shift in zip(found.items(), shifts, strict=True):
-                    height = len(rows) + shift
-                    _point(exponents, findings[audit.id], place, height, styles[problem])
-                _limit(exponents, len(rows), rule.resolution + (1 if place == 1 else 0))
-                rows.append(f"{audit.id}\n{name}")
-        _rows(exponents, rows)
-        exponents.set_xlabel("fitted exponent; dotted: the largest allowed")
-    legend_below(constants, "hollow: assumption not met; dotted: least allowed", columns=3)
+        for at, (axes, panel) in enumerate(zip(panels, shown, strict=True)):
+            _draw_panel(axes, panel, found, named=at % COLUMNS == 0)
+        figure.suptitle(
+            f"{_counts(found.values())}; hollow: not met; bars: 95 % intervals over seeds",
+            fontsize=7.5,
+        )
     return figure
+
+
+def _panels(audit: Audit) -> list[Panel]:
+    rule = audit.rule
+    if isinstance(rule, GrowthRule):
+        # The constant is positive wherever it is fitted: its exponents decide.
+        panels = [
+            Panel(audit, 0, audit.symbol, note="its exponent decides"),
+            Panel(audit, 1, "exponent", 1 + rule.resolution, "at most"),
+        ]
+        if rule.uniform_in:
+            panels.append(
+                Panel(audit, 2, r"exponent of $\mu$ in $\sigma$", rule.resolution, "at most")
+            )
+        return panels
+    if isinstance(rule, LevelRule):
+        return [Panel(audit, 0, audit.symbol, rule.level, "at least")]
+    if isinstance(rule, StepRule):
+        note = f"each claim's step times it: below {general(rule.limit)}"
+        return [Panel(audit, 0, audit.symbol, note=note)]
+    assert isinstance(rule, DominationRule)
+    return [Panel(audit, 0, audit.symbol, note="its floor decides")]
+
+
+def _draw_panel(
+    axes: Axes, panel: Panel, found: Mapping[str, Mapping[str, AuditFinding]], *, named: bool
+) -> None:
+    """Draw one number on every problem, a line of the panel each."""
+    styles = problem_styles(list(found))
+    for row, (problem, findings) in enumerate(found.items()):
+        finding = findings[panel.audit.id]
+        if panel.place >= len(finding.constants):
+            continue
+        constant, style = finding.constants[panel.place], styles[problem]
+        missed = finding.status == "not met"
+        look = edged(style.marker, style.colour) if missed else {"marker": style.marker}
+        axes.errorbar(
+            constant.value,
+            row,
+            xerr=[[constant.value - constant.low], [constant.high - constant.value]],
+            elinewidth=0.9,
+            **{"linestyle": "none", "color": style.colour, "markersize": 3.6, **look},
+            markerfacecolor="white" if missed else style.colour,
+        )
+    axes.set_yticks(range(len(found)), list(found) if named else [], fontsize=6.5)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    if panel.place == 0:
+        axes.set_xscale("log")
+        label_sparsely(axes.xaxis)
+    label = panel.name
+    if panel.level is not None:
+        axes.axvline(panel.level, color="0.35", linestyle=":", linewidth=1.3)
+        label += f"; dotted: {panel.note} {general(panel.level)}"
+    elif panel.note:
+        label += f"; {panel.note}"
+    axes.set_xlabel(label, fontsize=6.5)
+    axes.set_title(panel.audit.id, loc="left", fontsize=7.5)
 
 
 def _counts(findings: Iterable[Mapping[str, AuditFinding]]) -> str:
@@ -70,40 +115,3 @@ def _counts(findings: Iterable[Mapping[str, AuditFinding]]) -> str:
     judged = [status for status in get_args(AuditStatus) if status != "not audited"]
     counts = [f"{found.count(status)} {status}" for status in judged if status in found]
     return f"Audits: {', '.join(counts)}"
-
-
-def _point(
-    axes: Axes,
-    finding: AuditFinding,
-    place: int,
-    height: float,
-    style: SeriesStyle,
-) -> None:
-    """Draw one constant; an audit that does not apply to the problem has none."""
-    if place >= len(finding.constants):
-        return
-    constant = finding.constants[place]
-    axes.errorbar(
-        constant.value,
-        height,
-        xerr=[[constant.value - constant.low], [constant.high - constant.value]],
-        linestyle="none",
-        elinewidth=0.9,
-        color=style.colour,
-        marker=style.marker,
-        markersize=4.2,
-        markeredgewidth=0.8,
-        markerfacecolor="white" if finding.status == "not met" else style.colour,
-    )
-
-
-def _limit(axes: Axes, row: int, value: float) -> None:
-    axes.plot([value, value], [row - 0.42, row + 0.42], color="0.35", linestyle=":", linewidth=1.3)
-
-
-def _rows(axes: Axes, labels: list[str]) -> None:
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
-    for edge in range(1, len(labels)):
-        axes.axhline(edge - 0.5, color="0.85", linewidth=0.5)

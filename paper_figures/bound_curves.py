@@ -13,8 +13,11 @@ from theory_check.plotting import (
     STYLE,
     draw_curve_rate,
     draw_ratio_rate,
-    entitle,
+    looseness_summary,
     page_figure,
+    shared_legend,
+    verdict_lines,
+    wrapped,
 )
 
 PANELS = (
@@ -32,38 +35,40 @@ PANELS = (
 )
 """Claims with the number of the rate that a panel is about."""
 
-RATIOS = (
-    ("value-gap-maximum-likelihood", "uniform pairs, ", False),
-    ("control-value-gap-skewed", "skewed, prior, ", True),
-)
-CLAIMS = tuple(dict.fromkeys([name for name, *_ in (*PANELS, *RATIOS)]))
+RATIOS = ("value-gap-maximum-likelihood", "control-value-gap-skewed")
+CLAIMS = (*dict.fromkeys(name for name, _ in PANELS), *RATIOS)
+WIDTH = 31
+"""Letters of a title's line."""
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, panels = page_figure(panels=len(PANELS) + 1, columns=2, row_height=2.0)
+    figure, panels = page_figure(panels=len(PANELS) + 1, columns=3, row_height=2.0)
+    problems = list(
+        dict.fromkeys(found.problem for name in CLAIMS for found in verdicts[name].rates)
+    )
     with plt.rc_context(STYLE):
         for axes, (name, number) in zip(panels, PANELS, strict=False):
             verdict = verdicts[name]
             rate = verdict.claim.rates[number]
             assert isinstance(rate, CurveRate)
-            draw_curve_rate(axes, verdict, rate, tables[verdict.claim.experiment])
-            _finish(axes, verdict, rate.name)
+            table = tables[verdict.claim.experiment]
+            draw_curve_rate(axes, verdict, rate, table, problems=problems)
+            _entitle(axes, looseness_summary(verdict, rate.name), verdict)
         axes = panels[-1]
-        for name, label, hollow in RATIOS:
+        for name in RATIOS:
             (rate,) = verdicts[name].claim.rates
             assert isinstance(rate, RatioRate)
-            draw_ratio_rate(axes, verdicts[name], rate, label=label, hollow=hollow)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.6 * (high - low))
-        _finish(axes, *(verdicts[name] for name, *_ in RATIOS))
+            hollow = name == RATIOS[1]
+            draw_ratio_rate(axes, verdicts[name], rate, hollow=hollow, problems=problems)
         axes.set_ylabel(rate.y_symbol)
+        _entitle(axes, "hollow: the control", *(verdicts[name] for name in RATIOS))
+    title = "markers: smallest ratio of all seeds, or ratio of means with 95 % interval; "
+    title += "line and area: median and range"
+    shared_legend(figure, panels, columns=5, title=title)
     return figure
 
 
-def _finish(axes: Axes, *verdicts: Verdict | str) -> None:
-    """Put the claims, with their verdicts, above a panel, and its legend into it."""
-    judged = [verdict for verdict in verdicts if isinstance(verdict, Verdict)]
-    entitle(axes, *judged)
-    named = [verdict for verdict in verdicts if isinstance(verdict, str)]
-    title = "".join(f"{name}: smallest, median ratio" for name in named)
-    axes.legend(loc="best", fontsize=5.5, title=title, title_fontsize=5.5)
+def _entitle(axes: Axes, text: str, *verdicts: Verdict) -> None:
+    """Put the claims, with their verdicts, above a panel, and a line of text below them."""
+    title = f"{verdict_lines(*verdicts, width=WIDTH)}\n{wrapped(text, WIDTH)}"
+    axes.set_title(title, loc="left", fontsize=7)

@@ -11,18 +11,21 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.claims.rates import AttainedRate, PowerRate, ScheduleRate
 from theory_check.plotting import (
-    column_figure,
+    attained_summary,
     draw_attained_rate,
     draw_power_rate,
     draw_schedule_rate,
     entitle,
     legend_below,
+    page_figure,
+    power_summary,
+    schedule_summary,
 )
 
 BIASES = {
-    "penalty-bias": "one level, ",
-    "penalty-bias-central": "two levels, ",
-    "penalty-bias-fourth": "four levels, ",
+    "penalty-bias": "one level",
+    "penalty-bias-central": "two levels",
+    "penalty-bias-fourth": "four levels",
 }
 SCHEDULES = (
     "schedule-5/2-hard",
@@ -38,7 +41,7 @@ CLAIMS = (*BIASES, *SCHEDULES, *(claim for claims, _ in COSTS for claim in claim
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, panels = column_figure(rows=4, row_height=3.3)
+    figure, panels = page_figure(panels=4, columns=2, row_height=3.0)
     _draw_biases(panels[0], verdicts)
     _draw_schedules(panels[1], [_on(verdicts[claim], "plateau") for claim in SCHEDULES])
     for axes, (claims, problem) in zip(panels[2:], COSTS, strict=True):
@@ -58,8 +61,13 @@ def _draw_biases(axes: Axes, verdicts: Mapping[str, Verdict]) -> None:
         assert isinstance(rate, PowerRate)
         draw_power_rate(axes, verdict, rate, label=label, hollow=claim != "penalty-bias")
     axes.set_ylabel(r"$\|$estimate$\,-\,\nabla\Phi\|$, exact")
-    entitle(axes, *(verdicts[claim] for claim in BIASES))
-    legend_below(axes, "fitted exponent (norm), 95 % interval")
+    entitle(axes, *(verdicts[claim] for claim in BIASES), width=48)
+    shown = [
+        (verdicts[claim], verdicts[claim].claim.rates[0], label) for claim, label in BIASES.items()
+    ]
+    legend_below(
+        axes, power_summary(*((_on(each, "garnet-small"), *rest) for each, *rest in shown))
+    )
 
 
 def _draw_schedules(axes: Axes, verdicts: list[Verdict]) -> None:
@@ -69,8 +77,8 @@ def _draw_schedules(axes: Axes, verdicts: list[Verdict]) -> None:
         assert isinstance(rate, ScheduleRate)
         draw_schedule_rate(axes, verdict, rate, colour=colour)
     axes.invert_xaxis()
-    entitle(axes, *verdicts)
-    legend_below(axes, "growth like a power of 1/target; the last three must fail")
+    entitle(axes, *verdicts, width=48)
+    legend_below(axes, schedule_summary(verdicts), columns=2)
 
 
 def _draw_costs(axes: Axes, verdicts: list[Verdict]) -> None:
@@ -80,5 +88,5 @@ def _draw_costs(axes: Axes, verdicts: list[Verdict]) -> None:
         assert isinstance(rate, AttainedRate)
         draw_attained_rate(axes, verdict, rate, colour=colour)
     axes.invert_xaxis()
-    entitle(axes, *verdicts)
-    legend_below(axes, "p of samples ∝ target$^{-p}$; dotted: stated slope")
+    entitle(axes, *verdicts, width=48)
+    legend_below(axes, attained_summary(verdicts), columns=2)

@@ -48,19 +48,26 @@ PANELS = (
 )
 CLAIMS = tuple(dict.fromkeys(claim for panel in PANELS for claim in panel.claims))
 NAMES = tuple(dict.fromkeys(name for panel in PANELS for name in panel.quantities))
-# Not the palette's yellow, which is hardly seen on white.
-PALETTE = [*sns.color_palette("colorblind", n_colors=8), (0.1, 0.1, 0.1)]
+ROOM_FOR_SLOPES = 10.0
+"""By how much an axis may reach beyond what was measured."""
+APART = 0.085
+"""Least distance between labels, as a share of a panel's height."""
+TOP = 0.96
+"""Of the uppermost label, clear of the title."""
+PALETTE = sns.color_palette("colorblind", n_colors=10)
+# Not the palette's yellow and its pale pink, which are hardly seen on white.
+PALETTE = [*PALETTE[:6], PALETTE[7], PALETTE[9], (0.1, 0.1, 0.1)]
 COLOURS = dict(zip(NAMES, PALETTE, strict=True))
 MARKERS = dict(zip(NAMES, "os^DvPX*p", strict=True))
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, axes = page_figure(panels=len(PANELS), columns=2, row_height=2.5)
+    figure, axes = page_figure(panels=len(PANELS), columns=3, row_height=2.3)
     with plt.rc_context(STYLE):
         for panel, one in zip(PANELS, axes, strict=True):
             shown = [verdicts[claim] for claim in panel.claims]
             _draw_panel(one, shown, panel.quantities)
-            entitle(one, *shown)
+            entitle(one, *shown, width=34)
     shared_legend(figure, axes, columns=4)
     return figure
 
@@ -132,25 +139,33 @@ def _draw_slopes(axes: Axes, verdicts: Sequence[Verdict], quantities: Sequence[s
             drawn.append((line[1], f"{'stated' if stated else 'derived'}: {general(exponent)}"))
     low, high = top
     reach = max((level for level, _ in drawn), default=1.0)
-    axes.set_ylim(low, min(max(high, 2 * reach), 1e4 * high))
+    # Slopes leave the panel where they would flatten what was measured.
+    axes.set_ylim(low, min(max(high, 2 * reach), ROOM_FOR_SLOPES * high))
     _label_ends(axes, drawn)
 
 
 def _label_ends(axes: Axes, drawn: Sequence[tuple[float, str]]) -> None:
-    """Write beside the right end what each slope is; slopes that agree share a label."""
-    levels: dict[float, list[str]] = {}
-    for level, text in drawn:
-        levels.setdefault(round(float(level), 9), []).append(text)
-    limit = axes.get_ylim()[1]
-    for level, texts in levels.items():
+    """Write right of the panel what each slope is, the labels apart."""
+    low, high = np.log10(axes.get_ylim())
+    # A slope that leaves the panel has its label at the upper end.
+    ends = sorted(
+        {(min((np.log10(level) - low) / (high - low), TOP), text) for level, text in drawn}
+    )
+    places = np.array([place for place, _ in ends])
+    for at in range(1, places.size):
+        places[at] = max(places[at], places[at - 1] + APART)
+    # Labels that were pushed above the panel come down together.
+    for at in range(places.size - 1, -1, -1):
+        places[at] = min(places[at], TOP - APART * (places.size - 1 - at))
+    for place, (_, text) in zip(places, ends, strict=True):
         axes.annotate(
-            ", ".join(texts),
-            (1.0, min(level, limit)),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 2),
+            text,
+            (1.0, place),
+            xycoords="axes fraction",
+            xytext=(2, 0),
             textcoords="offset points",
-            ha="right",
-            va="top" if level >= limit else "bottom",
+            va="center",
             fontsize=6,
             color="0.25",
+            annotation_clip=False,
         )

@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from theory_check.analysis import Verdict
+from theory_check.analysis import PowerLawFit, Verdict
 from theory_check.plotting import (
-    column_figure,
     draw_power_rate,
     draw_schedule_rate,
     entitle,
+    general,
     legend_below,
+    page_figure,
+    power_summary,
+    schedule_summary,
 )
 
 SCHEDULES = ("control-small-batch", "control-fixed-sigma")
@@ -20,25 +24,42 @@ CLAIMS = ("control-quadratic", "control-quartic", "control-missing-response", *S
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, (bias, response, schedules) = column_figure(rows=3, row_height=2.7)
-    # The theory is the same line twice, above the one and below the other: one label is enough.
-    for claim, hollow, label in (
-        ("control-quadratic", False, " "),
-        ("control-quartic", True, None),
-    ):
-        verdict = verdicts[claim]
-        draw_power_rate(bias, verdict, verdict.claim.rates[0], hollow=hollow, slope_label=label)
-    entitle(bias, verdicts["control-quadratic"], verdicts["control-quartic"])
-    legend_below(bias, "fitted exponent (squared norm); the quartic must fail")
+    figure, (bias, response, schedules) = page_figure(panels=3, columns=2, row_height=2.6)
+    pair = [verdicts[f"control-{name}"] for name in ("quadratic", "quartic")]
+    for verdict, name, hollow in zip(pair, ("quadratic", "quartic"), (False, True), strict=True):
+        draw_power_rate(bias, verdict, verdict.claim.rates[0], label=name, hollow=hollow)
+    entitle(bias, *pair, width=48)
+    names = ("quadratic", "quartic (hollow)")
+    shown = [(each, each.claim.rates[0], name) for each, name in zip(pair, names, strict=True)]
+    legend_below(bias, power_summary(*shown))
     missing = verdicts["control-missing-response"]
     draw_power_rate(response, missing, missing.claim.rates[0])
-    entitle(response, missing)
-    legend_below(response, "exponent above the floor; a floor must be found")
+    entitle(response, missing, width=48)
+    _draw_floors(response, missing)
+    legend_below(response, power_summary((missing, missing.claim.rates[0], "above the floor")))
     palette = sns.color_palette("colorblind", n_colors=len(SCHEDULES))
+    judged = [each for claim in SCHEDULES for each in verdicts[claim].rates]
+    problems = list(dict.fromkeys(each.problem for each in judged))
     for claim, colour in zip(SCHEDULES, palette, strict=True):
         (rate,) = verdicts[claim].claim.rates
-        draw_schedule_rate(schedules, verdicts[claim], rate, colour=colour)
+        draw_schedule_rate(schedules, verdicts[claim], rate, colour=colour, problems=problems)
     schedules.invert_xaxis()
-    entitle(schedules, *(verdicts[claim] for claim in SCHEDULES))
-    legend_below(schedules, "growth like a power of 1/target; all must fail")
+    entitle(schedules, *(verdicts[claim] for claim in SCHEDULES), width=48)
+    legend_below(schedules, schedule_summary([verdicts[claim] for claim in SCHEDULES]))
     return figure
+
+
+def _draw_floors(axes: Axes, verdict: Verdict) -> None:
+    """Draw where the fitted curves end: a floor is what the theory without the response rules out."""
+    fits = [found.fit for found in verdict.rates if isinstance(found.fit, PowerLawFit)]
+    floors = [fit.floor_level for fit in fits if fit.floor_level]
+    for floor in floors:
+        axes.axhline(floor, color="0.35", linestyle="--", linewidth=0.8)
+    if floors:
+        axes.annotate(
+            f"dashed: fitted floor, {general(min(floors), 2)} to {general(max(floors), 2)}",
+            (0.02, 0.03),
+            xycoords="axes fraction",
+            fontsize=6.5,
+            color="0.25",
+        )

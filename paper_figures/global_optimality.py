@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
@@ -12,12 +13,16 @@ from theory_check.analysis.conclusions import attained, reached
 from theory_check.analysis.intervals import clopper_pearson
 from theory_check.claims.neural import ABSOLUTE
 from theory_check.plotting import (
+    PAGE_WIDTH,
     STYLE,
-    column_figure,
+    draw_level,
+    edged,
+    fixed,
     label_sparsely,
     problem_styles,
     verdict_lines,
 )
+from theory_check.plotting.style import SeriesStyle
 
 CLAIMS = ("global-optimality",)
 
@@ -29,58 +34,60 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     table = tables["global-optimality"]
     problems = list(table["problem"].unique())
     styles = problem_styles(problems)
-    figure, panels = column_figure(rows=len(problems), row_height=1.75)
-    jitter = np.random.default_rng(0)
     with plt.rc_context(STYLE):
-        for axes, problem in zip(panels, problems, strict=True):
+        figure, grid = plt.subplots(
+            2,
+            len(problems),
+            figsize=(PAGE_WIDTH, 3.9),
+            height_ratios=(2, 1),
+            sharex="col",
+            layout="constrained",
+            squeeze=False,
+        )
+        for (gaps, shares), problem in zip(grid.T, problems, strict=True):
             rows = table[table["problem"] == problem]
             widths = sorted(rows["width"].unique())
-            for place, width in enumerate(widths):
-                runs = rows[rows["width"] == width]
-                gaps = np.maximum(runs["optimality_gap"].to_numpy(), SMALLEST)
-                spread = place - 0.15 + 0.12 * jitter.uniform(-1, 1, len(gaps))
-                axes.plot(
-                    spread,
-                    gaps,
-                    linestyle="none",
-                    marker=".",
-                    alpha=0.5,
-                    color=styles[problem].colour,
-                )
-            axes.axhline(ABSOLUTE, color="0.35", linestyle=":", linewidth=1.2)
-            axes.annotate(
-                "tolerance",
-                (0.47, ABSOLUTE),
-                xytext=(0, 1),
-                textcoords="offset points",
-                ha="center",
-                fontsize=6,
-                color="0.25",
-            )
-            note = "" if attained(rows) else "; no certified optimum"
-            axes.set(yscale="log", ylabel=r"$\Phi(\phi_T)-\Phi^*$", title=f"{problem}{note}")
-            label_sparsely(axes.yaxis)
-            axes.set_xlim(-0.5, len(widths) - 0.4)
-            axes.set_xticks(range(len(widths)), [str(width) for width in widths])
-            share = axes.twinx()
-            for place, width in enumerate(widths):
-                arrived = reached(rows[rows["width"] == width])
-                found = clopper_pearson(int(arrived.sum()), len(arrived))
-                share.errorbar(
-                    place + 0.2,
-                    found.value,
-                    yerr=[
-                        [max(found.value - found.low, 0.0)],
-                        [max(found.high - found.value, 0.0)],
-                    ],
-                    color="0.2",
-                    marker="D",
-                    capsize=1.5,
-                    linestyle="none",
-                )
-            share.set(ylim=(-0.05, 1.05), ylabel="share within tolerance")
-            share.spines["right"].set_visible(True)
-            share.grid(visible=False)
-        panels[-1].set_xlabel("width; points: runs, diamonds: share with 95 % interval")
-        figure.suptitle(verdict_lines(verdicts["global-optimality"]), fontsize=7.5)
+            _draw_gaps(gaps, rows, widths, styles[problem])
+            _draw_shares(shares, rows, widths)
+            certified = attained(rows)
+            from_what = r"$\Phi^*$" if certified else "lowest found"
+            name = str(problem).replace("-misspecified", ",\nmisspecified")
+            name = name.replace("-realisable", ",\nrealisable")
+            gaps.set_title(name, loc="left", fontsize=7.5)
+            gaps.set_ylabel(rf"$\Phi(\phi_T)\,-\,${from_what}")
+        grid[1, 0].set_ylabel("share of runs\nwithin tolerance")
+        title = verdict_lines(verdicts["global-optimality"])
+        figure.suptitle(f"{title}; edged in black: runs beyond the tolerance", fontsize=7.5)
+        figure.supxlabel(
+            "points: runs; shares with 95 % intervals; lowest found: no optimum is certified",
+            fontsize=6.5,
+        )
     return figure
+
+
+def _draw_gaps(axes: Axes, rows: DataFrame, widths: list[int], style: SeriesStyle) -> None:
+    jitter = np.random.default_rng(0)
+    for place, width in enumerate(widths):
+        runs = rows[rows["width"] == width]
+        gaps = np.maximum(runs["optimality_gap"].to_numpy(), SMALLEST)
+        spread = place + 0.25 * jitter.uniform(-1, 1, len(gaps))
+        away = ~reached(runs).to_numpy()
+        axes.plot(spread[~away], gaps[~away], ".", color=style.colour, alpha=0.5)
+        beyond = edged("o", style.colour) | {"markersize": 3.4, "markeredgewidth": 0.5}
+        axes.plot(spread[away], gaps[away], **beyond)
+    axes.set(yscale="log", xlim=(-0.5, len(widths) - 0.5))
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, ABSOLUTE / 3), max(high, 3 * ABSOLUTE))
+    draw_level(axes, ABSOLUTE, "theory: below", above=True)
+    label_sparsely(axes.yaxis)
+
+
+def _draw_shares(axes: Axes, rows: DataFrame, widths: list[int]) -> None:
+    for place, width in enumerate(widths):
+        arrived = reached(rows[rows["width"] == width])
+        found = clopper_pearson(int(arrived.sum()), len(arrived))
+        reach = [[max(found.value - found.low, 0.0)], [max(found.high - found.value, 0.0)]]
+        axes.errorbar(place, found.value, yerr=reach, color="0.2", marker="D", capsize=1.5)
+    axes.set(ylim=(-0.1, 1.1), xlabel="width")
+    axes.set_yticks([0, 0.5, 1], [fixed(share, 1) for share in (0, 0.5, 1)])
+    axes.set_xticks(range(len(widths)), [str(width) for width in widths])

@@ -16,6 +16,7 @@ from theory_check.plotting import (
     entitle,
     label_sparsely,
     legend_below,
+    power_summary,
     problem_styles,
 )
 
@@ -25,13 +26,14 @@ CLAIMS = ("inner-sublinear",)
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     verdict = verdicts["inner-sublinear"]
     (rate,) = verdict.claim.rates
-    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.9)
+    figure, (gaps, ratios) = column_figure(rows=2, row_height=2.4)
     entitle(gaps, verdict)
     draw_power_rate(gaps, verdict, rate)
-    legend_below(gaps, "fitted exponent, 95 % interval")
+    legend_below(gaps, power_summary((verdict, rate, "")))
     with plt.rc_context(STYLE):
         _draw_ratios(ratios, tables["inner-sublinear"])
-        legend_below(ratios, "mean and range over replicates", columns=2)
+        entitle(ratios, verdict, subject="gap over its leading term")
+        legend_below(ratios, "mean and range over replicates")
     return figure
 
 

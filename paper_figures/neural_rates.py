@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import column_figure, draw_power_rate, entitle, legend_below
+from theory_check.plotting import draw_power_rate, entitle, legend_below, page_figure, power_summary
 
 CLAIMS = (
     "penalty-bias-neural",
@@ -18,20 +18,17 @@ CLAIMS = (
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     bias, independent, shared, outer = (verdicts[claim] for claim in CLAIMS)
-    figure, panels = column_figure(rows=3, row_height=3.4)
-    in_norm, squared = (
-        f"fitted exponent ({unit}), 95 % interval" for unit in ("norm", "squared norm")
+    figure, panels = page_figure(panels=3, columns=2, row_height=2.7)
+    drawn = (
+        ((bias, ""),),
+        ((independent, "independent"), (shared, "shared (hollow)")),
+        ((outer, ""),),
     )
-
-    draw_power_rate(panels[0], bias, bias.claim.rates[0])
-    legend_below(panels[0], in_norm)
-
-    draw_power_rate(panels[1], independent, independent.claim.rates[0], label="independent, ")
-    draw_power_rate(panels[1], shared, shared.claim.rates[0], label="shared, ", hollow=True)
-    legend_below(panels[1], squared)
-
-    draw_power_rate(panels[2], outer, outer.claim.rates[0])
-    legend_below(panels[2], squared)
-    for axes, shown in zip(panels, ((bias,), (independent, shared), (outer,)), strict=True):
-        entitle(axes, *shown)
+    for axes, shown in zip(panels, drawn, strict=True):
+        for place, (verdict, name) in enumerate(shown):
+            draw_power_rate(axes, verdict, verdict.claim.rates[0], label=name, hollow=place > 0)
+        entitle(axes, *(verdict for verdict, _ in shown), width=48)
+        legend_below(
+            axes, power_summary(*((each, each.claim.rates[0], name) for each, name in shown))
+        )
     return figure

@@ -10,6 +10,7 @@ from theory_check.analysis import Verdict
 from theory_check.plotting import (
     STYLE,
     column_figure,
+    draw_cloud,
     draw_level,
     entitle,
     general,
@@ -19,38 +20,41 @@ from theory_check.plotting import (
 
 CLAIMS = ("non-uniform-pl", "non-uniform-pl-visits")
 LARGEST = 1e6
-"""Ratios above are drawn at the upper edge: the bound says nothing there."""
+"""Ratios above are left out: the bound says nothing there."""
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     table = tables["non-uniform-pl"]
     styles = problem_styles([str(problem) for problem in table["problem"].unique()])
-    figure, panels = column_figure(rows=2, row_height=3.2)
+    figure, panels = column_figure(rows=2, row_height=2.7)
     with plt.rc_context(STYLE):
         for axes, name in zip(panels, CLAIMS, strict=True):
             (rate,) = verdicts[name].claim.rates
             entitle(axes, verdicts[name])
-            for problem, rows in table.groupby("problem", sort=False):
-                style = styles[str(problem)]
-                shown = rows.loc[rows["resolved"]]
-                left_out = len(rows) - len(shown)
-                ratio = shown[rate.y]
-                axes.loglog(
-                    shown["lower_gap"],
-                    ratio.clip(upper=LARGEST),
-                    linestyle="none",
-                    color=style.colour,
-                    marker=style.marker,
-                    markersize=1.6,
-                    markeredgewidth=0,
-                    alpha=0.6,
-                    rasterized=True,
-                    label=f"{problem}: {general(ratio.min(), 3)}, {general(ratio.median(), 3)} "
-                    f"({left_out})",
+            shown = table.loc[table["resolved"]]
+            for problem, rows in shown.groupby("problem", sort=False):
+                near = rows.loc[rows[rate.y] <= LARGEST]
+                ratio = near[rate.y].to_numpy()
+                draw_cloud(
+                    axes,
+                    near["lower_gap"].to_numpy(),
+                    ratio,
+                    styles[str(problem)],
+                    edge="smallest",
+                    broken=ratio < 1,
+                    label=str(problem),
                 )
             draw_level(axes, 1.0, "theory: at least 1")
-            axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol, ylim=(0.1, 2 * LARGEST))
-            title = f"{rate.name}: smallest, median ratio (unresolved rows);"
-            title += f"\nratios above {general(LARGEST, 1)} are drawn there"
-            legend_below(axes, title, marker_scale=2.5)
+            axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol, ylim=(0.1, LARGEST))
+            legend_below(axes, f"{rate.name}, coloured: smallest ratios\n{_counts(table, rate.y)}")
     return figure
+
+
+def _counts(table: DataFrame, column: str) -> str:
+    """Say how many points there are, how many break the bound, and how many are not drawn."""
+    shown = table.loc[table["resolved"], column]
+    far, broken = int((shown > LARGEST).sum()), int((shown < 1).sum())
+    text = f"{broken} of {len(shown)} below 1, smallest {general(shown.min(), 3)}"
+    return (
+        f"{text}; {far} above {general(LARGEST, 1)}, {len(table) - len(shown)} unresolved left out"
+    )

@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import STYLE, column_figure, draw_power_rate, entitle, legend_below
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    draw_power_rate,
+    entitle,
+    legend_below,
+    power_summary,
+)
 
 CLAIMS = ("penalty-smoothness",)
 
@@ -23,19 +30,21 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     if not means:
         return figure
     lowest, highest = np.min(means), np.max(means)
-    inverse = np.array([10.0, 1000.0])
-    line = 5 * highest * inverse / 10
+    # From where runs are to where a line that steep has left the panel: more would flatten the data.
+    start = 1 / max(found.x.max() for found in verdict.rates if found.y.size)
+    line = np.array([2.0, 12.0]) * highest
+    inverse = start * line / line[0]
     with plt.rc_context(STYLE):
         axes.plot(inverse, line, color="0.35", linestyle="--", linewidth=1.0)
         axes.annotate(
             "$\\propto 1/\\sigma$: what a step\n$\\eta\\sim\\sigma$ pays for",
-            (inverse[0], line[1]),
-            xytext=(4, 0),
+            (inverse[1], line[1]),
+            xytext=(5, 0),
             textcoords="offset points",
             va="top",
             fontsize=6.5,
             color="0.25",
         )
-    axes.set_ylim(lowest / 3, 2 * line[1])
-    legend_below(axes, "fitted exponent in 1/σ, 95 % interval")
+    axes.set_ylim(lowest / 2, line[1])
+    legend_below(axes, power_summary((verdict, rate, "")))
     return figure

@@ -4,18 +4,22 @@ from collections.abc import Mapping
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.plotting import (
     STYLE,
-    column_figure,
     draw_level,
-    entitle,
+    edged,
     general,
-    legend_below,
+    page_figure,
     problem_styles,
+    set_apart,
+    shared_legend,
+    verdict_lines,
 )
 from theory_check.plotting.style import SeriesStyle
 from theory_check.thresholds import NO_SLOPE
@@ -29,32 +33,35 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     table = tables["sail-pl"]
     problems = [str(problem) for problem in table["problem"].unique()]
     rates = [rate for claim in CLAIMS for rate in verdicts[claim].claim.rates]
-    figure, panels = column_figure(rows=len(problems), row_height=1.75)
+    figure, panels = page_figure(panels=len(problems), columns=3, row_height=1.9)
     styles = problem_styles([rate.name for rate in rates])
     with plt.rc_context(STYLE):
         for axes, problem in zip(panels, problems, strict=True):
-            for rate in rates:
+            for place, rate in enumerate(rates):
                 (name, value), *_ = rate.where.items()
                 rows = table.loc[(table["problem"] == problem) & (table[name] == value)]
-                _draw_curve(axes, rows, rate.name, styles[rate.name])
-            draw_level(axes, NO_SLOPE, "theory: above, with some constant")
+                for series in _draw_curve(axes, rows, rate.name, styles[rate.name]):
+                    set_apart(axes, series, place, len(rates))
+            draw_level(axes, NO_SLOPE, "theory: above")
             axes.set(ylabel=rates[0].y_symbol, ylim=(LOWEST / 30, 30.0), xscale="log", yscale="log")
             axes.set_xticks(sorted(table["radius"].unique()))
             axes.xaxis.set_major_formatter(lambda x, _: general(x))
             axes.minorticks_off()
-            axes.annotate(problem, (0.02, 0.35), xycoords="axes fraction", fontsize=6.5)
-        panels[-1].set(xlabel=rates[0].x_symbol)
-        entitle(panels[0], *(verdicts[claim] for claim in CLAIMS))
-        title = "smallest ratio of all seeds, bars from smallest to largest of a seed;\n"
-        title += "at the lower edge: a stationary point other than the minimum"
-        legend_below(panels[-1], title, columns=2)
+            axes.set(xlabel=rates[0].x_symbol)
+            axes.set_title(problem, loc="left", fontsize=7.5)
+        figure.suptitle(verdict_lines(*(verdicts[claim] for claim in CLAIMS)), fontsize=7.5)
+        title = "smallest ratio of all seeds, bars from smallest to largest of a seed; "
+        title += "at the lower edge, edged in black: a stationary point other than the minimum"
+        shared_legend(figure, panels, columns=5, title=title)
     return figure
 
 
-def _draw_curve(axes: Axes, rows: DataFrame, name: str, style: SeriesStyle) -> None:
+def _draw_curve(
+    axes: Axes, rows: DataFrame, name: str, style: SeriesStyle
+) -> tuple[Container | Line2D, ...]:
     """Draw the smallest ratio against the radius, with its range over seeds."""
     ratios = rows.groupby("radius")["constant"].agg(["min", "max"]).clip(lower=LOWEST)
-    axes.errorbar(
+    curve = axes.errorbar(
         ratios.index,
         ratios["min"],
         yerr=(0 * ratios["min"], ratios["max"] - ratios["min"]),
@@ -64,3 +71,6 @@ def _draw_curve(axes: Axes, rows: DataFrame, name: str, style: SeriesStyle) -> N
         capsize=1.5,
         label=name,
     )
+    lost = ratios.index[ratios["min"] <= NO_SLOPE]
+    edge = edged(style.marker, style.colour) | {"markersize": 3.4, "markeredgewidth": 0.5}
+    return curve, *axes.plot(lost, ratios["min"][lost], **edge)

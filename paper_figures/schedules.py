@@ -9,7 +9,14 @@ from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.claims.rates import ScheduleRate
-from theory_check.plotting import column_figure, draw_schedule_rate, legend_below
+from theory_check.plotting import (
+    draw_schedule_rate,
+    entitle,
+    legend_below,
+    page_figure,
+    schedule_name,
+    schedule_summary,
+)
 
 HARD = ("schedules-hard", "schedule-2-hard", "schedule-7/2-hard")
 FORBIDDEN = (
@@ -37,20 +44,27 @@ PANELS = (
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    figure, panels = column_figure(rows=len(PANELS), row_height=4.3)
+    figure, panels = page_figure(panels=len(PANELS), columns=2, row_height=3.4)
     for axes, (claims, title) in zip(panels, PANELS, strict=True):
         _draw_claims(axes, [verdicts[claim] for claim in claims])
-        found = [rate.status for claim in claims for rate in verdicts[claim].rates]
-        counts = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
-        axes.set_title(f"{title}: {counts}", loc="left", fontsize=8)
+        shown = [verdicts[claim] for claim in claims]
+        entitle(axes, *shown, subject=title, width=48)
         axes.invert_xaxis()
-        legend_below(axes, "schedule, problem: verdict, growth like a power of 1/target")
+        legend_below(axes, schedule_summary(shown))
     return figure
 
 
 def _draw_claims(axes: Axes, verdicts: list[Verdict]) -> None:
-    rates = [(verdict, rate) for verdict in verdicts for rate in verdict.claim.rates]
-    palette = sns.color_palette("colorblind", n_colors=len(rates))
-    for (verdict, rate), colour in zip(rates, palette, strict=True):
-        assert isinstance(rate, ScheduleRate)
-        draw_schedule_rate(axes, verdict, rate, colour=colour)
+    rates = [
+        (verdict, rate)
+        for verdict in verdicts
+        for rate in verdict.claim.rates
+        if isinstance(rate, ScheduleRate)
+    ]
+    problems = list(dict.fromkeys(each.problem for verdict in verdicts for each in verdict.rates))
+    names = list(dict.fromkeys(schedule_name(verdict, rate) for verdict, rate in rates))
+    palette = sns.color_palette("colorblind", n_colors=len(names))
+    colours = dict(zip(names, palette, strict=True))
+    for verdict, rate in rates:
+        colour = colours[schedule_name(verdict, rate)]
+        draw_schedule_rate(axes, verdict, rate, colour=colour, problems=problems)

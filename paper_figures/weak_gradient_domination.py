@@ -11,11 +11,12 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.plotting import (
     STYLE,
-    column_figure,
-    entitle,
+    draw_cloud,
     general,
-    legend_below,
+    page_figure,
     problem_styles,
+    shared_legend,
+    verdict_lines,
 )
 from theory_check.thresholds import NEGLIGIBLE
 
@@ -24,7 +25,7 @@ LEVELS = {
     "lower": (r"$2 c \|\nabla_\lambda J\|$", r"$J^* - J$, relative"),
     "upper": (r"$2 c \|\nabla\Phi\|$", r"$\Phi - \Phi^*$, relative"),
 }
-EDGES = (1e-4, 1e3)
+EDGES = (1e-3, 1e3)
 """What a gradient implies is drawn between these, further values at the edge."""
 
 
@@ -33,7 +34,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     table = table.loc[table["half"] == "held out"]
     problems = [str(problem) for problem in table["problem"].unique()]
     scales = sorted(table["initial_scale"].unique())
-    figure, panels = column_figure(rows=len(LEVELS) * len(scales), row_height=1.9)
+    figure, panels = page_figure(len(LEVELS) * len(scales), columns=2, row_height=2.1)
     places = [(scale, level) for scale in scales for level in LEVELS]
     with plt.rc_context(STYLE):
         for axes, (scale, level) in zip(panels, places, strict=True):
@@ -41,17 +42,11 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             _draw_level(axes, rows, problems)
             x, y = LEVELS[level]
             axes.set(xlabel=f"{x} / largest gap of the run", ylabel=y)
-            axes.annotate(
-                f"{level} level, initial scale {general(scale)}\n{_count(rows)}",
-                (0.02, 0.98),
-                xycoords="axes fraction",
-                va="top",
-                fontsize=6.5,
-            )
-    entitle(panels[0], verdicts["weak-gradient-domination"])
-    title = "held-out seeds, gaps relative to the largest of the run;\n"
-    title += "above the dotted line, edged in black: violations of the theory"
-    legend_below(panels[-1], title, columns=2, marker_scale=2.5)
+            title = f"{level} level, initial scale {general(scale)}\n{_count(rows)}"
+            axes.set_title(title, loc="left", fontsize=7)
+    figure.suptitle(verdict_lines(verdicts["weak-gradient-domination"]), fontsize=7.5)
+    title = "held-out seeds, coloured: largest gaps; edged in black and named: violations"
+    shared_legend(figure, panels, columns=6, title=title)
     return figure
 
 
@@ -71,28 +66,25 @@ def _draw_level(axes: Axes, rows: DataFrame, problems: list[str]) -> None:
         implied = ((part["bound"] - part["floor"]) / largest).clip(*EDGES)
         gap = part["gap"] / largest
         above = part["share_of_bound"] > 1
-        style = styles[problem]
-        cloud = {"linestyle": "none", "color": style.colour, "marker": style.marker}
-        axes.loglog(
-            implied[~above],
-            gap[~above],
-            **cloud,
-            markersize=1.8,
-            markeredgewidth=0,
-            alpha=0.6,
-            rasterized=True,
+        draw_cloud(
+            axes,
+            implied.to_numpy(),
+            gap.to_numpy(),
+            styles[problem],
+            edge="largest",
+            broken=above.to_numpy(),
             label=problem,
         )
-        # On top of all clouds, those of later problems too.
-        axes.loglog(
-            implied[above],
-            gap[above],
-            **cloud,
-            markersize=3.4,
-            markeredgecolor="black",
-            markeredgewidth=0.5,
-            zorder=4,
-        )
     across = np.geomspace(*EDGES, 200)
-    axes.loglog(across, across + NEGLIGIBLE, color="0.2", linestyle=":", linewidth=1.4)
-    axes.set(xlim=(EDGES[0] / 1.5, EDGES[1] * 1.5), ylim=(1e-6, EDGES[1]))
+    line = across + NEGLIGIBLE
+    axes.loglog(across, line, color="0.2", linestyle=":", linewidth=1.4)
+    axes.annotate(
+        "theory: below",
+        (across[120], line[120]),
+        xytext=(-4, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=6.5,
+        color="0.25",
+    )
+    axes.set(xlim=(EDGES[0] / 1.5, EDGES[1] * 1.5), ylim=(1e-5, 30.0))

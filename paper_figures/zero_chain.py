@@ -7,7 +7,14 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import STYLE, column_figure, label_sparsely, legend_below, problem_styles
+from theory_check.plotting import (
+    STYLE,
+    column_figure,
+    entitle,
+    label_sparsely,
+    legend_below,
+    problem_styles,
+)
 
 CLAIMS = ("zero-chain-lower-bound", "control-zero-chain")
 TITLES = {
@@ -55,15 +62,10 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         axes.set(xscale="log", yscale="log")
         for axis in (axes.xaxis, axes.yaxis):
             label_sparsely(axis)
-        kept = [rate.status for rate in bound.rates]
-        axes.set_title(
-            f"Lower bound: {kept.count('holds')} of {len(kept)} hold; controls: {control.status}",
-            loc="left",
-            fontsize=8,
-        )
+        entitle(axes, bound, control)
         axes.axhline(1.0, color="0.2", linestyle="--", linewidth=1.4)
         axes.annotate(
-            r"lower bound $T/p \sim \epsilon^{-3}$",
+            r"theory: above $T/p \sim \epsilon^{-3}$",
             (0.02, 1.0),
             xycoords=("axes fraction", "data"),
             xytext=(0, -9),

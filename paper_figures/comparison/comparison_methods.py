@@ -38,7 +38,11 @@ def draw(results: ComparisonResults) -> Figure | None:
             axes.set_title(
                 f"{results.methods[method].title}: {row['met']}/{row['pairs']} met", fontsize=6.5
             )
+        # One range for all: panels are there to be compared.
+        low, high = zip(*(axes.get_ylim() for axes in panels), strict=True)
         for at, axes in enumerate(panels):
+            axes.set_ylim(min(low), max(high))
+            axes.tick_params(labelleft=at % COLUMNS == 0)
             if at % COLUMNS == 0:
                 axes.set_ylabel("samples / fewest")
             if at + COLUMNS >= len(panels):

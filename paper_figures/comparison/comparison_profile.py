@@ -10,6 +10,8 @@ from theory_check.plotting import STYLE, LineStyle, line_styles, page_figure
 
 # Least distance between the names at the ends of lines, in shares.
 APART = 0.062
+# Of the intervals behind the ends, as a share of the width of the curves.
+STRIP = 0.45
 
 
 def draw(results: ComparisonResults) -> Figure | None:
@@ -33,8 +35,26 @@ def draw(results: ComparisonResults) -> Figure | None:
                 xlabel=f"samples / fewest {unit}",
                 ylabel=f"share of {profile.pairs} problems × accuracies",
             )
-    figure.supxlabel(f"bands: 95 % over problems; {shown[0][2].problems} problems", fontsize=6.5)
+    figure.supxlabel(
+        f"points: ends of the curves with 95 % intervals over problems; {shown[0][2].problems} problems",
+        fontsize=6.5,
+    )
     return figure
+
+
+def draw_intervals(axes: Axes, profile: Profile, styles: dict[str, LineStyle]) -> None:
+    """Draw the intervals of the ends, in a strip behind them: areas of many methods would be a fog."""
+    first, last = np.log10(profile.factors[[0, -1]])
+    order = np.argsort(-profile.share[:, -1], kind="stable")
+    places = 10 ** (last + STRIP * (last - first) * (np.arange(order.size) + 0.7) / order.size)
+    for at, place in zip(order, places, strict=True):
+        centre, low, high = (each[at, -1] for each in (profile.share, profile.low, profile.high))
+        reach = [[np.nan_to_num(max(centre - low, 0))], [np.nan_to_num(max(high - centre, 0))]]
+        colour = styles[profile.methods[at]].colour
+        axes.errorbar(
+            place, centre, yerr=reach, color=colour, marker=".", markersize=3.5, elinewidth=0.8
+        )
+    axes.set_xlim(10**first / 1.2, 10 ** (last + STRIP * 1.05 * (last - first)))
 
 
 def draw_profile(
@@ -44,10 +64,6 @@ def draw_profile(
     axes.set(xscale="log", ylim=(0, 1.02))
     for at, method in enumerate(profile.methods):
         style = styles[method]
-        band = (profile.low[at], profile.high[at])
-        axes.fill_between(
-            profile.factors, *band, step="post", color=style.colour, alpha=0.06, linewidth=0
-        )
         axes.plot(
             profile.factors,
             profile.share[at],
@@ -56,6 +72,7 @@ def draw_profile(
             linestyle=style.dashes,
             linewidth=1.0,
         )
+    draw_intervals(axes, profile, styles)
     ends = profile.share[:, -1]
     order = np.argsort(ends, kind="stable")
     places = ends[order].copy()

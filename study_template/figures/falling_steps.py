@@ -6,7 +6,13 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from theory_check.analysis import Verdict
-from theory_check.plotting import column_figure, draw_power_rate, entitle, legend_below
+from theory_check.plotting import (
+    column_figure,
+    draw_power_rate,
+    entitle,
+    legend_below,
+    power_summary,
+)
 
 CLAIMS = ("falling-steps",)
 
@@ -18,5 +24,5 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
     figure, (axes,) = column_figure(rows=1, row_height=2.7)
     entitle(axes, verdict)
     draw_power_rate(axes, verdict, rate)
-    legend_below(axes, "fitted exponent, 95 % interval")
+    legend_below(axes, power_summary((verdict, rate, "")))
     return figure

@@ -12,7 +12,7 @@ from matplotlib import pyplot
 from theory_check.analysis import judge
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import CurveRate, Rate, RatioRate
-from theory_check.plotting import column_figure, draw_curve_rate, draw_ratio_rate
+from theory_check.plotting import column_figure, draw_curve_rate, draw_ratio_rate, looseness_summary
 
 CURVE = CurveRate("below", "k", "gap", "bound", "$k$", "$g$", where={"resolved": True})
 RATIO = RatioRate("ratio", "n", "gap", "bound", 0.1, (2.0,), "$n$", "$r$")
@@ -45,7 +45,8 @@ def test_the_smallest_ratio_over_seeds_is_drawn_against_one() -> None:
     smallest = next(line for line in axes.lines if line.get_marker() == "o")
     np.testing.assert_allclose(smallest.get_xdata(), [1, 10, 100])  # type: ignore[arg-type]
     np.testing.assert_allclose(smallest.get_ydata(), 2.0)  # type: ignore[arg-type]
-    assert smallest.get_label() == "p: holds, 2, 4"
+    assert smallest.get_label() == "p"
+    assert looseness_summary(judge(claim(CURVE), rows), "below") == "below; smallest 2 (p)"
     assert [text.get_text() for text in axes.texts] == ["theory: at least 1"]
     assert axes.get_ylim()[0] < 1 < 4 < axes.get_ylim()[1]
     pyplot.close(figure)
@@ -57,7 +58,8 @@ def test_a_bound_that_is_broken_is_drawn_below_one() -> None:
     draw_curve_rate(axes, judge(claim(rate), table()), rate, table())
     smallest = next(line for line in axes.lines if line.get_marker() == "o")
     np.testing.assert_allclose(smallest.get_ydata(), 0.5)  # type: ignore[arg-type]
-    assert str(smallest.get_label()).startswith("p: violated, 0.5")
+    edged = [line for line in axes.lines if line.get_markeredgecolor() == "black"]
+    assert [len(line.get_xdata()) for line in edged] == [3]  # type: ignore[arg-type]
     assert axes.get_ylim()[0] < 0.5
     pyplot.close(figure)
 
@@ -72,12 +74,12 @@ def test_ratios_have_their_intervals_and_the_band(hollow: bool) -> None:
     ).drop_duplicates(["seed", "n"])
     verdict = judge(claim(RATIO), rows)
     figure, (axes,) = column_figure(rows=1, row_height=2.0)
-    draw_ratio_rate(axes, verdict, RATIO, label="q, ", hollow=hollow)
+    draw_ratio_rate(axes, verdict, RATIO, hollow=hollow)
     (points,) = axes.containers
     line = points[0]
     np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), 1.0)
     assert (line.get_markerfacecolor() == "white") == hollow
-    assert points.get_label().startswith("q, p: inconclusive, 1.000 [0.")
+    assert points.get_label() == "p"
     assert [text.get_text() for text in axes.texts] == ["theory: 1, band declared"]
     pyplot.close(figure)
 
@@ -92,5 +94,16 @@ def test_of_a_statement_about_means_the_means_are_drawn() -> None:
     (points,) = axes.containers
     drawn = np.asarray(points[0].get_ydata(), dtype=float)
     np.testing.assert_allclose(drawn, 1 / 0.875)
-    assert points.get_label() == "p: holds, 1.14, 1.14"
+    assert points.get_label() == "p"
+    pyplot.close(figure)
+
+
+def test_a_bound_that_is_far_away_does_not_flatten_the_rest() -> None:
+    """Ratios of 2 at two seeds of three, and of 1e12 at the third: the axis ends at 1e6 and says so."""
+    far = table().loc[lambda t: t.seed == 0].assign(seed=2, gap=lambda t: t.bound / 1e12)
+    rows = pd.concat([table(), far], ignore_index=True)
+    figure, (axes,) = column_figure(rows=1, row_height=2.0)
+    draw_curve_rate(axes, judge(claim(CURVE), rows), CURVE, rows)
+    assert axes.get_ylim()[1] == pytest.approx(1e6)
+    assert "cut at $10^{6}$" in [text.get_text() for text in axes.texts]
     pyplot.close(figure)

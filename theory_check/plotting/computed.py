@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.computed_verdicts import Looseness, Ratios, simultaneous
+from theory_check.analysis.computed_verdicts import Ratios, simultaneous
 from theory_check.claims.rates import CurveRate, RatioRate
-from theory_check.plotting.numbers import general, interval, label_sparsely
-from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, problem_styles
+from theory_check.plotting.numbers import general, label_sparsely
+from theory_check.plotting.style import (
+    STYLE,
+    SeriesStyle,
+    draw_level,
+    edged,
+    problem_styles,
+    set_apart,
+)
 
 LARGEST_END = 1e3
 """Where an interval of a ratio is cut."""
 
+LARGEST_SHOWN = 1e6
+"""Ratios above say no more than that the bound is far away."""
+
 
 def draw_curve_rate(
-    axes: Axes, verdict: Verdict, rate: CurveRate, table: pd.DataFrame, *, logarithmic: bool = True
+    axes: Axes,
+    verdict: Verdict,
+    rate: CurveRate,
+    table: pd.DataFrame,
+    *,
+    logarithmic: bool = True,
+    problems: Sequence[str] = (),
 ) -> None:
     """Draw a bound over what was measured against x, all problems; below 1 the bound is broken.
 
-    Markers are the smallest ratio over seeds at each x, the line through the pale area the median, the
-    area reaches from the smallest to the largest. Of a statement about means, markers are the ratio of
-    means, with the simultaneous 95 % interval of their difference. The legend has the smallest and the
-    median ratio of all rows, and how the bound was judged.
+    Markers are the smallest ratio over seeds at each x, edged in black where it is below 1, the line
+    through the pale area the median, the area reaches from the smallest to the largest. Of a statement
+    about means, markers are the ratio of means, with the simultaneous 95 % interval of their difference.
+    Ratios above :data:`LARGEST_SHOWN` are left out, and a note says so: they would flatten the rest.
 
     Parameters are those of :func:`theory_check.plotting.power.draw_power_rate`, and
 
@@ -35,22 +53,19 @@ def draw_curve_rate(
         The table that it was judged on.
     logarithmic
         Whether x is on a logarithmic axis.
+    problems
+        All that the figure shows, in the order of their styles; those of the rate when empty.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name]
-    styles = problem_styles([found.problem for found in judged])
+    styles = problem_styles(problems or [found.problem for found in judged])
     with plt.rc_context(STYLE):
-        for found in judged:
-            style, numbers = styles[found.problem], found.numbers
-            assert isinstance(numbers, Looseness)
+        for place, found in enumerate(judged):
+            style = styles[found.problem]
             rows = table.loc[table["problem"] == found.problem]
             for column, value in rate.where.items():
                 rows = rows.loc[rows[column] == value]
-            label = f"{found.problem}: {found.status}"
-            if numbers.estimate is not None:
-                smallest = general(numbers.estimate.value, 3)
-                label += f", {smallest}, {general(numbers.median, 3)}"
             if rate.average:
-                _draw_means(axes, rate, rows, style, label)
+                _draw_means(axes, rate, rows, style, found.problem)
                 continue
             rows = rows.loc[rows[rate.y] > 0]
             ratio = (rate.factor * rows[rate.bound] / rows[rate.y]).groupby(rows[rate.x])
@@ -59,23 +74,33 @@ def draw_curve_rate(
             axes.fill_between(x, least, most, color=style.colour, alpha=0.12, linewidth=0)
             axes.plot(x, middle, color=style.colour, linewidth=0.7)
             shown = np.unique(np.linspace(0, x.size - 1, min(x.size, 24)).round().astype(int))
-            axes.plot(
+            smallest = axes.plot(
                 x[shown],
                 least.to_numpy()[shown],
                 style.marker,
                 color=style.colour,
                 markersize=2.4,
-                label=label,
+                label=found.problem,
             )
+            broken = least.to_numpy() < 1
+            smallest += axes.plot(
+                x[broken], least.to_numpy()[broken], **edged(style.marker, style.colour)
+            )
+            for markers in smallest:
+                set_apart(axes, markers, place, len(judged))
         axes.set(xscale="log" if logarithmic else "linear", yscale="log")
         axes.set(xlabel=rate.x_symbol, ylabel=f"{rate.y_symbol}:\nbound / measured")
-        if logarithmic:
-            label_sparsely(axes.xaxis)
-        # Room for the label of the level below it, and for a legend above the curves.
+        for axis in (axes.xaxis, axes.yaxis)[0 if logarithmic else 1 :]:
+            label_sparsely(axis)
         low, high = axes.get_ylim()
-        reach = max(high / low, 4.0)
-        axes.set_ylim(min(low, 1.0) / reach**0.15, high * reach**0.35)
+        cut = high > LARGEST_SHOWN
+        low, high = min(low, 1.0), min(max(high, 1.3), LARGEST_SHOWN)
+        # Room for the label of the level below it.
+        axes.set_ylim(low / max(high / low, 4.0) ** 0.18, high)
         draw_level(axes, 1.0, "theory: at least 1")
+        if cut:
+            note = f"cut at {general(LARGEST_SHOWN, 1)}"
+            axes.annotate(note, (0.02, 0.9), xycoords="axes fraction", fontsize=6.5, color="0.25")
 
 
 def _draw_means(
@@ -108,24 +133,28 @@ def _draw_means(
 
 
 def draw_ratio_rate(
-    axes: Axes, verdict: Verdict, rate: RatioRate, *, label: str = "", hollow: bool = False
+    axes: Axes,
+    verdict: Verdict,
+    rate: RatioRate,
+    *,
+    hollow: bool = False,
+    problems: Sequence[str] = (),
 ) -> None:
     """Draw a measured over a predicted number against x, all problems, with its band.
 
     Means over replicates with their simultaneous 95 % intervals. The band is grey, the stated ratio
-    dotted. The legend has the ratio that is farthest from it.
+    dotted.
 
     Parameters are those of :func:`theory_check.plotting.power.draw_power_rate`, without ``slope_label``.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
-    styles = problem_styles([found.problem for found in judged])
+    styles = problem_styles(problems or [found.problem for found in judged])
     with plt.rc_context(STYLE):
         for found in judged:
             numbers, style = found.numbers, styles[found.problem]
             assert isinstance(numbers, Ratios)
             below = [each.value - each.low for each in numbers.ratios]
             beyond = [each.high - each.value for each in numbers.ratios]
-            assert numbers.estimate is not None
             axes.errorbar(
                 numbers.x,
                 [each.value for each in numbers.ratios],
@@ -136,7 +165,7 @@ def draw_ratio_rate(
                 elinewidth=0.8,
                 capsize=1.2,
                 linestyle="none",
-                label=f"{label}{found.problem}: {found.status}, {interval(numbers.estimate, 3)}",
+                label=found.problem,
             )
         stated = judged[0].numbers if judged else None
         if isinstance(stated, Ratios):

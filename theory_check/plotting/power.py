@@ -1,21 +1,30 @@
-"""Power laws on log-log axes: data with intervals, the predicted slope, the fit in the legend."""
+"""Power laws on log-log axes: data with intervals, the predicted slope, the fit over its window."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from theory_check.analysis import PowerLawFit, RateVerdict, Verdict
-from theory_check.analysis.power_verdict import fitted_exponent
 from theory_check.analysis.replicates import Band, average_band, median_band
 from theory_check.claims.rates import AttainedRate, PowerRate, ScheduleRate
-from theory_check.plotting.numbers import fixed, general, interval, label_sparsely
-from theory_check.plotting.style import STYLE, SeriesStyle, draw_level, problem_styles
+from theory_check.plotting.numbers import general, label_sparsely
+from theory_check.plotting.style import (
+    STYLE,
+    SeriesStyle,
+    draw_level,
+    edged,
+    problem_styles,
+    set_apart,
+)
+from theory_check.plotting.summaries import schedule_name
 
 
 def draw_power_rate(
@@ -29,9 +38,9 @@ def draw_power_rate(
 ) -> None:
     """Draw one rate of a verdict on log-log axes, all problems.
 
-    Points are means over replicates with their 95 % intervals, the line is the fit over its
-    window; the predicted slope is a grey line above or below the data, labelled. The legend has
-    the fitted exponent with its interval, in both unit conventions where they differ.
+    Points are means over replicates with their 95 % intervals, those of several problems moved apart
+    sideways; the line is the fit over its window, the predicted slope a grey line above or below the
+    data, labelled. What was fitted is said by :func:`theory_check.plotting.summaries.power_summary`.
 
     Parameters
     ----------
@@ -42,7 +51,7 @@ def draw_power_rate(
     rate
         One of the claim's rates.
     label
-        Put before each legend entry.
+        Put above the label of the predicted slope, where a panel shows several claims.
     hollow
         Whether markers are hollow and fits dashed, to set two claims apart.
     slope_label
@@ -51,25 +60,15 @@ def draw_power_rate(
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     styles = problem_styles([found.problem for found in judged])
     with plt.rc_context(STYLE):
-        for found in judged:
-            _draw_series(axes, rate, found, styles[found.problem], label, hollow)
+        for place, found in enumerate(judged):
+            for series in _draw_series(axes, rate, found, styles[found.problem], hollow):
+                set_apart(axes, series, place, len(judged))
         axes.set(xscale="log", yscale="log", ylabel=rate.y_symbol)
         axes.set_xlabel(_horizontal_label(rate))
         for axis in (axes.xaxis, axes.yaxis):
             label_sparsely(axis)
         if judged:
-            _draw_prediction(axes, rate, judged, slope_label, above=not hollow)
-
-
-def exponent_text(rate: PowerRate, fit: PowerLawFit) -> str:
-    """Return the fitted exponent with its interval, and in the other unit convention."""
-    found = fitted_exponent(rate, fit)
-    text = interval(found, 3)
-    if rate.y_units == "norm":
-        return f"{text}; squared {fixed(2 * found.value, 2)}"
-    if rate.y_units == "squared norm":
-        return f"{text}; norm {fixed(found.value / 2, 2)}"
-    return text
+            _draw_prediction(axes, rate, judged, label, slope_label, above=not hollow)
 
 
 def _inverted(rate: PowerRate) -> bool:
@@ -89,12 +88,16 @@ def _abscissa(rate: PowerRate, x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_series(
-    axes: Axes, rate: PowerRate, found: RateVerdict, style: SeriesStyle, label: str, hollow: bool
-) -> None:
+    axes: Axes,
+    rate: PowerRate,
+    found: RateVerdict,
+    style: SeriesStyle,
+    hollow: bool,
+) -> list[ErrorbarContainer | Line2D]:
     band = average_band(found.y)
     shown = _thinned(found.x.size)
     x = _abscissa(rate, found.x)
-    axes.errorbar(
+    points = axes.errorbar(
         x[shown],
         band.centre[shown],
         yerr=[(band.centre - band.low)[shown], (band.high - band.centre)[shown]],
@@ -104,30 +107,30 @@ def _draw_series(
         elinewidth=0.8,
         capsize=1.2,
         linestyle="none",
-        label=_legend_entry(rate, found, label),
+        label=found.problem,
     )
     fit = found.fit
     if not isinstance(fit, PowerLawFit):
-        return
+        return [points]
     start, stop = fit.window
     ascending = np.sort(found.x)[start:stop]
     curve = fit.predict(ascending) + (fit.floor_level or 0.0)
-    axes.plot(
+    line = axes.plot(
         _abscissa(rate, ascending),
         curve,
         color=style.colour,
         linestyle="--" if hollow else "-",
     )
-
-
-def _legend_entry(rate: PowerRate, found: RateVerdict, label: str) -> str:
-    if isinstance(found.fit, PowerLawFit):
-        return f"{label}{found.problem}: {exponent_text(rate, found.fit)}"
-    return f"{label}{found.problem}: no fit"
+    return [points, *line]
 
 
 def _draw_prediction(
-    axes: Axes, rate: PowerRate, judged: Sequence[RateVerdict], text: str | None, above: bool
+    axes: Axes,
+    rate: PowerRate,
+    judged: Sequence[RateVerdict],
+    claim: str,
+    text: str | None,
+    above: bool,
 ) -> None:
     """Draw the predicted slope a factor of three away from all data."""
     x = np.sort(_abscissa(rate, judged[0].x))
@@ -147,8 +150,9 @@ def _draw_prediction(
         power = f"∝ {variable}"
     else:
         power = f"∝ {variable}$^{{{general(rate.exponent)}}}$"
-    label = text or f"theory: {power}"
-    middle = len(x) // 2
+    label = text or "\n".join(each for each in (claim, f"theory: {power}") if each)
+    # Under a rising line there may be a steeper one, which is farther away at the left.
+    middle = len(x) // (6 if not above and drawn_exponent > 0 else 2)
     rising_above = (drawn_exponent > 0) == above
     axes.annotate(
         label,
@@ -161,7 +165,8 @@ def _draw_prediction(
         color="0.25",
     )
     low, high = axes.get_ylim()
-    room = (high / low) ** (0.06 if above else 0.2)
+    lines = label.count("\n") + 1
+    room = (high / low) ** ((0.09 if above else 0.13) * lines)
     axes.set_ylim(low if above else min(low, line.min()) / room, high * room if above else high)
 
 
@@ -171,12 +176,18 @@ def _thinned(points: int, most: int = 24) -> NDArray[np.int64]:
 
 
 def draw_schedule_rate(
-    axes: Axes, verdict: Verdict, rate: ScheduleRate, *, colour: tuple[float, float, float]
+    axes: Axes,
+    verdict: Verdict,
+    rate: ScheduleRate,
+    *,
+    colour: tuple[float, float, float],
+    problems: Sequence[str] = (),
 ) -> None:
     """Draw the accuracy of a schedule over its target against the target, all problems.
 
-    Means over replicates with 95 % intervals, one marker for each problem. The legend has the status and
-    the growth at small targets. The declared multiple is a dotted line.
+    Means over replicates with 95 % intervals, one marker for each problem. The legend has the schedule by
+    its colour and the problems by their markers. The declared multiple is a dotted line, and what lies
+    above it edged in black.
 
     Small targets are to the right. Parameters are those of :func:`draw_power_rate` and
 
@@ -184,22 +195,22 @@ def draw_schedule_rate(
     ----------
     colour
         Of the whole rate.
+    problems
+        All that the panel shows, in the order of their markers; those of the rate when empty.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
-    markers = problem_styles([found.problem for found in judged])
-    schedule = str(rate.where.get("schedule", rate.name)).removeprefix("control-")
-    schedule += ", neural" if verdict.claim.id.endswith("-neural") else ""
+    markers = problem_styles(problems or [found.problem for found in judged])
+    places = list(markers)
     with plt.rc_context(STYLE):
         for found in judged:
-            _draw_ratio(
-                axes,
-                found.x,
-                average_band(found.y),
-                colour,
-                markers[found.problem].marker,
-                f"{schedule}, {found.problem}: {found.status}, growth {_interval(found)}",
-            )
-        _draw_largest_allowed(axes, rate.multiple)
+            band, marker = average_band(found.y), markers[found.problem].marker
+            above = band.centre > rate.multiple
+            (beyond,) = axes.plot(found.x[above], band.centre[above], **edged(marker, colour))
+            place = places.index(found.problem)
+            set_apart(axes, _draw_ratio(axes, found.x, band, colour, marker), place, len(places))
+            set_apart(axes, beyond, place, len(places))
+        _name(axes, schedule_name(verdict, rate), colour, {f.problem: markers for f in judged})
+        draw_level(axes, rate.multiple, f"theory: at most {general(rate.multiple)}")
         _scale(axes)
         axes.set_xlabel(rate.x_symbol)
         # What is averaged goes to a line of its own: the label would be longer than a panel.
@@ -207,26 +218,39 @@ def draw_schedule_rate(
         axes.set_ylabel(f"{quantity} / $\\varepsilon$\n{average}".rstrip())
 
 
-def _draw_largest_allowed(axes: Axes, multiple: float) -> None:
-    """Draw and label what the ratio must not exceed, once where several rates share a panel."""
-    label = f"theory: at most {general(multiple)}"
-    if label in [text.get_text() for text in axes.texts]:
-        return
-    draw_level(axes, multiple, label)
+def _name(
+    axes: Axes,
+    colour_of: str,
+    colour: tuple[float, float, float],
+    markers: Mapping[str, Mapping[str, SeriesStyle]],
+) -> None:
+    """Enter into the legend what a colour and what markers stand for, each of them once."""
+    known = {str(line.get_label()) for line in axes.lines}
+    if colour_of not in known:
+        axes.plot([], [], color=colour, linewidth=2.0, label=colour_of)
+    for problem, styles in markers.items():
+        if problem not in known:
+            marker = styles[problem].marker
+            axes.plot([], [], color="0.35", marker=marker, linestyle="none", label=problem)
 
 
 def draw_attained_rate(
-    axes: Axes, verdict: Verdict, rate: AttainedRate, *, colour: tuple[float, float, float]
+    axes: Axes,
+    verdict: Verdict,
+    rate: AttainedRate,
+    *,
+    colour: tuple[float, float, float],
+    problems: Sequence[str] = (),
 ) -> None:
     """Draw the fewest samples found against the target, all problems, with the stated slope.
 
     Geometric means over replicates with 95 % intervals, medians where some missed a target; one marker
-    for each problem. The slope goes through the first point and is dotted. The legend has p of
-    samples ~ target^-p. Parameters
-    are those of :func:`draw_schedule_rate`.
+    for each problem. The slope goes through the first point of the most expensive problem, is dotted
+    and has its power at its end. Parameters are those of :func:`draw_schedule_rate`.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
-    markers = problem_styles([found.problem for found in judged])
+    markers = problem_styles(problems or [found.problem for found in judged])
+    starts: list[tuple[float, NDArray[np.float64]]] = []
     with plt.rc_context(STYLE):
         for found in judged:
             missed = bool(np.isinf(found.y).any())
@@ -235,14 +259,27 @@ def draw_attained_rate(
             if not reached.any():
                 continue
             x, band = found.x[reached], Band(*(part[reached] for part in astuple(band)))
-            label = f"{rate.where['method']}, {found.problem}: {_interval(found)}"
-            marker = markers[found.problem].marker
-            _draw_ratio(axes, x, band, colour, marker, f"{label}, {found.status}")
-            ends = np.array([x.max(), x.min()])
-            line = band.centre[-1] * (ends / ends[0]) ** -rate.exponent
-            axes.plot(ends, line, color="0.35", linestyle=":", linewidth=1.0)
+            _draw_ratio(axes, x, band, colour, markers[found.problem].marker)
+            starts.append((band.centre[-1], np.array([x.max(), x.min()])))
+        _name(axes, str(rate.where["method"]), colour, {f.problem: markers for f in judged})
         _scale(axes)
         axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol)
+        if starts:
+            level, ends = max(starts, key=lambda start: start[0])
+            line = level * (ends / ends[0]) ** -rate.exponent
+            axes.plot(ends, line, color="0.2", linestyle=":", linewidth=1.0, zorder=3)
+            power = f"$\\varepsilon^{{-{general(rate.exponent)}}}$"
+            if power not in [text.get_text() for text in axes.texts]:
+                axes.annotate(
+                    power,
+                    (ends[1], line[1]),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=6.5,
+                    color="0.25",
+                    annotation_clip=False,
+                )
 
 
 def _scale(axes: Axes) -> None:
@@ -257,9 +294,8 @@ def _draw_ratio(
     band: Band,
     colour: tuple[float, float, float],
     marker: str,
-    label: str,
-) -> None:
-    axes.errorbar(
+) -> ErrorbarContainer:
+    return axes.errorbar(
         x,
         band.centre,
         yerr=[band.centre - band.low, band.high - band.centre],
@@ -269,10 +305,4 @@ def _draw_ratio(
         capsize=1.0,
         linestyle="-",
         linewidth=0.7,
-        label=label,
     )
-
-
-def _interval(found: RateVerdict) -> str:
-    estimate = found.numbers.estimate
-    return "not judged" if estimate is None else interval(estimate, 2)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.container import Container, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.transforms import Bbox
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from theory_check.analysis import Verdict
+from theory_check.claims.base import CONTROLS
 
 COLUMN_WIDTH = 3.4
 """Width of one column of a two-column paper, inches."""
@@ -99,27 +103,61 @@ def page_figure(panels: int, columns: int, row_height: float) -> tuple[Figure, l
     return figure, list(axes.flat[:panels])
 
 
-def entitle(axes: Axes, *verdicts: Verdict) -> None:
-    """Put the claims that a panel shows above it, each with its verdict."""
-    axes.set_title(verdict_lines(*verdicts), loc="left", fontsize=7.5)
+def entitle(axes: Axes, *verdicts: Verdict, subject: str = "", width: int = 56) -> None:
+    """Put the claims that a panel shows above it, each with its verdict.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    verdicts
+        Of the claims.
+    subject
+        A line above them, where the ids do not say what the panel is about.
+    width
+        Letters of a line.
+    """
+    lines = [subject] if subject else []
+    title = "\n".join([*lines, verdict_lines(*verdicts, width=width)])
+    axes.set_title(title, loc="left", fontsize=7.5)
 
 
-def verdict_lines(*verdicts: Verdict) -> str:
-    """Return claims with their verdicts, a line each."""
-    return "\n".join(f"{verdict.claim.id}: {verdict.status}" for verdict in verdicts)
+def verdict_lines(*verdicts: Verdict, width: int = 56) -> str:
+    """Return claims with their verdicts, a line for each verdict; what had to fail says so.
+
+    Lines are wrapped at so many letters, between claims.
+    """
+    found: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        claim, status = verdict.claim, str(verdict.status)
+        if claim.expected in CONTROLS:
+            status += ", as it must" if status == claim.expected else ", but had to fail"
+        found.setdefault(status, []).append(claim.id)
+    lines = (f"{', '.join(claims)}: {status}" for status, claims in found.items())
+    return "\n".join(wrapped(line, width) for line in lines)
 
 
-def draw_level(axes: Axes, level: float, label: str) -> None:
-    """Draw a horizontal line of the theory, dotted, its label below the right end."""
+def wrapped(text: str, width: int) -> str:
+    """Return lines of at most so many letters where words allow it; hyphens are no place to break."""
+    return fill(text, width, break_on_hyphens=False, break_long_words=False)
+
+
+def draw_level(axes: Axes, level: float, label: str, *, above: bool = False) -> None:
+    """Draw a horizontal line of the theory, dotted, its label below the right end, or above it.
+
+    Once where several rates share a panel.
+    """
+    if label in [text.get_text() for text in axes.texts]:
+        return
     axes.axhline(level, color="0.35", linestyle=":", linewidth=1.3)
     axes.annotate(
         label,
         (0.99, level),
         xycoords=("axes fraction", "data"),
-        xytext=(0, -2),
+        xytext=(0, 2 if above else -2),
         textcoords="offset points",
         ha="right",
-        va="top",
+        va="bottom" if above else "top",
         fontsize=6.5,
         color="0.25",
     )
@@ -127,9 +165,9 @@ def draw_level(axes: Axes, level: float, label: str) -> None:
 
 def problem_styles(problems: Sequence[str]) -> dict[str, SeriesStyle]:
     """Return a style for each problem, the same for equal lists of problems."""
-    *palette, _, light_blue = sns.color_palette("colorblind", n_colors=10)
-    # Not the palette's yellow, which is hardly seen on white.
-    palette += [(0.1, 0.1, 0.1), light_blue]
+    *palette, _, grey, _, light_blue = sns.color_palette("colorblind", n_colors=10)
+    # Not the palette's yellow and its pale pink, which are hardly seen on white.
+    palette += [grey, (0.1, 0.1, 0.1), light_blue]
     return {
         problem: SeriesStyle(palette[index % len(palette)], MARKERS[index % len(MARKERS)])
         for index, problem in enumerate(problems)
@@ -146,6 +184,8 @@ class LineStyle(SeriesStyle):
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """Return a style for each of up to some twenty lines, the same for equal lists of names."""
     palette = sns.color_palette("colorblind", n_colors=8)
+    # Not the pale pink, which nearly vanishes on white.
+    palette[6] = (0.1, 0.1, 0.1)
     markers = "os^DvP*X<>hpd8"
     dashes = ("-", "--", ":", "-.")
     return {
@@ -153,6 +193,9 @@ def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
         for at, name in enumerate(names)
     }
 
+
+STEP_ASIDE = 1.6
+"""Between neighbours that would hide each other, in points."""
 
 GAP = 4.0
 """Between the horizontal axis, its label included, and the legend, in points."""
@@ -174,45 +217,115 @@ class _LegendBelow(Legend):
         axis = axes.xaxis.get_tightbbox()
         bottom = axes.bbox.y0 if axis is None else min(axis.y0, axes.bbox.y0)
         top = bottom - GAP * figure.dpi / 72
-        return Bbox.from_extents(figure.bbox.x0, top, figure.bbox.x1, top)
+        # A panel with others beside it has no more than the width of its own column.
+        grid = axes.get_gridspec()
+        around = figure if grid is None or grid.ncols == 1 else axes
+        return Bbox.from_extents(around.bbox.x0, top, around.bbox.x1, top)
 
 
-def legend_below(axes: Axes, title: str, columns: int = 1, marker_scale: float = 1.0) -> None:
+def legend_below(axes: Axes, title: str, columns: int = 3, width: int = 76) -> None:
     """Put the legend of a panel under its axis, in the middle of a figure one column wide.
+
+    Entries are names with their markers. Numbers are no entries: the title says those that decide.
 
     Parameters
     ----------
     axes
         The panel.
     title
-        Above the entries.
+        Above the entries, its lines wrapped.
     columns
-        Entries beside each other.
-    marker_scale
-        Size of the markers over that in the panel, for clouds of tiny ones.
+        Entries beside each other, at most.
+    width
+        Letters of a line of the title.
     """
+    entries = legend_entries([axes])
     with plt.rc_context(STYLE):
         legend = _LegendBelow(
             axes,
-            *axes.get_legend_handles_labels(),
+            entries.values(),
+            entries.keys(),
             loc="upper center",
-            ncols=columns,
-            title=title,
+            ncols=_fitting(list(entries), columns, width - 4),
+            title="\n".join(wrapped(line, width) for line in title.splitlines()),
             title_fontsize=6.5,
             columnspacing=1.0,
             borderaxespad=0.0,
-            markerscale=marker_scale,
         )
     # Not as a further artist: those are clipped to the panel.
     axes.legend_ = legend
 
 
-def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+def _fitting(labels: Sequence[str], most: int, letters: int) -> int:
+    """Return how many columns of labels a line of so many letters has room for, at most ``most``."""
+    for columns in range(min(most, len(labels)), 1, -1):
+        rows = -(-len(labels) // columns)
+        widest = [max(map(len, labels[at : at + rows])) for at in range(0, len(labels), rows)]
+        # A marker with the space around it is as wide as seven letters.
+        if sum(widest) + 7 * len(widest) <= letters:
+            return columns
+    return 1
+
+
+def legend_entries(panels: Sequence[Axes]) -> dict[str, Any]:
+    """Return what stands for each label: of data with intervals the marker alone."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            # The first of a label: hollow markers of another claim stand for the same problem.
+            known = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+            entries.setdefault(label, known)
+    # What stands for a colour alone comes before what stands for a marker.
+    marked = {label: getattr(entry, "get_marker", str)() for label, entry in entries.items()}
+    return dict(sorted(entries.items(), key=lambda each: marked[each[0]] not in ("", "None")))
+
+
+def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int, title: str = "") -> None:
     """Put one legend for all panels below them, an entry for each label."""
-    entries = {
-        label: handle
-        for axes in panels
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
+    entries = legend_entries(panels)
     with plt.rc_context(STYLE):
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=max(1, min(columns, len(entries))),
+            title=title or None,
+            title_fontsize=6.5,
+        )
+
+
+def set_apart(axes: Axes, series: Container | Line2D, place: int, places: int) -> None:
+    """Move what is drawn of one of several series sideways, so that none hides another.
+
+    The data stay what they are, and so do the limits of the axes.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    series
+        What is moved.
+    place, places
+        Which of how many series; neighbours are :data:`STEP_ASIDE` apart.
+    """
+    shift = STEP_ASIDE * (place - (places - 1) / 2) / 72
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    moved = axes.transData + ScaledTranslation(shift, 0.0, figure.dpi_scale_trans)
+    # After drawing: an artist that is made with such a transform enters the limits of the axes shifted
+    # by what a point is before these are known.
+    for artist in series.get_children() if isinstance(series, Container) else [series]:
+        artist.set_transform(moved)
+
+
+def edged(marker: str, colour: object) -> dict[str, Any]:
+    """Return how a violation is drawn: larger than the rest, edged in black, on top of all of it."""
+    return {
+        "linestyle": "none",
+        "marker": marker,
+        "color": colour,
+        "markersize": 5.0,
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.8,
+        "zorder": 4,
+    }
