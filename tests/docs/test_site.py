@@ -1,4 +1,4 @@
-"""The site as ``make docs`` builds it: no warnings, no dead links, no network, and a search that finds."""
+"""The site as ``make docs`` builds it: no warning, no dead link, no network, a search that finds."""
 
 from __future__ import annotations
 
