@@ -1,6 +1,8 @@
-"""What is peculiar to these pages: generated tables, and references by the name of an object."""
+"""What is peculiar to these pages: generated tables, names of settings, references by a last name."""
 
 from __future__ import annotations
+
+import re
 
 from docutils import nodes
 from markdown_it import MarkdownIt
@@ -54,8 +56,26 @@ def lead_to_documented(
     )
 
 
+def shorten_settings(
+    app: Sphinx,
+    what: str,
+    name: str,
+    documented: object,
+    options: object,
+    signature: str | None,
+    returned: str | None,
+) -> tuple[str | None, str | None] | None:
+    """Show the annotations of settings by their names alone; they lead to what each of them refuses."""
+    if signature is None:
+        return None
+    # Within another annotation autodoc writes out how it looked an alias up.
+    written_out = re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", signature)
+    return re.sub(r"(?<!~)\btheory_check\.settings\.(?=[A-Z])", "~\\g<0>", written_out), returned
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register both."""
+    """Register what is above."""
+    app.connect("autodoc-process-signature", shorten_settings)
     app.connect("source-read", render_tables)
     app.connect("missing-reference", lead_to_documented)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

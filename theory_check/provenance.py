@@ -15,6 +15,12 @@ PROVENANCE_MEANING: Mapping[Provenance, str] = {
     "R": "reconstructed: consistent with what is known of the source, not quoted from it",
 }
 
+Accuracy = Literal["stationarity", "value gap"]
+"""What an epsilon bounds: ``‖∇Phi‖²``, or what the policy loses in value, ``J* - J``."""
+
+FOR_ACCURACY: Mapping[Accuracy, str] = {"stationarity": "", "value gap": " for a value gap"}
+"""Behind what is counted: nothing where epsilon is what it is in most statements."""
+
 
 @dataclass(frozen=True)
 class StatedRate:
@@ -23,7 +29,7 @@ class StatedRate:
     Attributes
     ----------
     exponent
-        p in ``cost = O(epsilon^-p)``, logarithms left out, epsilon bounding ``‖∇Phi‖²``.
+        p in ``cost = O(epsilon^-p)``, logarithms left out.
     cost
         ``"samples"``, or ``"iterations"`` where the source counts nothing else.
     source
@@ -31,8 +37,10 @@ class StatedRate:
     provenance
         Its tag; see :data:`PROVENANCE_MEANING`.
     requires
-        Where the statement speaks about ``‖∇Phi‖²`` at all: ``"nothing"`` further, or a
+        Where the statement speaks about that accuracy at all: ``"nothing"`` further, or a
         ``"realisable"`` reward and the excess risk.
+    accuracy
+        What epsilon bounds. The rate is judged in comparisons by this accuracy alone.
     """
 
     exponent: float
@@ -40,3 +48,4 @@ class StatedRate:
     source: str
     provenance: Provenance
     requires: Literal["nothing", "realisable"] = "nothing"
+    accuracy: Accuracy = "stationarity"

@@ -70,7 +70,9 @@ class TrackingProblem(IdentityResponse):
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:
-        """Return the root of ``sigma (y - t) + y - x``."""
+        """Return the root of ``sigma (y - t) + y - x``; NaN where it is no minimiser."""
+        if sigma <= -1:
+            return torch.full_like(x, torch.nan)
         return (x + sigma * self.target) / (1 + sigma)
 
     def lower_gap(

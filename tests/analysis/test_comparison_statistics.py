@@ -23,6 +23,7 @@ from theory_check.analysis.comparison import (
 )
 from theory_check.analysis.comparison.rates import fit_exponent
 from theory_check.analysis.intervals import mean_interval
+from theory_check.provenance import Accuracy
 
 INFINITE = float("inf")
 
@@ -206,6 +207,20 @@ def test_without_a_stated_rate_the_exponent_is_there_all_the_same() -> None:
     found = judged(planted("one", exponent=2.0), method("one", None))
     assert found.verdict == "no stated rate"
     assert found.cost_exponent.value == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("measured", ["stationarity", "value gap"])
+@pytest.mark.parametrize("stated", ["stationarity", "value gap"])
+def test_a_rate_is_judged_in_the_accuracy_that_its_source_speaks_of(
+    measured: Accuracy, stated: Accuracy
+) -> None:
+    """The cost grows with the stated exponent 1 in both, and only one of them was stated."""
+    found = judged(planted("one", accuracy=measured), method("one", 1.0, accuracy=stated))
+    assert found.exponent.value == pytest.approx(1.0, abs=0.05)
+    if measured == stated:
+        assert (found.verdict, found.stated) == ("tight", 1.0)
+    else:
+        assert (found.verdict, np.isnan(found.stated)) == ("no stated rate", True)
 
 
 def costs_of(medians: dict[str, list[float]], exact: str = "") -> pd.DataFrame:

@@ -20,6 +20,7 @@ from matplotlib import pyplot
 import theory_check
 from theory_check.analysis.comparison import Interval, compare
 from theory_check.catalogue import installed
+from theory_check.claims.base import Claim
 from theory_check.cli.commands import main
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.comparison import Comparison
@@ -30,6 +31,7 @@ from theory_check.report.figures import load_drawing, save_figure
 from theory_check.report.tables import DisplayTable, Quantity, escaped
 from theory_check.runs.comparisons import chosen_methods, load_comparisons
 from theory_check.runs.spec import load_experiment
+from theory_check.studies import Judgement, Results
 
 Capture = pytest.CaptureFixture[str]
 
@@ -191,8 +193,18 @@ def test_only_what_is_chosen_is_run_and_shown(journal: list[str], capsys: Captur
     assert "garnet" not in capsys.readouterr().out
 
 
-def test_the_quick_version_is_smaller(journal: list[str]) -> None:
+def test_the_quick_version_is_smaller(
+    journal: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def refused(self: Results, claim: Claim) -> Judgement:
+        raise AssertionError(f"{claim.id} is judged, and no claim is shown")
+
+    monkeypatch.setattr(Results, "judge", refused)
     assert run("--quick", "--solvers", "hpgd", "--output", "there") == 0
+    page = Path("there/report.html").read_text(encoding="utf-8")
+    assert "theory-check compare --quick" in page
+    assert "Small version of the experiments" in page
+    assert "wrote there/report.html; theory-check report writes" in capsys.readouterr().err
     assert len(journal) == 3
     samples = pd.read_csv("there/samples.csv")
     assert list(samples["problem"]) == ["garnet"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from theory_check.analysis.comparison import ComparedMethod
-from theory_check.provenance import StatedRate
+from theory_check.provenance import Accuracy, StatedRate
 
 TARGETS = (0.3, 0.1, 0.03, 0.01, 0.003)
 START = 2.5
@@ -23,8 +23,9 @@ def method(
     exponent: float | None,
     cost: Literal["samples", "iterations"] = "samples",
     requires: Literal["nothing", "realisable"] = "nothing",
+    accuracy: Accuracy = "stationarity",
 ) -> ComparedMethod:
-    rate = None if exponent is None else StatedRate(exponent, cost, "here", "V", requires)
+    rate = None if exponent is None else StatedRate(exponent, cost, "here", "V", requires, accuracy)
     return ComparedMethod(name, f"Method {name}", rate)
 
 

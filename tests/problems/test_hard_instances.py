@@ -227,8 +227,21 @@ def test_refusals(build: object, arguments: dict[str, float], argument: str) -> 
         build(**arguments)  # type: ignore[operator]
 
 
-def test_a_negative_sigma_without_a_minimiser_is_refused() -> None:
-    at = torch.zeros(1, 2, dtype=torch.float64)
-    with pytest.raises(InvalidArgumentError, match=r"^sigma: received -0\.25"):
-        valley().penalised_minimiser(at, -0.25)
-    assert torch.isfinite(valley().penalised_minimiser(at, -0.2)).all()
+def test_a_negative_sigma_without_a_minimiser_is_not_certified() -> None:
+    """In y2 the curvature is ``c(x2) - 4 |sigma|`` at its least: 1 at ``x2 = 0``, 3/2 far above."""
+    at = torch.tensor([[0.0, 0.0], [0.0, 20.0]], dtype=torch.float64)
+    beyond = valley().penalised(at, -0.25)
+    assert beyond.certified.tolist() == [False, True]
+    assert torch.isfinite(beyond.lower).all(-1).tolist() == [False, True]
+    assert valley().penalised(at, -0.2).certified.all()
+    # In y1 it is ``1 - |sigma| h''(0)`` at its least, and h''(0) = 1.1.
+    assert not valley(depth=10.0, decay=0.1, bend=0.01).penalised(at, -0.91).certified.any()
+    assert valley(depth=10.0, decay=0.1, bend=0.01).penalised(at, -0.9).certified.all()
+
+
+def test_a_quadratic_beyond_its_least_curvature_has_a_saddle_and_no_minimiser() -> None:
+    """``sigma (z - t)²/2 + a (z - u)²/2`` in each direction, with the least a = 1/2."""
+    problem = quadratic()
+    at = torch.zeros(2, problem.upper_parameters, dtype=torch.float64)
+    assert not problem.penalised(at, -0.5).certified.any()
+    assert problem.penalised(at, -0.49).certified.all()

@@ -28,7 +28,7 @@ from theory_check.report.page.marks import MARGIN, WIDTH, Mark, marks_of, strip
 from theory_check.report.page.records import ClaimRecord, records_of, themes
 from theory_check.report.page.series import KINDS, MOST_SEEDS, plot_of
 from theory_check.report.page.symbols import plain
-from theory_check.report.page.write import embedded, page, write_page
+from theory_check.report.page.write import embedded, page, page_of_comparison, write_page
 from theory_check.report.verdicts import text_of_sweep
 from theory_check.studies import Judgement, Results
 
@@ -203,6 +203,19 @@ def test_the_page_needs_no_network_and_its_links_lead_somewhere(
     assert HOSTILE not in content
     assert "&lt;/script&gt;&lt;script&gt;" in content
     assert len(content.encode()) < 8e6
+
+
+def test_the_page_of_a_comparison_has_all_of_it_and_no_claims(tmp_path: Path) -> None:
+    content = page_of_comparison(compared_in(tmp_path))
+    assert content is not None
+    own = re.sub(r"<script>.*?</script>", "", content, flags=re.DOTALL)
+    assert dead_links(own) == []
+    assert network(own) == []
+    assert re.findall(r'<section class="page" id="([^"]*)"', own) == ["comparison", "numbers"]
+    assert "<li>Compared: 3 methods on 2 problems.</li>" in own
+    assert f"theory-check report --store {tmp_path / 'store'}" in own
+    for name in ("samples", "standings", "tuning"):
+        assert f"<summary>{name}: " in own
 
 
 def test_a_planted_link_and_a_planted_script_from_elsewhere_are_seen() -> None:

@@ -23,7 +23,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from theory_check.report.page import records
-from theory_check.report.page.write import page
+from theory_check.report.page.write import page, page_of_comparison
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,20 @@ def test_every_page_is_drawn_without_an_error(driver: Chrome, report: Path) -> N
         assert driver.title != "taken over"
     # One for each claim with a verdict, and three of the comparison.
     assert charts == len(CLAIMS) - 1 + 3
+
+
+def test_a_comparison_alone_is_drawn_and_follows_its_choice(driver: Chrome, tmp_path: Path) -> None:
+    content = page_of_comparison(compared_in(tmp_path))
+    assert content is not None
+    file = tmp_path / "compared.html"
+    file.write_text(content, encoding="utf-8")
+    for anchor in ("", "numbers", "comparison"):
+        visit(driver, file, anchor)
+        assert figures_without_marks(driver) == [], anchor
+        assert errors(driver) == [], anchor
+    assert len(driver.find_elements(By.CSS_SELECTOR, "section.page:not([hidden]) .chart")) == 3
+    # Of the hill at its smallest accuracy, as the page with the claims says too.
+    assert "needs the fewest samples" in driver.find_element(By.ID, "answer").text
 
 
 @pytest.mark.parametrize(

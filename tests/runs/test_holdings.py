@@ -19,10 +19,10 @@ from theory_check.runs import store as store_module
 from theory_check.runs.holdings import (
     announce,
     holdings,
-    in_words,
     measured_seconds,
     of_other_source,
     prune,
+    results_in_words,
     stored_results,
     unreached,
 )
@@ -117,21 +117,21 @@ def test_what_changed_is_told_by_groups(cells: tuple[Cell, ...], store: Store) -
         store.write(of_source(cell, **changed), FRAME, 0.1)
     found = of_other_source(store, cells)
     two = "2 results of other source: solvers/parl.py changed"
-    assert in_words(cells[:2], found) == two
-    assert in_words([*cells[:2], cells[0], cells[3]], found) == two
-    assert in_words(cells[2:], found) == (
+    assert results_in_words(cells[:2], found) == two
+    assert results_in_words([*cells[:2], cells[0], cells[3]], found) == two
+    assert results_in_words(cells[2:], found) == (
         "1 result of other source: arrays.py and errors.py changed"
     )
-    assert in_words(cells, found) == (
+    assert results_in_words(cells, found) == (
         "3 results of other source: 2, solvers/parl.py changed; 1, arrays.py and errors.py changed"
     )
-    assert in_words(cells[3:], found) == in_words((), found) == ""
+    assert results_in_words(cells[3:], found) == results_in_words((), found) == ""
 
 
 def test_of_many_files_the_number_is_told(cells: tuple[Cell, ...], store: Store) -> None:
     store.prepare()
     store.write(of_source(cells[0], a="", b="", c="", d="", e=""), FRAME, 0.1)
-    assert in_words(cells, of_other_source(store, cells)) == (
+    assert results_in_words(cells, of_other_source(store, cells)) == (
         "1 result of other source: a.py, b.py and 3 other files changed"
     )
 
@@ -146,7 +146,7 @@ def test_another_version_is_told_as_one(
         store.write(load(text()).full[0], FRAME, 0.1)
     cells = load(text()).full
     monkeypatch.setattr(module, "version_of", lambda name: "0.1.0")
-    assert in_words(cells, of_other_source(store, cells)) == (
+    assert results_in_words(cells, of_other_source(store, cells)) == (
         "1 result of other source: version 0.0.9, now 0.1.0"
     )
 

@@ -11,9 +11,9 @@ from theory_check.runs.remaining import (
     Pace,
     Running,
     Work,
-    in_words,
     seconds_left,
     share_done,
+    time_in_words,
 )
 
 
@@ -97,4 +97,4 @@ def test_a_cell_that_takes_longer_than_expected_is_not_expected_to_end_at_once()
     ],
 )
 def test_times_have_the_digits_of_a_guess(seconds: float, text: str) -> None:
-    assert in_words(seconds) == text
+    assert time_in_words(seconds) == text

@@ -10,7 +10,7 @@ import torch
 from helpers.generators import random_discounted_problem, random_point, random_problem
 from helpers.significance import assert_mean
 
-from theory_check.bilevel import Coupling
+from theory_check.bilevel import Coupling, combined, penalties
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.instruments import Instruments, instruments_for
@@ -33,6 +33,19 @@ def at_solutions(problem: QuadraticProblem, upper: torch.Tensor, sigma: float) -
     """Return the state with both inner loops finished."""
     below, above = (problem.penalised_minimiser(upper, side) for side in (-sigma, sigma))
     return replace(PenaltyState.start(upper, below), lower_penalised=above)
+
+
+def test_combinations_lose_the_orders_that_they_are_made_to_lose() -> None:
+    """Of ``1 + 2s + 3s² + 5s³ + 7s⁴``: all, the even orders, and ``1 + (4/3 - 16/3) 7s⁴``."""
+
+    def at(s: float) -> torch.Tensor:
+        return torch.tensor([1 + 2 * s + 3 * s**2 + 5 * s**3 + 7 * s**4], dtype=torch.float64)
+
+    assert penalties(0.5, "central") == (0.5, -0.5)
+    assert penalties(0.5, "fourth") == (0.5, -0.5, 1.0, -1.0)
+    assert combined(at, 0.5, "forward").item() == at(0.5).item()
+    assert combined(at, 0.5, "central").item() == 1 + 3 / 4 + 7 / 16
+    assert combined(at, 0.5, "fourth").item() == pytest.approx(1 - 4 * 7 / 16, rel=1e-14)
 
 
 def test_the_bias_on_the_quadratic_is_the_closed_form() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers.generators import random_discounted_problem, random_problem
 
-from theory_check.bilevel import InnerPath, penalty_shortcut
+from theory_check.bilevel import InnerPath, lower_shortcut, penalty_shortcut
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
 from theory_check.oracles.estimates import penalty_loops
 from theory_check.oracles.estimates.penalty_loops import PenaltyLoops
@@ -21,7 +21,7 @@ from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem, Thurstone, bandit, garnet, tabular
 from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 from theory_check.solvers.schedules import ScheduleConstants, get_schedule
-from theory_check.solvers.states import PenaltyState
+from theory_check.solvers.states import PenaltyState, descend_lower
 
 SEEDS = [3, 1, 4]
 PROBLEMS: dict[str, Problem] = {
@@ -315,3 +315,63 @@ def test_actions_that_do_not_exist_leave_the_operations() -> None:
     assert bool(state.estimate.isfinite().all())
     policy = instruments.sampled.policy_model.table(state.lower).exp()
     assert not bool(policy[:, :, 0, 2].any())
+
+
+LOWER_BATCHES = (3, 30, 3000, 10**10)
+
+
+def lower_steps(
+    problem: Problem, samples: int, *, factor: float = 1.0, budget: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor, Any, Any]:
+    """Return y after four inner steps, by the shortcut and by the operations, and both oracles."""
+    fast, slow = (instruments_for(problem, SEEDS, sample_budget=budget) for _ in range(2))
+    upper, start = fast.initial_upper(SEEDS, 0.7), fast.initial_lower(SEEDS)
+    given: dict[str, Any] = {"steps": 4, "samples": samples}
+    ours = descend_lower(fast.sampled, upper, start, step_size=factor * 0.3, **given)
+    theirs = descend_lower(Passing(slow.sampled), upper, start, step_size=0.3, **given)
+    return ours, theirs, fast.sampled, slow.sampled
+
+
+@pytest.mark.parametrize("samples", LOWER_BATCHES)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_inner_steps_of_one_lower_variable_are_the_operations(name: str, samples: int) -> None:
+    ours, theirs, fast, slow = lower_steps(PROBLEMS[name], samples)
+    assert lower_shortcut(fast) is not None
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert fast.counts == slow.counts
+    for mine, other in zip(streams(fast), streams(slow), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("name", ["small", "networks", "discounted"])
+def test_another_step_of_one_lower_variable_is_seen(name: str) -> None:
+    ours, theirs, *_ = lower_steps(PROBLEMS[name], 3000, factor=1.001)
+    assert float((ours - theirs).abs().max()) > 1e-6
+
+
+@pytest.mark.parametrize("name", ["small", "discounted"])
+def test_a_budget_ends_inner_steps_where_the_operations_end(name: str) -> None:
+    for oracle_of in (lambda oracle: oracle, Passing):
+        tools = instruments_for(PROBLEMS[name], SEEDS, sample_budget=3 * 3000 + 1)
+        upper, lower = tools.initial_upper(SEEDS, 0.7), tools.initial_lower(SEEDS)
+        with pytest.raises(SampleBudgetExhausted):
+            descend_lower(
+                oracle_of(tools.sampled), upper, lower, steps=4, step_size=0.3, samples=3000
+            )
+        assert tools.sampled.counts.samples == 3 * 3000  # type: ignore[attr-defined]
+
+
+def test_where_inner_steps_of_one_variable_are_not_taken_at_once() -> None:
+    tools = instruments_for(PROBLEMS["small"], SEEDS)
+    points = tools.initial_upper(SEEDS, 0.7), tools.initial_lower(SEEDS)
+    assert lower_shortcut(Passing(tools.sampled)) is None
+    assert lower_shortcut(ExactInformation(PROBLEMS["small"])) is None
+    offered = lower_shortcut(tools.sampled)
+    assert offered is not None
+    columns, counts = torch.full((3, 1), 0.1, dtype=torch.float64), np.full(3, 10)
+    alike: dict[str, Any] = {"steps": 2, "step_size": 0.1, "samples": 10}
+    for other in ({"step_size": columns}, {"samples": counts}):
+        assert offered.lower_descent(*points, **{**alike, **other}) is None
+    more = (points[0][[0, 1, 2, 0]], points[1][[0, 1, 2, 0]])
+    assert offered.lower_descent(*more, **alike) is None
+    assert tools.sampled.counts.samples == 0  # type: ignore[attr-defined]

@@ -11,17 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import BilevelOracle, Information, Surrogate
+from theory_check.bilevel import BilevelOracle, BilevelTruth, Information, Surrogate
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import bandit, quadratic
 from theory_check.problems.quadratic import QuadraticProblem
 from theory_check.recording.recorder import ErrorSplit, Recorder
 from theory_check.recording.run import run
-from theory_check.solvers.states import (
-    EstimatesCentralDifference,
-    EstimatesHypergradient,
-    PenaltyState,
-)
+from theory_check.solvers.states import EstimatesHypergradient, PenaltyState
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +70,12 @@ class Differences:
         return (direct[0] + direct[1]) / 2 + pulled / (2 * self.sigma)
 
 
-class Central(EstimatesCentralDifference, Differences):
+class Central(Differences):
     """Declared as what it is."""
+
+    def surrogate_gradient(self, truth: BilevelTruth, state: TwoPointState) -> Tensor:
+        above, below = (truth.surrogate_gradient(state.upper, s) for s in (self.sigma, -self.sigma))
+        return (above + below) / 2
 
 
 class AsOnePoint(Differences):

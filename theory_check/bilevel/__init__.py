@@ -35,7 +35,14 @@ from theory_check.bilevel.capabilities import (
     UpperOracle,
 )
 from theory_check.bilevel.declarations import needs, operations
-from theory_check.bilevel.shortcuts import PenaltyLoop, PenaltyShortcut, penalty_shortcut
+from theory_check.bilevel.differences import Combination, combined, penalties
+from theory_check.bilevel.shortcuts import (
+    LowerShortcut,
+    PenaltyLoop,
+    PenaltyShortcut,
+    lower_shortcut,
+    penalty_shortcut,
+)
 from theory_check.bilevel.solver import (
     Difference,
     HasInnerPenalties,
@@ -55,6 +62,7 @@ __all__ = [
     "AdjointSystem",
     "BilevelOracle",
     "BilevelTruth",
+    "Combination",
     "ContractionOracle",
     "Coupling",
     "Difference",
@@ -70,6 +78,7 @@ __all__ = [
     "LowerChangeOracle",
     "LowerGradients",
     "LowerOracle",
+    "LowerShortcut",
     "OpposedPreferenceOracle",
     "OptimalLowerOracle",
     "PairedLowerOracle",
@@ -86,8 +95,11 @@ __all__ = [
     "UpperGradients",
     "UpperOracle",
     "ValueTruth",
+    "combined",
+    "lower_shortcut",
     "needs",
     "operations",
+    "penalties",
     "penalty_shortcut",
     "tells_inner_path",
 ]

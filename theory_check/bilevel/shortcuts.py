@@ -78,6 +78,28 @@ class PenaltyShortcut(Protocol):
         ...
 
 
+class LowerShortcut(Protocol):
+    """Whole inner loops with one lower variable in one call."""
+
+    def lower_descent(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        *,
+        steps: int,
+        step_size: float,
+        samples: int,
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return ``y`` after all inner steps on ``g(x, .)``; None, with nothing drawn, as above."""
+        ...
+
+
+def lower_shortcut(oracle: Any) -> LowerShortcut | None:
+    """Return the oracle as a shortcut, None where its own class is none."""
+    found: LowerShortcut | None = oracle if hasattr(type(oracle), "lower_descent") else None
+    return found
+
+
 def penalty_shortcut(oracle: Any) -> PenaltyShortcut | None:
     """Return the oracle as a shortcut, None where its own class is none.
 

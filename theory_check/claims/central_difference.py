@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from theory_check.claims import sample_complexity
+from theory_check.claims import sample_complexity, schedules
 from theory_check.claims.base import Claim
 from theory_check.claims.computed_rates import RatioRate
 from theory_check.claims.gradient_noise import INDEPENDENT_RATES, SHARED_RATES
@@ -66,65 +66,49 @@ SCHEDULES_CENTRAL_NEURAL = Claim(
     ),
 )
 
-SCHEDULE_5_2_HARD = Claim(
+SCHEDULE_5_2_HARD = replace(
+    schedules.SCHEDULES_HARD,
     id="schedule-5/2-hard",
     statement="On plateau and valley the schedule of schedule-5/2 keeps the mean ‖∇Phi‖² of the "
     "second half below 2 epsilon",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
-    otherwise="Only by a defect: bias, noise and progress are in closed form there.",
-    assumptions=("the construction of section 6.4",),
     experiment="schedule-5-2-hard",
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "total-5/2"}),),
 )
 
-CONTROL_SCHEDULE_5_2_HARD = Claim(
+CONTROL_SCHEDULE_5_2_HARD = replace(
+    schedules.CONTROL_SCHEDULES_HARD,
     id="control-schedule-5/2-hard",
     statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference, or "
     "batches of order 1/epsilon with a central one and independent batches.",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
     otherwise="No: a bias of order sigma² = epsilon^(1/2), or a noise that does not fall, is left; only "
     "a defect of the judge could miss it.",
-    assumptions=("none: the statements are false, and have to be found so",),
     experiment="schedule-5-2-hard",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.
     rates=tuple(
         replace(SCHEDULE_3_RATE, name=schedule, where={"schedule": schedule})
         for schedule in ("control-forward-5/2", "control-central-batch-1")
     ),
-    expected="violated",
 )
 
-SCHEDULE_2_CENTRAL_HARD = Claim(
+SCHEDULE_2_CENTRAL_HARD = replace(
+    schedules.SCHEDULES_HARD,
     id="schedule-2-central-hard",
     statement="On plateau and valley the schedule of schedule-2-central keeps the mean ‖∇Phi‖² of the "
     "second half below 2 epsilon",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
-    otherwise="Only by a defect: bias, noise and progress are in closed form there.",
-    assumptions=("the construction of section 6.4",),
     experiment="schedule-2-central-hard",
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "total-2-central"}),),
 )
 
-CONTROL_SCHEDULE_2_CENTRAL_HARD = Claim(
+CONTROL_SCHEDULE_2_CENTRAL_HARD = replace(
+    schedules.CONTROL_SCHEDULE_2_HARD,
     id="control-schedule-2-central-hard",
     statement="On plateau and valley sigma = epsilon^(1/4) would do with a forward difference of a "
     "shared batch.",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
     otherwise="No: a bias of order sigma² = epsilon^(1/2) is left, in closed form; only a defect of the "
     "judge could miss it.",
-    assumptions=("none: the statement is false, and has to be found so",),
     experiment="schedule-2-central-hard",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "control-forward-2"}),),
-    expected="violated",
 )
 
 CENTRAL_RATE = replace(
@@ -157,21 +141,12 @@ ATTAINED_CENTRAL = Claim(
     ),
 )
 
-ATTAINED_CENTRAL_HARD = Claim(
+ATTAINED_CENTRAL_HARD = replace(
+    sample_complexity.ATTAINED_HARD,
     id="attained-central-hard",
     statement="On plateau and valley the penalty method with a central difference, tuned over T, K, "
     "sigma, batches and the outer step, needs epsilon^(-5/2) samples with independent batches and "
     "epsilon^-2 with a shared one",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="measured",
-    otherwise="Yes: constants that change with the target could have bought a smaller exponent; "
-    "closed forms of bias and noise say that constant settings of this method cannot.",
-    assumptions=(
-        "constant settings and one scalar step: annealed settings reach less on the plateau",
-        "the inner step is held: slow inner loops average noise, a constant factor in the end",
-        "the search finds the cheapest setting to within its resolution",
-    ),
     experiment="attained-central-hard",
     rates=(
         replace(CENTRAL_RATE, name="independent"),

@@ -8,7 +8,7 @@ neither fixed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import InequalityRate, UpperBoundRate
@@ -241,6 +241,10 @@ _SIZES_STATED = (
     f"{_OF_PENALTY}, 2005.06392 Lemma 15 and Theorem 6 (inner steps), {_READ}, which falls like "
     "1/(S A)"
 )
+_GROWTH = (
+    "the bias of Phi_sigma grows at most with the exponent 1, the bias of ∇Phi_sigma and the "
+    "smoothness of Phi with 3, the inner steps at 1/beta_s with 2"
+)
 _FREE = (
     "the constants of both biases, of the smoothness of Phi and of both noises do not grow with "
     "the number of "
@@ -248,9 +252,7 @@ _FREE = (
 
 STATES_STATED = Claim(
     id="constants-states-stated",
-    statement="in the number of contexts the bias of Phi_sigma grows at most with the exponent "
-    "1, the bias of ∇Phi_sigma and the smoothness of Phi with 3, the inner steps at 1/beta_s "
-    "with 2",
+    statement=f"in the number of contexts {_GROWTH}",
     source=_SIZES_STATED,
     provenance="S",
     kind="proved inequality",
@@ -272,39 +274,28 @@ STATES = Claim(
     rates=(*_free_of(_STATES), _STATES.bound("inner_time", 0.0, (1.0,))),
 )
 
-STATES_GARNET = Claim(
+STATES_GARNET = replace(
+    STATES,
     id="constants-states-garnet",
     statement=f"{_FREE}states of an episodic Garnet",
-    source="docs/theory.md section 5.14",
-    provenance="D",
-    kind="proved inequality",
-    otherwise=_ONLY_DERIVED,
     assumptions=(_FIXED_UNITS, _TABULAR, "no discount"),
     experiment="constants-states-garnet",
     rates=_free_of(_STATES),
 )
 
-ACTIONS_STATED = Claim(
+ACTIONS_STATED = replace(
+    STATES_STATED,
     id="constants-actions-stated",
-    statement="in the number of actions the bias of Phi_sigma grows at most with the exponent "
-    "1, the bias of ∇Phi_sigma and the smoothness of Phi with 3, the inner steps at 1/beta_s "
-    "with 2",
-    source=_SIZES_STATED,
-    provenance="S",
-    kind="proved inequality",
-    otherwise=_ONLY_LOOSE,
+    statement=f"in the number of actions {_GROWTH}",
     assumptions=(_FIXED_UNITS, _TABULAR, "a uniform reference policy"),
     experiment="constants-actions",
     rates=_stated_in(_ACTIONS),
 )
 
-ACTIONS = Claim(
+ACTIONS = replace(
+    STATES,
     id="constants-actions",
     statement=f"{_FREE}actions; the inner steps at 1/L grow at most with the exponent 1",
-    source="docs/theory.md section 5.14",
-    provenance="D",
-    kind="proved inequality",
-    otherwise=_ONLY_DERIVED,
     assumptions=(_FIXED_UNITS, _TABULAR, "a uniform reference policy"),
     experiment="constants-actions",
     rates=(*_free_of(_ACTIONS), _ACTIONS.bound("inner_time", 1.0, (0.0, 2.0))),

@@ -232,15 +232,11 @@ CONTROL_SMALL_BATCH_LARGE = replace(
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "control-small-batch"}),),
 )
 
-SCHEDULE_7_2_HARD = Claim(
+SCHEDULE_7_2_HARD = replace(
+    SCHEDULES_HARD,
     id="schedule-7/2-hard",
     statement="On plateau and valley the schedule of schedule-7/2 keeps the mean ‖∇Phi‖² of the "
     "second half below 2 epsilon",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
-    otherwise="Only by a defect: bias, noise and progress are in closed form there.",
-    assumptions=("the construction of section 6.4",),
     experiment="schedule-7-2-hard",
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "total-7/2"}),),
 )
@@ -260,30 +256,21 @@ CONTROL_SCHEDULE_7_2_HARD = Claim(
     expected="violated",
 )
 
-SCHEDULE_2_HARD = Claim(
+SCHEDULE_2_HARD = replace(
+    SCHEDULES_HARD,
     id="schedule-2-hard",
     statement="On plateau and valley the schedule of schedule-2 keeps the mean ‖∇Phi‖² of the second "
     "half below 2 epsilon",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
-    otherwise="Only by a defect: bias, noise and progress are in closed form there.",
-    assumptions=("the construction of section 6.4",),
     experiment="schedule-2-hard",
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "total-2"}),),
 )
 
-CONTROL_SCHEDULE_2_HARD = Claim(
+CONTROL_SCHEDULE_2_HARD = replace(
+    CONTROL_SCHEDULE_7_2_HARD,
     id="control-schedule-2-hard",
     statement="On plateau and valley shared batches of order epsilon^(-1/2) would do;"
     " their noise does not fall with the target.",
-    source="docs/theory.md section 6.4",
-    provenance="D",
-    kind="proved inequality",
-    otherwise="No: what is left is in closed form; only a defect of the judge could miss it.",
-    assumptions=("none: the statement is false, and has to be found so",),
     experiment="schedule-2-hard",
     # The rule is that of the claim it guards, or catching it would say nothing about that one.
     rates=(replace(SCHEDULE_3_RATE, where={"schedule": "control-shared-batch-1/2"}),),
-    expected="violated",
 )

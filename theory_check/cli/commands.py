@@ -139,7 +139,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from theory_check.report.comparison import publish
-    from theory_check.report.page.publish import publish_page
+    from theory_check.report.page.publish import publish_comparison
     from theory_check.studies.comparison import plan_comparison
 
     with named_as_options("solvers", "problems"):
@@ -147,7 +147,7 @@ def _compare(options: argparse.Namespace) -> int:
     directory = _output_folder(options, "comparison")
     compared = plan.run()
     drawn = publish(compared, directory, say)
-    publish_page(_results(options), plan.options, say, compared=compared)
+    publish_comparison(directory, compared, say)
     return _finish(compared.report, drawn=drawn)
 
 

@@ -121,30 +121,12 @@ def penalty_slopes(
     sigma: float,
 ) -> Floats:
     """Return the derivatives that a step follows; see ``penalty_tables.penalty_slopes``."""
-    replicates, pairs = reward.shape
+    replicates = reward.shape[0]
     segments, discount = tables.segments, tables.discount
-    reference = segments.reference.ravel()
     stopped = stopped_rollouts(tables, log_policies)
-    slopes: Floats = np.zeros_like(log_policies)
-    values = np.empty_like(log_policies)
-    for policy in range(log_policies.shape[0]):
-        for last in range(pairs):
-            offered = reward[policy % replicates, last] + reference[last]
-            values[policy, last] = offered - segments.kl_weight * log_policies[policy, last]
-    if batches.trajectories <= DRAWS_PER_OUTCOME * pairs * pairs:
-        slopes += two_stop_means(
-            streams.rollouts,
-            stopped.taken,
-            stopped.pairs,
-            stopped.stops_from,
-            tables.rows,
-            discount,
-            batches.trajectories,
-            values,
-        )
-    else:
-        _add_tabulated(streams, stopped, discount, batches.trajectories, values, slopes)
-    slopes /= (1.0 - discount) ** 2
+    slopes: Floats = _scores(
+        streams.rollouts, tables, batches.trajectories, reward, log_policies, stopped
+    )
     for side in range(2 if batches.central else 1):
         low = replicates * (1 - side)
         pull, own = sigma * (2 * side - 1), slopes[low : low + replicates]
@@ -157,13 +139,56 @@ def penalty_slopes(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_tabulated(streams, stopped, discount, trajectories, values, means):  # type: ignore[no-untyped-def]
+def lower_slopes(
+    rollouts: NDArray[np.uint64],
+    tables: SegmentTables,
+    trajectories: int,
+    reward: Floats,
+    log_policies: Floats,
+) -> Floats:
+    """Return the derivatives of ``J`` along policies; see ``penalty_tables.lower_slopes``."""
+    stopped = stopped_rollouts(tables, log_policies)
+    slopes: Floats = _scores(rollouts, tables, trajectories, reward, log_policies, stopped)
+    return slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _scores(rollouts, tables, trajectories, reward, log_policies, stopped):  # type: ignore[no-untyped-def]
+    """Return ``dJ/dlog pi`` of every policy, from rollouts of two legs."""
+    replicates, pairs = reward.shape
+    segments, discount = tables.segments, tables.discount
+    reference = segments.reference.ravel()
+    slopes = np.zeros_like(log_policies)
+    values = np.empty_like(log_policies)
+    for policy in range(log_policies.shape[0]):
+        for last in range(pairs):
+            offered = reward[policy % replicates, last] + reference[last]
+            values[policy, last] = offered - segments.kl_weight * log_policies[policy, last]
+    if trajectories <= DRAWS_PER_OUTCOME * pairs * pairs:
+        slopes += two_stop_means(
+            rollouts,
+            stopped.taken,
+            stopped.pairs,
+            stopped.stops_from,
+            tables.rows,
+            discount,
+            trajectories,
+            values,
+        )
+    else:
+        _add_tabulated(rollouts, stopped, discount, trajectories, values, slopes)
+    slopes /= (1.0 - discount) ** 2
+    return slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_tabulated(rollouts, stopped, discount, trajectories, values, means):  # type: ignore[no-untyped-def]
     """Add the means of ``two_stop_means``, from the law of both stops."""
     pairs = values.shape[1]
     law = np.empty((1, pairs * pairs))
     for policy in range(values.shape[0]):
         fill_two_stops(stopped, policy, discount, law)
-        drawn = trajectory_frequencies(streams.rollouts[policy : policy + 1], law, trajectories)
+        drawn = trajectory_frequencies(rollouts[policy : policy + 1], law, trajectories)
         for stop in range(pairs):
             for last in range(pairs):
                 means[policy, stop] += drawn[0, stop * pairs + last] * values[policy, last]

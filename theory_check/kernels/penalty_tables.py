@@ -129,6 +129,49 @@ def tabular_descent(
 
 
 @numba.njit(cache=True, error_model="numpy")
+def lower_descent(
+    rollouts: NDArray[np.uint64],
+    tables: EpisodicTables,
+    trajectories: int,
+    reward: Floats,
+    points: Floats,
+    steps: int,
+    step_size: float,
+) -> None:
+    """Take all inner steps of an iteration with one lower variable, on logits.
+
+    Parameters
+    ----------
+    rollouts
+        Generators, shape (replicate, 4), advanced in place.
+    tables, reward, steps, step_size
+        As of :func:`tabular_descent`.
+    trajectories
+        Rollouts of a step.
+    points
+        Logits, shape (replicate, entry); they are moved in place.
+    """
+    for _ in range(steps):
+        log_policies = log_softmax(points, tables.reference.shape)
+        slopes = lower_slopes(rollouts, tables, trajectories, reward, log_policies)
+        add_pulled_back(log_policies, slopes, tables.reference.shape, step_size, points)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def lower_slopes(
+    rollouts: NDArray[np.uint64],
+    tables: EpisodicTables,
+    trajectories: int,
+    reward: Floats,
+    log_policies: Floats,
+) -> Floats:
+    """Return the derivatives of ``J`` along policies, shape (replicate, entry)."""
+    drawn = trajectory_frequencies(rollouts, laws_of(tables, log_policies), trajectories)
+    slopes: Floats = reward_to_go_scores(tables, reward, log_policies, drawn)
+    return slopes
+
+
+@numba.njit(cache=True, error_model="numpy")
 def network_descent(
     streams: Streams,
     tables: EpisodicTables,
@@ -194,15 +237,14 @@ def penalty_slopes(
     laws = laws_of(tables, log_policies)
     weights = _rollouts(streams, tables, log_policies, laws, batches)
     slopes: Floats = reward_to_go_scores(tables, reward, log_policies, weights)
-    losses, _ = labelled_pair_sums(
-        streams.pairs, laws[replicates:], returns, tables.labels, batches.pairs, tables.excess
-    )
-    add_visits(tables.entries, losses, -sigma, slopes[replicates:])
-    if batches.central:
+    # First at y'; of a central difference also at y, where the loss enters with the other sign.
+    for side in range(2 if batches.central else 1):
+        low = replicates * (1 - side)
+        high = low + replicates
         losses, _ = labelled_pair_sums(
-            streams.pairs, laws[:replicates], returns, tables.labels, batches.pairs, tables.excess
+            streams.pairs, laws[low:high], returns, tables.labels, batches.pairs, tables.excess
         )
-        add_visits(tables.entries, losses, sigma, slopes[:replicates])
+        add_visits(tables.entries, losses, sigma * (2 * side - 1), slopes[low:high])
     return slopes
 
 

@@ -21,6 +21,7 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem, instance_for
 from theory_check.problems.misspecification import distance_to_span
+from theory_check.provenance import Accuracy
 from theory_check.randomness import FIRST_TUNING_SEED, require_apart, stream_entropy
 from theory_check.recording import Progress
 from theory_check.settings import (
@@ -33,7 +34,7 @@ from theory_check.settings import (
     Seed,
 )
 from theory_check.solvers.method import KnownMethod, Scales
-from theory_check.tuning.raced_runs import Caps, Measured, RacedRuns, race
+from theory_check.tuning.raced_runs import Caps, RacedRuns, race
 from theory_check.tuning.targets import TargetSearch, Tuned
 from theory_check.tuning.units import units_of
 
@@ -105,7 +106,7 @@ class Comparison(Measurement):
     method: KnownMethod
     targets: Accuracies
     tuning_target: Fraction
-    accuracy: Measured = "stationarity"
+    accuracy: Accuracy = "stationarity"
     tuning_runs: PositiveInteger = 16
     evaluations: PositiveInteger = 60
     further_evaluations: PositiveInteger = 24

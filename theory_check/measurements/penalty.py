@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theory_check.bilevel import Combination, combined, penalties
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES
 from theory_check.oracles.exact import ExactOracle
-from theory_check.oracles.optima.lower_solutions import lower_solutions, status_of
+from theory_check.oracles.optima.lower_solutions import (
+    PenalisedPoint,
+    lower_solutions,
+    status_of,
+)
 from theory_check.oracles.optima.penalised_curvature import penalised_hessian
 from theory_check.oracles.solutions.curvature import spectral_norm
 from theory_check.oracles.starts import initial_reward
@@ -23,13 +28,6 @@ from theory_check.problems import Problem
 from theory_check.randomness import standard_normals
 from theory_check.recording import Progress
 from theory_check.settings import Positive, PositiveInteger
-
-_WEIGHTS: Mapping[str, Mapping[float, float]] = {
-    "forward": {1: 1.0},
-    "central": {1: 1 / 2, -1: 1 / 2},
-    "fourth": {1: 2 / 3, -1: 2 / 3, 2: -1 / 6, -2: -1 / 6},
-}
-"""Weights of ``Phi_sigma`` at multiples of sigma."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class PenaltyBias(Measurement):
 
     sigmas: tuple[Positive, ...]
     point_scale: Positive = 1.0
-    difference: Literal["forward", "central", "fourth"] = "forward"
+    difference: Combination = "forward"
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and sigma."""
@@ -70,25 +68,28 @@ class PenaltyBias(Measurement):
         value = solutions.hyperobjective()
         frames = []
         for done, sigma in enumerate(self.sigmas, start=1):
-            weights = _WEIGHTS[self.difference]
-            points = [solutions.penalised(side * sigma) for side in weights]
-            gradients, values = torch.zeros_like(gradient), torch.zeros_like(value)
-            for point, weight in zip(points, weights.values(), strict=True):
-                gradients += weight * point.gradient
-                values += weight * point.value
+            points = {at: solutions.penalised(at) for at in penalties(sigma, self.difference)}
+            found, found_value = self._combined(points, sigma)
             frames.append(
                 pd.DataFrame(
                     {
                         "seed": list(seeds),
                         "sigma": sigma,
-                        "gradient_bias": (gradients - gradient).norm(dim=-1).numpy(),
-                        "value_bias": (values - value).abs().numpy(),
-                        "status": status_of(points),
+                        "gradient_bias": (found - gradient).norm(dim=-1).numpy(),
+                        "value_bias": (found_value - value).abs().numpy(),
+                        "status": status_of(list(points.values())),
                     }
                 )
             )
             progress(done, len(self.sigmas))
         return pd.concat(frames, ignore_index=True)
+
+    def _combined(
+        self, points: Mapping[float, PenalisedPoint], sigma: float
+    ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, " replicate"]]:
+        """Return the combination of gradients and that of values, from the points of its penalties."""
+        gradient = combined(lambda at: points[at].gradient, sigma, self.difference)
+        return gradient, combined(lambda at: points[at].value, sigma, self.difference)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import InnerPath, Solver
+from theory_check.bilevel import InnerPath
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
-from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
+from theory_check.measurements.base import Need
 from theory_check.measurements.inner_curves import unit_rewards
+from theory_check.measurements.inner_iterates import InnerIterates
 from theory_check.measurements.inner_loops import inverse_smoothness
 from theory_check.measurements.needs import PREFERENCES
 from theory_check.measurements.weak_gradient_domination import hold_out
@@ -27,11 +28,9 @@ from theory_check.oracles.control.lower_geometry import lower_geometry
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
-from theory_check.recording import Progress
-from theory_check.recording.inner_paths import InnerPathRecorder, require_inner_path
+from theory_check.recording.inner_paths import InnerPathRecorder
 from theory_check.recording.recorder import recording_grid
-from theory_check.recording.run import run_observed
-from theory_check.settings import Positive, PositiveInteger
+from theory_check.settings import PositiveInteger
 
 TABULAR = Need(
     "tabular policies in states in which all actions exist",
@@ -42,7 +41,7 @@ TABULAR = Need(
 
 
 @dataclass(frozen=True)
-class PredictedDomination(Measurement):
+class PredictedDomination(InnerIterates):
     """``J* - J`` beside what ``‖∂_lambda J‖`` implies, with and without a KL term.
 
     ``docs/theory.md`` sections 5.4, 5.9 and 5.13. With it: at the inner iterates of sampled runs, the
@@ -54,74 +53,41 @@ class PredictedDomination(Measurement):
     J‖ + eps'``, c the smallest constant of the first half of the seeds, as in
     ``weak-gradient-domination``), ``resolved`` and ``status``.
 
+    Parameters are those of :class:`InnerIterates`.
+
     Parameters
     ----------
-    solver
-        The configured solver, with sampled gradients.
-    iterations
-        Outer iterations T.
     hard_steps
-        Steps of policy gradient without a KL term.
-    initial_scale
-        Standard deviation of the initial reward parameters.
-    points_per_decade
-        Density of the log-spaced iterations and steps recorded.
-    inner_points_per_decade
-        Density of the log-spaced inner iterations recorded within each of them.
+        Steps of policy gradient without a KL term, recorded as densely as outer iterations.
     """
 
     kind: ClassVar[str] = "predicted-domination"
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, TABULAR)
     least_seeds: ClassVar[int] = 2
 
-    solver: Solver
-    iterations: PositiveInteger
-    hard_steps: PositiveInteger
-    initial_scale: Positive = 1.0
-    points_per_decade: PositiveInteger = 8
-    inner_points_per_decade: PositiveInteger = 4
+    hard_steps: PositiveInteger = field(kw_only=True)
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        super().__post_init__()
-        require_inner_path(self.solver)
-
-    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
-        """Return one row per seed, objective and recorded policy."""
-        self.require_seeds("seeds", len(seeds))
-
-        def recorder_of(instruments: Instruments, path: InnerPath) -> _GeometryRecorder:
-            return _GeometryRecorder(
-                problem,
-                instruments,
-                path,
-                seeds,
-                recording_grid(self.iterations, self.points_per_decade),
-                self.inner_points_per_decade,
-            )
-
-        table = run_observed(
-            problem,
-            self.solver,
-            self.iterations,
-            seeds,
-            self.initial_scale,
-            recorder_of,
-            progress,
+    def _recorder(
+        self,
+        problem: Problem,
+        instruments: Instruments,
+        path: InnerPath,
+        seeds: Sequence[int],
+        grid: frozenset[int],
+    ) -> InnerPathRecorder:
+        return _GeometryRecorder(
+            problem, instruments, path, seeds, grid, self.inner_points_per_decade
         )
+
+    def _completed(
+        self, table: pd.DataFrame, problem: Problem, seeds: Sequence[int]
+    ) -> pd.DataFrame:
+        """Return the table with the rows without a KL term, and what was measured of half the seeds."""
         table = pd.concat([table, self._without_kl(problem, seeds)], ignore_index=True)
         held = hold_out(table, seeds[: len(seeds) // 2])
         held["transferred"] = held["bound"]
         unused = ["half", "constant", "floor", "bound", "share_of_bound"]
         return held.drop(columns=unused).rename(columns={"level": "objective"})
-
-    def step_sizes(self) -> StepSizes:
-        """Return the steps of the solver."""
-        return steps_of(self.solver)
-
-    def relative_cost(self) -> float:
-        """Return the order of the outer iterations."""
-        return self.iterations / 100
 
     def _without_kl(self, problem: Problem, seeds: Sequence[int]) -> pd.DataFrame:
         """Return the rows of policy gradient on the plain return."""

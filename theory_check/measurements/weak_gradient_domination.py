@@ -11,17 +11,14 @@ import pandas as pd
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from theory_check.bilevel import InnerPath, Solver
-from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
+from theory_check.bilevel import InnerPath
+from theory_check.measurements.base import Need
+from theory_check.measurements.inner_iterates import InnerIterates
 from theory_check.measurements.needs import EXCESS_RISK, PREFERENCES, STANDARD_LABELS
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
-from theory_check.recording import Progress
-from theory_check.recording.inner_paths import InnerPathRecorder, require_inner_path
-from theory_check.recording.recorder import recording_grid
-from theory_check.recording.run import run_observed
-from theory_check.settings import Positive, PositiveInteger
+from theory_check.recording.inner_paths import InnerPathRecorder
 from theory_check.thresholds import NEGLIGIBLE
 
 MARGIN = 2.0
@@ -29,7 +26,7 @@ MARGIN = 2.0
 
 
 @dataclass(frozen=True)
-class WeakGradientDomination(Measurement):
+class WeakGradientDomination(InnerIterates):
     """``J* - J <= c ‖∂_lambda J‖ + eps'`` and ``Phi - Phi* <= c ‖∇Phi‖ + eps'`` along runs.
 
     ``docs/theory.md`` section 5.9. The first half of the seeds gives the smallest ``c`` that keeps the
@@ -42,68 +39,29 @@ class WeakGradientDomination(Measurement):
     (``MARGIN c gradient + eps'``: what a gradient implies about the gap), ``share_of_bound`` and
     ``status``.
 
-    Parameters
-    ----------
-    solver
-        The configured solver, with sampled gradients.
-    iterations
-        Outer iterations T.
-    initial_scale
-        Standard deviation of the initial reward parameters.
-    points_per_decade
-        Density of the log-spaced outer iterations recorded.
-    inner_points_per_decade
-        Density of the log-spaced inner iterations recorded within each of them.
+    Parameters are those of :class:`InnerIterates`.
     """
 
     kind: ClassVar[str] = "weak-gradient-domination"
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, EXCESS_RISK)
     least_seeds: ClassVar[int] = 2
 
-    solver: Solver
-    iterations: PositiveInteger
-    initial_scale: Positive = 1.0
-    points_per_decade: PositiveInteger = 8
-    inner_points_per_decade: PositiveInteger = 4
+    def _recorder(
+        self,
+        problem: Problem,
+        instruments: Instruments,
+        path: InnerPath,
+        seeds: Sequence[int],
+        grid: frozenset[int],
+    ) -> InnerPathRecorder:
+        known = (instruments.truth, instruments.information)
+        return _GapRecorder(*known, path, seeds, grid, self.inner_points_per_decade)
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        super().__post_init__()
-        require_inner_path(self.solver)
-
-    def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
-        """Return one row per seed, level and recorded iterate."""
-        self.require_seeds("seeds", len(seeds))
-        self.require_problem("problem", problem, getattr(problem, "name", ""))
-
-        def recorder_of(instruments: Instruments, path: InnerPath) -> _GapRecorder:
-            return _GapRecorder(
-                instruments.truth,
-                instruments.information,
-                path,
-                seeds,
-                recording_grid(self.iterations, self.points_per_decade),
-                self.inner_points_per_decade,
-            )
-
-        table = run_observed(
-            problem,
-            self.solver,
-            self.iterations,
-            seeds,
-            self.initial_scale,
-            recorder_of,
-            progress,
-        )
+    def _completed(
+        self, table: pd.DataFrame, problem: Problem, seeds: Sequence[int]
+    ) -> pd.DataFrame:
+        """Return the table with the constants of the first half of the seeds."""
         return hold_out(table, seeds[: len(seeds) // 2])
-
-    def step_sizes(self) -> StepSizes:
-        """Return the steps of the solver."""
-        return steps_of(self.solver)
-
-    def relative_cost(self) -> float:
-        """Return the order of the outer iterations."""
-        return self.iterations / 100
 
 
 def hold_out(table: pd.DataFrame, measured: Sequence[int]) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from theory_check.bilevel import (
     TotalGradient,
     UpperGradients,
 )
-from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
 from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.oracles.instruments import Instruments
@@ -357,10 +356,9 @@ class ClosedFormInstruments(Instruments):
     def initial_penalised(
         self, upper: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"] | None:
-        """Return ``argmin_y sigma f + g`` at the problem's own start; None without one or the other."""
+        """Return ``argmin_y sigma f + g`` at the problem's own start, or ``y*`` where there is none."""
         if self.problem.start is None:
             return None
-        try:
-            return self.problem.penalised_minimiser(upper, sigma)
-        except InvalidArgumentError:  # of a negative sigma too far from 0
-            return None
+        found = self.problem.penalised(upper, sigma)
+        solved = self.problem.lower_minimiser(upper)
+        return torch.where(found.certified[:, None], found.lower, solved)

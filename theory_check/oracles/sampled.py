@@ -81,6 +81,19 @@ class SampledOracle(RLHFOracle):
         """Samples each replicate has drawn so far."""
         return self._source.counter.counts
 
+    def lower_descent(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        *,
+        steps: int,
+        step_size: float,
+        samples: int,
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return the lower variable after all inner steps, where there is a compiled loop."""
+        loops = self._penalty_loops
+        return None if loops is None else loops.lower(upper, lower, steps, step_size, samples)
+
     def penalty_descent(
         self,
         upper: Float[Tensor, "replicate upper"],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.models import PolicyModel, RewardModel
@@ -35,4 +37,10 @@ def initial_policy(seeds: Sequence[int], model: PolicyModel) -> Float[Tensor, "r
 def _standard_normal(
     purpose: str, seeds: Sequence[int], parameters: int
 ) -> Float[Tensor, "replicate parameter"]:
-    return torch.from_numpy(np.stack(standard_normals(purpose, seeds, parameters)))
+    return torch.from_numpy(_known(purpose, tuple(seeds), parameters).copy())
+
+
+# Searches start the same runs hundreds of times, and to seed a stream takes longer than to draw a start.
+@lru_cache(maxsize=32)
+def _known(purpose: str, seeds: tuple[int, ...], parameters: int) -> NDArray[np.float64]:
+    return np.stack(standard_normals(purpose, seeds, parameters))

@@ -27,14 +27,10 @@ def draw_curve_rate(
     means, with the simultaneous 95 % interval of their difference. The legend has the smallest and the
     median ratio of all rows, and how the bound was judged.
 
+    Parameters are those of :func:`theory_check.plotting.power.draw_power_rate`, and
+
     Parameters
     ----------
-    axes
-        Where to draw.
-    verdict
-        The claim's verdict.
-    rate
-        One of the claim's rates.
     table
         The table that it was judged on.
     logarithmic
@@ -119,18 +115,7 @@ def draw_ratio_rate(
     Means over replicates with their simultaneous 95 % intervals. The band is grey, the stated ratio
     dotted. The legend has the ratio that is farthest from it.
 
-    Parameters
-    ----------
-    axes
-        Where to draw.
-    verdict
-        The claim's verdict.
-    rate
-        One of the claim's rates.
-    label
-        Put before each legend entry.
-    hollow
-        Whether markers are hollow, to set two claims apart.
+    Parameters are those of :func:`theory_check.plotting.power.draw_power_rate`, without ``slope_label``.
     """
     judged = [found for found in verdict.rates if found.rate == rate.name and found.y.size]
     styles = problem_styles([found.problem for found in judged])

@@ -178,14 +178,10 @@ def draw_schedule_rate(
     Means over replicates with 95 % intervals, one marker for each problem. The legend has the status and
     the growth at small targets. The declared multiple is a dotted line.
 
+    Small targets are to the right. Parameters are those of :func:`draw_power_rate` and
+
     Parameters
     ----------
-    axes
-        Where to draw; small targets to the right.
-    verdict
-        The claim's verdict.
-    rate
-        One of the claim's rates.
     colour
         Of the whole rate.
     """

@@ -7,11 +7,28 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.errors import visible
 from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
+
+
+@dataclass(frozen=True, eq=False)
+class PenalisedMinimiser:
+    """A minimiser of ``sigma f + g``, and whether it is one.
+
+    Attributes
+    ----------
+    lower
+        Shape (replicate, lower); NaN where there is none.
+    certified
+        Where it exists, shape (replicate,).
+    """
+
+    lower: Float[Tensor, "replicate lower"]
+    certified: Bool[Tensor, " replicate"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,7 +106,10 @@ class ClosedFormProblem(ABC):
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:
-        """Return ``argmin_y sigma f + g``, the minimiser nearest the origin."""
+        """Return ``argmin_y sigma f + g``, the minimiser nearest the origin.
+
+        NaN in replicates in which there is none, as there may be at a negative sigma.
+        """
 
     @abstractmethod
     def lower_gap(
@@ -129,6 +149,11 @@ class ClosedFormProblem(ABC):
     ) -> Float[Tensor, "replicate lower"]:
         """Return a minimiser of ``g(x, .)``: here the limit of the penalised one."""
         return self.penalised_minimiser(x, 0.0)
+
+    def penalised(self, x: Float[Tensor, "replicate upper"], sigma: float) -> PenalisedMinimiser:
+        """Return the penalised minimiser, and where it exists; sigma has either sign."""
+        lower = self.penalised_minimiser(x, sigma)
+        return PenalisedMinimiser(lower, torch.isfinite(lower).all(-1))
 
     def penalised_distance(
         self,

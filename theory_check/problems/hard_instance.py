@@ -23,7 +23,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory_check.errors import InvalidArgumentError
 from theory_check.kernels import hard_instance as kernels
 from theory_check.problems.closed_form import IdentityResponse
 from theory_check.problems.gradient_noise import GaussianNoise, GradientNoise
@@ -117,21 +116,15 @@ class HardInstance(IdentityResponse):
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:
-        """Return ``argmin_y sigma f + g``, for sigma < 0 as long as it exists.
-
-        Raises
-        ------
-        InvalidArgumentError
-            For a negative sigma at which ``sigma f + g`` has no minimiser.
-        """
+        """Return ``argmin_y sigma f + g``; NaN where a negative sigma leaves none."""
         curvature, _ = _curvature(x[:, 1])
-        softest = curvature.min().item() + sigma * self.slope * self.bend
-        if sigma < 0 and (-sigma * self.largest_curvature() >= 1 or softest <= 0):
-            raise InvalidArgumentError(
-                "sigma", sigma, "pass one nearer 0: sigma f + g has no minimiser here"
-            )
         first = self.proximal_point(x[:, 0], sigma)
-        return torch.stack([first, x[:, 1] + self._displacement(curvature, sigma)], dim=1)
+        found = torch.stack([first, x[:, 1] + self._displacement(curvature, sigma)], dim=1)
+        if sigma >= 0:
+            return found
+        exists = curvature + sigma * self.slope * self.bend > 0
+        exists &= -sigma * self.largest_curvature() < 1
+        return torch.where(exists[:, None], found, torch.nan)
 
     def _displacement(
         self, curvature: Float[Tensor, " replicate"], sigma: float

@@ -114,7 +114,9 @@ class QuadraticProblem(ClosedFormProblem):
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
     ) -> Float[Tensor, "replicate lower"]:
-        """Return ``argmin_y sigma f + g``, the minimiser nearest the origin."""
+        """Return ``argmin_y sigma f + g``, the minimiser nearest the origin; NaN where there is none."""
+        if sigma <= -float(self.curvatures.min()):
+            return x.new_full((x.shape[0], self.lower_parameters), torch.nan)
         weighted = self.curvatures * (x @ self.response.T) + sigma * self.target
         return weighted / (self.curvatures + sigma) @ self.directions
 

@@ -21,6 +21,7 @@ from theory_check.analysis.comparison.results import COUNTERS
 from theory_check.analysis.intervals import number
 from theory_check.catalogue.catalogue import provenance
 from theory_check.errors import StoreError
+from theory_check.provenance import FOR_ACCURACY
 from theory_check.report.figures import Drawing, Drawn, Say, draw_all, stamp, tell
 from theory_check.report.tables import DisplayTable, Entry, Quantity
 from theory_check.report.text import markdown_list, text_list
@@ -271,7 +272,8 @@ def _summary(found: AccuracyResults, results: ComparisonResults) -> DisplayTable
             "contain the variance between repetitions. Floor: the largest target that most seeds miss.",
             *(f"{word}: {MEANING[word]}." for word in shown),
             *(
-                f"{method.id}: p = {number(method.rate.exponent)} of {method.rate.cost} is stated in "
+                f"{method.id}: p = {number(method.rate.exponent)} of {method.rate.cost}"
+                f"{FOR_ACCURACY[method.rate.accuracy]} is stated in "
                 f"{method.rate.source} [{method.rate.provenance}]."
                 for method in results.methods.values()
                 if method.rate is not None
@@ -283,7 +285,8 @@ def _summary(found: AccuracyResults, results: ComparisonResults) -> DisplayTable
 def _summary_row(
     row: pd.Series, rate: RateFinding, results: ComparisonResults
 ) -> tuple[Entry, ...]:
-    stated = results.methods[rate.method].rate
+    # Of this accuracy: a method whose source speaks about another one has no rate here.
+    stated = None if math.isnan(rate.stated) else results.methods[rate.method].rate
     return (
         rate.problem,
         rate.method,

@@ -92,7 +92,7 @@ example:
   theory-check report --store results     writes results/report.html, to be opened in any browser
 
 The page holds all that it needs, and no network is asked. It shows what the store has: a claim without
-results is shown as not judged. reproduce and compare write it at their end.
+results is shown as not judged. reproduce writes it at its end, compare one of the comparison alone.
 
 exit codes:
   0    the page is written, whatever the verdicts are

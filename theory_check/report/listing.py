@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from theory_check.catalogue import PACKAGE, Catalogue
 from theory_check.errors import DuplicateNameError
+from theory_check.provenance import FOR_ACCURACY
 from theory_check.report.static_source import (
     REQUIRED,
     Reader,
@@ -164,7 +165,8 @@ def stated(method: Any) -> str:
     words = (
         "no stated rate"
         if rate is None
-        else f"epsilon^-{rate.exponent:g} {rate.cost} [{rate.provenance}] ({rate.source})"
+        else f"epsilon^-{rate.exponent:g} {rate.cost}{FOR_ACCURACY[rate.accuracy]} "
+        f"[{rate.provenance}] ({rate.source})"
     )
     return f"{method.title}: {method.solver.information}, {words}"
 

@@ -40,7 +40,7 @@ from theory_check.report.screen import (
 )
 from theory_check.report.text import finite_numbers, kind_of, name_of
 from theory_check.runs.holdings import measured_seconds
-from theory_check.runs.progress import in_words
+from theory_check.runs.progress import time_in_words
 from theory_check.runs.spec import Cell, Experiment, load_experiment
 from theory_check.runs.store import Store
 from theory_check.studies.verification import evidence_for
@@ -241,7 +241,7 @@ def _took(cells: list[Cell] | tuple[Cell, ...], store: str | Path) -> str:
     seconds = measured_seconds(Store(store), cells)
     if not seconds:
         return f"not measured in {store}"
-    total = in_words(math.fsum(seconds.values()))
+    total = time_in_words(math.fsum(seconds.values()))
     missing = len({cell.key for cell in cells}) - len(seconds)
     return f"{total} of one core" + (f", without {missing} that were not run" if missing else "")
 

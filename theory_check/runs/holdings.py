@@ -136,7 +136,7 @@ def measured_seconds(store: Store, cells: Iterable[Cell]) -> dict[str, float]:
     return {key: seconds for key, seconds in found.items() if seconds >= 0}
 
 
-def in_words(cells: Iterable[Cell], found: Mapping[str, StoredResult]) -> str:
+def results_in_words(cells: Iterable[Cell], found: Mapping[str, StoredResult]) -> str:
     """Return how many results are of other source and what changed, ``""`` where none is.
 
     Parameters
@@ -171,7 +171,7 @@ def announce(store: Store, cells: Iterable[Cell]) -> dict[str, float]:
     """
     waiting = list(cells)
     found = of_other_source(store, waiting)
-    text = in_words(waiting, found)
+    text = results_in_words(waiting, found)
     if text:
         print(visible(f"theory-check: {text}; run again"), file=sys.stderr)
     return {key: result.seconds for key, result in found.items()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from theory_check.errors import visible
 from theory_check.runs.processes import workspace
-from theory_check.runs.remaining import Running, Work, in_words, seconds_left, share_done
+from theory_check.runs.remaining import Running, Work, seconds_left, share_done, time_in_words
 
 if TYPE_CHECKING:
     from theory_check.runs.spec import Cell
@@ -81,7 +81,9 @@ class Standing:
     def time(self) -> str:
         """How long it still takes, in words."""
         return (
-            "time not known yet" if math.isnan(self.seconds) else f"about {in_words(self.seconds)}"
+            "time not known yet"
+            if math.isnan(self.seconds)
+            else f"about {time_in_words(self.seconds)}"
         )
 
 
@@ -250,7 +252,7 @@ def _watch_in_lines(
 
 def _took(state: SweepProgress, names: Mapping[str, str], key: str) -> str:
     seconds = state.seconds_of(key)
-    took = "run by another process" if math.isnan(seconds) else f"took {in_words(seconds)}"
+    took = "run by another process" if math.isnan(seconds) else f"took {time_in_words(seconds)}"
     return f"{names[key]} {took}"
 
 
@@ -269,8 +271,8 @@ __all__: Sequence[str] = (
     "FileProgress",
     "Standing",
     "SweepProgress",
-    "in_words",
     "no_progress",
     "sweep_progress",
+    "time_in_words",
     "work_of",
 )

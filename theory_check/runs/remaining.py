@@ -156,7 +156,7 @@ def _left(cell: Running, pace: Pace) -> float:
     )
 
 
-def in_words(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
     """Return a time with the digits that a guess has."""
     if math.isnan(seconds):
         return "an unknown time"

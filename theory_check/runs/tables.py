@@ -23,7 +23,7 @@ from theory_check.errors import (
 )
 from theory_check.files import as_path
 from theory_check.recording.recorder import COLUMNS
-from theory_check.runs.holdings import StoredResult, in_words, of_other_source
+from theory_check.runs.holdings import StoredResult, of_other_source, results_in_words
 from theory_check.runs.identity import version_of
 from theory_check.runs.problem_axes import PROBLEM, is_of_problems
 from theory_check.runs.spec import Experiment, load_experiment
@@ -115,7 +115,7 @@ def load_cells(
     lacking = [cell for cell, frame in zip(cells, frames, strict=True) if frame is None]
     if lacking:
         name = cells[0].experiment
-        other = in_words(lacking, of_other_source(store, lacking))
+        other = results_in_words(lacking, of_other_source(store, lacking))
         raise StoreError(
             f"{name}: {len(lacking)} of {len(cells)} cells have no result "
             f"in {store.path}; run them with: theory-check run {name}"
@@ -139,7 +139,7 @@ def _joined(
         numbers = pd.Series([cell.instance for cell in cells], dtype="Int64")
         rows = np.repeat(np.arange(len(cells)), [len(frame) for frame in present])
         table.insert(2, "instance", numbers[rows].array)
-    if text := in_words(cells, instead):
+    if text := results_in_words(cells, instead):
         table.attrs[OTHER_SOURCE] = text
     return table
 

@@ -58,6 +58,8 @@ METHOD = Method(
     solver=GreedySampling,
     constants=CONSTANTS,
     plan=_plan,
-    rate=StatedRate(1.0, "samples", "2510.24700, abstract", "V", requires="realisable"),
+    rate=StatedRate(
+        1.0, "samples", "2510.24700, abstract", "V", requires="realisable", accuracy="value gap"
+    ),
     ignores_response=True,
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from theory_check.errors import InvalidArgumentError, require_fraction, shortened
-from theory_check.provenance import StatedRate
+from theory_check.provenance import FOR_ACCURACY, StatedRate
 from theory_check.settings import Positive, Settings, instance_of
 
 __all__ = [
@@ -168,7 +168,8 @@ class Method:
         """Say on one line what it is."""
         rate = "no stated rate"
         if self.rate is not None:
-            rate = f"epsilon^-{self.rate.exponent:g} {self.rate.cost} [{self.rate.provenance}]"
+            rate = f"epsilon^-{self.rate.exponent:g} {self.rate.cost}"
+            rate += f"{FOR_ACCURACY[self.rate.accuracy]} [{self.rate.provenance}]"
         constants = ", ".join(self.constants)
         return f"<Method {self.id}: {self.solver.__name__}, constants {constants}; {rate}>"
 

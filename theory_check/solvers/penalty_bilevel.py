@@ -22,12 +22,12 @@ from theory_check.bilevel import (
     Information,
     InnerPath,
     PenaltyLoop,
+    combined,
 )
 from theory_check.settings import Positive, PositiveInteger, Settings
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import (
     PenaltyState,
-    central_gradient,
     descend_both,
     penalty_estimate,
 )
@@ -105,9 +105,8 @@ class PenaltyBilevel(Settings):
         self, truth: BilevelTruth, state: PenaltyState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇Phi_sigma``, or the mean of it and of ``∇Phi_-sigma``."""
-        if self.difference == "central":
-            return central_gradient(truth, state.upper, self.sigma)
-        return truth.surrogate_gradient(state.upper, self.sigma)
+        at = partial(truth.surrogate_gradient, state.upper)
+        return combined(at, self.sigma, self.difference)
 
     def init(
         self, upper: Float[Tensor, "replicate upper"], lower: Float[Tensor, "replicate lower"]

@@ -19,6 +19,7 @@ from theory_check.bilevel import (
     LowerOracle,
     PenaltyLoop,
     SolverState,
+    lower_shortcut,
     penalty_shortcut,
 )
 from theory_check.settings import Positive, PositiveInteger, Settings
@@ -34,35 +35,6 @@ class EstimatesHypergradient:
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇Phi``."""
         return truth.hypergradient(state.upper)
-
-
-def central_gradient(
-    truth: BilevelTruth, upper: Float[Tensor, "replicate upper"], sigma: float
-) -> Float[Tensor, "replicate upper"]:
-    """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma`` (``docs/theory.md`` section 3.6)."""
-    above, below = (truth.surrogate_gradient(upper, side) for side in (sigma, -sigma))
-    return (above + below) / 2
-
-
-class EstimatesCentralDifference:
-    """A solver whose estimate is the difference of two penalised levels, at ``sigma`` and ``-sigma``.
-
-    ``(∇ min h_sigma - ∇ min h_-sigma) / (2 sigma)`` is the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``
-    (``docs/theory.md`` section 3.6). Its ``penalty`` is None: no single ``Phi_sigma`` is followed.
-
-    Attributes
-    ----------
-    sigma
-        Half the distance of the two points.
-    """
-
-    sigma: float
-
-    def surrogate_gradient(
-        self, truth: BilevelTruth, state: SolverState
-    ) -> Float[Tensor, "replicate upper"]:
-        """Return the mean of ``∇Phi_sigma`` and ``∇Phi_-sigma``."""
-        return central_gradient(truth, state.upper, self.sigma)
 
 
 class CountsIterations(SolverState, Protocol):
@@ -293,8 +265,16 @@ def descend_lower(
 ) -> Float[Tensor, "replicate lower"]:
     """Return ``y`` after gradient steps on ``g(x, .)``: for RLHF, policy gradient ascent of J.
 
-    ``path`` takes y before every step, beside a ``penalised`` that stands still.
+    ``path`` takes y before every step, beside a ``penalised`` that stands still. An oracle may have a
+    shortcut.
     """
+    shortcut = lower_shortcut(oracle) if path is None else None
+    if shortcut is not None:
+        found = shortcut.lower_descent(
+            upper, lower, steps=steps, step_size=step_size, samples=samples
+        )
+        if found is not None:
+            return found
     for _ in range(steps):
         if path is not None:
             path.append((lower, penalised))

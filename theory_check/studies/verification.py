@@ -18,7 +18,7 @@ from theory_check.claims.base import Claim
 from theory_check.errors import InvalidArgumentError, TheoryCheckError, listed, require_instance
 from theory_check.runs import Experiment, Report, load_experiment
 from theory_check.runs.execute import RunOptions
-from theory_check.runs.holdings import StoredResult, in_words, of_other_source
+from theory_check.runs.holdings import StoredResult, of_other_source, results_in_words
 from theory_check.runs.identity import plain
 from theory_check.runs.own_problem import (
     given_problem,
@@ -123,7 +123,7 @@ class Results:
         cells = (
             cell for name in names for cell in self.experiments[name].cells(self.options.quick)
         )
-        return in_words(cells, self.instead)
+        return results_in_words(cells, self.instead)
 
     def heading(self, whose: str) -> str:
         """Return whose experiments were run, and which of their results are of other source."""

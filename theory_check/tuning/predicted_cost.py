@@ -8,6 +8,7 @@ flow time, the outer step, sigma and n = B, at the inner step that the method is
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
-from theory_check.bilevel import Coupling, Difference
+from theory_check.bilevel import Coupling, Difference, combined
 from theory_check.problems.hard_instance import HardInstance
 
 FLOW_TIMES = np.geomspace(1e-2, 1e2, 3000)
@@ -184,10 +185,8 @@ def _per_room(times: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[
 
 def bias(problem: HardInstance, sigma: float, difference: Difference = "forward") -> float:
     """Return the size of the bias at ``x2 = 0``: of ``∇Phi_sigma``, or of its mean over both signs."""
-    at = torch.zeros(1, 2, dtype=torch.float64)
-    sides = (sigma,) if difference == "forward" else (sigma, -sigma)
-    found = sum(problem.surrogate_gradient(at, side)[0, 1] for side in sides) / len(sides)
-    return abs(float(found))
+    at = partial(problem.surrogate_gradient, torch.zeros(1, 2, dtype=torch.float64))
+    return abs(float(combined(at, sigma, difference)[0, 1]))
 
 
 def _along_flow(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,20 +17,19 @@ from torch import Tensor
 from theory_check.bilevel import Solver, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
+from theory_check.provenance import Accuracy
 from theory_check.randomness import standard_normals
 from theory_check.recording.accuracy import KEPT, RunArrivals, until_kept
 from theory_check.recording.blocks import StationarityBlocks, ValueGapBlocks
 from theory_check.recording.run import Observer, iterate
 from theory_check.solvers.method import Plan
 
-Measured = Literal["stationarity", "value gap"]
-"""What accuracies are the mean of: ``‖∇Phi‖²``, or ``J* - J`` under the true reward."""
-
 ALLOWANCE = 1.1
 """A run is given up when it has spent this many times what the best so far cost."""
 
-LAG = 16
-"""A block of iterates is at most this part of the iterations so far: a run ends soon after it may."""
+LAG = 6
+"""A block of iterates is at most this part of the iterations so far: a run ends soon after it may, and
+evaluates little oftener than it steps."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class RacedRuns(Observer):
         solver: Solver,
         arrivals: RunArrivals,
         needed: int | None,
-        measured: Measured,
+        measured: Accuracy,
         allowed: float,
     ) -> None:
         replicates = len(arrivals.latest)
@@ -99,10 +98,13 @@ class RacedRuns(Observer):
         self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
     ) -> None:
         """Keep the iterates, and evaluate them a block at a time."""
-        self.last = state, counts
+        before, self.last = self.counts, (state, counts)
         self._block.keep(self._block.points(state), active)
         self._pending.append(counts)
-        if self._block.full or LAG * len(self._pending) >= iteration or not len(active):
+        # Nothing is confirmed earlier than what is met at the first iteration.
+        due = iteration >= until_kept(1) and LAG * len(self._pending) >= iteration
+        beyond = self.cost(before) <= ALLOWANCE * self._allowed < self.cost(counts)
+        if due or beyond or self._block.full or not len(active):
             self.look()
 
     def mark(
@@ -156,7 +158,7 @@ def race(
     target: float,
     caps: Caps,
     *,
-    measured: Measured = "stationarity",
+    measured: Accuracy = "stationarity",
     allowed: float = math.inf,
     longest: float = math.inf,
     initial_scale: float = 1.0,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import qmc
 
+from theory_check.provenance import Accuracy
 from theory_check.solvers.method import Method, Plan, Scales
-from theory_check.tuning.raced_runs import Caps, Measured, race
+from theory_check.tuning.raced_runs import Caps, race
 from theory_check.tuning.search import Constants, Found, Trial, cheapest
 
 BEGIN, CONTINUE = (4.0, 2.0), (2.0,)
@@ -110,7 +111,7 @@ class TargetSearch:
     instance_of: Callable[[float], tuple[object, Scales, float]]
     streams: Sequence[int]
     caps: Caps
-    measured: Measured
+    measured: Accuracy
     needed: int
     evaluations: tuple[int, int]
     initial_scale: float
@@ -180,8 +181,8 @@ class _Tracker:
 
     def begin(self) -> Search:
         """Search from what successive halving finds among settings that are spread around the grid."""
-        method = self._search.method
-        start = self._halved([method.centre, *spread(method.centre), *method.grid])
+        centre = self._search.method.centre
+        start = self._halved([centre, *spread(centre)])
         return self._descend([start.constants], self._search.evaluations[0], BEGIN, math.inf)
 
     def go_on(self, start: _Reached) -> Search:

@@ -54,7 +54,7 @@ MEANING: Mapping[RateVerdictWord, str] = {
     "inconclusive": "too few targets or too wide an interval",
     "not reached": "fewer than four targets are reached, so that no rate is judged",
     "assumption not met": "the source assumes a realisable reward and the excess risk",
-    "no stated rate": "the source states none",
+    "no stated rate": "the source states none of this accuracy",
 }
 """What each verdict says."""
 
@@ -98,7 +98,7 @@ class RateFinding:
     verdict, reason
         Word and explanation.
     stated
-        Stated p for a squared norm; NaN without one.
+        Stated p of the accuracy of the table; NaN without one.
     judged
         Column that is fitted: ``"cost"`` or ``"iterations"``.
     exponent
@@ -161,8 +161,10 @@ def _judge(
     objective: str,
     spread: Mapping[str, float],
 ) -> RateFinding:
-    # Rates are stated for ‖∇Phi‖²; what a value gap costs has an exponent and no statement.
-    rate = method.rate if (part["accuracy"] == "stationarity").all() else None
+    # What another accuracy costs has an exponent and no statement.
+    rate = method.rate
+    if rate is not None and not (part["accuracy"] == rate.accuracy).all():
+        rate = None
     judged: Literal["cost", "iterations"] = (
         "iterations" if rate is not None and rate.cost == "iterations" else "cost"
     )

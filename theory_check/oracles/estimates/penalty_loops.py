@@ -145,6 +145,40 @@ class PenaltyLoops:
             both = both + loop.step_size * ascent
         return both
 
+    def lower(
+        self,
+        upper: Float[Tensor, "replicate upper"],
+        lower: Float[Tensor, "replicate lower"],
+        steps: int,
+        step_size: float,
+        samples: int,
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return y after all inner steps on ``g(x, .)`` alone; None as above."""
+        costs, counter = self.source.costs, self.source.counter
+        alike = isinstance(step_size, Real) and isinstance(samples, Integral)
+        if not alike or lower.shape[0] != self.source.replicates or self._walked(samples):
+            return None
+        if not counter.affords(steps * samples):
+            return None
+        for _ in range(steps):  # fractions of steps are added up as the operations do
+            self._count(rollouts=samples, steps=costs.score_steps)
+        rollouts = self.source.rollouts[: lower.shape[0]]
+        reward = as_array(self.reward_model.table(upper).flatten(1))
+        if self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax:
+            points = np.array(as_array(lower))
+            penalty_tables.lower_descent(
+                rollouts, self.tables, int(samples), reward, points, steps, float(step_size)
+            )
+            return torch.from_numpy(points)
+        for _ in range(steps):
+            policies = self.policy_model.table(lower)
+            slopes = self.kernels.lower_slopes(
+                rollouts, self.tables, int(samples), reward, as_array(policies.flatten(1))
+            )
+            ascent = torch.from_numpy(slopes).reshape(policies.shape)
+            lower = lower + step_size * self.policy_model.pullback(lower, ascent)
+        return lower
+
     def estimate(
         self,
         upper: Float[Tensor, "replicate upper"],
@@ -204,15 +238,19 @@ class PenaltyLoops:
         if 0 < abs(loop.sigma) < SMALLEST_SIGMA:  # terms that cancel overflow one by one
             return False
         costs = self.source.costs
-        if self.kernels is penalty_segments:
-            # Importance weights and few rollouts are walked step by step.
-            pairs, states = self.tables.transitions.shape
-            walked = loop.coupling == "shared" or loop.trajectories * costs.score_steps < pairs**2
-            if walked or states > penalty_segments.MOST_STATES:
-                return False
+        if self._walked(loop.trajectories, shared=loop.coupling == "shared"):
+            return False
         samples = (costs.pair_trajectories + costs.pair_labels) * _sides(loop) * loop.pairs
         samples += _legs(loop) * loop.trajectories
         return self.source.counter.affords(times * samples)
+
+    def _walked(self, trajectories: int, *, shared: bool = False) -> bool:
+        """Return whether rollouts are followed step by step, as those of importance weights and few are."""
+        if self.kernels is not penalty_segments:
+            return False
+        pairs, states = self.tables.transitions.shape
+        few = trajectories * self.source.costs.score_steps < pairs**2
+        return shared or few or bool(states > penalty_segments.MOST_STATES)
 
     def _count_steps(self, loop: PenaltyLoop) -> None:
         """Count the batches of all inner steps."""

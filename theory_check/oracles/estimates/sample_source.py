@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -221,6 +221,12 @@ def sampled_later_visits(
 
 
 def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
+    return _seeded(purpose, tuple(seeds)).copy()
+
+
+# Searches start the same streams hundreds of times, and to seed them takes as long as an iteration.
+@lru_cache(maxsize=32)
+def _seeded(purpose: str, seeds: tuple[int, ...]) -> NDArray[np.uint64]:
     return seeded_states([stream_entropy(purpose, seed) for seed in seeds])
 
 

@@ -1,4 +1,4 @@
-"""The page of a store: what a command has found and what else the store holds; nothing is run for it."""
+"""Pages of what was found: of all that a store holds, or of a comparison alone. Nothing is run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theory_check.report.page.write import NAME, page, write_page
+from theory_check.report.page.write import NAME, page, page_of_comparison, write_page
 from theory_check.runs import Report
 from theory_check.studies import conclude, sweep
 from theory_check.studies.comparison import plan_comparison
@@ -28,7 +28,6 @@ def publish_page(
     say: Callable[[str], None],
     *,
     found: Found | None = None,
-    compared: Compared | None = None,
     file: Path | None = None,
 ) -> Report:
     """Write the page, say where, and return what became of the cells of the claims.
@@ -41,7 +40,7 @@ def publish_page(
         Whose store is read.
     say
         Told of the file, and of what the store lacks.
-    found, compared
+    found
         What a command has found already; read from the store where absent, and nothing is run for it.
     file
         Another place for the file.
@@ -53,13 +52,38 @@ def publish_page(
     """
     reading = replace(options, run=False)
     results, judgements, conclusions = _held(reading) if found is None else found
-    shown = _compared(reading) if compared is None else compared
     place = folder / NAME if file is None else file
-    write_page(place, page(results, judgements, conclusions, shown))
+    write_page(place, page(results, judgements, conclusions, _compared(reading)))
     if results.report.absent:
         say(f"{len(results.report.absent)} cells have no result: theory-check reproduce runs them")
     say(f"wrote {place}")
     return results.report
+
+
+def publish_comparison(folder: Path, compared: Compared, say: Callable[[str], None]) -> None:
+    """Write the page of a comparison alone, and say where, and how to get one with the claims.
+
+    To judge the claims as well takes longer than all of the rest, and a comparison shows none.
+
+    Parameters
+    ----------
+    folder
+        Where ``report.html`` is written.
+    compared
+        What was found; nothing is written where no run to an accuracy is complete.
+    say
+        Told of the file.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written.
+    """
+    content = page_of_comparison(compared)
+    if content is None:
+        return
+    write_page(folder / NAME, content)
+    say(f"wrote {folder / NAME}; theory-check report writes a page with the claims")
 
 
 def _held(options: RunOptions) -> Found:

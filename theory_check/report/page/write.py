@@ -22,6 +22,9 @@ from theory_check.report.page.comparison import ComparisonRecord, comparison_rec
 from theory_check.report.page.marks import WIDTH
 from theory_check.report.page.records import SYMBOLS, ClaimRecord, records_of, versions_of
 from theory_check.report.text import SMALL_VERSION
+from theory_check.runs import Report
+from theory_check.runs.execute import RunOptions
+from theory_check.runs.holdings import StoredResult
 from theory_check.runs.store import Store
 from theory_check.studies.comparison import Compared
 from theory_check.studies.verification import Judgement, Results
@@ -31,7 +34,32 @@ NAME = "report.html"
 
 
 @dataclass(frozen=True)
-class Summary:
+class Origins:
+    """Where the numbers of a page come from.
+
+    Attributes
+    ----------
+    whose, versions
+        Whose experiments, and the versions that ran them.
+    store
+        Where the results are.
+    results, absent, failed
+        How many results were read, how many are missing, and how many cells failed.
+    small
+        Whether they are those of the small version.
+    """
+
+    whose: str
+    versions: str
+    store: str
+    results: int
+    absent: int
+    failed: int
+    small: bool
+
+
+@dataclass(frozen=True)
+class Summary(Origins):
     """What the first screen says before the claims.
 
     Attributes
@@ -40,22 +68,11 @@ class Summary:
         Claims by verdict, with the symbol of each.
     failing, unjudged
         Claims that fail the suite, and those without a verdict.
-    whose, versions
-        Where the numbers come from.
-    results, absent, failed
-        How many results were read, how many are missing, and how many cells failed.
     """
 
     counts: tuple[tuple[str, str, int], ...]
     failing: tuple[ClaimRecord, ...]
     unjudged: tuple[ClaimRecord, ...]
-    whose: str
-    versions: str
-    store: str
-    results: int
-    absent: int
-    failed: int
-    small: bool
 
 
 def page(
@@ -75,15 +92,10 @@ def page(
     """
     records = records_of(results, judgements)
     comparison = None if compared is None else comparison_record(compared)
-    environment = Environment(
-        loader=PackageLoader("theory_check.report.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data"] = embedded
-    return environment.get_template("page.html").render(
+    return _rendered(
+        "page.html",
+        results.options,
+        _draws(records, comparison),
         summary=_summary(results, records),
         claims=records,
         comparison=comparison,
@@ -92,13 +104,49 @@ def page(
         statuses=[name for name in (*WORST_FIRST, NOT_JUDGED) if _has(records, name)],
         symbols=SYMBOLS,
         problems=sorted({name for each in records for name in each.problems}),
-        tags=PROVENANCE_MEANING,
         kinds=KIND_MEANING,
         strip_width=WIDTH,
-        small=SMALL_VERSION if results.options.quick else "",
+    )
+
+
+def page_of_comparison(compared: Compared) -> str | None:
+    """Return the page of a comparison alone; None where no run to an accuracy is complete."""
+    comparison = comparison_record(compared)
+    if comparison is None:
+        return None
+    options, report = compared.options, compared.report
+    return _rendered(
+        "compared.html",
+        options,
+        True,
+        summary=Origins(
+            provenance(options.catalogue),
+            *_read_of(options, report, {}),
+            len(report.absent),
+            len(report.failed),
+            options.quick,
+        ),
+        comparison=comparison,
+    )
+
+
+def _rendered(template: str, options: RunOptions, draws: bool, **shown: object) -> str:
+    """Return a template with what all pages have: styles, scripts and the words of tags."""
+    environment = Environment(
+        loader=PackageLoader("theory_check.report.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data"] = embedded
+    return environment.get_template(template).render(
+        **shown,
+        tags=PROVENANCE_MEANING,
+        small=SMALL_VERSION if options.quick else "",
         style=Markup(_part("style.css")),
         script=Markup(_part("page.js")),
-        library=Markup(_library() if _draws(records, comparison) else ""),
+        library=Markup(_library() if draws else ""),
     )
 
 
@@ -155,12 +203,12 @@ def _has(records: Sequence[ClaimRecord], status: str) -> bool:
 def _summary(results: Results, records: Sequence[ClaimRecord]) -> Summary:
     options, report = results.options, results.report
     counts: Mapping[str, int] = Counter(each.status for each in records)
-    store = Store(options.store)
-    read = [*report.executed, *report.reused]
-    keys = {
-        results.instead[cell.key].key if cell.key in results.instead else cell.key for cell in read
-    }
     return Summary(
+        results.heading(provenance(options.catalogue)),
+        *_read_of(options, report, results.instead),
+        len(report.absent),
+        len(report.failed),
+        options.quick,
         tuple(
             (name, SYMBOLS[name], counts[name])
             for name in (*WORST_FIRST, NOT_JUDGED)
@@ -168,11 +216,15 @@ def _summary(results: Results, records: Sequence[ClaimRecord]) -> Summary:
         ),
         tuple(each for each in records if each.outcome == "fails"),
         tuple(each for each in records if each.outcome == NOT_JUDGED),
-        results.heading(provenance(options.catalogue)),
-        versions_of([store.metadata(key) for key in sorted(keys)]),
-        str(options.store),
-        len(read),
-        len(report.absent),
-        len(report.failed),
-        options.quick,
     )
+
+
+def _read_of(
+    options: RunOptions, report: Report, instead: Mapping[str, StoredResult]
+) -> tuple[str, str, int]:
+    """Return the versions of the results that were read, their store, and how many they are."""
+    store = Store(options.store)
+    read = [*report.executed, *report.reused]
+    keys = {instead[cell.key].key if cell.key in instead else cell.key for cell in read}
+    versions = versions_of([store.metadata(key) for key in sorted(keys)])
+    return versions, str(options.store), len(read)

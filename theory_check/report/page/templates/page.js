@@ -64,9 +64,12 @@
     const left = rows.filter((row) => !row.hidden).length;
     document.getElementById("shown").textContent = left === rows.length ? `${left} claims` : `${left} of ${rows.length} claims`;
   };
-  for (const happened of ["input", "change"]) filters.addEventListener(happened, filter);
-  filters.addEventListener("submit", (event) => event.preventDefault());
-  filters.addEventListener("reset", () => setTimeout(filter));
+  // A page of a comparison alone has no claims to filter.
+  if (filters) {
+    for (const happened of ["input", "change"]) filters.addEventListener(happened, filter);
+    filters.addEventListener("submit", (event) => event.preventDefault());
+    filters.addEventListener("reset", () => setTimeout(filter));
+  }
   for (const button of all("button.count")) {
     button.addEventListener("click", () => { filters.elements.status.value = button.dataset.status; filter(); });
   }
