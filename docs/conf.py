@@ -21,13 +21,14 @@ exclude_patterns = ["_build", "comparison/findings.md"]  # findings are part of 
 
 # Every reference has to lead somewhere, but for those of annotations to what is not documented here.
 nitpicky = True
-OTHER_PROJECTS = "abc|collections|jaxtyping|matplotlib|numpy|os|pandas|pd|pathlib|pyarrow|scipy|torch|types|typing"
+LIBRARIES = "jaxtyping|matplotlib|numpy|pandas|pd|pyarrow|scipy|torch"
+STANDARD = "abc|collections|os|pathlib|types|typing"
 BARE = "ArrayLike|Axes|Bool|Float|Int|NDArray|Path|Sparse|Tensor|ndarray"
 # Types in the signatures of public functions that nobody but the package makes.
 INNER = r"models\.\w+|oracles\.\w+\.\w+|problems\.(moves|spec|\w+_tables)|runs\.\w+|solvers\.\w+"
 nitpick_ignore_regex = [
     # The inventories of other projects would come from the network.
-    (r"py:.*", rf"({OTHER_PROJECTS})\..*"),
+    (r"py:.*", rf"({LIBRARIES}|{STANDARD})\..*"),
     (r"py:class", rf"({BARE})(\[.*)?"),
     (r"py:class", rf"theory_check\.({INNER})\.[A-Z]\w*"),
     # What an annotation of a setting refuses with, and a tuple that autodoc cuts at its comma.
@@ -61,6 +62,11 @@ numpydoc_show_class_members = False
 html_theme = "pydata_sphinx_theme"
 html_title = "theory-check"
 html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": True}
+html_context = {"default_mode": "auto"}
+# Beside pages without pages below them there would be nothing to navigate.
+html_sidebars = {
+    page: [] for page in ("get-started", "verdicts", "theory", "results", "performance", "limits")
+}
 html_show_sourcelink = False
 # A summary below a search result is fetched, which browsers refuse to pages that are files.
 html_show_search_summary = False

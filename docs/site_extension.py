@@ -19,16 +19,22 @@ TABLES = {
 """Pages that ``theory-check compare`` writes as tables without a heading, and the heading of each."""
 
 
+SCROLLED = "pst-scrollable-table-container"
+"""How the theme shows a table that is wider than the page."""
+
+
 def render_tables(app: Sphinx, page: str, source: list[str]) -> None:
     """Give generated tables the heading that a page needs, and render them here.
 
     They have tens of thousands of cells: as nodes of a document they would take as long as all other
-    pages together, and a search would find each of their numbers.
+    pages together.
     """
     if page in TABLES:
         # A blank line ends a block of HTML.
         html = MarkdownIt("commonmark").enable("table").render(source[0]).replace("\n\n", "\n")
-        source[0] = f'# {TABLES[page]}\n\n<div class="generated-tables">\n{html}</div>\n'
+        html = html.replace("<table>", f'<div class="{SCROLLED}"><table class="table">')
+        html = html.replace("</table>", "</table></div>")
+        source[0] = f"# {TABLES[page]}\n\n<div>\n{html}</div>\n"
 
 
 def lead_to_documented(
