@@ -25,7 +25,10 @@ LIBRARIES = "jaxtyping|matplotlib|numpy|pandas|pd|pyarrow|scipy|torch"
 STANDARD = "abc|collections|os|pathlib|types|typing"
 BARE = "ArrayLike|Axes|Bool|Float|Int|NDArray|Path|Sparse|Tensor|ndarray"
 # Types in the signatures of public functions that nobody but the package makes.
-INNER = r"models\.\w+|oracles\.\w+\.\w+|problems\.(moves|spec|\w+_tables)|runs\.\w+|solvers\.\w+"
+INNER = (
+    r"advice\.\w+|analysis\.comparison\.\w+|models\.\w+|oracles\.\w+\.\w+"
+    r"|problems\.(moves|spec|\w+_tables)|runs\.\w+|solvers\.\w+"
+)
 nitpick_ignore_regex = [
     # The inventories of other projects would come from the network.
     (r"py:.*", rf"({LIBRARIES}|{STANDARD})\..*"),
@@ -35,7 +38,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"theory_check(\.\w+)*\.(require|_require)_\w+|ADVISED|tuple\[~.*"),
 ]
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 # Tutorials are executed on every build, each in an empty folder; one that fails ends the build.
@@ -59,6 +62,8 @@ autodoc_type_aliases = {
 autodoc_default_options = {"members": True, "show-inheritance": True}
 numpydoc_show_class_members = False
 
+# Browsers draw MathML themselves: MathJax would come from the network.
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "theory-check"
 html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": True}

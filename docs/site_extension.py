@@ -1,14 +1,20 @@
-"""What is peculiar to these pages: generated tables, names of settings, references by a last name."""
+"""What is peculiar to these pages: generated tables, formulas, names of settings, references."""
 
 from __future__ import annotations
 
 import re
 
 from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
 from markdown_it import MarkdownIt
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.writers.html5 import HTML5Translator
+
+LOGGER = logging.getLogger(__name__)
 
 TABLES = {
     "comparison/accounting": "Accounting",
@@ -62,6 +68,24 @@ def lead_to_documented(
     )
 
 
+def write_inline_formula(translator: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula within a line as MathML."""
+    _write_formula(translator, node, as_block=False)
+
+
+def write_formula(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula of its own as MathML."""
+    _write_formula(translator, node, as_block=True)
+
+
+def _write_formula(translator: HTML5Translator, node: nodes.Element, *, as_block: bool) -> None:
+    try:
+        translator.body.append(tex2mathml(node.astext(), as_block=as_block))
+    except MathError as error:
+        LOGGER.warning("%s is no formula: %s", node.astext(), error, location=node)
+    raise nodes.SkipNode
+
+
 def shorten_settings(
     app: Sphinx,
     what: str,
@@ -81,7 +105,9 @@ def shorten_settings(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register what is above."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-signature", shorten_settings)
     app.connect("source-read", render_tables)
+    app.add_html_math_renderer("mathml", (write_inline_formula, None), (write_formula, None))
     app.connect("missing-reference", lead_to_documented)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
