@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,6 +17,7 @@ from helpers.pages import ROOT
 from selenium.webdriver import Chrome
 
 import theory_check as tc
+from theory_check.catalogue import Catalogue
 
 NEEDED = ("sphinx", "pydata_sphinx_theme", "numpydoc", "myst_nb")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -102,103 +102,72 @@ def test_planted_links_and_loads_are_found(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as ``make docs`` does; the build fails on a warning, and on a cell that fails."""
-    if MISSING:
-        pytest.skip(f"no {', '.join(MISSING)} here: pip install 'theory-check[docs]'")
-    folder = tmp_path_factory.mktemp("site")
-    words = (
-        "-q",
-        "-W",
-        "--keep-going",
-        "-d",
-        str(folder / "doctrees"),
-        "docs",
-        str(folder / "html"),
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
-    return folder / "html"
-
-
-@pytest.fixture(scope="module")
-def pages(site: Path) -> dict[Path, Page]:
-    return pages_of(site)
-
-
-@pytest.mark.slow
-def test_every_link_leads_somewhere(pages: dict[Path, Page]) -> None:
-    assert len(pages) > 30
-    assert dead_links(pages) == []
-
-
-@pytest.mark.slow
-def test_nothing_is_named_that_comes_from_the_network(site: Path, pages: dict[Path, Page]) -> None:
-    assert from_elsewhere(pages) == []
-    for style in site.rglob("*.css"):
-        text = style.read_text(encoding="utf-8")
-        assert "url(http" not in text, style
-        assert "url(//" not in text, style
-        assert not re.search(r"@import\s+(url\()?[\"']?(https?:)?//", text), style
-
-
-@pytest.mark.slow
-def test_the_reference_has_every_public_name(site: Path, pages: dict[Path, Page]) -> None:
+def missing_names(site: Path) -> list[str]:
+    """Return the public names, and the measurements, that the reference has not."""
     rooms = ("problems", "models", "solvers", "analysis")
-    names = Page(site / "api" / "public.html").names
-    assert {f"theory_check.{name}" for name in tc.__all__ if name not in rooms} <= names
+    wanted = {"public": {f"theory_check.{name}" for name in tc.__all__ if name not in rooms}}
     for room in rooms:
-        there = Page(site / "api" / f"{room}.html").names
-        public = set(getattr(tc, room).__all__)
-        assert {name for name in public if f"theory_check.{room}.{name}" not in there} == set(), (
-            room
-        )
+        wanted[room] = {f"theory_check.{room}.{name}" for name in getattr(tc, room).__all__}
+    kinds = Catalogue.shipped().measurements.values()
+    wanted["measurements"] = {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds}
+    return [
+        f"api/{page}: {name}"
+        for page, names in wanted.items()
+        for name in sorted(names - Page(site / "api" / f"{page}.html").names)
+    ]
 
 
-@pytest.mark.slow
-def test_a_page_has_the_findings_of_the_comparison(site: Path) -> None:
-    page = (site / "comparison" / "index.html").read_text(encoding="utf-8")
-    written = (ROOT / "docs" / "comparison" / "findings.md").read_text(encoding="utf-8")
-    for sentence in written.splitlines():
-        assert sentence.removeprefix("* ")[:60] in page
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Chrome]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "page"), [("penalty-bias", "theory.html"), ("hypergradient", "api/public.html")]
-)
-def test_the_search_finds_without_a_network(
-    site: Path, driver: Chrome, words: str, page: str
-) -> None:
-    errors(driver)
+def found_by_search(site: Path, driver: Chrome, words: str, page: str) -> None:
+    """Search for words as a reader does who opened a file, until a page is among what is found."""
     driver.get(f"{(site / 'search.html').as_uri()}?q={words}")
     until = time.monotonic() + PATIENCE
     found: list[str] = []
     while not any(f"/{page}" in link for link in found):
-        assert time.monotonic() < until, f"only {found}, {errors(driver)}"
+        assert time.monotonic() < until, f"{words} finds only {found}, {errors(driver)}"
         time.sleep(0.1)
         found = driver.execute_script(FOUND)
-    assert errors(driver) == []
-    assert [name for name in driver.execute_script(LOADED) if not name.startswith("file:")] == []
+
+
+def loaded_from_elsewhere(driver: Chrome) -> list[str]:
+    """Return what the page that is open loaded and was no file."""
+    loaded = driver.execute_script(LOADED)
+    assert loaded
+    return [name for name in loaded if not name.startswith(("file:", "data:"))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["index.html", "get-started.html", "theory.html", "api/public.html"]
-)
-def test_a_browser_loads_files_only(site: Path, driver: Chrome, name: str) -> None:
-    errors(driver)
-    driver.get((site / name).as_uri())
-    assert errors(driver) == []
-    loaded = driver.execute_script(LOADED)
-    assert loaded
-    assert [resource for resource in loaded if not resource.startswith(("file:", "data:"))] == []
+def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
+    """One test, since its parts would each build the site on another process of the tests."""
+    if MISSING:
+        pytest.skip(f"no {', '.join(MISSING)} here: pip install 'theory-check[docs]'")
+    site = tmp_path / "html"
+    words = ("-q", "-W", "--keep-going", "-d", str(tmp_path / "doctrees"), "docs", str(site))
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    pages = pages_of(site)
+    assert len(pages) > 30
+    assert dead_links(pages) == []
+    assert from_elsewhere(pages) == []
+    for style in site.rglob("*.css"):
+        text = style.read_text(encoding="utf-8")
+        assert not re.search(r"(@import\s+|url\()[\"']?(https?:)?//", text), style
+    assert missing_names(site) == []
+    compared = (site / "comparison" / "index.html").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "comparison" / "findings.md").read_text(encoding="utf-8")
+    for sentence in written.splitlines():
+        assert sentence.removeprefix("* ")[:60] in compared
+    with chromium() as driver:
+        for sought, page in (
+            ("penalty-bias", "theory.html"),
+            ("hypergradient", "api/public.html"),
+            ("referee", "verdicts.html"),
+        ):
+            found_by_search(site, driver, sought, page)
+            assert errors(driver) == []
+            assert loaded_from_elsewhere(driver) == []
+        for name in ("index", "get-started", "tutorials/check-your-own-rate", "api/public"):
+            driver.get((site / f"{name}.html").as_uri())
+            assert errors(driver) == [], name
+            assert loaded_from_elsewhere(driver) == [], name
