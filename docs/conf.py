@@ -17,7 +17,7 @@ project_copyright = "2026, theory-check contributors"
 release = version = version_of("theory-check")
 
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb", "site_extension"]
-exclude_patterns = ["_build", "comparison/findings.md"]  # findings are part of comparison/index
+exclude_patterns = ["_build"]
 
 # Every reference has to lead somewhere, but for those of annotations to what is not documented here.
 nitpicky = True

@@ -25,16 +25,21 @@ TABLES = {
 """Pages that ``theory-check compare`` writes as tables without a heading, and the heading of each."""
 
 
+FINDINGS = "comparison/findings"
+"""The page that it writes as a list, without a heading as well."""
+
 SCROLLED = "pst-scrollable-table-container"
 """How the theme shows a table that is wider than the page."""
 
 
-def render_tables(app: Sphinx, page: str, source: list[str]) -> None:
-    """Give generated tables the heading that a page needs, and render them here.
+def head_generated(app: Sphinx, page: str, source: list[str]) -> None:
+    """Give what is generated the heading that a page needs, and render tables here.
 
-    They have tens of thousands of cells: as nodes of a document they would take as long as all other
+    Tables have tens of thousands of cells: as nodes of a document they would take as long as all other
     pages together.
     """
+    if page == FINDINGS:
+        source[0] = f"# Findings\n\n{source[0]}"
     if page in TABLES:
         # A blank line ends a block of HTML.
         html = MarkdownIt("commonmark").enable("table").render(source[0]).replace("\n\n", "\n")
@@ -107,7 +112,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register what is above."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-signature", shorten_settings)
-    app.connect("source-read", render_tables)
+    app.connect("source-read", head_generated)
     app.add_html_math_renderer("mathml", (write_inline_formula, None), (write_formula, None))
     app.connect("missing-reference", lead_to_documented)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
