@@ -85,7 +85,8 @@ def write_formula(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 def _write_formula(translator: HTML5Translator, node: nodes.Element, *, as_block: bool) -> None:
     try:
-        translator.body.append(tex2mathml(node.astext(), as_block=as_block))
+        formula = tex2mathml(node.astext(), as_block=as_block)
+        translator.body.append(f"<p>{formula}</p>" if as_block else formula)
     except MathError as error:
         LOGGER.warning("%s is no formula: %s", node.astext(), error, location=node)
     raise nodes.SkipNode
