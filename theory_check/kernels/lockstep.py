@@ -315,12 +315,15 @@ def _draw(words, draw, lanes):  # type: ignore[no-untyped-def]
     for lane in range(lanes):
         if draw[OPEN + lane] == 0.0:
             continue
-        # Whatever is not taken at once is decided, or drawn, from where the generator was.
         trials, chance, count = draw[TRIALS + lane], draw[CHANCE + lane], draw[DRAWN + lane]
-        decidable = trials * chance >= INVERSION_MEAN and 0.0 <= count <= trials
-        if decidable and accepts(trials, chance, count, draw[DISTANCE + lane], draw[V + lane]):
-            continue
         bits = (words[A + lane], words[B + lane], words[C + lane], words[D + lane])
+        if trials * chance >= INVERSION_MEAN:
+            inside = 0.0 <= count <= trials
+            if inside and accepts(trials, chance, count, draw[DISTANCE + lane], draw[V + lane]):
+                continue
+            # The first attempt has failed: the next one begins after its two uniforms.
+            following = words[D + lane] + np.uint64(2)
+            bits = (words[NEXT_A + lane], words[NEXT_B + lane], words[NEXT_C + lane], following)
         drawn, bits = rare_binomial(bits, int(trials), chance, draw[LOG_FAILURE + lane])
         draw[DRAWN + lane] = drawn
         words[NEXT_A + lane], words[NEXT_B + lane], words[NEXT_C + lane] = bits[0], bits[1], bits[2]

@@ -180,8 +180,10 @@ def no_point_is_below_its_declared_optimum(case: ProblemCase) -> str:
     if declared != declared:
         return ""
     ends = [descended(truth, start) for start in case.upper]
-    value, slope = min(ends)
     size = max(1.0, abs(declared))
+    value = min(end for end, _ in ends)
+    # Descents that end at one value stop at slopes of their own, as rounding lets them.
+    slope = min(steepest for end, steepest in ends if end <= value + DIFFERENCED * size)
     if value < declared - EXACT * size:
         return (
             f"Phi is {value:.6g} at a point that descent finds, below the declared {declared:.6g}"

@@ -24,9 +24,10 @@ FIRST_RUNG, RUNG = 16, 4
 """Iterations of the first round of successive halving, and the factor from round to round; so many times
 fewer settings go on."""
 
-BOX, SPREAD = 32.0, 5
+BOXES = (8.0, 4), (64.0, 5)
 """Factor to either side of the centre within which successive halving looks, and the binary logarithm of
-the number of settings there. The search that follows it knows no box."""
+the number of settings there; the second where nothing arrives within the first. The search that follows
+it knows no box."""
 
 EXPECTED = 3.0
 """Iterations that a search waits for at most, over those of the neighbouring target divided by the ratio
@@ -181,8 +182,7 @@ class _Tracker:
 
     def begin(self) -> Search:
         """Search from what successive halving finds among settings that are spread around the grid."""
-        centre = self._search.method.centre
-        start = self._halved([centre, *spread(centre)])
+        start = self._spread_from(self._search.method.centre)
         return self._descend([start.constants], self._search.evaluations[0], BEGIN, math.inf)
 
     def go_on(self, start: _Reached) -> Search:
@@ -200,7 +200,7 @@ class _Tracker:
         if math.isfinite(best.cost):
             return self._descend([best.constants], evaluations[1], CONTINUE, longest)
         # Neither leads anywhere: where the constants belong, a search of its own has to say.
-        fresh = self._halved([here.constants, *spread(here.constants)])
+        fresh = self._spread_from(here.constants)
         return self._descend([fresh.constants], evaluations[0], BEGIN, math.inf)
 
     def _descend(
@@ -220,6 +220,14 @@ class _Tracker:
     @property
     def _cheapest(self) -> float:
         return min((trial.cost for trial in self._trials), default=math.inf)
+
+    def _spread_from(self, centre: Constants) -> Trial[Tried]:
+        """Return the cheapest of what is spread around a centre, farther away where nothing arrives."""
+        near, far = (spread(centre, *box) for box in BOXES)
+        found = self._halved([centre, *near])
+        if math.isfinite(found.cost):
+            return found
+        return min(found, self._halved(list(far)), key=lambda trial: trial.score)
 
     def _halved(self, settings: Sequence[Constants]) -> Trial[Tried]:
         """Return the cheapest of the settings of the first round in which one arrives."""
@@ -286,12 +294,13 @@ class _Tracker:
         )
 
 
-def spread(centre: Constants) -> Iterator[dict[str, float]]:
+def spread(centre: Constants, box: float, logarithm: int) -> Iterator[dict[str, float]]:
     """Yield settings that fill a box around a centre evenly, in logarithms: a Sobol sequence."""
-    points = qmc.Sobol(len(centre), scramble=False).random_base2(SPREAD)[1:]
+    # Its first point is a corner, and its second the centre itself.
+    points = qmc.Sobol(len(centre), scramble=False).random_base2(logarithm)[2:]
     for point in points:
         yield {
-            name: value * BOX ** (2 * at - 1)
+            name: value * box ** (2 * at - 1)
             for (name, value), at in zip(centre.items(), point.tolist(), strict=True)
         }
 
