@@ -23,7 +23,7 @@ quick: $(VENV)/ready
 
 # The site, in build/docs: tutorials are executed, and warnings are errors.
 docs: $(VENV)/docs-ready
-	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
+	$(BIN)/sphinx-build -T -q -W --keep-going docs build/docs
 	@echo "open build/docs/index.html"
 
 test: $(VENV)/ready $(VENV)/docs-ready

@@ -140,7 +140,7 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     if MISSING:
         pytest.skip(f"no {', '.join(MISSING)} here: pip install 'theory-check[docs]'")
     site = tmp_path / "html"
-    words = ("-q", "-W", "--keep-going", "-d", str(tmp_path / "doctrees"), "docs", str(site))
+    words = ("-T", "-q", "-W", "--keep-going", "-d", str(tmp_path / "doctrees"), "docs", str(site))
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", *words], cwd=ROOT, capture_output=True, text=True
     )
