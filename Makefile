@@ -10,7 +10,7 @@ export NUMBA_NUM_THREADS ?= 1
 # Where it is set, each of the processes that tests start would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce compare quick test test-fast test-shapes test-ray lint benchmark cost-figure calibrate clean
+.PHONY: reproduce compare quick docs test test-fast test-shapes test-ray lint benchmark cost-figure calibrate clean
 
 reproduce: $(VENV)/ready
 	$(BIN)/theory-check reproduce --store $(STORE) --jobs $(JOBS)
@@ -21,7 +21,12 @@ compare: $(VENV)/ready
 quick: $(VENV)/ready
 	$(BIN)/theory-check reproduce --quick --store $(STORE) --jobs $(JOBS)
 
-test: $(VENV)/ready
+# The site, in build/docs: tutorials are executed, and warnings are errors.
+docs: $(VENV)/docs-ready
+	$(BIN)/sphinx-build -T -q -W --keep-going docs build/docs
+	@echo "open build/docs/index.html"
+
+test: $(VENV)/ready $(VENV)/docs-ready
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --shapes
 
@@ -61,6 +66,12 @@ $(VENV)/ready: pyproject.toml setup.py constraints.txt
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt --editable '.[dev]'
+	touch $@
+
+# Apart from the rest, so that results can be reproduced without what writes pages.
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 clean:

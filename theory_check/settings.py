@@ -59,8 +59,14 @@ def _require_accuracies(argument: str, values: object) -> None:
 
 
 Positive = Annotated[float, Check(require_positive)]
+"""A finite number above 0."""
+
 NonNegative = Annotated[float, Check(require_non_negative)]
+"""A finite number of at least 0."""
+
 Scale = Annotated[float, Check(require_scale)]
+"""A positive number whose powers stay finite: from 1e-100 to 1e100."""
+
 Fraction = Annotated[float, Check(require_fraction)]
 """Above 0 and below 1."""
 
@@ -71,9 +77,16 @@ Accuracies = Annotated[tuple[float, ...], Check(_require_accuracies)]
 """Fractions, at least one; refused as a whole."""
 
 Target = Annotated[float, Check(require_target)]
+"""A target for the squared norm, above 0 and below 1."""
+
 PositiveInteger = Annotated[int, Check(require_positive_integer)]
+"""An integer of at least 1."""
+
 Seed = Annotated[int, Check(require_seed)]
+"""An integer of at least 0 and below 2**128."""
+
 Flag = Annotated[bool, Check(require_flag)]
+"""True or False, and no number in its place."""
 
 
 class Settings:

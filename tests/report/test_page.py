@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-from browser import dead_links, network
+from helpers.browser import dead_links, network
 from planted_study import CLAIMS, FAILING, HOSTILE, POWER, UNJUDGED, compared_in, judged_in
 
 from theory_check.analysis import judge_power_rate

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import (
+from helpers.browser import (
     PATIENCE,
     chromium,
     dead_links,

@@ -149,11 +149,10 @@ def fit_power_law(
 ) -> PowerLawFit:
     """Fit a power law to the average curve of replicates.
 
-    Least squares on log-log axes over the window of :func:`theory_check.analysis.window.
-    choose_window`; intervals by :func:`theory_check.analysis.replicates.half_width`, with whole
-    replicates as the unit of resampling. The window is chosen once and the interval is conditional
-    on it, except that it spans both where the data do not tell a floor from a burn-in;
-    ``make calibrate`` measures what that costs.
+    Least squares on log-log axes over the window of :func:`~theory_check.analysis.window.choose_window`;
+    intervals by :func:`theory_check.analysis.replicates.half_width`, with whole replicates as the unit of
+    resampling. The window is chosen once and the interval is conditional on it, except that it spans both
+    where the data do not tell a floor from a burn-in; ``make calibrate`` measures what that costs.
 
     Parameters
     ----------

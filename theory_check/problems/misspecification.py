@@ -17,6 +17,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError, require_non_negative
 
 MisspecifiedFor = Literal["features", "observations"]
+"""The class that the true reward lies outside of (``docs/theory.md`` section 1.6)."""
 
 RANK_TOLERANCE = 1e-10
 """Singular values below this share of the largest count as zero."""

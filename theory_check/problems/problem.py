@@ -38,6 +38,7 @@ from theory_check.problems.preferences import BradleyTerry, PreferenceLaw, prefe
 from theory_check.problems.problem_tables import require_tables_of
 
 Objective = Literal["cross_entropy", "excess_risk"]
+"""The upper objective: that of the papers, or without the entropy of labels (``docs/theory.md`` 1.3)."""
 
 _REALISABILITY_TOLERANCE = 1e-10
 

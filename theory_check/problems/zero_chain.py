@@ -1,7 +1,7 @@
 """Lower-bound instance: a chain whose next link is seen only when a rare sample succeeds.
 
 Variables x in R^T, ``y = (z, v)`` with z in R^T and one number v; ``eta`` is a length, ``c`` the
-constant ``SCALE``,
+constant ``SCALE``::
 
     g(x, y) = |z - kappa x|² / (2 kappa) + v² / 2 + R,      R = b(z)² / 2 - b(z) psi(v)
     f(x, y) = H(z) - b(z) + ell(v)
