@@ -1,6 +1,6 @@
 """Execute a page as the documentation is built: ``python execute_page.py PAGE NOTEBOOK``.
 
-A program of its own, because the libraries of notebooks warn of things that are no concern of tests
+A program of its own, because the libraries of notebooks warn of things that are no concern of tests,
 where warnings are errors.
 """
 

@@ -238,6 +238,9 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     (profile,) = page.printed("profile = results.performance")
     assert page.says("With two pairs on one problem")
     assert "2 pairs on 1 problem" in profile
+    # The page asserts the numbers behind these sentences, in a cell that is not shown.
+    assert page.says("So each method is the cheapest once")
+    assert page.says("misses in all 8 runs, ending at twice the target")
     (rows,) = page.printed("compared.runs[[")
     assert "samples" in rows
 

@@ -153,7 +153,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("judge claims, running what their experiments lack", EPILOG),
     "compare": ("compare methods, running what their comparison lacks", EPILOG),
     "figures": ("draw the figures, running what they lack", EPILOG),
-    "report": ("write one page of all claims and comparisons, or of some, running nothing", _REPORT),
+    "report": (
+        "write one page of all claims and comparisons, or of some, running nothing",
+        _REPORT,
+    ),
     "store": ("count what the store holds, or prune it", _STORE),
     "export": ("write tables, verdicts, figures and references into a folder", _EXPORT),
     "advise": ("find the cheapest schedule for a target accuracy", _ADVISE),
