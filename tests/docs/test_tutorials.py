@@ -119,9 +119,11 @@ def test_get_started(page_of: Callable[[str], Page]) -> None:
     assert "1 of 1 negative controls caught" in first
     assert page.says("`holds 2/2` means")
     assert re.search(r"non-uniform-pl \[V\] +holds 2/2 ", first)
-    assert page.says("Measured is the smallest ratio of the two sides, predicted is at least 1.")
-    assert re.search(r"non-uniform-pl.*>= 1$", first, re.M)
-    assert page.says("with exponent 0.655 instead of 2, and `caught` says")
+    # Eight starts without an exception: (1 - 0.95) / 2 = low^8 at the lower end of the interval.
+    assert page.says("the share of the eight random starts in which it was")
+    (share,) = re.findall(r"non-uniform-pl .*holds 2/2 +(.*) >= 1$", first, re.M)
+    assert numbers(share) == pytest.approx([1.0, 0.025 ** (1 / 8), 1.0], abs=1e-3)
+    assert page.says("2/3 is derived, and 0.655 is measured: `caught`")
     (control,) = re.findall(r"control-quartic \[D\] +caught 1/1 +(.*)", first)
     assert numbers(control)[0] == pytest.approx(0.655, abs=2e-3)
     assert "2 ± 0.04" in control
@@ -129,7 +131,8 @@ def test_get_started(page_of: Callable[[str], Page]) -> None:
     assert first.rstrip().endswith("exit code 0")
     (shown,) = page.printed("theory-check show non-uniform-pl")
     assert "statement" in shown
-    assert "Mei" in shown
+    assert page.says("Lemma 15 of [2005.06392]")
+    assert "arXiv 2005.06392, Lemma 15" in shown
     (verdict,) = page.printed('tc.verify("non-uniform-pl"')
     assert verdict.startswith("<Verdict non-uniform-pl: holds")
     (status,) = page.printed("verdict.status")
