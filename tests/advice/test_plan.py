@@ -10,6 +10,7 @@ import pytest
 from helpers.costs import episodic_costs
 from helpers.generators import random_discounted_problem, random_problem
 
+from theory_check.advice.advisor import Advice
 from theory_check.advice.model import (
     LARGEST_PENALTY,
     SHARES,
@@ -158,4 +159,9 @@ def test_what_is_printed_of_a_plan_is_one_line() -> None:
     assert repr(shown) == (
         "<SchedulePlan total-2: T = 49, sigma = 0.1, K = 2, n = 120, steps 0.5 and 2.5, shared "
         "batches, 1.2e+05 samples predicted, rehearsal met>"
+    )
+    advice = Advice("queue", 0.02, 1.0, MEASURED, (plan, shown), SampleCounts())
+    assert repr(advice) == f"<Advice for queue at 0.02: {shown!r}>"
+    assert repr(dataclasses.replace(advice, plans=(plan,))) == (
+        "<Advice for queue at 0.02: no plan that met it>"
     )

@@ -8,6 +8,7 @@ of that size, and so another status than the one stated, has probability below 1
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -77,7 +78,11 @@ def test_too_little_to_decide_is_inconclusive() -> None:
     rows = planted(-1.0)
     narrow = power_law_verdict(rows[rows.n < 90], x="n", y="error", predicted=-1.0)
     assert narrow.status == "inconclusive"
-    assert "too few decades" in narrow.reason
+    # Two digits, cut: to one, 0.95 decades would be "1.0 where 1 are needed".
+    seen = math.floor(100 * narrow.evidence["decades_x"]) / 100  # type: ignore[operator]
+    assert f"too few decades of n, {seen:.2f} where 1 are needed" in narrow.reason
+    assert seen < 1
+    assert repr(narrow) == f"<RateVerdict error in n, the table: inconclusive; {narrow.reason}>"
     # Halfway between the end of the band and the next exponent: 0.9 is that end.
     straddling = power_law_verdict(planted(-0.9), x="n", y="error", predicted=-1.0)
     assert straddling.status == "inconclusive"

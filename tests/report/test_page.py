@@ -20,11 +20,12 @@ from theory_check.analysis.rate_verdict import Exponents, Numbers, RateVerdict
 from theory_check.analysis.verdict import JUDGES
 from theory_check.catalogue import Catalogue
 from theory_check.claims.rates import PowerRate, UpperBoundRate
-from theory_check.errors import StoreError
+from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.report.contents import text_listing
 from theory_check.report.page.charts import COLOURS, SHAPES, chart_of, columns_of, styles
 from theory_check.report.page.comparison import comparison_record
 from theory_check.report.page.marks import MARGIN, WIDTH, Mark, marks_of, strip
+from theory_check.report.page.publish import publish_page
 from theory_check.report.page.records import ClaimRecord, records_of, themes
 from theory_check.report.page.series import KINDS, MOST_SEEDS, plot_of
 from theory_check.report.page.symbols import plain
@@ -351,6 +352,25 @@ def test_the_cheapest_of_each_problem_is_the_planted_one(tmp_path: Path) -> None
         ("hill", "0.003", "Method a"),
         ("dale", "0.03", "Method a"),
     ]
+
+
+@pytest.mark.slow
+def test_a_page_of_named_claims_is_about_these_alone(study: Study, tmp_path: Path) -> None:
+    options = study[0].options
+    told: list[str] = []
+    file = tmp_path / "report.html"
+    read = publish_page(tmp_path, options, told.append, names=["line", "control-line"])
+    assert told == [f"wrote {file}"]
+    # The two cells of `straight`, and the two of `bent`: `missing` is the evidence of neither.
+    assert (len(read.reused), len(read.absent)) == (4, 0)
+    text = file.read_text(encoding="utf-8")
+    assert [name for name in CLAIMS if f'data-id="{name}"' in text] == ["line", "control-line"]
+
+    told.clear()
+    publish_page(tmp_path, options, told.append, names=["line-unknown"])
+    assert told[0] == "2 cells have no result: theory-check verify line-unknown runs them"
+    with pytest.raises(InvalidArgumentError, match="line-fails"):
+        publish_page(tmp_path, options, told.append, names=["line-fail"])
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

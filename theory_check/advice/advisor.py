@@ -64,6 +64,12 @@ class Advice:
     plans: tuple[SchedulePlan, ...]
     rehearsed: SampleCounts
 
+    def __repr__(self) -> str:
+        """Say on one line what is advised; the constants and the other plans would fill a screen."""
+        met = any(plan.rehearsal == "met" for plan in self.plans)
+        advised = repr(self.best) if met else "no plan that met it"
+        return f"<Advice for {self.problem} at {self.epsilon:g}: {advised}>"
+
     @property
     def best(self) -> SchedulePlan:
         """The plan with the fewest samples, of those whose rehearsal met the target."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -143,7 +144,11 @@ def power_status(rate: PowerRate, fit: PowerLawFit, largest: float) -> tuple[Sta
     needed = MINIMUM_DECADES_BETWEEN if fit.floor and fit.burn_in else MINIMUM_DECADES
     if fit.decades_x < needed - 1e-9:
         cut = f", after {end} was removed" if fit.floor or fit.burn_in else ""
-        return "inconclusive", f"too few decades of {rate.x}, {needed:g} are needed{cut}"
+        # Cut rather than rounded: 0.998 decades are not 1.00.
+        seen = math.floor(100 * fit.decades_x) / 100
+        return "inconclusive", (
+            f"too few decades of {rate.x}, {seen:.2f} where {needed:g} are needed{cut}"
+        )
     departure = fit.lack_of_fit
     if (
         (fit.burn_in or fit.floor)

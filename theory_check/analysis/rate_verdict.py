@@ -220,6 +220,10 @@ class RateVerdict:
     population: str = ""
     spread: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Say on one line what is judged, and how; the evidence would fill a screen."""
+        return f"<RateVerdict {self.rate}, {self.problem}: {self.status}; {self.reason}>"
+
     @property
     def predicted(self) -> Mapping[str, object]:
         """What is predicted, ready for JSON."""

@@ -188,7 +188,8 @@ def _reproduce(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from theory_check.report.page.publish import publish_page
 
-    publish_page(_results(options), _run_options(options), say, file=options.output)
+    folder, how = _results(options), _run_options(options)
+    publish_page(folder, how, say, file=options.output, names=options.claims)
     return SUCCESS
 
 

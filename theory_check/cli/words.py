@@ -69,6 +69,8 @@ def parser(functions: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     for name in ("run", "verify", "compare", "figures", "reproduce"):
         _add_run_words(known[name])
     add = known["report"].add_argument
+    about = "id of a claim; if absent all claims, and the comparison of methods"
+    add("claims", metavar="CLAIM", nargs="*", help=about)
     add("--output", metavar="FILE", type=Path, help="the file to write (STORE/report.html)")
     add("--store", metavar="DIR", type=Path, default=Path("results"), help="results (%(default)s)")
     add("--quick", action="store_true", help="the small version of experiments")

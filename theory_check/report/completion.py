@@ -31,6 +31,7 @@ def completion(words: argparse.ArgumentParser, shell: str, catalogue: Catalogue)
     claims, experiments = list(catalogue.claims), list(catalogue.experiments)
     names: Mapping[tuple[str, str], Iterable[str]] = {
         ("verify", "claims"): claims,
+        ("report", "claims"): claims,
         ("show", "name"): dict.fromkeys([*claims, *experiments]),
         ("run", "file"): experiments,
         ("figures", "names"): catalogue.figures,

@@ -90,6 +90,7 @@ exit codes:
 _REPORT = """\
 example:
   theory-check report --store results     writes results/report.html, to be opened in any browser
+  theory-check report penalty-bias        the page of one claim, in seconds
 
 The page holds all that it needs, and no network is asked. It shows what the store has: a claim without
 results is shown as not judged. reproduce writes it at its end, compare one of the comparison alone.
@@ -152,7 +153,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("judge claims, running what their experiments lack", EPILOG),
     "compare": ("compare methods, running what their comparison lacks", EPILOG),
     "figures": ("draw the figures, running what they lack", EPILOG),
-    "report": ("write one page of all claims and comparisons, running nothing", _REPORT),
+    "report": (
+        "write one page of all claims and comparisons, or of some, running nothing",
+        _REPORT,
+    ),
     "store": ("count what the store holds, or prune it", _STORE),
     "export": ("write tables, verdicts, figures and references into a folder", _EXPORT),
     "advise": ("find the cheapest schedule for a target accuracy", _ADVISE),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from theory_check.report.page.write import NAME, page, page_of_comparison, write_page
 from theory_check.runs import Report
-from theory_check.studies import conclude, sweep
+from theory_check.studies import conclude, evidence_for, sweep
 from theory_check.studies.comparison import plan_comparison
 from theory_check.studies.named import chosen_claims
 
@@ -29,6 +29,7 @@ def publish_page(
     *,
     found: Found | None = None,
     file: Path | None = None,
+    names: Sequence[str] = (),
 ) -> Report:
     """Write the page, say where, and return what became of the cells of the claims.
 
@@ -44,18 +45,25 @@ def publish_page(
         What a command has found already; read from the store where absent, and nothing is run for it.
     file
         Another place for the file.
+    names
+        Ids of the claims that the page is about, with the experiments of their audits and without the
+        comparison of methods; all that there is when empty.
 
     Raises
     ------
+    InvalidArgumentError
+        For an unknown claim.
     StoreError
         When the store cannot be read, or the file cannot be written.
     """
     reading = replace(options, run=False)
-    results, judgements, conclusions = _held(reading) if found is None else found
+    results, judgements, conclusions = _held(reading, names) if found is None else found
     place = folder / NAME if file is None else file
-    write_page(place, page(results, judgements, conclusions, _compared(reading)))
+    shown = None if names else _compared(reading)
+    write_page(place, page(results, judgements, conclusions, shown))
     if results.report.absent:
-        say(f"{len(results.report.absent)} cells have no result: theory-check reproduce runs them")
+        command = " ".join(("verify", *names)) if names else "reproduce"
+        say(f"{len(results.report.absent)} cells have no result: theory-check {command} runs them")
     say(f"wrote {place}")
     return results.report
 
@@ -86,13 +94,15 @@ def publish_comparison(folder: Path, compared: Compared, say: Callable[[str], No
     say(f"wrote {folder / NAME}; theory-check report writes a page with the claims")
 
 
-def _held(options: RunOptions) -> Found:
-    """Return what a store says of every claim."""
+def _held(options: RunOptions, names: Sequence[str]) -> Found:
+    """Return what a store says of the named claims, or of every claim."""
     catalogue = options.catalogue
-    claims = chosen_claims([], catalogue, lambda line: None, everything=True)
-    results = sweep(catalogue.experiments.values(), options)
+    claims = chosen_claims(names, catalogue, lambda line: None, everything=True)
+    needed = evidence_for(claims, catalogue) if names else catalogue.experiments.values()
+    results = sweep(needed, options)
     judgements = [results.judge(claim) for claim in claims]
-    return results, judgements, conclude(results, judgements)
+    # A conclusion is about several claims, and would look for those that are not on the page.
+    return results, judgements, [] if names else conclude(results, judgements)
 
 
 def _compared(options: RunOptions) -> Compared | None:
