@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,6 +25,60 @@ from theory_check.problems.valley import ValleyProblem
 
 
 @dataclass(frozen=True, eq=False)
+class _Settings:
+    """What a loop says, as kernels take it.
+
+    Attributes
+    ----------
+    loop
+        What it was made of.
+    step_sizes, sigmas
+        Of each replicate.
+    lower, upper
+        Standard deviations of the mean of a batch of each replicate, of g and of f.
+    trajectories, labels
+        Samples of an inner step, and of the estimate.
+    """
+
+    loop: PenaltyLoop
+    step_sizes: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    trajectories: BatchSize
+    labels: BatchSize
+
+    @classmethod
+    def of(cls, loop: PenaltyLoop, deviation: float, replicates: int) -> _Settings | None:
+        """Return them; None where some are neither a number nor one for each replicate."""
+        reals = all(_is_real(value, replicates) for value in (loop.sigma, loop.step_size))
+        wholes = all(_is_whole(value, replicates) for value in (loop.trajectories, loop.pairs))
+        if not (reals and wholes):
+            return None
+        return cls(
+            loop,
+            _each(loop.step_size, replicates),
+            _each(loop.sigma, replicates),
+            _deviation_of_mean(deviation, loop.trajectories, replicates),
+            _deviation_of_mean(deviation, loop.pairs, replicates),
+            (1 if loop.coupling == "shared" else 2) * loop.trajectories,
+            (2 if loop.difference == "central" else 1) * loop.pairs,
+        )
+
+    def are_of(self, loop: PenaltyLoop) -> bool:
+        """Return whether another loop is of the very same values, which nobody changes in place."""
+        mine = self.loop
+        return (
+            mine.sigma is loop.sigma
+            and mine.step_size is loop.step_size
+            and mine.trajectories is loop.trajectories
+            and mine.pairs is loop.pairs
+            and mine.coupling == loop.coupling
+            and mine.difference == loop.difference
+        )
+
+
+@dataclass(eq=False)
 class HardLoops:
     """What :class:`~theory_check.bilevel.PenaltyShortcut` says, from the streams of the operations.
 
@@ -42,6 +96,7 @@ class HardLoops:
     deviation: float
     counter: SampleCounter
     draws: ReplicateDraws
+    _latest: _Settings | None = field(default=None, init=False)
 
     @classmethod
     def of(
@@ -65,18 +120,25 @@ class HardLoops:
         path: InnerPath | None,
     ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
         """Return y and y' after all inner steps; None where the operations have to say why not."""
-        if not self._begun((upper, lower, penalised), loop, loop.steps):
+        settings = self._counted((upper, lower, penalised), loop, loop.steps)
+        if settings is None:
             return None
-        sizes, sigmas = self._each(loop.step_size), self._each(loop.sigma)
         x, first, second = as_array(upper), np.array(as_array(lower)), np.array(as_array(penalised))
         told = np.empty((0 if path is None else loop.steps, 2, *first.shape))
         # As many steps at a time as a block of normal numbers is for: more would only take memory.
         together = max(1, BLOCK // _numbers(loop))
         for done in range(0, loop.steps, together):
             steps = min(together, loop.steps - done)
-            batches, part = self._batches(loop, steps), told[done : done + steps]
             kernels.penalty_descent(
-                self.landscape, batches, x, first, second, steps, sizes, sigmas, part
+                self.landscape,
+                self._batches(settings, steps),
+                x,
+                first,
+                second,
+                steps,
+                settings.step_sizes,
+                settings.sigmas,
+                told[done : done + steps],
             )
         if path is not None:
             path.extend((before[0], before[1]) for before in torch.from_numpy(told))
@@ -90,59 +152,67 @@ class HardLoops:
         loop: PenaltyLoop,
     ) -> Float[Tensor, "replicate upper"] | None:
         """Return the estimate of the hypergradient; None as above."""
-        if not self._begun((upper, lower, penalised), loop, 1):
+        settings = self._counted((upper, lower, penalised), loop, 1)
+        if settings is None:
             return None
         points = (as_array(part) for part in (upper, lower, penalised))
         found = kernels.penalty_estimate(
-            self.landscape, self._batches(loop, 1), *points, self._each(loop.sigma)
+            self.landscape, self._batches(settings, 1), *points, settings.sigmas
         )
         return torch.from_numpy(found)
 
-    def _begun(self, points: tuple[Tensor, ...], loop: PenaltyLoop, times: int) -> bool:
-        """Count the batches of so many steps; False where they are not to be had, or not understood."""
+    def _counted(
+        self, points: tuple[Tensor, ...], loop: PenaltyLoop, times: int
+    ) -> _Settings | None:
+        """Count the batches of so many steps; None where they are not to be had, or not understood."""
         replicates = self.draws.replicates
-        understood = (
-            all(_is_plain(part, (replicates, 2)) for part in points)
-            and all(_is_real(value, replicates) for value in (loop.sigma, loop.step_size))
-            and all(_is_whole(value, replicates) for value in (loop.trajectories, loop.pairs))
-        )
-        if not understood:
-            return False
-        trajectories = times * (1 if loop.coupling == "shared" else 2) * loop.trajectories
-        labels = times * (2 if loop.difference == "central" else 1) * loop.pairs
+        if not all(_is_plain(part, (replicates, 2)) for part in points):
+            return None
+        settings = self._latest
+        if settings is None or not settings.are_of(loop):
+            settings = _Settings.of(loop, self.deviation, replicates)
+        if settings is None:
+            return None
+        self._latest = settings
+        trajectories, labels = times * settings.trajectories, times * settings.labels
         if not self.counter.affords(trajectories + labels):
-            return False
+            return None
         self.counter.add(trajectories=trajectories, labels=labels, env_steps=trajectories)
-        return True
+        return settings
 
-    def _batches(self, loop: PenaltyLoop, steps: int) -> kernels.Batches:
+    def _batches(self, settings: _Settings, steps: int) -> kernels.Batches:
+        loop = settings.loop
         normals, streams = self.draws.normal_by_stream(steps * _numbers(loop))
         return kernels.Batches(
             loop.coupling == "shared",
             loop.difference == "central",
             normals,
             streams,
-            self._deviation(loop.trajectories),
-            self._deviation(loop.pairs),
+            settings.lower,
+            settings.upper,
         )
-
-    def _deviation(self, samples: BatchSize) -> NDArray[np.float64]:
-        """Return the standard deviation of the mean of a batch, for each replicate."""
-        if isinstance(samples, np.ndarray):
-            found: NDArray[np.float64] = self.deviation / np.sqrt(samples)
-            return found
-        return np.full(self.draws.replicates, self.deviation / math.sqrt(samples))
-
-    # Any: a number, or a column of them.
-    def _each(self, values: Any) -> NDArray[np.float64]:
-        """Return one number for each replicate."""
-        if isinstance(values, Tensor):
-            return as_array(values[:, 0])
-        return np.full(self.draws.replicates, float(values))
 
 
 def _numbers(loop: PenaltyLoop) -> int:
     return kernels.numbers_drawn(loop.coupling == "shared", loop.difference == "central")
+
+
+# Any: a number, or a column of them.
+def _each(values: Any, replicates: int) -> NDArray[np.float64]:
+    """Return one number for each replicate."""
+    if isinstance(values, Tensor):
+        return as_array(values[:, 0])
+    return np.full(replicates, float(values))
+
+
+def _deviation_of_mean(
+    deviation: float, samples: BatchSize, replicates: int
+) -> NDArray[np.float64]:
+    """Return the standard deviation of the mean of a batch, for each replicate."""
+    if isinstance(samples, np.ndarray):
+        found: NDArray[np.float64] = deviation / np.sqrt(samples)
+        return found
+    return np.full(replicates, deviation / math.sqrt(samples))
 
 
 def _is_plain(values: object, shape: tuple[int, ...]) -> bool:
