@@ -75,6 +75,7 @@ class GaussianNoise:
 
     def __init__(self, deviation: float, upper: int, lower: int, *, along_lower: bool) -> None:
         self.deviation = deviation
+        self.along_lower = along_lower
         self._upper = upper
         self._components = upper + lower
         self._columns = 1 + lower if along_lower else 1

@@ -48,13 +48,14 @@ class HardInstance(IdentityResponse):
     bend: float
     stiffness: float
 
+    @property
+    @abstractmethod
+    def landscape(self) -> kernels.Landscape:
+        """The instance for compiled loops, which know ``h'`` and the gradients."""
+
     @abstractmethod
     def height(self, z: Float[Tensor, " replicate"]) -> Float[Tensor, " replicate"]:
         """Return ``h``."""
-
-    @abstractmethod
-    def height_slope(self, z: Float[Tensor, " replicate"]) -> Float[Tensor, " replicate"]:
-        """Return ``h'``."""
 
     @abstractmethod
     def proximal_point(
@@ -82,18 +83,15 @@ class HardInstance(IdentityResponse):
             self.noise, self.upper_parameters, self.lower_parameters, along_lower=False
         )
 
+    def height_slope(self, z: Float[Tensor, " replicate"]) -> Float[Tensor, " replicate"]:
+        """Return ``h'``."""
+        return _like(kernels.slopes(self.landscape, _plain(z)), z)
+
     def upper_gradients(
         self, x: Float[Tensor, "replicate upper"], y: Float[Tensor, "replicate lower"]
     ) -> tuple[Float[Tensor, "replicate upper"], Float[Tensor, "replicate lower"]]:
         """Return ``(∂_x f, ∂_y f)``."""
-        in_upper, in_lower = kernels.upper_gradients(
-            _plain(x),
-            _plain(y),
-            _plain(self.height_slope(y[:, 0])),
-            self.slope,
-            self.bend,
-            self.stiffness,
-        )
+        in_upper, in_lower = kernels.upper_gradients(self.landscape, _plain(x), _plain(y))
         return _like(in_upper, x), _like(in_lower, x)
 
     def lower_gradients(
@@ -111,7 +109,7 @@ class HardInstance(IdentityResponse):
         self, x: Float[Tensor, "replicate upper"]
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∇Phi(x)``."""
-        return torch.stack([self.height_slope(x[:, 0]), self.stiffness * x[:, 1]], dim=1)
+        return _like(kernels.hypergradient(self.landscape, _plain(x)), x)
 
     def penalised_minimiser(
         self, x: Float[Tensor, "replicate upper"], sigma: float
@@ -178,8 +176,7 @@ class HardInstance(IdentityResponse):
 
 
 def _plain(values: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = values.numpy(force=True)
-    return array
+    return np.ascontiguousarray(values.numpy(force=True))
 
 
 def _like(values: NDArray[np.float64], like: Tensor) -> Tensor:

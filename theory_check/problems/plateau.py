@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError, require_positive
+from theory_check.kernels.hard_instance import Landscape
 from theory_check.problems.gradient_noise import require_noise
 from theory_check.problems.hard_instance import HardInstance
 
@@ -44,6 +46,18 @@ class PlateauProblem(HardInstance):
         """``s``: the slope of the plateau, ``s² = 2 epsilon``."""
         return math.sqrt(2 * self.epsilon)
 
+    @cached_property
+    def landscape(self) -> Landscape:
+        """``h'`` is ``L z`` between -s and s."""
+        return Landscape(
+            self.slope,
+            self.bend,
+            self.stiffness,
+            falling=False,
+            height=self.curvature,
+            shape=self.steepness,
+        )
+
     @property
     def end_curvature(self) -> float:
         """``h'' = L`` at the foot of the slope."""
@@ -70,10 +84,6 @@ class PlateauProblem(HardInstance):
         return torch.where(
             size <= edge, self.curvature * z.square() / 2, self.steepness * (size - edge / 2)
         )
-
-    def height_slope(self, z: Float[Tensor, " replicate"]) -> Float[Tensor, " replicate"]:
-        """Return ``h'``."""
-        return (self.curvature * z).clamp(-self.steepness, self.steepness)
 
     def proximal_point(
         self, z: Float[Tensor, " replicate"], sigma: float

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.errors import require_positive
+from theory_check.kernels.hard_instance import Landscape
 from theory_check.problems.gradient_noise import require_noise
 from theory_check.problems.hard_instance import NEWTON_STEPS, HardInstance
 
@@ -33,6 +35,18 @@ class ValleyProblem(HardInstance):
 
     depth: float
     decay: float
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """``h'`` is ``-D p (1 + z)^(-p - 1)``, linear where z < 0."""
+        return Landscape(
+            self.slope,
+            self.bend,
+            self.stiffness,
+            falling=True,
+            height=self.depth,
+            shape=self.decay,
+        )
 
     @property
     def end_curvature(self) -> float:
@@ -60,12 +74,6 @@ class ValleyProblem(HardInstance):
         inside = (1 + z.clamp(min=0)) ** -p
         parabola = 1 - p * z + p * (p + 1) * z.square() / 2
         return self.depth * torch.where(z < 0, parabola, inside)
-
-    def height_slope(self, z: Float[Tensor, " replicate"]) -> Float[Tensor, " replicate"]:
-        """Return ``h'``."""
-        p = self.decay
-        inside = (1 + z.clamp(min=0)) ** (-p - 1)
-        return -self.depth * p * torch.where(z < 0, 1 - (p + 1) * z, inside)
 
     def proximal_point(
         self, z: Float[Tensor, " replicate"], sigma: float

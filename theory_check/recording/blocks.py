@@ -55,11 +55,16 @@ class StationarityBlocks:
 
     def keep(self, upper: Float[Tensor, "replicate upper"], active: Int[Tensor, " active"]) -> None:
         """Keep the iterates of the replicates that still run, after one iteration."""
-        self._kept.append((upper[active], active.numpy()))
+        rows = active.numpy()
+        # Solvers make new iterates and leave earlier ones as they are.
+        self._kept.append((upper if len(rows) == upper.shape[0] else upper[active], rows))
 
     def evaluate(self) -> Float[np.ndarray, "iteration replicate"]:
         """Return ``‖∇Phi‖²`` of the iterations that were kept, in their order, and forget them."""
         kept, self._kept = self._kept, []
+        if kept and all(len(rows) == self._replicates for _, rows in kept):
+            values = self._values(torch.cat([upper for upper, _ in kept])).cpu().numpy()
+            return values.reshape(len(kept), self._replicates)
         found = np.full((len(kept), self._replicates), self._missing)
         points = [upper for upper, rows in kept if len(rows)]
         if points:

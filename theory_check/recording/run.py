@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -243,10 +244,11 @@ def iterate(
             break
         state = following
         completed = counts()
-        finite = _finite(state)[active]
-        recorder.mark(iteration, counts(), active[~finite], "diverged")
-        active = active[finite]
-        recorder.observe(iteration, state, counts(), active)
+        if not _all_finite(state):
+            finite = _finite(state)[active]
+            recorder.mark(iteration, completed, active[~finite], "diverged")
+            active = active[finite]
+        recorder.observe(iteration, state, completed, active)
         if progress is not None:
             progress(iteration, iterations)
         if not len(active) or finished():
@@ -255,10 +257,21 @@ def iterate(
 
 
 def _finite(state: SolverState) -> Tensor:
+    """Return which replicates are finite."""
+    return torch.isfinite(torch.cat(_parts(state), dim=1)).all(-1).cpu()
+
+
+def _all_finite(state: SolverState) -> bool:
+    """Return whether all replicates are finite for sure.
+
+    A sum is finite only where all of its terms are, and quickly found. Sums that overflow leave it open.
+    """
+    return all(math.isfinite(part.sum()) for part in _parts(state))
+
+
+def _parts(state: SolverState) -> list[Tensor]:
     parts = [state.next_upper, state.estimate, state.lower]
-    if state.lower_penalised is not None:
-        parts.append(state.lower_penalised)
-    return torch.isfinite(torch.cat(parts, dim=1)).all(-1).cpu()
+    return parts if state.lower_penalised is None else [*parts, state.lower_penalised]
 
 
 def run_observed(

@@ -16,6 +16,7 @@ from theory_check.bilevel import BilevelTruth, SolverState
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.randomness import stream_entropy
 from theory_check.recording.accuracy import BURST, CHECKED, RunningMeans, kept
+from theory_check.recording.blocks import StationarityBlocks
 from theory_check.recording.run import Observer
 
 Accuracy = Literal["half", "ergodic"]
@@ -80,13 +81,15 @@ class ArrivalWatch(Observer):
         allowed: float,
         longest: NDArray[np.float64],
     ) -> None:
-        self._truth, self._groups, self._settings = truth, groups, settings
+        self._groups, self._settings = groups, settings
         self._epsilon, self._accuracy = epsilon, accuracy
         self._allowed, self._longest = allowed, longest
         # Of the target, by column: tuning runs have to reach a share of it.
         seeds = len(groups.seeds)
         self._asked = np.array([margin] * seeds + [1.0] * seeds + [margin])
-        self._means = RunningMeans(settings * len(groups.streams))
+        replicates = settings * len(groups.streams)
+        self._means = RunningMeans(replicates)
+        self._block = StationarityBlocks(truth, replicates)
         shape = (settings, 2 * len(groups.seeds) + 1)
         # When the target was met and kept so far, and for how long that has been looked at.
         self._samples, self._iterations = np.full(shape, np.inf), np.full(shape, np.inf)
@@ -122,12 +125,15 @@ class ArrivalWatch(Observer):
         self, iteration: int, state: SolverState, counts: SampleCounts, active: Int[Tensor, " a"]
     ) -> None:
         """Look at the accuracies; a setting of which a run diverged has lost."""
-        gradient = self._truth.hypergradient(state.upper)
-        squared = gradient.square().sum(-1).cpu().numpy()
-        self._means.add(np.where(squared > BURST, np.inf, squared))
-        if len(active) < state.upper.shape[0]:
+        self._block.keep(state.upper, active)
+        if active.shape[0] < state.upper.shape[0]:
             self._drop(active)
-        if iteration < self._next:
+        due = iteration >= self._next
+        if due or self._block.full:
+            squared = self._block.evaluate()
+            for row in np.where(squared > BURST, np.inf, squared):
+                self._means.add(row)
+        if not due:
             return
         self._next = max(iteration + 1, int(CHECKED * iteration))
         values = self._means.half() if self._accuracy == "half" else self._means.ergodic()

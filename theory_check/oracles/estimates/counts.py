@@ -74,7 +74,7 @@ class SampleCounter:
         self.counts = SampleCounts()
         self._env_steps: Any = 0
 
-    def affords(self, samples: int) -> bool:
+    def affords(self, samples: BatchSize) -> bool:
         """Return whether so many further samples stay within the budget."""
         return self.budget is None or not np.any(self.counts.samples + samples > self.budget)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from theory_check.errors import InvalidArgumentError
@@ -46,16 +46,28 @@ class ReplicateDraws:
     def _generators(self, purpose: str) -> list[np.random.Generator]:
         return streams(purpose, self._seeds)
 
+    @property
+    def replicates(self) -> int:
+        """Number of replicates."""
+        return len(self._rows)
+
     def normal(self, count: int) -> Float[np.ndarray, "replicate count"]:
         """Return the next ``count`` standard normal numbers of each replicate."""
+        found, rows = self.normal_by_stream(count)
+        return found.T[rows] if self._repeated else found.T
+
+    def normal_by_stream(
+        self, count: int
+    ) -> tuple[Float[np.ndarray, "count stream"], Int[np.ndarray, " replicate"]]:
+        """Return the same once for each distinct seed, and which of them a replicate has."""
         if self._used + count > len(self._block):
             fresh = [generator.standard_normal(max(BLOCK, count)) for generator in self._normal]
             new = np.stack(fresh, axis=1)
             self._block = np.concatenate([self._block[self._used :], new])
             self._used = 0
-        found = self._block[self._used : self._used + count].T
+        found = self._block[self._used : self._used + count]
         self._used += count
-        return found[self._rows] if self._repeated else found
+        return found, self._rows
 
     def binomial(self, samples: BatchSize, probability: float) -> Float[np.ndarray, " replicate"]:
         """Return the number of successes among ``samples`` trials of each replicate."""
