@@ -146,7 +146,7 @@ def lower_slopes(
     reward: Floats,
     log_policies: Floats,
 ) -> Floats:
-    """Return the derivatives of ``J`` along policies; see ``penalty_tables.lower_slopes``."""
+    """Return the derivatives of ``J`` along policies; see ``kernels/lower_tables.py``."""
     stopped = stopped_rollouts(tables, log_policies)
     slopes: Floats = _scores(rollouts, tables, trajectories, reward, log_policies, stopped)
     return slopes

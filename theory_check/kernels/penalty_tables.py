@@ -129,49 +129,6 @@ def tabular_descent(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def lower_descent(
-    rollouts: NDArray[np.uint64],
-    tables: EpisodicTables,
-    trajectories: int,
-    reward: Floats,
-    points: Floats,
-    steps: int,
-    step_size: float,
-) -> None:
-    """Take all inner steps of an iteration with one lower variable, on logits.
-
-    Parameters
-    ----------
-    rollouts
-        Generators, shape (replicate, 4), advanced in place.
-    tables, reward, steps, step_size
-        As of :func:`tabular_descent`.
-    trajectories
-        Rollouts of a step.
-    points
-        Logits, shape (replicate, entry); they are moved in place.
-    """
-    for _ in range(steps):
-        log_policies = log_softmax(points, tables.reference.shape)
-        slopes = lower_slopes(rollouts, tables, trajectories, reward, log_policies)
-        add_pulled_back(log_policies, slopes, tables.reference.shape, step_size, points)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def lower_slopes(
-    rollouts: NDArray[np.uint64],
-    tables: EpisodicTables,
-    trajectories: int,
-    reward: Floats,
-    log_policies: Floats,
-) -> Floats:
-    """Return the derivatives of ``J`` along policies, shape (replicate, entry)."""
-    drawn = trajectory_frequencies(rollouts, laws_of(tables, log_policies), trajectories)
-    slopes: Floats = reward_to_go_scores(tables, reward, log_policies, drawn)
-    return slopes
-
-
-@numba.njit(cache=True, error_model="numpy")
 def network_descent(
     streams: Streams,
     tables: EpisodicTables,

@@ -24,7 +24,7 @@ FIRST_RUNG, RUNG = 16, 4
 """Iterations of the first round of successive halving, and the factor from round to round; so many times
 fewer settings go on."""
 
-BOXES = (8.0, 4), (64.0, 5)
+BOXES = (8.0, 4), (32.0, 5)
 """Factor to either side of the centre within which successive halving looks, and the binary logarithm of
 the number of settings there; the second where nothing arrives within the first. The search that follows
 it knows no box."""

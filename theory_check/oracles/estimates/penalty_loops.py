@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.bilevel import InnerPath, PenaltyLoop
-from theory_check.kernels import penalty_segments, penalty_tables
+from theory_check.kernels import lower_tables, penalty_segments, penalty_tables
 from theory_check.kernels.networks import ACTIVATIONS, Networks
 from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
 from theory_check.models.network_policy import NetworkPolicy
@@ -166,13 +166,15 @@ class PenaltyLoops:
         reward = as_array(self.reward_model.table(upper).flatten(1))
         if self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax:
             points = np.array(as_array(lower))
-            penalty_tables.lower_descent(
+            lower_tables.lower_descent(
                 rollouts, self.tables, int(samples), reward, points, steps, float(step_size)
             )
             return torch.from_numpy(points)
+        episodic = self.kernels is penalty_tables
+        slopes_of: Any = (lower_tables if episodic else penalty_segments).lower_slopes
         for _ in range(steps):
             policies = self.policy_model.table(lower)
-            slopes = self.kernels.lower_slopes(
+            slopes = slopes_of(
                 rollouts, self.tables, int(samples), reward, as_array(policies.flatten(1))
             )
             ascent = torch.from_numpy(slopes).reshape(policies.shape)
@@ -245,7 +247,7 @@ class PenaltyLoops:
         return self.source.counter.affords(times * samples)
 
     def _walked(self, trajectories: int, *, shared: bool = False) -> bool:
-        """Return whether rollouts are followed step by step, as those of importance weights and few are."""
+        """Return whether rollouts are followed step by step: those of importance weights, and few."""
         if self.kernels is not penalty_segments:
             return False
         pairs, states = self.tables.transitions.shape
