@@ -155,9 +155,13 @@ class HardLoops:
         settings = self._counted((upper, lower, penalised), loop, 1)
         if settings is None:
             return None
-        points = (as_array(part) for part in (upper, lower, penalised))
         found = kernels.penalty_estimate(
-            self.landscape, self._batches(settings, 1), *points, settings.sigmas
+            self.landscape,
+            self._batches(settings, 1),
+            as_array(upper),
+            as_array(lower),
+            as_array(penalised),
+            settings.sigmas,
         )
         return torch.from_numpy(found)
 
