@@ -258,7 +258,7 @@ def test_where_no_shortcut_is_taken_nothing_is_drawn_or_counted() -> None:
         (DerivedOracle(problem, SEEDS), points, loop),
         (SampledClosedFormOracle(derived, SEEDS), points, loop),
         (SampledClosedFormOracle(odd, SEEDS), points, loop),
-        (SampledClosedFormOracle(quadratic(upper=2, lower=2, rank=2), SEEDS), points, loop),
+        (SampledClosedFormOracle(quadratic(upper=2, lower=2, rank=1), SEEDS), points, loop),
         (oracle, [points[0][:2]] * 3, loop),
         (oracle, [points[0].float()] * 3, loop),
         (oracle, points, replace(loop, sigma=column[:, 0])),
