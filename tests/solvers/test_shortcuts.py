@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.generators import random_discounted_problem, random_problem
+from helpers.passing import Passing
 
 from theory_check.bilevel import InnerPath, lower_shortcut, penalty_shortcut
 from theory_check.errors import InvalidArgumentError, SampleBudgetExhausted
@@ -69,16 +70,6 @@ SOLVERS = {
     "central": PenaltyBilevel(0.3, 2, 0.3, 0.1, trajectories=300, pairs=200, difference="central"),
     "central, few": PenaltyBilevel(0.3, 2, 0.5, 0.1, 3, 2, difference="central"),
 }
-
-
-class Passing:
-    """An oracle that passes on what another one answers: its shortcuts are not its own."""
-
-    def __init__(self, oracle: Any) -> None:
-        self._oracle = oracle
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._oracle, name)
 
 
 def streams(oracle: SampledOracle) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Gradients and penalty loops of ``problems/hard_instance.py``: runs take 1e5 steps of a few numbers."""
+"""Gradients and penalty loops of ``problems/hard_instance.py``: runs take 1e5 steps of few numbers."""
 
 from __future__ import annotations
 

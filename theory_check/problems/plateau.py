@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -46,7 +45,7 @@ class PlateauProblem(HardInstance):
         """``s``: the slope of the plateau, ``s² = 2 epsilon``."""
         return math.sqrt(2 * self.epsilon)
 
-    @cached_property
+    @property
     def landscape(self) -> Landscape:
         """``h'`` is ``L z`` between -s and s."""
         return Landscape(

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -36,7 +35,7 @@ class ValleyProblem(HardInstance):
     depth: float
     decay: float
 
-    @cached_property
+    @property
     def landscape(self) -> Landscape:
         """``h'`` is ``-D p (1 + z)^(-p - 1)``, linear where z < 0."""
         return Landscape(

@@ -29,6 +29,11 @@ from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedR
 from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
 
 
+STEPS = 32
+"""Gradient steps of a round in comparisons. They draw nothing, so that a search over their number would
+find that more are never worse, and take hours to do so."""
+
+
 class DPORoundsOracle(PreferenceOracle, ImplicitDataOracle, ImplicitUpperOracle, Protocol):
     """Preferences that are kept for a round, and the reward that a policy implies."""
 
@@ -61,7 +66,7 @@ class DPORounds(PolicySettings):
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
     solver = DPORounds(
         step_size=constants["step_size"] * scales.inner_step / scales.penalty,
-        steps=whole(constants["steps"]),
+        steps=STEPS,
         pairs=scales.direct_batch(epsilon / constants["batch"]),
     )
     return Plan(whole(30 * math.log(2 / epsilon)), solver)
@@ -72,8 +77,7 @@ METHOD = Method(
     title="DPO in rounds",
     solver=DPORounds,
     constants={
-        "step_size": (1.0, 4.0),
-        "steps": (8.0, 64.0),
+        "step_size": (0.25, 1.0, 4.0, 16.0),
         "batch": (0.5, 2.0, 8.0, 32.0),
     },
     plan=_plan,
