@@ -28,7 +28,6 @@ from theory_check.settings import PositiveInteger
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
 
-
 STEPS = 32
 """Gradient steps of a round in comparisons. They draw nothing, so that a search over their number would
 find that more are never worse, and take hours to do so."""
