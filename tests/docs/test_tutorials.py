@@ -234,7 +234,7 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     assert "rehearsal not run" in plans
     assert page.drawn("trace.plot(") == 1
     (found,) = page.printed("tc.compare(")
-    assert found.startswith("* Compared: 2 methods on 1 problems, 8 seeds each")
+    assert found.startswith("* Compared: 2 methods on 1 problem, 8 seeds each")
     (costs,) = page.printed("results.costs[[")
     assert costs.count("hpgd") == costs.count("penalty-shared") == 2
     (standings,) = page.printed("results.standings[[")
