@@ -45,9 +45,9 @@ TOKEN = re.compile(r"\\begin\{(?P<begin>\w+)\}|\\end\{(?P<end>\w+)\}|(?P<command
 COMMANDS = {
     *(
         rf"\{name}"
-        for name in "begingroup endgroup tiny scriptsize caption toprule midrule".split()
+        for name in ["begingroup", "endgroup", "tiny", "scriptsize", "caption", "toprule", "midrule"]
     ),
-    *(rf"\{name}" for name in "bottomrule endhead ensuremath".split()),
+    *(rf"\{name}" for name in ["bottomrule", "endhead", "ensuremath"]),
     r"\\",
 }
 COMMANDS |= {name for text in ESCAPES.values() for name in re.findall(r"\\(?:[a-zA-Z]+|.)", text)}

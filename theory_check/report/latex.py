@@ -5,26 +5,17 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
-_GREEK = {
-    **dict(zip("αβγδεζηθικλμνξπρστυφχψω", (
-        "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
-        "upsilon varphi chi psi omega"
-    ).split(), strict=True)),
-    **dict(zip("ΓΔΘΛΞΠΣΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(), strict=True)),
-}  # fmt: skip
+_NAMES = {
+    "αβγδεζηθικλμ": r"\alpha \beta \gamma \delta \varepsilon \zeta \eta \theta \iota \kappa \lambda \mu",
+    "νξπρστυφχψω": r"\nu \xi \pi \rho \sigma \tau \upsilon \varphi \chi \psi \omega",
+    "ΓΔΘΛΞΠΣΦΨΩ": r"\Gamma \Delta \Theta \Lambda \Xi \Pi \Sigma \Phi \Psi \Omega",
+    "‖∥∇∂±×·∞√∑∫": r"\Vert \parallel \nabla \partial \pm \times \cdot \infty \surd \sum \int",
+    "≤≥≠≈∈→∝⟨⟩": r"\le \ge \neq \approx \in \to \propto \langle \rangle",
+}
 _MATHEMATICS = {
-    **_GREEK,
-    **{
-        "‖": "Vert",
-        "∇": "nabla",
-        "∂": "partial",
-        "±": "pm",
-        "×": "times",
-        "·": "cdot",
-        "∞": "infty",
-    },
-    **{"≤": "le", "≥": "ge", "≠": "neq", "≈": "approx", "∑": "sum", "∫": "int", "√": "surd"},
-    **{"∈": "in", "→": "to", "∝": "propto", "⟨": "langle", "⟩": "rangle", "∥": "parallel"},
+    shown: command
+    for several, commands in _NAMES.items()
+    for shown, command in zip(several, commands.split(), strict=True)
 }
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
 
@@ -42,7 +33,7 @@ ESCAPES = MappingProxyType(
         "–": r"\textendash{}",
         "—": r"\textemdash{}",
         "…": r"\ldots{}",
-        **{shown: rf"\ensuremath{{\{name}}}" for shown, name in _MATHEMATICS.items()},
+        **{shown: rf"\ensuremath{{{command}}}" for shown, command in _MATHEMATICS.items()},
         **{shown: rf"\ensuremath{{^{{{digit}}}}}" for shown, digit in _RAISED.items()},
     }
 )

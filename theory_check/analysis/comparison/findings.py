@@ -222,8 +222,8 @@ def _missed(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         first = missed.sort_values("target", ascending=False, kind="stable")
         ended = first.drop_duplicates("problem")["ended"].to_numpy(dtype=np.float64)
         told.append(
-            f"{_title(methods, method)} {len(missed)} of {len(part)}, on {plural(len(ended), 'problem')}, "
-            f"ending at {_floor(ended)}"
+            f"{_title(methods, method)} {len(missed)} of {len(part)}, "
+            f"on {plural(len(ended), 'problem')}, ending at {_floor(ended)}"
         )
     if told:
         yield f"targets that most seeds miss: {'; '.join(told)}."
@@ -255,8 +255,8 @@ def _regrets(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         found = over_problems(relative[name].reset_index(name="value"), weighted_median)
         told.append(f"{_title(methods, name)} {found}")
     yield (
-        f"on {plural(len(regrets), 'misspecified problem')} the regret of the final policy under the true reward, "
-        f"KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
+        f"on {plural(len(regrets), 'misspecified problem')} the regret of the final policy under the "
+        f"true reward, KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
         f"methods: {listed(told)}."
     )
 
