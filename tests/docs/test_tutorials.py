@@ -244,7 +244,9 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     assert page.says("With two pairs on one problem")
     assert "2 pairs on 1 problem" in profile
     # The page asserts the numbers behind these sentences, in a cell that is not shown.
-    assert page.says("So HPGD is the cheapest at 0.16, which the penalty method misses in all 8 runs")
+    assert page.says(
+        "So HPGD is the cheapest at 0.16, which the penalty method misses in all 8 runs"
+    )
     assert page.says("At 0.4 the penalty method arrives in all 8 runs")
     assert page.says("by a factor of more than 2 or without an upper end")
     (rows,) = page.printed("compared.runs[[")
