@@ -126,7 +126,7 @@ def test_violated_rates_are_named_in_both_conventions() -> None:
     ]
     sentences = findings(analysed(tables))
     assert the(sentences, "stated rates on a problem") == (
-        "By stationarity: of 2 stated rates on a problem: 1 violated and 1 tight; 1 end at a floor, "
+        "By stationarity: of 2 stated rates on a problem: 1 violated and 1 tight; 1 ends at a floor, "
         "below which most seeds meet no target."
     )
     assert the(sentences, "exceeds") == (
@@ -152,7 +152,7 @@ def test_missed_targets_are_counted_with_the_floor() -> None:
     ]
     sentences = findings(analysed(tables))
     assert the(sentences, "most seeds miss: ") == (
-        "By stationarity: targets that most seeds miss: Method offline 2 of 10, on 1 problems, ending "
+        "By stationarity: targets that most seeds miss: Method offline 2 of 10, on 1 problem, ending "
         "at a median of 10 times the first one."
     )
     diverged = tables[0].assign(ended=np.nan)

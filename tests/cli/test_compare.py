@@ -28,7 +28,8 @@ from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.report.comparison import tables
 from theory_check.report.figures import load_drawing, save_figure
-from theory_check.report.tables import DisplayTable, Quantity, escaped
+from theory_check.report.latex import escaped
+from theory_check.report.tables import DisplayTable, Quantity
 from theory_check.runs.comparisons import chosen_methods, load_comparisons
 from theory_check.runs.spec import load_experiment
 from theory_check.studies import Judgement, Results
@@ -257,13 +258,13 @@ def test_a_failed_cell_is_exit_code_3_and_the_others_are_shown(
     assert list(pd.read_csv("results/comparison/samples.csv")["method"]) == ["hpgd"]
     findings = Path("results/comparison/findings.md")
     assert findings.read_text().startswith(
-        "* Compared: 1 methods on 1 problems, 16 seeds each, 1 repetitions of tuning and runs.\n"
+        "* Compared: 1 method on 1 problem, 16 seeds each, 1 repetition of tuning and runs.\n"
     )
     Path("failing").unlink()
     assert run(*words) == 3
     assert run(*words, "--retry-failed") == 0
     assert findings.read_text().startswith(
-        "* Compared: 2 methods on 1 problems, 16 seeds each, 1 repetitions of tuning and runs.\n"
+        "* Compared: 2 methods on 1 problem, 16 seeds each, 1 repetition of tuning and runs.\n"
     )
 
 

@@ -234,7 +234,7 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     assert "rehearsal not run" in plans
     assert page.drawn("trace.plot(") == 1
     (found,) = page.printed("tc.compare(")
-    assert found.startswith("* Compared: 2 methods on 1 problems, 8 seeds each")
+    assert found.startswith("* Compared: 2 methods on 1 problem, 8 seeds each")
     (costs,) = page.printed("results.costs[[")
     assert costs.count("hpgd") == costs.count("penalty-shared") == 2
     (standings,) = page.printed("results.standings[[")
@@ -244,8 +244,11 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     assert page.says("With two pairs on one problem")
     assert "2 pairs on 1 problem" in profile
     # The page asserts the numbers behind these sentences, in a cell that is not shown.
-    assert page.says("So each method is the cheapest once")
-    assert page.says("misses in all 8 runs, ending at twice the target")
+    assert page.says(
+        "So HPGD is the cheapest at 0.16, which the penalty method misses in all 8 runs"
+    )
+    assert page.says("At 0.4 the penalty method arrives in all 8 runs")
+    assert page.says("by a factor of more than 2 or without an upper end")
     (rows,) = page.printed("compared.runs[[")
     assert "samples" in rows
 

@@ -46,7 +46,8 @@ def test_a_table_is_loaded_by_any_of_its_names_and_says_its_columns(tmp_path: Pa
         assert table.attrs["description"] == "Curves of a planted power."
         assert "line" in table.attrs["claims"]
         assert "line-fails" not in table.attrs["claims"]
-        assert table.attrs["units"]["seed"] == COLUMNS["seed"]
+        assert table.attrs["columns"]["seed"] == COLUMNS["seed"]
+        assert table.attrs["units"]["seed"] == "1"
     with pytest.raises(InvalidArgumentError, match="straight"):
         tc.load("strait", store, catalogue=here)
 
@@ -69,8 +70,10 @@ def test_the_units_of_a_traced_experiment_are_those_of_the_recorder(tmp_path: Pa
     for cell in load_experiment(file, shipped).cells(True):
         store.write(cell, pd.DataFrame([{"seed": 0, "stationarity": 1.0, "samples": 3}]), 0.0)
     table = tc.load("outer-ergodic", store, quick=True, catalogue=shipped)
-    assert table.attrs["units"]["stationarity"] == COLUMNS["stationarity"]
-    assert "squared norm" in table.attrs["units"]["stationarity"]
+    assert table.attrs["columns"]["stationarity"] == COLUMNS["stationarity"]
+    assert "squared norm" in table.attrs["columns"]["stationarity"]
+    assert table.attrs["units"]["stationarity"] == "squared norm"
+    assert "theory_check.recording.recorder" in table.attrs["measured"]
 
 
 @pytest.mark.slow

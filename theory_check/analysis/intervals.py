@@ -167,6 +167,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{int(exponent)}" if mark else mantissa
 
 
+def plural(number: int, noun: str) -> str:
+    """Return ``1 pair`` or ``2 pairs``, of nouns that take an s."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def listed(parts: Sequence[str]) -> str:
     """Return ``a, b and c``."""
     *others, last = parts

@@ -9,19 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from theory_check.analysis.intervals import Interval, number
+from theory_check.report.latex import comment_of, escaped, row_of
 from theory_check.report.text import aligned, joined, piped
 
 WIDE = 10
 """Columns beyond which LaTeX sets a table in its smallest size; it then needs a landscape page."""
-
-LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
 
 
 @dataclass(frozen=True)
@@ -126,7 +118,7 @@ class DisplayTable:
 
     def latex(self) -> str:
         """Return it for LaTeX with the packages booktabs and longtable."""
-        header, *rows = (" & ".join(map(escaped, row)) + r" \\" for row in self._texts())
+        header, *rows = map(row_of, self._texts())
         size = r"\tiny" if len(self.header) > WIDE else r"\scriptsize"
         return joined(
             [
@@ -142,12 +134,7 @@ class DisplayTable:
                 r"\bottomrule",
                 r"\end{longtable}",
                 r"\endgroup",
-                *(f"% {note}" for note in self.notes),
+                *map(comment_of, self.notes),
                 "",
             ]
         )
-
-
-def escaped(text: str) -> str:
-    """Return text as LaTeX shows it."""
-    return "".join(LATEX_ESCAPES.get(character, character) for character in text)

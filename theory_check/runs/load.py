@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ from theory_check.errors import InvalidArgumentError, nearest, require_instance,
 from theory_check.runs.spec import load_experiment
 from theory_check.runs.store import Store
 from theory_check.runs.tables import column_meanings, load_table
+from theory_check.runs.units import units_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from theory_check.claims.base import Claim
 
-UNITS, EXPERIMENT, DESCRIPTION, CLAIMS = "units", "experiment", "description", "claims"
+UNITS, COLUMNS, MEASURED = "units", "columns", "measured"
+EXPERIMENT, DESCRIPTION, CLAIMS = "experiment", "description", "claims"
 """Keys of the attributes of a table that was loaded."""
 
 
@@ -43,9 +46,11 @@ def load(
     Returns
     -------
     pandas.DataFrame
-        As from ``load_table``, with attributes: ``"units"`` the meaning of each column with its unit, of
-        those where it is stated; ``"experiment"`` and ``"description"``; ``"claims"`` the ids of the
-        claims that are judged on it.
+        As from ``load_table``, with attributes: ``"units"`` the unit of each column, ``"1"`` for pure
+        numbers and ``"text"`` for words (:data:`theory_check.runs.units.MEANING`); ``"columns"`` the
+        meaning of those that are described one by one; ``"measured"`` what the measurement says of its
+        rows and of all columns; ``"experiment"`` and ``"description"``; ``"claims"`` the ids of the claims
+        that are judged on it.
 
     Raises
     ------
@@ -60,10 +65,15 @@ def load(
     found = experiment_of(name, catalogue)
     experiment = load_experiment(experiment_file(found, catalogue), catalogue)
     table = load_table(experiment, store, quick=quick, any_source=any_source, catalogue=catalogue)
-    meanings = column_meanings(experiment.cells(quick))
-    table.attrs[UNITS] = {
-        str(column): meanings[str(column)] for column in table.columns if str(column) in meanings
-    }
+    cells = experiment.cells(quick)
+    measurement = type(cells[0].measurement)
+    names = [str(column) for column in table.columns]
+    for key, stated in (
+        (UNITS, units_of(measurement, [axis for axis, _ in cells[0].axes])),
+        (COLUMNS, column_meanings(cells)),
+    ):
+        table.attrs[key] = {name: stated[name] for name in names if name in stated}
+    table.attrs[MEASURED] = inspect.getdoc(measurement) or ""
     table.attrs[EXPERIMENT] = found
     table.attrs[DESCRIPTION] = experiment.description
     table.attrs[CLAIMS] = [

@@ -28,6 +28,7 @@ from theory_check.runs.identity import version_of
 from theory_check.runs.problem_axes import PROBLEM, is_of_problems
 from theory_check.runs.spec import Experiment, load_experiment
 from theory_check.runs.store import Store
+from theory_check.runs.units import units_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,8 +224,8 @@ def export_tables(
     -------
     Export
         What was written. The manifest says of each table the experiment, its measurement and what that
-        says of its rows, the number of rows, each column with its type and, where it is stated, its
-        meaning; the digests of the source files; and of incomplete experiments what they lack.
+        says of its rows, the number of rows, each column with its type, its unit and, where it is
+        stated, its meaning; the digests of the source files; and of incomplete experiments what they lack.
 
     Raises
     ------
@@ -314,6 +315,7 @@ def _record(
         ).items()
     }
     meanings = column_meanings(cells)
+    units = units_of(measurement, [axis for axis, _ in cells[0].axes])
     return {
         "experiment": name,
         "description": experiment.description,
@@ -323,7 +325,12 @@ def _record(
         "results": len(cells),
         "rows": len(table),
         "columns": [
-            {"name": column, "type": str(kind), "meaning": meanings.get(str(column), "")}
+            {
+                "name": column,
+                "type": str(kind),
+                "unit": units.get(str(column), ""),
+                "meaning": meanings.get(str(column), ""),
+            }
             for column, kind in table.dtypes.items()
         ],
         "other_source": table.attrs.get(OTHER_SOURCE, ""),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from theory_check.analysis.comparison import ComparedMethod, ComparisonResults, findings
 from theory_check.analysis.comparison import compare as analysed
+from theory_check.analysis.intervals import plural
 from theory_check.catalogue import Catalogue, installed
 from theory_check.errors import (
     InvalidArgumentError,
@@ -72,8 +73,9 @@ class Compared:
         results = self.results
         problems = {*self.tuning_runs}
         return (
-            f"<Compared: {len(results.methods)} methods on {len(problems)} problems, "
-            f"{len(self.findings)} findings, {len(self.report.failed)} failed cells>"
+            f"<Compared: {plural(len(results.methods), 'method')} on "
+            f"{plural(len(problems), 'problem')}, {plural(len(self.findings), 'finding')}, "
+            f"{plural(len(self.report.failed), 'failed cell')}>"
         )
 
 
@@ -258,7 +260,7 @@ def _scope(cells: Sequence[Cell], quick: bool) -> str:
     seeds = sorted({cell.seeds for cell in cells})
     version = ", small version" if quick else ""
     return (
-        f"Compared: {methods} methods on {problems} problems, "
-        f"{' or '.join(map(str, seeds))} seeds each, {repetitions} repetitions of tuning and "
-        f"runs{version}."
+        f"Compared: {plural(methods, 'method')} on {plural(problems, 'problem')}, "
+        f"{' or '.join([*map(str, seeds[:-1]), plural(seeds[-1], 'seed')])} each, "
+        f"{plural(repetitions, 'repetition')} of tuning and runs{version}."
     )

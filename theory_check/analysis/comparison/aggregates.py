@@ -137,7 +137,12 @@ def _weights(problems: int, seed: int) -> NDArray[np.float64]:
 
 
 def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """Return the middle of the values, each counted as often as its weight says: the lower of two."""
+    """Return the middle of the values, each counted as often as its weight says: the lower of two.
+
+    NaN without values.
+    """
+    if not len(values):
+        return math.nan
     order = np.argsort(values, kind="stable")
     cumulated = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
@@ -146,8 +151,10 @@ def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -
 def interquartile_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Return the mean of the middle half (Agarwal et al., NeurIPS 2021), values counted by weight.
 
-    Infinite where a value of the middle half is.
+    Infinite where a value of the middle half is, NaN without values.
     """
+    if not len(values):
+        return math.nan
     order = np.argsort(values, kind="stable")
     values, weights = values[order], weights[order]
     ends = np.cumsum(weights) / weights.sum()
@@ -169,7 +176,7 @@ def over_problems(
     statistic
         Frame with the columns ``problem`` and ``value``, one row per pair.
     function
-        Called with values and weights.
+        Called with values and weights; it has to answer for none of them as well.
     seed
         Of the bootstrap.
     """
@@ -259,7 +266,8 @@ def standings(costs: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
         alone or tied with the cheapest); median and interquartile mean of the ratio to the cheapest,
         over all pairs, ``ratio, iqm``, and the regret of its policies over the least of the methods on
         the problem, median over problems, ``regret``; each with ``_low`` and ``_high``. Sorted by
-        ``met``, then ``ratio``.
+        ``met``, then ``ratio``. Ratios are NaN where no pair is shared by all methods, and a method
+        that has fewer than half of the pairs has no row.
     """
     ratios = cost_ratios(costs)
     best = best_of_pairs(costs)
@@ -294,7 +302,7 @@ def standings(costs: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+    return math.inf if value >= 700 else math.exp(value)
 
 
 def _regret(regrets: pd.DataFrame, method: str) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -21,7 +22,7 @@ from theory_check.analysis.comparison.results import (
     by_majority,
     ranked,
 )
-from theory_check.analysis.intervals import Interval, listed, number
+from theory_check.analysis.intervals import Interval, listed, number, plural
 
 STARTING = 2
 """Iterations within which a target is met by where a method starts."""
@@ -85,10 +86,14 @@ def _cheapest(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     )
     told = f"cheapest alone are {listed(won)}{margin}; " if won else "no method is cheapest alone; "
     yield (
-        f"of {pairs} pairs of problem and target and {sampled['method'].nunique()} sampled methods, "
+        f"of {_pairs(pairs)} and {sampled['method'].nunique()} sampled methods, "
         f"{told}on {len(best) - len(alone)} the cheapest are tied within their intervals, and on "
         f"{pairs - len(best)} no method meets the target."
     )
+
+
+def _pairs(number: int) -> str:
+    return f"{plural(number, 'pair')} of problem and target"
 
 
 def _first_two(results: AccuracyResults, methods: Methods) -> Iterator[str]:
@@ -99,19 +104,27 @@ def _first_two(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     one, two = (str(row["method"]) for row in rows)
     chance = improvement(results.costs, one, two)
     told = " and ".join(
-        f"{_title(methods, row['method'])} ({row['met']} of {row['pairs']}, "
-        f"{Interval(row['ratio'], row['ratio_low'], row['ratio_high'])} times the cheapest)"
+        f"{_title(methods, row['method'])} ({row['met']} of {row['pairs']}{_over_cheapest(row)})"
         for row in rows
     )
     if chance is None:
         return
+    # Without a pair that all methods have there is no cheapest to be compared with.
+    medians = "" if np.isnan([row["ratio"] for row in rows]).all() else ", medians over pairs"
     yield (
-        f"most targets are met by {told}, medians over pairs; the first is cheaper than the second "
+        f"most targets are met by {told}{medians}; the first is cheaper than the second "
         f"{_chance(chance)}."
     )
 
 
+def _over_cheapest(row: pd.Series) -> str:
+    ratio = Interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+    return "" if math.isnan(ratio.value) else f", {ratio} times the cheapest"
+
+
 def _chance(chance: Interval) -> str:
+    if math.isnan(chance.low):
+        return f"with probability {chance}, on one problem, which shows no variation over problems"
     differ = chance.low > EVEN or chance.high < EVEN
     word = "" if differ else ", which is no difference beyond the variation over problems"
     return f"with probability {chance}{word}"
@@ -134,7 +147,7 @@ def _coupling(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         found = over_problems(ratio, weighted_median)
         yield (
             f"independent batches take a median of {found} times the samples of a shared one in "
-            f"{_title(methods, independent)}, over {len(ratio)} pairs of problem and target that both "
+            f"{_title(methods, independent)}, over {_pairs(len(ratio))} that both "
             f"reach; the shared batch is cheaper {_chance(chance)}."
         )
 
@@ -148,7 +161,7 @@ def _without_reward(results: AccuracyResults, methods: Methods) -> Iterator[str]
         at_once = int((reached["iterations"] <= STARTING).sum())
         yield (
             f"{_title(methods, method)} is not ranked: it has no reward model and starts at the "
-            f"reference policy, which implies reward 0. Of {len(part)} targets it meets "
+            f"reference policy, which implies reward 0. Of {plural(len(part), 'target')} it meets "
             f"{len(reached)} in most seeds, {at_once} of them within {STARTING} iterations."
         )
 
@@ -169,7 +182,7 @@ def _exact_information(results: AccuracyResults, methods: Methods) -> Iterator[s
             found = over_problems(ratio.reset_index(name="value"), weighted_median)
             yield (
                 f"the cheapest sampled method takes a median of {found} times the iterations of "
-                f"{baseline.title} descent ({len(ratio)} pairs of problem and target)."
+                f"{baseline.title} descent ({_pairs(len(ratio))})."
             )
 
 
@@ -182,8 +195,8 @@ def _rates(results: AccuracyResults, methods: Methods) -> Iterator[str]:
     told = listed([f"{count} {word}" for word, count in counts.most_common()])
     floors = sum(np.isfinite(found.floor) for found in stated)
     yield (
-        f"of {len(stated)} stated rates on a problem: {told}; {floors} end at a floor, below which most "
-        "seeds meet no target."
+        f"of {plural(len(stated), 'stated rate')} on a problem: {told}; {floors} "
+        f"{'ends' if floors == 1 else 'end'} at a floor, below which most seeds meet no target."
     )
     for method in methods:
         violated = [f for f in stated if f.method == method and f.verdict == "violated"]
@@ -209,8 +222,8 @@ def _missed(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         first = missed.sort_values("target", ascending=False, kind="stable")
         ended = first.drop_duplicates("problem")["ended"].to_numpy(dtype=np.float64)
         told.append(
-            f"{_title(methods, method)} {len(missed)} of {len(part)}, on {len(ended)} problems, ending "
-            f"at {_floor(ended)}"
+            f"{_title(methods, method)} {len(missed)} of {len(part)}, "
+            f"on {plural(len(ended), 'problem')}, ending at {_floor(ended)}"
         )
     if told:
         yield f"targets that most seeds miss: {'; '.join(told)}."
@@ -242,8 +255,8 @@ def _regrets(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         found = over_problems(relative[name].reset_index(name="value"), weighted_median)
         told.append(f"{_title(methods, name)} {found}")
     yield (
-        f"on {len(regrets)} misspecified problems the regret of the final policy under the true reward, "
-        f"KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
+        f"on {plural(len(regrets), 'misspecified problem')} the regret of the final policy under the "
+        f"true reward, KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
         f"methods: {listed(told)}."
     )
 
@@ -264,8 +277,9 @@ def _tuning(results: AccuracyResults, methods: Methods) -> Iterator[str]:
             f"{_title(methods, factors.idxmax())}"
         )
     yield (
-        f"of {len(reached)} settings that reach a target {edges} are at an edge of the search and {cut} "
-        f"were decided by the technical limit on iterations{repeated}."
+        f"of {plural(len(reached), 'setting')} that {'reaches' if len(reached) == 1 else 'reach'} a "
+        f"target {edges} {'is' if edges == 1 else 'are'} at an edge of the search and {cut} "
+        f"{'was' if cut == 1 else 'were'} decided by the technical limit on iterations{repeated}."
     )
 
 
@@ -292,7 +306,7 @@ def _under_shift(results: ComparisonResults) -> Iterator[str]:
             f"Distribution shift, {name}: as the distance of the true reward to the class grows "
             f"from {_distance(part['reward_distance'].min())} to "
             f"{_distance(part['reward_distance'].max())}, the regret of the final policy goes, from "
-            f"the least to the most of {len(far)} methods, in {listed(changes)}."
+            f"the least to the most of {plural(len(far), 'method')}, in {listed(changes)}."
         )
 
 

@@ -175,9 +175,9 @@ def outcomes(table: pd.DataFrame) -> pd.DataFrame:
                 },
             }
         )
+    if not rows:
+        return pd.DataFrame(columns=["problem", "method", "policy_regret", "reward_distance"])
     found = pd.DataFrame(rows)
-    if found.empty:
-        return found
     best = found.groupby("problem")["hyperobjective"].transform("min")
     found["hyperobjective_gap"] = found["hyperobjective"] - best
     return found

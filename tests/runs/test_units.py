@@ -1,0 +1,61 @@
+"""Every column of a measurement has a unit, whichever measurements there are."""
+
+from __future__ import annotations
+
+import pytest
+
+from theory_check.catalogue import Catalogue
+from theory_check.runs.tables import every_experiment
+from theory_check.runs.units import BY_KIND, MEANING, OF_THE_SETTING, units_of
+
+DEAR = {
+    *("advice", "attained", "audits", "bound-terms", "comparison", "global-optimality"),
+    *("inner-error", "neural-bias", "predicted-domination", "solver-run"),
+}
+"""A small cell of these takes seconds to minutes: their tables are not made here."""
+
+
+def cheapest_cells() -> dict[str, tuple[object, list[str]]]:
+    """Return a small cell of every measurement that an experiment has, and the axes."""
+    found: dict[str, tuple[object, list[str]]] = {}
+    for experiment in every_experiment(Catalogue.shipped()).values():
+        for cell in experiment.cells(True)[:1]:
+            found.setdefault(cell.measurement.kind, (cell, [axis for axis, _ in cell.axes]))
+    return found
+
+
+@pytest.mark.slow
+def test_every_measurement_and_every_axis_has_units() -> None:
+    for kind, (cell, axes) in cheapest_cells().items():
+        assert kind in BY_KIND, kind
+        units = units_of(type(cell.measurement), axes)  # type: ignore[attr-defined]
+        assert set(units.values()) <= MEANING.keys(), kind
+    for name, experiment in every_experiment(Catalogue.shipped()).items():
+        cell = experiment.cells(True)[0] if experiment.cells(True) else experiment.cells(False)[0]
+        axes = [axis for axis, _ in cell.axes]
+        assert OF_THE_SETTING not in units_of(type(cell.measurement), axes).values(), (name, axes)
+
+
+@pytest.mark.slow
+def test_every_column_of_a_small_table_has_a_unit() -> None:
+    measured = 0
+    for kind, (cell, axes) in cheapest_cells().items():
+        if kind in DEAR:
+            continue
+        measurement = cell.measurement  # type: ignore[attr-defined]
+        seeds = range(cell.first_seed, cell.first_seed + max(2, measurement.least_seeds))  # type: ignore[attr-defined]
+        table = measurement.measure(cell.problem.build(), seeds, lambda done, total: None)  # type: ignore[attr-defined]
+        lacking = set(map(str, table.columns)) - units_of(type(measurement), axes).keys()
+        assert not lacking, f"{kind}: {sorted(lacking)} have no unit in runs/units.py"
+        measured += 1
+    assert measured >= 15
+
+
+def test_a_measurement_of_a_study_says_its_units_itself() -> None:
+    own = type("Own", (), {"kind": "own", "units": {"height": "metres"}})
+    assert units_of(own)["height"] == "metres"  # type: ignore[arg-type]
+    assert units_of(own, ["problem.kl_weight", "width"]) == {  # type: ignore[arg-type]
+        **units_of(own),  # type: ignore[arg-type]
+        "problem.kl_weight": "reward units",
+        "width": OF_THE_SETTING,
+    }
