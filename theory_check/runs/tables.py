@@ -225,7 +225,8 @@ def export_tables(
     Export
         What was written. The manifest says of each table the experiment, its measurement and what that
         says of its rows, the number of rows, each column with its type, its unit and, where it is
-        stated, its meaning; the digests of the source files; and of incomplete experiments what they lack.
+        stated, its meaning; the digests of the source files; and of incomplete experiments what they
+        lack.
 
     Raises
     ------

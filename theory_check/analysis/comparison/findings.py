@@ -256,8 +256,8 @@ def _regrets(results: AccuracyResults, methods: Methods) -> Iterator[str]:
         told.append(f"{_title(methods, name)} {found}")
     yield (
         f"on {plural(len(regrets), 'misspecified problem')} the regret of the final policy under the "
-        f"true reward, KL term included, is in the median over problems so many times the least of {regrets.shape[1]} "
-        f"methods: {listed(told)}."
+        f"true reward, KL term included, is in the median over problems so many times the least of "
+        f"{regrets.shape[1]} methods: {listed(told)}."
     )
 
 
