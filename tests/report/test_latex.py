@@ -45,7 +45,15 @@ TOKEN = re.compile(r"\\begin\{(?P<begin>\w+)\}|\\end\{(?P<end>\w+)\}|(?P<command
 COMMANDS = {
     *(
         rf"\{name}"
-        for name in ["begingroup", "endgroup", "tiny", "scriptsize", "caption", "toprule", "midrule"]
+        for name in [
+            "begingroup",
+            "endgroup",
+            "tiny",
+            "scriptsize",
+            "caption",
+            "toprule",
+            "midrule",
+        ]
     ),
     *(rf"\{name}" for name in ["bottomrule", "endhead", "ensuremath"]),
     r"\\",

@@ -13,7 +13,11 @@ ITERATIONS, INNER, SECONDS = "iterations", "inner steps", "seconds"
 SAMPLES, TRAJECTORIES, LABELS, STEPS = "samples", "trajectories", "labels", "environment steps"
 PAIRS, CALLS, COST = "pairs", "exact calls", "samples or exact calls"
 OUTER_STEP, CURVATURE = "squared parameters per nat", "reward units per squared parameter"
-SMOOTHNESS, LENGTH, SQUARED_LENGTH = "nats per squared parameter", "parameters", "squared parameters"
+SMOOTHNESS, LENGTH, SQUARED_LENGTH = (
+    "nats per squared parameter",
+    "parameters",
+    "squared parameters",
+)
 SQUARED_REWARD, EITHER = "squared reward units", "reward units or nats"
 PER_REWARD, NORM_PER_REWARD = "nats per reward unit", "norm per reward unit"
 NOISE, OF_ACCURACY = "squared norm times squared reward units", "squared norm or reward units"
@@ -242,9 +246,7 @@ BY_KIND: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "warm-start-curve": _units(
             iterations="iteration", squared_length="distances bound planted_bound", flag="resolved"
         ),
-        "sail-pl": _units(
-            one="pull radius stationary", nats="constant random least"
-        ),
+        "sail-pl": _units(one="pull radius stationary", nats="constant random least"),
         "sample-complexity": _units(
             iterations="iterations",
             squared="half_stationarity ergodic_stationarity last_stationarity best_stationarity "
