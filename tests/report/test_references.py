@@ -57,6 +57,7 @@ def names_in(text: str) -> list[str]:
 
 
 ENTRIES, TEXTS = entries(), texts()
+PLAIN = {name: plain(text) for name, text in TEXTS.items()}
 
 
 def test_what_is_cited_has_an_entry_and_no_entry_is_left_over() -> None:
@@ -74,15 +75,15 @@ def test_an_entry_without_a_number_is_cited_by_its_authors(key: str) -> None:
     first, *others = surnames(entry)
     signs = [*others[:1], r"et al\.", entry["year"], re.escape(entry["title"][:20])]
     sought = re.compile(rf"\b{first}\b.{{0,120}}?(?:{'|'.join(signs)})", re.DOTALL | re.IGNORECASE)
-    assert [name for name, text in TEXTS.items() if sought.search(plain(text))]
+    assert [name for name, text in PLAIN.items() if sought.search(text)]
 
 
 def test_titles_that_are_quoted_are_those_of_the_entries() -> None:
     quoted = 0
     for key, entry in ENTRIES.items():
-        for name, text in TEXTS.items():
+        for name, text in PLAIN.items():
             sought = rf'\b{surnames(entry)[0]}\b[^".]{{0,40}}"([^"]+)"' if surnames(entry) else "$^"
-            for title in re.findall(sought, plain(text)):
+            for title in re.findall(sought, text):
                 ours = [
                     each["title"].lower()
                     for each in ENTRIES.values()
@@ -99,8 +100,8 @@ def test_titles_that_are_quoted_are_those_of_the_entries() -> None:
 def test_authors_before_a_number_are_those_of_its_entry() -> None:
     everybody = {each for entry in ENTRIES.values() for each in surnames(entry)}
     checked = 0
-    for name, text in TEXTS.items():
-        found = re.findall(rf"({NAMES})(?: et al\.)?,? \(?(?:arXiv )?({NUMBER})", plain(text))
+    for name, text in PLAIN.items():
+        found = re.findall(rf"({NAMES})(?: et al\.)?,? \(?(?:arXiv )?({NUMBER})", text)
         for people, number in found:
             words = names_in(people)
             if words[0] in everybody:
