@@ -13,9 +13,10 @@ from helpers.passing import Passing
 
 from theory_check.bilevel import Difference, InnerPath, PenaltyLoop, penalty_shortcut
 from theory_check.errors import SampleBudgetExhausted
-from theory_check.oracles.closed_form import ClosedFormOracle, SampledClosedFormOracle
+from theory_check.oracles.closed_form import ClosedFormOracle
 from theory_check.oracles.estimates import hard_loops
 from theory_check.oracles.estimates.hard_loops import HardLoops
+from theory_check.oracles.hard_oracle import SampledHardOracle
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import plateau, quadratic, valley
 from theory_check.problems.gradient_noise import GaussianNoise
@@ -51,7 +52,7 @@ def solvers_of(stacked: bool, coupling: Any, difference: Difference) -> list[Pen
 
 def prepared(
     problem: Any, solvers: list[PenaltyBilevel], budget: int | None = None
-) -> tuple[PenaltyBilevel, PenaltyState, SampledClosedFormOracle, SampledClosedFormOracle]:
+) -> tuple[PenaltyBilevel, PenaltyState, SampledHardOracle, SampledHardOracle]:
     """Return the settings as one solver, where it starts, and two oracles with the same streams."""
     oracles = [
         instruments_for(problem, SEEDS * len(solvers), sample_budget=budget).sampled for _ in "12"
@@ -59,7 +60,7 @@ def prepared(
     starts = instruments_for(problem, SEEDS)
     state = join([starts.initial_state(solver, SEEDS, 1.0) for solver in solvers])
     solver = stack(solvers, len(SEEDS)) if len(solvers) > 1 else solvers[0]
-    assert all(isinstance(oracle, SampledClosedFormOracle) for oracle in oracles)
+    assert all(isinstance(oracle, SampledHardOracle) for oracle in oracles)
     return solver, state, *oracles  # type: ignore[return-value]
 
 
@@ -69,7 +70,7 @@ def advance(solver: PenaltyBilevel, oracle: Any, visited: list[PenaltyState]) ->
         visited.append(solver.step(oracle, visited[-1]))
 
 
-def assert_same_streams(fast: SampledClosedFormOracle, slow: SampledClosedFormOracle) -> None:
+def assert_same_streams(fast: SampledHardOracle, slow: SampledHardOracle) -> None:
     """Compare what comes next, and all counters."""
     np.testing.assert_array_equal(fast._draws.normal(5), slow._draws.normal(5))
     for name in ("trajectories", "labels", "env_steps", "samples"):
@@ -237,7 +238,7 @@ def test_iterates_that_are_not_finite_stay_so_and_spoil_no_other(name: str) -> N
     assert bool(ours.estimate[[0, 2, 3, 5, 6, 7, 8]].isfinite().all())
 
 
-class DerivedOracle(SampledClosedFormOracle):
+class DerivedOracle(SampledHardOracle):
     """May answer some operation otherwise."""
 
 
@@ -247,7 +248,7 @@ class DerivedProblem(PlateauProblem):
 
 def test_where_no_shortcut_is_taken_nothing_is_drawn_or_counted() -> None:
     problem, loop = PROBLEMS["plateau"], BASE._loop
-    oracle = SampledClosedFormOracle(problem, SEEDS)
+    oracle = SampledHardOracle(problem, SEEDS)
     points = [torch.zeros(3, 2, dtype=torch.float64)] * 3
     column = torch.full((3, 1), 0.1, dtype=torch.float64)
     counts = np.array([3, 4, 5])
@@ -256,9 +257,9 @@ def test_where_no_shortcut_is_taken_nothing_is_drawn_or_counted() -> None:
     derived = DerivedProblem(**{each.name: getattr(problem, each.name) for each in fields(problem)})
     asked: list[tuple[Any, list[torch.Tensor], PenaltyLoop]] = [
         (DerivedOracle(problem, SEEDS), points, loop),
-        (SampledClosedFormOracle(derived, SEEDS), points, loop),
-        (SampledClosedFormOracle(odd, SEEDS), points, loop),
-        (SampledClosedFormOracle(quadratic(upper=2, lower=2, rank=1), SEEDS), points, loop),
+        (SampledHardOracle(derived, SEEDS), points, loop),
+        (SampledHardOracle(odd, SEEDS), points, loop),
+        (SampledHardOracle(quadratic(upper=2, lower=2, rank=1), SEEDS), points, loop),
         (oracle, [points[0][:2]] * 3, loop),
         (oracle, [points[0].float()] * 3, loop),
         (oracle, points, replace(loop, sigma=column[:, 0])),

@@ -335,6 +335,22 @@ def test_inner_steps_of_one_lower_variable_are_the_operations(name: str, samples
 
 
 @pytest.mark.parametrize("name", ["small", "networks", "discounted"])
+def test_who_asks_for_the_path_of_one_lower_variable_gets_that_of_the_operations(name: str) -> None:
+    fast, slow, untold = (instruments_for(PROBLEMS[name], SEEDS) for _ in range(3))
+    upper, start = fast.initial_upper(SEEDS, 0.7), fast.initial_lower(SEEDS)
+    given: dict[str, Any] = {"steps": 4, "step_size": 0.3, "samples": 3000}
+    ours: InnerPath = []
+    theirs: InnerPath = []
+    end = descend_lower(fast.sampled, upper, start, **given, path=ours, penalised=start)
+    descend_lower(Passing(slow.sampled), upper, start, **given, path=theirs, penalised=start)
+    assert len(ours) == len(theirs) == 4
+    for (mine, beside), (other, _) in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+        assert beside is start
+    assert torch.equal(descend_lower(untold.sampled, upper, start, **given), end)
+
+
+@pytest.mark.parametrize("name", ["small", "networks", "discounted"])
 def test_another_step_of_one_lower_variable_is_seen(name: str) -> None:
     ours, theirs, *_ = lower_steps(PROBLEMS[name], 3000, factor=1.001)
     assert float((ours - theirs).abs().max()) > 1e-6

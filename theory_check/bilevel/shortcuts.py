@@ -89,8 +89,12 @@ class LowerShortcut(Protocol):
         steps: int,
         step_size: float,
         samples: int,
+        path: list[Float[Tensor, "replicate lower"]] | None = None,
     ) -> Float[Tensor, "replicate lower"] | None:
-        """Return ``y`` after all inner steps on ``g(x, .)``; None, with nothing drawn, as above."""
+        """Return ``y`` after all inner steps on ``g(x, .)``; None, with nothing drawn, as above.
+
+        ``path`` takes ``y`` before every step where it is not None.
+        """
         ...
 
 

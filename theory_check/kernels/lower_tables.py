@@ -29,6 +29,7 @@ def lower_descent(
     points: Floats,
     steps: int,
     step_size: float,
+    told: Floats,
 ) -> None:
     """Take all inner steps of an iteration with one lower variable, on logits.
 
@@ -42,8 +43,12 @@ def lower_descent(
         Rollouts of a step.
     points
         Logits, shape (replicate, entry); they are moved in place.
+    told
+        Takes the points before every step, shape (steps, replicate, entry), or (0, ...) for nothing.
     """
-    for _ in range(steps):
+    for step in range(steps):
+        if told.shape[0] > 0:
+            told[step] = points
         log_policies = log_softmax(points, tables.reference.shape)
         slopes = lower_slopes(rollouts, tables, trajectories, reward, log_policies)
         add_pulled_back(log_policies, slopes, tables.reference.shape, step_size, points)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -12,14 +11,11 @@ from torch import Tensor
 
 from theory_check.bilevel import (
     Coupling,
-    InnerPath,
     LowerGradients,
-    PenaltyLoop,
     TotalGradient,
     UpperGradients,
 )
 from theory_check.oracles.estimates.counts import SampleCounter, SampleCounts
-from theory_check.oracles.estimates.hard_loops import HardLoops
 from theory_check.oracles.estimates.replicate_draws import ReplicateDraws
 from theory_check.oracles.instruments import Instruments
 from theory_check.oracles.starts import initial_upper
@@ -264,36 +260,6 @@ class SampledClosedFormOracle(ClosedFormOracle):
         """Samples each replicate has drawn so far."""
         return self._counter.counts
 
-    def penalty_descent(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        loop: PenaltyLoop,
-        path: InnerPath | None,
-    ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
-        """Return both lower variables after all inner steps, where there is a compiled loop."""
-        loops = self._penalty_loops
-        return None if loops is None else loops.descent(upper, lower, penalised, loop, path)
-
-    def penalty_estimate(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        loop: PenaltyLoop,
-    ) -> Float[Tensor, "replicate upper"] | None:
-        """Return the estimate of the hypergradient, where there is a compiled way to it."""
-        loops = self._penalty_loops
-        return None if loops is None else loops.estimate(upper, lower, penalised, loop)
-
-    @cached_property
-    def _penalty_loops(self) -> HardLoops | None:
-        """None for a derived oracle, which may answer some operation otherwise."""
-        if type(self) is not SampledClosedFormOracle:
-            return None
-        return HardLoops.of(self.problem, self._counter, self._draws)
-
     def _batch(self, samples: BatchSize) -> Batch | None:
         self._counter.add(trajectories=samples, labels=0, env_steps=samples)
         return self.problem.gradient_noise.lower_batch(self._draws, samples)
@@ -356,7 +322,7 @@ class ClosedFormInstruments(Instruments):
     """Oracles of a closed-form problem; see :class:`Instruments`."""
 
     differing_batches: ClassVar[bool] = True
-    sampled_kind: ClassVar[type] = SampledClosedFormOracle
+    sampled_kind: ClassVar[type[SampledClosedFormOracle]] = SampledClosedFormOracle
     exact_kind: ClassVar[type] = ClosedFormOracle
 
     def __init__(
@@ -368,7 +334,7 @@ class ClosedFormInstruments(Instruments):
         enumeration_budget: int,
         device: torch.device | str,
     ) -> None:
-        self.sampled = SampledClosedFormOracle(problem, seeds, sample_budget)
+        self.sampled = self.sampled_kind(problem, seeds, sample_budget)
         self.information = ClosedFormOracle(problem)
         self.truth = ClosedFormTruth(problem)
         self.problem = problem

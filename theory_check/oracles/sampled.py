@@ -89,10 +89,11 @@ class SampledOracle(RLHFOracle):
         steps: int,
         step_size: float,
         samples: int,
+        path: list[Float[Tensor, "replicate lower"]] | None = None,
     ) -> Float[Tensor, "replicate lower"] | None:
         """Return the lower variable after all inner steps, where there is a compiled loop."""
         loops = self._penalty_loops
-        return None if loops is None else loops.lower(upper, lower, steps, step_size, samples)
+        return None if loops is None else loops.lower(upper, lower, steps, step_size, samples, path)
 
     def penalty_descent(
         self,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ class HardInstance(IdentityResponse):
     stiffness
         ``m``: curvature of Phi in x2.
     """
+
+    instruments: ClassVar[str] = "theory_check.oracles.hard_oracle.HardInstruments"
 
     slope: float
     bend: float

@@ -268,12 +268,15 @@ def descend_lower(
     ``path`` takes y before every step, beside a ``penalised`` that stands still. An oracle may have a
     shortcut.
     """
-    shortcut = lower_shortcut(oracle) if path is None else None
+    shortcut = lower_shortcut(oracle)
     if shortcut is not None:
+        told: list[Tensor] | None = None if path is None else []
         found = shortcut.lower_descent(
-            upper, lower, steps=steps, step_size=step_size, samples=samples
+            upper, lower, steps=steps, step_size=step_size, samples=samples, path=told
         )
         if found is not None:
+            if path is not None and told is not None:
+                path.extend((point, penalised) for point in told)
             return found
     for _ in range(steps):
         if path is not None:

@@ -16,8 +16,8 @@ from torch import Tensor
 from theory_check.bilevel import InnerPath, PenaltyLoop
 from theory_check.kernels import hard_instance as kernels
 from theory_check.oracles.estimates.counts import SampleCounter
+from theory_check.oracles.estimates.kernel_inputs import as_array
 from theory_check.oracles.estimates.replicate_draws import BLOCK, ReplicateDraws
-from theory_check.oracles.estimates.sample_source import as_array
 from theory_check.problems.closed_form import ClosedFormProblem
 from theory_check.problems.gradient_noise import BatchSize, GaussianNoise
 from theory_check.problems.plateau import PlateauProblem

@@ -18,7 +18,8 @@ from theory_check.kernels import lower_tables, penalty_segments, penalty_tables
 from theory_check.kernels.networks import ACTIVATIONS, Networks
 from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
 from theory_check.models.network_policy import NetworkPolicy
-from theory_check.oracles.estimates.sample_source import SampleSource, as_array
+from theory_check.oracles.estimates.kernel_inputs import as_array
+from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.problems.dynamics import SparseDynamics
 
@@ -152,8 +153,12 @@ class PenaltyLoops:
         steps: int,
         step_size: float,
         samples: int,
+        path: list[Float[Tensor, "replicate lower"]] | None,
     ) -> Float[Tensor, "replicate lower"] | None:
-        """Return y after all inner steps on ``g(x, .)`` alone; None as above."""
+        """Return y after all inner steps on ``g(x, .)`` alone; None as above.
+
+        ``path`` takes y before every step.
+        """
         costs, counter = self.source.costs, self.source.counter
         alike = isinstance(step_size, Real) and isinstance(samples, Integral)
         if not alike or lower.shape[0] != self.source.replicates or self._walked(samples):
@@ -166,13 +171,18 @@ class PenaltyLoops:
         reward = as_array(self.reward_model.table(upper).flatten(1))
         if self.kernels is penalty_tables and type(self.policy_model) is TabularSoftmax:
             points = np.array(as_array(lower))
+            told = np.empty((0 if path is None else steps, *points.shape))
             lower_tables.lower_descent(
-                rollouts, self.tables, int(samples), reward, points, steps, float(step_size)
+                rollouts, self.tables, int(samples), reward, points, steps, float(step_size), told
             )
+            if path is not None:
+                path.extend(torch.from_numpy(told))
             return torch.from_numpy(points)
         episodic = self.kernels is penalty_tables
         slopes_of: Any = (lower_tables if episodic else penalty_segments).lower_slopes
         for _ in range(steps):
+            if path is not None:
+                path.append(lower)
             policies = self.policy_model.table(lower)
             slopes = slopes_of(
                 rollouts, self.tables, int(samples), reward, as_array(policies.flatten(1))

@@ -22,6 +22,7 @@ from theory_check.oracles.comparisons.upper import UpperObjective
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
+from theory_check.oracles.estimates.kernel_inputs import as_array
 from theory_check.problems.preferences import PreferenceLaw
 from theory_check.randomness import stream_entropy
 
@@ -228,8 +229,3 @@ def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:
 @lru_cache(maxsize=32)
 def _seeded(purpose: str, seeds: tuple[int, ...]) -> NDArray[np.uint64]:
     return seeded_states([stream_entropy(purpose, seed) for seed in seeds])
-
-
-def as_array(values: Tensor) -> NDArray:
-    """Return a tensor as the contiguous array that kernels take."""
-    return np.ascontiguousarray(values.cpu().numpy())

@@ -26,9 +26,9 @@ from theory_check.oracles.estimates.discounted_estimates import (
     StoppedRollouts,
 )
 from theory_check.oracles.estimates.episodic_estimates import EpisodicEstimates
+from theory_check.oracles.estimates.kernel_inputs import as_array
 from theory_check.oracles.estimates.sample_source import (
     SampleSource,
-    as_array,
     sampled_later_visits,
 )
 from theory_check.oracles.estimates.table_estimates import EnumeratedEstimates, winner_law

@@ -24,9 +24,9 @@ from theory_check.kernels.simulation import (
 from theory_check.kernels.walks import next_states_of
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.response_system import UpperTables
+from theory_check.oracles.estimates.kernel_inputs import as_array
 from theory_check.oracles.estimates.sample_source import (
     SampleSource,
-    as_array,
     sampled_later_visits,
 )
 from theory_check.oracles.estimates.sampled_estimates import SampledStops
