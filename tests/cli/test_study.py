@@ -179,7 +179,7 @@ def test_what_fails_is_said_with_its_reason(new: Path) -> None:
         r"^claim falling-steps, its experiment exists:\n  experiment: .*did you mean 'falling-steps'",
         r"^problem falling-steps/tracking, its hypergradient is the derivative .*:\n  hypergradient is",
         r"^experiment empty, it can be read:\n  .*empty.toml: measurement: received nothing",
-        r"^figure falling_steps, it can be drawn:\n  ZeroDivisionError: division by zero \(.*line 11\)",
+        r"^figure falling_steps, it can be drawn:\n  ZeroDivisionError: division by zero \(.*line 17\)",
         r"^cannot be imported:\n  .*broken.py: ModuleNotFoundError: No module named 'no_such_module'",
         r" checks: \d+ fail, 1 files cannot be imported$",
     ):
