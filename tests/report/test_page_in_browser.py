@@ -109,7 +109,7 @@ def test_a_planted_defect_of_the_page_is_seen(
     assert defect in content
     broken = tmp_path / "broken.html"
     broken.write_text(content.replace(defect, replacement), encoding="utf-8")
-    monkeypatch.setattr("browser.PATIENCE", 3.0)
+    monkeypatch.setattr("helpers.browser.PATIENCE", 3.0)
     if seen == "not drawn":
         with pytest.raises(AssertionError, match="charts are not drawn"):
             visit(driver, broken, "claim/line")
