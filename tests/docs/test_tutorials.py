@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     path.stem: path
     for path in (ROOT / "docs" / "get-started.md", *sorted((ROOT / "docs/tutorials").glob("*.md")))
+    if path.stem != "index"
 }
 LACKING = [
     name
@@ -90,8 +91,10 @@ def executed(page: Path, folder: Path) -> Page:
         "TMPDIR": str(folder),
         "COLUMNS": "80",
     }
-    # Where it is set, each of the processes that a page starts would compile every module anew.
-    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    # With the one each of the processes that a page starts would compile every module anew; with the
+    # other, which a test before may have set, the notebook would show no figure.
+    left_out = ("PYTHONDONTWRITEBYTECODE", "MPLBACKEND")
+    inherited = {k: v for k, v in os.environ.items() if k not in left_out}
     program = Path(__file__).with_name("execute_page.py")
     done = subprocess.run(
         [sys.executable, str(program), str(page), str(notebook)],

@@ -47,7 +47,7 @@ def load(
     -------
     pandas.DataFrame
         As from ``load_table``, with attributes: ``"units"`` the unit of each column, ``"1"`` for pure
-        numbers and ``"text"`` for words (:data:`theory_check.runs.units.MEANING`); ``"columns"`` the
+        numbers and ``"text"`` for words (``theory_check.runs.units.MEANING``); ``"columns"`` the
         meaning of those that are described one by one; ``"measured"`` what the measurement says of its
         rows and of all columns; ``"experiment"`` and ``"description"``; ``"claims"`` the ids of the
         claims that are judged on it.
