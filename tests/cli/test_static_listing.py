@@ -172,17 +172,24 @@ def test_what_is_no_python_and_no_experiment_is_named(study: Path) -> None:
     assert set(places) == {"broken.py", "odd.json", "bad.toml"}
 
 
+def processor_time(*words: str) -> float:
+    """Return the seconds that a Python program takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stderr.strip() == ""
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "limit"), [("--help", 0.5), ("--version", 0.5), ("list", 1.0)])
+@pytest.mark.parametrize(("words", "limit"), [("--help", 2.0), ("--version", 2.0), ("list", 6.0)])
 def test_it_comes_at_once(words: str, limit: float) -> None:
-    """Seconds of processor time, the least of three: the first may compile the files."""
-    spent = []
+    """Processor time over that of importing numpy, in turn, the least of three of each.
+
+    The first may compile the files, and machines differ. Importing torch alone takes more than ten.
+    """
+    spent, unit = [], []
     for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, words], capture_output=True, text=True, check=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert done.stderr.strip() == ""
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < limit, spent
+        spent.append(processor_time("-c", PROGRAM, words))
+        unit.append(processor_time("-c", "import numpy"))
+    assert min(spent) < limit * min(unit), (spent, unit)
