@@ -81,14 +81,15 @@ class PenaltyShortcut(Protocol):
 class LowerShortcut(Protocol):
     """Whole inner loops with one lower variable in one call."""
 
+    # Any: numbers, or columns and arrays where several settings run side by side.
     def lower_descent(
         self,
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
         *,
         steps: int,
-        step_size: float,
-        samples: int,
+        step_size: Any,
+        samples: Any,
         path: list[Float[Tensor, "replicate lower"]] | None = None,
     ) -> Float[Tensor, "replicate lower"] | None:
         """Return ``y`` after all inner steps on ``g(x, .)``; None, with nothing drawn, as above.

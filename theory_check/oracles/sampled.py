@@ -87,8 +87,8 @@ class SampledOracle(RLHFOracle):
         lower: Float[Tensor, "replicate lower"],
         *,
         steps: int,
-        step_size: float,
-        samples: int,
+        step_size: Any,
+        samples: Any,
         path: list[Float[Tensor, "replicate lower"]] | None = None,
     ) -> Float[Tensor, "replicate lower"] | None:
         """Return the lower variable after all inner steps, where there is a compiled loop."""

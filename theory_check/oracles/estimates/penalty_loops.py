@@ -151,8 +151,8 @@ class PenaltyLoops:
         upper: Float[Tensor, "replicate upper"],
         lower: Float[Tensor, "replicate lower"],
         steps: int,
-        step_size: float,
-        samples: int,
+        step_size: Any,
+        samples: Any,
         path: list[Float[Tensor, "replicate lower"]] | None,
     ) -> Float[Tensor, "replicate lower"] | None:
         """Return y after all inner steps on ``g(x, .)`` alone; None as above.
