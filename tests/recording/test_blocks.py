@@ -148,3 +148,15 @@ def test_a_rule_looks_at_every_iteration_before_the_next() -> None:
     stopped = follow(SOLVER, tools.information, tools.truth, state, 40, until=until)
     assert seen == list(range(1, 38))
     np.testing.assert_allclose(stopped.stationarity, whole[:, :37], rtol=1e-12)
+
+
+@pytest.mark.parametrize("active", [[0, 1], [1]])
+def test_iterates_that_move_in_place_are_kept_as_they_were(active: list[int]) -> None:
+    block = StationarityBlocks(Squares(), 2)
+    upper, rows = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor(active)
+    block.keep(upper, rows)
+    upper *= 2.0
+    block.keep(upper, rows)
+    # ‖(3, 4)‖² = 25 and ‖(1, 0)‖² = 1, then four times as much.
+    expected = np.array([[25.0, 1.0], [100.0, 4.0]])
+    np.testing.assert_array_equal(block.evaluate()[:, active], expected[:, active])

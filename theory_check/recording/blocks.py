@@ -56,8 +56,8 @@ class StationarityBlocks:
     def keep(self, upper: Float[Tensor, "replicate upper"], active: Int[Tensor, " active"]) -> None:
         """Keep the iterates of the replicates that still run, after one iteration."""
         rows = active.numpy()
-        # Solvers make new iterates and leave earlier ones as they are.
-        self._kept.append((upper if len(rows) == upper.shape[0] else upper[active], rows))
+        # Copies: a solver of somebody else's may move its iterate in place.
+        self._kept.append((upper.clone() if len(rows) == upper.shape[0] else upper[active], rows))
 
     def evaluate(self) -> Float[np.ndarray, "iteration replicate"]:
         """Return ``‖∇Phi‖²`` of the iterations that were kept, in their order, and forget them."""
