@@ -9,10 +9,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import InnerPath, PenaltyLoop
 from theory_check.errors import require_positive_integer, require_seeds
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
+from theory_check.oracles.compiled_loops import OffersPenaltyLoops
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.estimates.penalty_loops import PenaltyLoops
@@ -28,7 +28,7 @@ from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem
 
 
-class SampledOracle(RLHFOracle):
+class SampledOracle(OffersPenaltyLoops, RLHFOracle):
     """Sampled gradients of both levels, with every sample counted where it is drawn.
 
     Parameters
@@ -94,29 +94,6 @@ class SampledOracle(RLHFOracle):
         """Return the lower variable after all inner steps, where there is a compiled loop."""
         loops = self._penalty_loops
         return None if loops is None else loops.lower(upper, lower, steps, step_size, samples, path)
-
-    def penalty_descent(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        loop: PenaltyLoop,
-        path: InnerPath | None,
-    ) -> tuple[Float[Tensor, "replicate lower"], Float[Tensor, "replicate lower"]] | None:
-        """Return both lower variables after all inner steps, where there is a compiled loop."""
-        loops = self._penalty_loops
-        return None if loops is None else loops.descent(upper, lower, penalised, loop, path)
-
-    def penalty_estimate(
-        self,
-        upper: Float[Tensor, "replicate upper"],
-        lower: Float[Tensor, "replicate lower"],
-        penalised: Float[Tensor, "replicate lower"],
-        loop: PenaltyLoop,
-    ) -> Float[Tensor, "replicate upper"] | None:
-        """Return the estimate of the hypergradient, where there is a compiled way to it."""
-        loops = self._penalty_loops
-        return None if loops is None else loops.estimate(upper, lower, penalised, loop)
 
     @cached_property
     def _penalty_loops(self) -> PenaltyLoops | None:
