@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from theory_check.bilevel import InnerPath, PenaltyLoop
 
 
+@runtime_checkable
 class CompiledLoops(Protocol):
     """What :class:`~theory_check.bilevel.PenaltyShortcut` says, for one oracle."""
 
