@@ -8,6 +8,7 @@ from theory_check.models.base import (
     ModelInputs,
     PolicyClass,
     PolicyModel,
+    Prefixes,
     RewardClass,
     RewardModel,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "ModelInputs",
     "PolicyClass",
     "PolicyModel",
+    "Prefixes",
     "RewardClass",
     "RewardModel",
     "Tabular",

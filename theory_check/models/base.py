@@ -9,11 +9,11 @@ its activation); binding it to what it may see of a problem gives a *model*.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from theory_check.settings import Settings
@@ -63,6 +63,38 @@ def pull_back_to_logits(
 
 
 @dataclass(frozen=True, eq=False)
+class Prefixes:
+    """What is written in every state of a sequence problem: a prompt, and tokens behind it.
+
+    A state that is not one of writing any more, behind an end token, has no prompt and no tokens.
+
+    Attributes
+    ----------
+    prompts
+        Number of the prompt of every state, -1 where nothing more is written, shape (states,).
+    tokens
+        Tokens in the order they were written, -1 from the first that is not written on, shape (states,
+        length - 1). The prefixes of a prefix are states as well.
+    vocabulary
+        Number of tokens: actions are tokens.
+    length
+        Tokens of a sequence at most.
+    end
+        The token behind which nothing is written; None where all sequences have ``length`` tokens.
+    """
+
+    prompts: Int[Tensor, " s"]
+    tokens: Int[Tensor, "s position"]
+    vocabulary: int
+    length: int
+    end: int | None = None
+
+    def to(self, device: torch.device | str) -> Prefixes:
+        """Return the same on ``device``."""
+        return replace(self, prompts=self.prompts.to(device), tokens=self.tokens.to(device))
+
+
+@dataclass(frozen=True, eq=False)
 class ModelInputs:
     """What a reward or policy class may see of a problem.
 
@@ -76,11 +108,15 @@ class ModelInputs:
     log_reference
         ``log pi_ref``, shape (steps, states, actions); one step for a stationary policy. ``ABSENT`` for
         actions that do not exist in a state, to which no policy gives a positive probability.
+    prefixes
+        What is written in every state, for classes that read sequences; None where states are no
+        prefixes.
     """
 
     observations: Float[Tensor, "s observation"]
     features: Float[Tensor, "s a parameter"]
     log_reference: Float[Tensor, "h s a"]
+    prefixes: Prefixes | None = None
 
     def to(self, device: torch.device | str) -> ModelInputs:
         """Return the same on ``device``."""
@@ -88,6 +124,7 @@ class ModelInputs:
             observations=self.observations.to(device),
             features=self.features.to(device),
             log_reference=self.log_reference.to(device),
+            prefixes=None if self.prefixes is None else self.prefixes.to(device),
         )
 
 
