@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
@@ -198,7 +199,10 @@ def worker_processes(jobs: int) -> Iterator[Executor]:
             initargs=(os.getpid(),),
         )
         try:
-            yield executor
+            with warnings.catch_warnings():
+                # A worker whose memory has grown is replaced between two cells, which loses none.
+                warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+                yield executor
         except BaseException:
             executor.shutdown(wait=True, kill_workers=True)
             raise
