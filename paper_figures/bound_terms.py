@@ -17,6 +17,7 @@ from theory_check.analysis.bound_model import TERMS, Design
 from theory_check.analysis.bound_terms import BoundFit, design_table, fit_bound
 from theory_check.analysis.replicates import average_band
 from theory_check.plotting import (
+    NOTE,
     PAGE_WIDTH,
     STYLE,
     entitle,
@@ -167,6 +168,5 @@ def _draw_diagonal(axes: Axes) -> None:
         (0.97, 0.06),
         xycoords="axes fraction",
         ha="right",
-        fontsize=6.5,
-        color="0.25",
+        **NOTE,
     )

@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from theory_check.analysis import PowerLawFit, Verdict
 from theory_check.plotting import (
+    NOTE,
     draw_power_rate,
     draw_schedule_rate,
     entitle,
@@ -58,8 +59,9 @@ def _draw_floors(axes: Axes, verdict: Verdict) -> None:
     if floors:
         axes.annotate(
             f"dashed: fitted floor, {general(min(floors), 2)} to {general(max(floors), 2)}",
-            (0.02, 0.03),
-            xycoords="axes fraction",
-            fontsize=6.5,
-            color="0.25",
+            (0.02, max(floors)),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            **NOTE,
         )

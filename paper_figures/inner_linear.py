@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from theory_check.analysis import RateVerdict, Verdict
 from theory_check.plotting import (
+    NOTE,
     STYLE,
     column_figure,
     draw_departures,
@@ -75,8 +76,7 @@ def _draw_runs(axes: Axes, judged: list[RateVerdict]) -> None:
     axes.annotate(
         r"a power law, $\propto k^{-1}$, is a straight line",
         (3000, 30 / 3),
-        fontsize=6.5,
-        color="0.25",
+        **NOTE,
         ha="right",
     )
     axes.set_ylim(FLOOR, 3e3)

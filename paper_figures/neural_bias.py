@@ -10,6 +10,7 @@ from pandas import DataFrame
 from theory_check.analysis import Verdict
 from theory_check.analysis.replicates import median_band
 from theory_check.plotting import (
+    NOTE,
     STYLE,
     column_figure,
     entitle,
@@ -56,8 +57,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                 xycoords=("axes fraction", "data"),
                 xytext=(0, 2),
                 textcoords="offset points",
-                fontsize=6.5,
-                color="0.25",
+                **NOTE,
             )
             axes.set(xscale="log", yscale="log", ylabel=label, xlabel="width")
             axes.set_xticks(sorted(rows["width"].unique()), sorted(rows["width"].unique()))

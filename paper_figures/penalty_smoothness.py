@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.plotting import (
+    NOTE,
     STYLE,
     column_figure,
     draw_power_rate,
@@ -42,8 +43,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             xytext=(5, 0),
             textcoords="offset points",
             va="top",
-            fontsize=6.5,
-            color="0.25",
+            **NOTE,
         )
     axes.set_ylim(lowest / 2, line[1])
     legend_below(axes, power_summary((verdict, rate, "")))

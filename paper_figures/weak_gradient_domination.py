@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.plotting import (
+    NOTE,
     STYLE,
     draw_cloud,
     general,
@@ -84,7 +85,6 @@ def _draw_level(axes: Axes, rows: DataFrame, problems: list[str]) -> None:
         xytext=(-4, 4),
         textcoords="offset points",
         ha="right",
-        fontsize=6.5,
-        color="0.25",
+        **NOTE,
     )
     axes.set(xlim=(EDGES[0] / 1.5, EDGES[1] * 1.5), ylim=(1e-5, 30.0))

@@ -8,6 +8,7 @@ from pandas import DataFrame
 
 from theory_check.analysis import Verdict
 from theory_check.plotting import (
+    NOTE,
     STYLE,
     column_figure,
     entitle,
@@ -70,7 +71,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             xycoords=("axes fraction", "data"),
             xytext=(0, -9),
             textcoords="offset points",
-            fontsize=6.5,
+            **NOTE,
         )
         axes.set(
             xlabel=r"$\epsilon$, an instance for each", ylabel=r"samples to $\epsilon$ / $(T/p)$"

@@ -162,6 +162,23 @@ def test_no_text_lies_on_another_or_outside_of_the_figure(name: str) -> None:
     assert on_another == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_no_note_crosses_the_axis_below_it_or_the_edge_above(name: str) -> None:
+    """One that begins within a panel ends within it."""
+    figure, _ = drawn(name)
+    crossing = []
+    for axes in figure.axes:
+        panel = axes.get_window_extent()
+        for note in axes.texts:
+            box = Text.get_window_extent(note).padded(-0.75)
+            beside = box.x0 > panel.x1 or box.x1 < panel.x0
+            within = panel.y0 <= box.y0 and box.y1 <= panel.y1
+            if note.get_visible() and note.get_text().strip() and not beside and not within:
+                crossing.append(note.get_text())
+    assert crossing == []
+
+
 def _contains(outer: Bbox, inner: Bbox) -> bool:
     return (
         outer.x0 <= inner.x0

@@ -11,6 +11,7 @@ from theory_check.plotting.power import (
 )
 from theory_check.plotting.style import (
     COLUMN_WIDTH,
+    NOTE,
     PAGE_WIDTH,
     STYLE,
     LineStyle,
@@ -38,6 +39,7 @@ from theory_check.plotting.summaries import (
 
 __all__ = [
     "COLUMN_WIDTH",
+    "NOTE",
     "PAGE_WIDTH",
     "STYLE",
     "LineStyle",

@@ -14,6 +14,7 @@ from theory_check.analysis.computed_verdicts import Ratios, simultaneous
 from theory_check.claims.rates import CurveRate, RatioRate
 from theory_check.plotting.numbers import general, label_sparsely
 from theory_check.plotting.style import (
+    NOTE,
     STYLE,
     SeriesStyle,
     draw_level,
@@ -100,7 +101,7 @@ def draw_curve_rate(
         draw_level(axes, 1.0, "theory: at least 1")
         if cut:
             note = f"cut at {general(LARGEST_SHOWN, 1)}"
-            axes.annotate(note, (0.02, 0.9), xycoords="axes fraction", fontsize=6.5, color="0.25")
+            axes.annotate(note, (0.02, 0.9), xycoords="axes fraction", **NOTE)
 
 
 def _draw_means(

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from theory_check.analysis import RateVerdict
 from theory_check.analysis.replicate_verdicts import geometric_collapse
 from theory_check.plotting.numbers import interval, label_sparsely
-from theory_check.plotting.style import SeriesStyle
+from theory_check.plotting.style import NOTE, SeriesStyle
 
 DECADES = np.linspace(1, 11, 41)
 """Below the fitted prefactor, where departures are drawn."""
@@ -70,8 +70,7 @@ def draw_departures(
             (0.98, 0.03),
             xycoords="axes fraction",
             ha="right",
-            fontsize=6.5,
-            color="0.25",
+            **NOTE,
         )
 
 

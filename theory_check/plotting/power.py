@@ -17,6 +17,7 @@ from theory_check.analysis.replicates import Band, average_band, median_band
 from theory_check.claims.rates import AttainedRate, PowerRate, ScheduleRate
 from theory_check.plotting.numbers import general, label_sparsely
 from theory_check.plotting.style import (
+    NOTE,
     STYLE,
     SeriesStyle,
     draw_level,
@@ -25,6 +26,9 @@ from theory_check.plotting.style import (
     set_apart,
 )
 from theory_check.plotting.summaries import schedule_name
+
+PREDICTION = "prediction"
+"""What the label of a predicted slope is known by."""
 
 
 def draw_power_rate(
@@ -161,13 +165,28 @@ def _draw_prediction(
         textcoords="offset points",
         ha="center" if drawn_exponent == 0 else "right" if rising_above else "left",
         va="bottom" if above else "top",
-        fontsize=6.5,
-        color="0.25",
+        gid=PREDICTION,
+        **NOTE,
     )
-    low, high = axes.get_ylim()
-    lines = label.count("\n") + 1
-    room = (high / low) ** ((0.09 if above else 0.13) * lines)
-    axes.set_ylim(low if above else min(low, line.min()) / room, high * room if above else high)
+    if not above:
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, line.min()), high)
+    _make_room(axes)
+
+
+def _make_room(axes: Axes) -> None:
+    """Extend an axis until the labels of all predictions fit, each a share of what it then is."""
+    low, high = np.log10(axes.get_ylim())
+    labels = [note for note in axes.texts if note.get_gid() == PREDICTION]
+    for _ in range(20):
+        for note in labels:
+            anchor = np.log10(note.xy[1])  # type: ignore[attr-defined]
+            room = (0.04 + 0.09 * (note.get_text().count("\n") + 1)) * (high - low)
+            if note.get_verticalalignment() == "bottom":
+                high = max(high, anchor + room)
+            else:
+                low = min(low, anchor - room)
+    axes.set_ylim(10**low, 10**high)
 
 
 def _thinned(points: int, most: int = 24) -> NDArray[np.int64]:
@@ -276,8 +295,7 @@ def draw_attained_rate(
                     xytext=(4, 0),
                     textcoords="offset points",
                     va="center",
-                    fontsize=6.5,
-                    color="0.25",
+                    **NOTE,
                     annotation_clip=False,
                 )
 

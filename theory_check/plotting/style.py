@@ -14,6 +14,7 @@ from matplotlib.container import Container, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 from theory_check.analysis import Verdict
@@ -45,6 +46,14 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.4,
     "pdf.fonttype": 42,
 }
+
+
+NOTE: dict[str, Any] = {
+    "fontsize": 6.5,
+    "color": "0.25",
+    "path_effects": [withStroke(linewidth=2.0, foreground="white")],
+}
+"""How a note inside of a panel is written: also where it lies on data, it is read."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +167,7 @@ def draw_level(axes: Axes, level: float, label: str, *, above: bool = False) -> 
         textcoords="offset points",
         ha="right",
         va="bottom" if above else "top",
-        fontsize=6.5,
-        color="0.25",
+        **NOTE,
     )
 
 
