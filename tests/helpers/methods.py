@@ -15,7 +15,7 @@ from theory_check.solvers.method import Method, Scales
 from theory_check.solvers.states import EstimatesHypergradient
 
 EPSILON = 0.25
-SCALES = Scales(outer_step=0.2, inner_step=0.2, penalty=1.0, batch=4.0)
+SCALES = Scales(outer_step=0.2, inner_step=0.2, kl_weight=1.0, sigma=1.0, batch=4.0)
 
 METHODS = pytest.mark.parametrize(
     "method", installed().methods.values(), ids=list(installed().methods)

@@ -15,7 +15,7 @@ from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.solvers.method import Method, Plan, Scales
 
-UNITS = Scales(1.0, 1.0, 1.0, 1.0)
+UNITS = Scales(1.0, 1.0, 1.0, 1.0, 1.0)
 
 Curve = Callable[[int], float]
 """Squared gradient after an iteration."""

@@ -94,7 +94,7 @@ def test_the_plans_of_the_penalty_methods_are_these_schedules(name: str, epsilon
         "total-5/2": METHOD_CENTRAL,
         "total-2-central": METHOD_CENTRAL_SHARED,
     }[name]
-    scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=300.0)
+    scales = Scales(outer_step=0.2, inner_step=0.7, kl_weight=0.5, sigma=0.5, batch=300.0)
     for constants in method.grid:
         sigma = constants["sigma"] * 0.5
         # Var / sigma² of two batches, a quarter of it of a central difference, or the variance
@@ -223,7 +223,7 @@ def test_what_is_printed_of_a_method_and_its_plan_is_one_line() -> None:
     )
     unstated = dataclasses.replace(METHOD_SHARED, id="mine", rate=None)
     assert repr(unstated).endswith("sigma, batch; no stated rate>")
-    scales = Scales(outer_step=0.2, inner_step=0.7, penalty=0.5, batch=1.0)
+    scales = Scales(outer_step=0.2, inner_step=0.7, kl_weight=0.5, sigma=0.5, batch=1.0)
     constants = dict.fromkeys(METHOD_SHARED.constants, 1.0)
     # K = ceil(ln 4), batch (1 + 1 / 0.5²) / 2 over epsilon.
     assert repr(METHOD_SHARED.configure(0.25, constants, scales)) == (

@@ -17,7 +17,7 @@ from theory_check.solvers.method import Scales
 from theory_check.solvers.stacked import can_be_stacked, join, same_program, stack
 
 SEEDS = [11, 4, 7]
-SCALES = Scales(outer_step=0.3, inner_step=0.5, penalty=1.0, batch=20.0)
+SCALES = Scales(outer_step=0.3, inner_step=0.5, kl_weight=1.0, sigma=1.0, batch=20.0)
 STACKABLE = sorted(
     {method.solver for method in installed().methods.values() if can_be_stacked(method.solver)},
     key=lambda solver: solver.__name__,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from theory_check.models import MLPReward
 from theory_check.oracles.instruments import instruments_for
-from theory_check.problems import Problem, Thurstone, bandit
+from theory_check.problems import Problem, Thurstone, bandit, instance_for
+from theory_check.problems.hard_instance import HardInstance
+from theory_check.problems.plateau import plateau
+from theory_check.problems.valley import valley
 from theory_check.tuning import units
 from theory_check.tuning.units import units_of
 
@@ -38,3 +44,21 @@ def test_equal_problems_are_measured_once_in_a_process(monkeypatch: pytest.Monke
     ):
         assert other != first
     assert len(measured) == 7
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.001])
+@pytest.mark.parametrize("build", [plateau, valley])
+def test_sigma_has_the_unit_whose_bias_is_a_gradient_of_the_unit(
+    build: Callable[..., HardInstance], epsilon: float
+) -> None:
+    """The bias is sigma a²/4 to first order there (section 6.4): a gradient of norm 1 at 4/a²."""
+    problem: Any = instance_for(build(), epsilon)
+    scales, unit = units_of(problem, range(8), 1.0, 1.0)
+    assert unit == 1.0
+    assert scales.sigma == pytest.approx(4 / problem.slope**2, rel=0.01)
+    assert scales.kl_weight == 1.0
+
+
+def test_sigma_has_the_kl_weight_as_its_unit_where_there_is_one() -> None:
+    scales, _ = units_of(bandit(contexts=2, actions=2, kl_weight=0.3), range(4), 1.0)
+    assert (scales.sigma, scales.kl_weight) == (0.3, 0.3)

@@ -183,7 +183,8 @@ def units(problem: ZeroChainProblem) -> Scales:
     return Scales(
         outer_step=1 / (problem.kappa**2 * CHAIN_CURVATURE * SCALE),
         inner_step=1.0,
-        penalty=penalty,
+        kl_weight=penalty,
+        sigma=penalty,
         # Batches are multiplied by 1 / (2 sigma²), as a difference over sigma asks for.
         batch=2 * penalty**2 / (1 + penalty**2) / problem.success_probability,
     )

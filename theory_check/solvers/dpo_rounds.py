@@ -64,7 +64,7 @@ class DPORounds(PolicySettings):
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
     solver = DPORounds(
-        step_size=constants["step_size"] * scales.inner_step / scales.penalty,
+        step_size=constants["step_size"] * scales.inner_step / scales.kl_weight,
         steps=STEPS,
         pairs=scales.direct_batch(epsilon / constants["batch"]),
     )

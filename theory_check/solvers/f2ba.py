@@ -96,7 +96,7 @@ class F2BA(Settings):
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
     solver = F2BA(
-        sigma=constants["sigma"] * scales.penalty * math.sqrt(epsilon),
+        sigma=constants["sigma"] * scales.sigma * math.sqrt(epsilon),
         inner_steps=whole(constants["inner_steps"] * math.log(1 / epsilon)),
         inner_step_size=constants["inner_step_size"] * scales.inner_step,
         step_size=constants["step_size"] * scales.outer_step,

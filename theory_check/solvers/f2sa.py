@@ -82,7 +82,7 @@ class F2SA(SingleLoop):
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
-    sigma = constants["sigma"] * scales.penalty
+    sigma = constants["sigma"] * scales.sigma
     batch = scales.penalty_batch(1 / constants["batch"], sigma)
     solver = F2SA(
         sigma=sigma,

@@ -178,7 +178,7 @@ class F3SA(SingleLoop):
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
-    sigma = constants["sigma"] * scales.penalty
+    sigma = constants["sigma"] * scales.sigma
     batch = scales.response_batch(1 / constants["batch"])
     solver = F3SA(
         sigma=sigma,

@@ -52,8 +52,11 @@ class Scales(Settings):
         ``1 / L`` with L the largest curvature of ``Phi`` at 16 starts that no reported run uses.
     inner_step
         ``1 / L`` with L the largest curvature of ``J`` in the policy parameters at those starts.
-    penalty
-        Unit of sigma: the KL weight, in reward units.
+    kl_weight
+        The KL weight, in reward units, by which a response is divided; 1 where a problem has none.
+    sigma
+        Unit of sigma: the KL weight, and where there is none the sigma whose penalty bias is, by its
+        slope at 0, as large as a gradient in the unit of accuracies.
     batch
         Rollouts whose mean ``∂_x g`` has a noise of the size of the median ``‖∇Phi‖²`` at those starts:
         the total variance of one over that.
@@ -61,7 +64,8 @@ class Scales(Settings):
 
     outer_step: Positive
     inner_step: Positive
-    penalty: Positive
+    kl_weight: Positive
+    sigma: Positive
     batch: Positive
 
     def direct_batch(self, share: float) -> int:
@@ -70,7 +74,7 @@ class Scales(Settings):
 
     def response_batch(self, share: float) -> int:
         """Return the same for a response, which is divided by the KL weight."""
-        return whole(self.batch * (1 + self.penalty**-2) / (2 * share))
+        return whole(self.batch * (1 + self.kl_weight**-2) / (2 * share))
 
     def penalty_batch(self, share: float, sigma: float) -> int:
         """Return the same for a difference of independent batches over sigma."""

@@ -39,7 +39,7 @@ class OnlineDPO(PolicySettings):
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:
     solver = OnlineDPO(
-        step_size=constants["step_size"] * scales.inner_step / scales.penalty,
+        step_size=constants["step_size"] * scales.inner_step / scales.kl_weight,
         pairs=scales.direct_batch(epsilon / constants["batch"]),
     )
     return Plan(whole(10 / epsilon), solver)

@@ -162,7 +162,7 @@ class PBRL(InnerLoopSettings):
 def _plan(
     penalty_function: PenaltyFunction, epsilon: float, constants: Constants, scales: Scales
 ) -> Plan:
-    sigma = constants["sigma"] * scales.penalty * math.sqrt(epsilon)
+    sigma = constants["sigma"] * scales.sigma * math.sqrt(epsilon)
     batch = scales.penalty_batch(epsilon / constants["batch"], sigma)
     solver = PBRL(
         penalty_function=penalty_function,
@@ -171,7 +171,7 @@ def _plan(
         inner_step_size=scales.inner_step,
         penalised_step_size=scales.inner_step,
         # The penalised objective has a curvature of order 1 / sigma.
-        step_size=constants["step_size"] * scales.outer_step * sigma / scales.penalty,
+        step_size=constants["step_size"] * scales.outer_step * sigma / scales.sigma,
         trajectories=batch,
         pairs=batch,
     )

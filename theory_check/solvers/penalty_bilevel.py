@@ -150,7 +150,7 @@ def _plan(
 ) -> Plan:
     # The squared bias, sigma² or sigma^4, is of the order of epsilon; noise is divided by the width.
     forward = difference == "forward"
-    sigma = constants["sigma"] * scales.penalty * epsilon ** (1 / 2 if forward else 1 / 4)
+    sigma = constants["sigma"] * scales.sigma * epsilon ** (1 / 2 if forward else 1 / 4)
     share = epsilon / constants["batch"]
     batch = (
         scales.penalty_batch(share, sigma if forward else 2 * sigma)

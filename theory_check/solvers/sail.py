@@ -47,7 +47,7 @@ class SAIL(PolicySettings):
 
 def policy_step(scales: Scales) -> float:
     """Return the unit of steps in the policy: a move of the logits is one of the reward over beta."""
-    return scales.outer_step / scales.penalty**2
+    return scales.outer_step / scales.kl_weight**2
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:

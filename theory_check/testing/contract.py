@@ -46,7 +46,7 @@ FAR = 1e3
 """Where descent has left the region whose stationary points are judged."""
 
 EPSILON = 0.25
-SCALES = Scales(outer_step=0.2, inner_step=0.2, penalty=1.0, batch=4.0)
+SCALES = Scales(outer_step=0.2, inner_step=0.2, kl_weight=1.0, sigma=1.0, batch=4.0)
 """Units in which the solver of a method is configured where it is checked on preferences."""
 
 KINDS = ("tabular", "closed form")

@@ -369,7 +369,9 @@ def it_descends_on_a_quadratic(method: Method) -> str:
         return ""
     problem = quadratic(noise=0.0)
     curvature = torch.linalg.eigvalsh(problem.response.T @ problem.response).max().item() + 0.1
-    units = Scales(1 / curvature, 1 / problem.curvatures.max().item(), penalty=1.0, batch=1.0)
+    units = Scales(
+        1 / curvature, 1 / problem.curvatures.max().item(), kl_weight=1.0, sigma=1.0, batch=1.0
+    )
     solver, tools = configured(method, units), instruments_for(problem, [0, 1])
     start = 5 * normal(3, 2, problem.upper_parameters)
     state = solver.init(start, problem.lower_minimiser(start))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from theory_check.oracles.instruments import instruments_for
@@ -12,6 +13,9 @@ from theory_check.solvers.method import Scales
 
 NOISE_REPEATS, NOISE_ROLLOUTS = 4, 1000
 """Batches, and rollouts of each, that the unit of batches is measured with: to about 10 %."""
+
+SMALL_SIGMA = 1e-4
+"""At which the slope of a penalty bias is measured where there is no KL weight."""
 
 _KNOWN: dict[tuple[object, ...], tuple[Scales, float]] = {}
 """What was measured in this process: the cells of one problem have objects of their own."""
@@ -64,10 +68,16 @@ def _measured(
         noise += float(difference.square().sum(-1).mean()) * NOISE_ROLLOUTS / 2
     if accuracy is None:
         accuracy = float(truth.hypergradient(upper).square().sum(-1).median())
+    sigma = getattr(problem, "kl_weight", None)
+    if sigma is None:
+        moved = truth.surrogate_gradient(upper, SMALL_SIGMA) - truth.hypergradient(upper)
+        bias = float(moved.norm(dim=-1).nanmedian()) / SMALL_SIGMA
+        sigma = math.sqrt(accuracy) / bias if bias > 0 else 1.0
     scales = Scales(
         outer_step=1 / require_curvature(problem.name, "upper level", float(outer.max())),
         inner_step=1 / require_curvature(problem.name, "lower level", float(inner.max())),
-        penalty=getattr(problem, "kl_weight", 1.0),
+        kl_weight=getattr(problem, "kl_weight", 1.0),
+        sigma=sigma,
         batch=noise / NOISE_REPEATS / accuracy,
     )
     return scales, accuracy
