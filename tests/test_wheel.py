@@ -37,6 +37,8 @@ print(theory_check.__file__, shipped.experiments, shipped.figures, sep="\\n")
 print(theory_check.__version__, len(Catalogue.shipped().experiments))
 """
 
+COMPILED_ANEW = "bradley_terry.py"
+
 KERNEL = """\
 import numpy as np
 from theory_check.kernels.bradley_terry import label_law
@@ -74,18 +76,10 @@ class Installation:
     environment: Path
     folder: Path
 
-    def __call__(
-        self, *words: str, program: str = "theory-check", code: int = 0, compiled: bool = False
-    ) -> str:
-        """Run a program of the environment, which is to end with ``code``; return what it printed.
-
-        Unless it is ``compiled``, kernels run as Python: in an environment that is new, all that are
-        used would have to be compiled, for half a minute.
-        """
+    def __call__(self, *words: str, program: str = "theory-check", code: int = 0) -> str:
+        """Run a program of the environment, which is to end with ``code``; return what it printed."""
         hidden = ("PYTHONPATH", "PYTHONHOME", "NUMBA_CACHE_DIR")
         variables = {name: value for name, value in os.environ.items() if name not in hidden}
-        if not compiled:
-            variables["NUMBA_DISABLE_JIT"] = "1"
         done = subprocess.run(
             [self.environment / "bin" / program, *words],
             cwd=self.folder,
@@ -112,7 +106,26 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
     dependencies = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
     (packages / "dependencies.pth").write_text("\n".join(sorted(dependencies)) + "\n")
     pip("--python", environment / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    take_compiled_kernels(packages / "theory_check")
     return Installation(environment, tmp_path_factory.mktemp("empty"))
+
+
+def take_compiled_kernels(package: Path) -> None:
+    """Give an installation what the checkout has compiled, which takes minutes: but for one kernel.
+
+    Compiled code is known by size and time of its source, so that these have the time of the checkout's.
+    """
+    for source in (ROOT / "theory_check").rglob("*.py"):
+        of_module = f"{source.stem}.*.nb[ic]"
+        compiled = list(source.parent.glob(f"__pycache__/{of_module}"))
+        if not compiled or source.name == COMPILED_ANEW:
+            continue
+        target = package / source.relative_to(ROOT / "theory_check")
+        stat = source.stat()
+        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        (target.parent / "__pycache__").mkdir(exist_ok=True)
+        for file in compiled:
+            shutil.copy(file, target.parent / "__pycache__")
 
 
 def expected_files() -> Iterator[str]:
@@ -170,7 +183,7 @@ def test_an_installed_package_works_from_an_empty_folder(installed: Installation
 
 def test_a_kernel_is_compiled_and_cached_where_it_is_installed(installed: Installation) -> None:
     """With true returns 0 and log 3 the less likely winner has one chance in four."""
-    law, cache = installed("-c", KERNEL, program="python", compiled=True).splitlines()
+    law, cache = installed("-c", KERNEL, program="python").splitlines()
     assert law == "[0.25]"
     assert Path(cache).is_relative_to(installed.environment)
     assert [path.suffix for path in Path(cache).glob("bradley_terry.label_law-*.nbi")] == [".nbi"]
