@@ -34,6 +34,7 @@ from theory_check.testing.contract import (
     normal,
     numerical_gradient,
     off,
+    sequence_inputs,
     tensors,
 )
 
@@ -280,7 +281,7 @@ CLOSED_FORM_CONTRACTS: tuple[Contract[ProblemCase], ...] = (
 
 
 def check_class(cls: Any) -> tuple[Check, ...]:
-    """Check a reward or policy class, on tables of one and of three steps.
+    """Check a reward or policy class, on tables of one and of three steps, or of sequences it reads.
 
     Parameters
     ----------
@@ -299,7 +300,8 @@ def check_class(cls: Any) -> tuple[Check, ...]:
         detail = f"{type(error).__name__}: {error}; give every setting a default"
         return (Check(name, "it has defaults", False, detail),)
     checks: tuple[Check, ...] = ()
-    for what, inputs in class_inputs():
+    reads = getattr(settings, "reads_prefixes", False)
+    for what, inputs in sequence_inputs() if reads else class_inputs():
         checks += checked(name, CLASS_CONTRACTS, ClassCase(settings, inputs), f", {what}")
     return checks
 
