@@ -266,7 +266,7 @@ def _chains(count: int, deepest: int) -> tuple[Group, ...]:
 
 
 def _without_unread(forest: Forest, stands: Tensor) -> tuple[Forest, Tensor]:
-    """Return the forest with the groups at its beginning of which no row is read, and where rows stand."""
+    """Return the forest with what is unread at its beginning, and where rows stand behind that."""
     read = stands[stands >= 0]
     first = int(read.min()) if len(read) else forest.nodes - 1
     unread = max(group.start for group in forest.groups if group.start <= first)

@@ -49,13 +49,13 @@ class _Named:
     """Rows that were asked for last, and what is read for them."""
 
     index: Tensor
-    version: int
+    version: int | None
     forest: Forest | None
     places: Tensor
 
     def answers(self, index: Tensor) -> bool:
         """Return whether the same rows are asked for, and nobody wrote to them."""
-        return self.index is index and self.version == index._version
+        return self.index is index and self.version is not None and self.version == index._version
 
 
 @dataclass(eq=False)
@@ -179,7 +179,8 @@ class ReadTable:
         forest: Forest | None = made
         if made.nodes >= self.forest.nodes:
             forest, places = None, self._whole[1][index]
-        found = _Named(index, index._version, forest, places)
+        version = None if index.is_inference() else index._version
+        found = _Named(index, version, forest, places)
         self._last = found
         return found
 

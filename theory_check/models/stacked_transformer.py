@@ -33,11 +33,18 @@ EPSILON = 1e-5
 MOST_LAYERS = 100
 """Layers of a network."""
 
-_IN_CACHE = 2**19
-"""Numbers behind a layer of the replicates that are computed together: a working set near the cores."""
+_TOGETHER = 2**19
+"""Numbers behind a hidden layer of the replicates that are computed together.
 
-_REMEMBERED = 2**23
-"""Numbers of a forward pass that is kept for the pullback: 64 MiB."""
+The time hardly depends on it, the memory does: a pass has about six times as many numbers.
+"""
+
+_REMEMBERED = 2**24
+"""Numbers of a forward pass that is kept for the pullback: 128 MiB.
+
+Beyond that, the pullback computes the pass of some replicates after the other again, which takes a
+quarter of the time of both.
+"""
 
 _backward = torch.ops.aten
 
@@ -101,10 +108,9 @@ class _Pass:
 
     def answers(self, parameters: Tensor, forest: Forest) -> bool:
         """Return whether this is the pass at the arguments, and nobody wrote to anything of it."""
-        versions = parameters._version, self.outputs._version
-        return (
-            self.parameters is parameters and self.forest is forest and self.versions == versions
-        )
+        if self.parameters is not parameters or self.forest is not forest:
+            return False
+        return self.versions == (parameters._version, self.outputs._version)
 
 
 @dataclass(eq=False)
@@ -183,10 +189,9 @@ class StackedTransformer:
         cotangent: Float[Tensor, "replicate node output"],
     ) -> Float[Tensor, "replicate parameter"]:
         """Return the gradient in ``parameters`` of ``sum(cotangent * forward(parameters, forest))``."""
-        last = self._last
-        chunks = None
-        if last is not None and last.answers(parameters, forest):
-            chunks = last.chunks
+        last = self._last  # read once: another thread may replace it
+        remembered = last is not None and last.answers(parameters, forest)
+        chunks = last.chunks if last is not None and remembered else None
         pieces = []
         for number, (first, end) in enumerate(self._cuts(parameters.shape[0], forest)):
             part, own = parameters[first:end], forest.of(first, end)
@@ -227,7 +232,7 @@ class StackedTransformer:
 
     def _cuts(self, replicates: int, forest: Forest) -> list[tuple[int, int]]:
         """Return which replicates are computed together, at least two of them."""
-        size = max(2, _IN_CACHE // (forest.nodes * FACTOR * self.width))
+        size = max(2, _TOGETHER // (forest.nodes * FACTOR * self.width))
         stops = [*range(size, replicates - 1, size), replicates]
         return list(zip([0, *stops[:-1]], stops, strict=True))
 
@@ -237,7 +242,8 @@ class StackedTransformer:
         As :class:`theory_check.models.stacked_mlp.StackedMLP` does; what lies between is kept where it
         is not large.
         """
-        kept = not (parameters.requires_grad or parameters.is_inference())
+        kept = not (parameters.requires_grad or torch.is_inference_mode_enabled())
+        kept = kept and not parameters.is_inference()
         last = self._last  # read once: another thread may replace it
         if kept and last is not None and last.answers(parameters, forest):
             return last
@@ -267,7 +273,8 @@ class StackedTransformer:
             unread = forest.unread if layer == self.layers - 1 else 0
             normed, deviation = self._normed(signal)
             heads = _affine(normed, weights[f"{layer}.attend"], weights[f"{layer}.attend_bias"])
-            heads = heads.unflatten(2, (3, self.heads, -1)).permute(2, 3, 0, 1, 4).contiguous()
+            heads = heads.view(*heads.shape[:2], 3, self.heads, -1)
+            heads = heads.permute(2, 3, 0, 1, 4).contiguous()
             mixed, shares, known = attend(heads, forest.groups, unread)
             back = _affine(mixed, weights[f"{layer}.mix"], weights[f"{layer}.mix_bias"])
             signal = signal[:, unread:] + back
@@ -286,7 +293,8 @@ class StackedTransformer:
         self, done: _Chunk, forest: Forest, cotangent: Tensor, parameters: Tensor
     ) -> Tensor:
         """Return the gradient in the parameters of some replicates."""
-        weights, found = done.weights, {}
+        weights = done.weights
+        found: dict[str, Tensor] = {}
         cotangent = _through_affine("output", cotangent, done.normed, weights, found)
         cotangent = _through_norm(cotangent, done.normed, done.deviation)
         for layer in range(self.layers - 1, -1, -1):
@@ -319,7 +327,7 @@ class StackedTransformer:
     def _cut(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return the blocks of parameters by name, shapes (replicate, rows, columns)."""
         sizes = [rows * columns for rows, columns in self.blocks.values()]
-        pieces = parameters.split(sizes, dim=1)
+        pieces = torch.split(parameters, sizes, dim=1)
         shaped = zip(self.blocks.items(), pieces, strict=True)
         return {name: piece.reshape(-1, *shape) for (name, shape), piece in shaped}
 
@@ -355,9 +363,7 @@ class StackedTransformer:
                 in_matrix, in_bias = in_matrix * softening, in_bias * softening
             found[gain] = (in_matrix * weights[name]).sum(2, keepdim=True)
             found[shift] = in_bias @ weights[name].mT
-            found[name] = torch.addcmul(
-                weights[shift].mT * in_bias, weights[gain].mT, in_matrix
-            )
+            found[name] = torch.addcmul(weights[shift].mT * in_bias, weights[gain].mT, in_matrix)
 
     def _softening(self, like: Tensor) -> Tensor:
         """Return 1 over the root of a head's units for the columns of queries, 1 for the others."""

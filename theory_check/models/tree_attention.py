@@ -53,7 +53,7 @@ def attend(
             mixed.append(_joined(own[2]))
             shares.append(None)
         else:
-            query, key, value = own.unflatten(3, (-1, group.branches))
+            query, key, value = _siblings(own, 3, group)
             scores = [query @ inherited[0].mT, (query * key).sum(-1, keepdim=True)]
             share = torch.cat(scores, dim=-1).softmax(-1)
             found = share[..., :-1] @ inherited[1] + share[..., -1:] * value
@@ -100,17 +100,17 @@ def pull_back_attention(
         above = group.above
         upward: Tensor | None = None
         if below is not None and above is not None:
-            upward = below[..., :-1, :].unflatten(3, (-1, group.branches)).sum(4)
+            upward = _siblings(below[..., :-1, :], 3, group).sum(4)
         if group.start >= unread:
             part = cotangent[:, group.start - unread : group.stop - unread]
-            part = part.unflatten(2, (count, units)).permute(2, 0, 1, 3)
+            part = part.view(*part.shape[:2], count, units).permute(2, 0, 1, 3)
             share = shares[number]
             inherited = None if above is None else known[above]
             if share is None or inherited is None:
                 pulled[2, :, :, here] += part
             else:
-                part = part.unflatten(2, (-1, group.branches))
-                query, key, value = heads[:, :, :, here].unflatten(3, (-1, group.branches))
+                part = _siblings(part, 2, group)
+                query, key, value = _siblings(heads[:, :, :, here], 3, group)
                 parts = [part @ inherited[1].mT, (part * value).sum(-1, keepdim=True)]
                 scores = _softmax_pullback(torch.cat(parts, dim=-1), share, -1, share.dtype)
                 others, itself = scores[..., :-1], scores[..., -1:]
@@ -124,6 +124,12 @@ def pull_back_attention(
             before = in_known[above]
             in_known[above] = upward if before is None else before.add_(upward)
     return pulled
+
+
+def _siblings(values: Tensor, axis: int, group: Group) -> Tensor:
+    """Return a view in which the axis of nodes is one of parents and one of their children."""
+    before, after = values.shape[:axis], values.shape[axis + 1 :]
+    return values.view(*before, values.shape[axis] // group.branches, group.branches, *after)
 
 
 def _joined(

@@ -378,7 +378,10 @@ def sequence_inputs() -> Iterator[tuple[str, ModelInputs]]:
         ("an end token", all_prefixes(1, 3, 3, end=1, padding=2), 0),
         ("an end token, absent actions", all_prefixes(1, 3, 2, end=0, padding=1), 2),
     ):
-        yield what, _inputs(prefixes.vocabulary, normal(7, len(prefixes.prompts), 2), 1, absent, prefixes)
+        yield (
+            what,
+            _inputs(prefixes.vocabulary, normal(7, len(prefixes.prompts), 2), 1, absent, prefixes),
+        )
 
 
 def class_inputs() -> Iterator[tuple[str, ModelInputs]]:
