@@ -12,7 +12,7 @@ from torch import Tensor
 
 from theory_check.catalogue import installed
 from theory_check.models import ModelInputs, PolicyClass, PolicyModel, RewardClass, RewardModel
-from theory_check.testing.contract import all_prefixes, sequence_inputs
+from theory_check.testing.class_inputs import all_prefixes, sequence_inputs
 
 Settings = RewardClass | PolicyClass
 Model = RewardModel | PolicyModel

@@ -134,6 +134,6 @@ def _siblings(values: Tensor, axis: int, group: Group) -> Tensor:
 
 def _joined(
     values: Float[Tensor, "head replicate node unit"],
-) -> Float[Tensor, "replicate node head unit"]:
-    """Return the units of all heads of a node side by side; flat when all groups are put together."""
+) -> Float[Tensor, "replicate node width"]:
+    """Return the units of all heads of a node side by side."""
     return values.permute(1, 2, 0, 3).flatten(2)

@@ -18,6 +18,7 @@ from theory_check.models.base import PolicyClass, PolicyModel, RewardClass, Rewa
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem
 from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.testing.class_inputs import class_inputs, sequence_inputs
 from theory_check.testing.contract import (
     DIFFERENCED,
     EXACT,
@@ -25,7 +26,6 @@ from theory_check.testing.contract import (
     ClassCase,
     Contract,
     checked,
-    class_inputs,
     descended,
     differing,
     distance,
@@ -34,7 +34,6 @@ from theory_check.testing.contract import (
     normal,
     numerical_gradient,
     off,
-    sequence_inputs,
     tensors,
 )
 
