@@ -37,6 +37,7 @@ from theory_check.oracles.sampled import SampledOracle
 from theory_check.runs import Store, execute, load_experiment, load_table
 from theory_check.solvers.schedules import SCHEDULES, ScheduleConstants, get_schedule
 from theory_check.studies.verification import RunOptions, sweep
+from theory_check.testing.class_inputs import sequence_inputs
 
 CATALOGUE = Catalogue.installed()
 
@@ -272,10 +273,13 @@ def _exact(problem: Any) -> torch.Tensor:
 
 
 def _bound_with(problem: Any, cls: type) -> Callable[..., Any]:
-    """Return a function of a class's settings that binds it to a problem."""
+    """Return a function of a class's settings that binds it to a problem, or to sequences it reads."""
+    sequences = dict(sequence_inputs())["two prompts, three tokens"]
 
     def bound(**settings: Any) -> Any:
         made = cls(**settings)
+        if made.reads_prefixes:
+            return made.bind(sequences)
         role = "reward" if isinstance(made, models.RewardClass) else "policy"
         return getattr(problem.with_classes(**{role: made}), f"{role}_model")
 

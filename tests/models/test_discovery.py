@@ -12,8 +12,8 @@ from theory_check.testing import check_class, failures
 
 
 def test_the_classes_of_the_package_are_found() -> None:
-    assert list(installed().rewards) == ["linear", "mlp"]
-    assert list(installed().policies) == ["log-linear", "mlp", "tabular"]
+    assert list(installed().rewards) == ["linear", "mlp", "transformer"]
+    assert list(installed().policies) == ["log-linear", "mlp", "tabular", "transformer"]
 
 
 def test_the_example_of_the_guide_is_a_class(tmp_path: Path) -> None:

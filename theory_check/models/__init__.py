@@ -9,6 +9,7 @@ from theory_check.models.base import (
     PolicyClass,
     PolicyModel,
     Prefixes,
+    ReadsRows,
     RewardClass,
     RewardModel,
 )
@@ -17,6 +18,8 @@ from theory_check.models.log_linear import LogLinear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
 from theory_check.models.tabular_softmax import Tabular, TabularSoftmax
+from theory_check.models.transformer_policy import TransformerPolicy, random_log_policy
+from theory_check.models.transformer_reward import TransformerReward
 
 __all__ = [
     "Linear",
@@ -28,11 +31,15 @@ __all__ = [
     "PolicyClass",
     "PolicyModel",
     "Prefixes",
+    "ReadsRows",
     "RewardClass",
     "RewardModel",
     "Tabular",
     "TabularSoftmax",
+    "TransformerPolicy",
+    "TransformerReward",
     "named_classes",
+    "random_log_policy",
 ]
 
 

@@ -192,6 +192,32 @@ class PolicyModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsRows(Protocol):
+    """A model that answers for some rows of its table without computing the others.
+
+    Optional beside :class:`RewardModel` and :class:`PolicyModel`: what is drawn names far fewer states
+    than a problem of sequences has. Rows of a policy are the log-probabilities of a state's actions, and
+    are named by the number of the state; rows of a reward are single numbers, and are named by
+    ``state * actions + action``. Every replicate names its own, in any order, also several times.
+    """
+
+    def rows(
+        self, parameters: Float[Tensor, "replicate parameter"], index: Int[Tensor, "replicate row"]
+    ) -> Float[Tensor, "replicate row *a"]:
+        """Return the rows of the table that ``index`` names."""
+        ...
+
+    def rows_pullback(
+        self,
+        parameters: Float[Tensor, "replicate parameter"],
+        index: Int[Tensor, "replicate row"],
+        cotangent: Float[Tensor, "replicate row *a"],
+    ) -> Float[Tensor, "replicate parameter"]:
+        """Return the gradient in ``parameters`` of ``sum(cotangent * rows(parameters, index))``."""
+        ...
+
+
 class RewardClass(Settings, ABC):
     """A reward class by its settings; a concrete one is a frozen dataclass.
 
@@ -199,9 +225,12 @@ class RewardClass(Settings, ABC):
     ----------
     name
         Name of the class in experiment files.
+    reads_prefixes
+        Whether it reads sequences, and is bound to problems of sequences only.
     """
 
     name: ClassVar[str]
+    reads_prefixes: ClassVar[bool] = False
 
     @abstractmethod
     def bind(self, inputs: ModelInputs) -> RewardModel:
@@ -215,9 +244,12 @@ class PolicyClass(Settings, ABC):
     ----------
     name
         Name of the class in experiment files.
+    reads_prefixes
+        Whether it reads sequences, and is bound to problems of sequences only.
     """
 
     name: ClassVar[str]
+    reads_prefixes: ClassVar[bool] = False
 
     @abstractmethod
     def bind(self, inputs: ModelInputs) -> PolicyModel:

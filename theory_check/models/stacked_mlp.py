@@ -170,7 +170,7 @@ class StackedMLP:
         self, parameters: Float[Tensor, "replicate parameter"]
     ) -> Float[Tensor, "replicate row output"]:
         """Return the outputs on every row of the inputs."""
-        return _unpaired(self._pass(parameters).outputs, parameters)
+        return unpaired(self._pass(parameters).outputs, parameters)
 
     def pullback(
         self,
@@ -180,7 +180,7 @@ class StackedMLP:
         """Return the gradient in ``parameters`` of ``sum(cotangent * forward(parameters))``."""
         done = self._pass(parameters)
         through_activation = ACTIVATIONS[self.activation].pullback
-        cotangent = _paired(cotangent)
+        cotangent = paired(cotangent)
         pieces: list[Tensor] = []
         for position in range(len(self.layers) - 1, -1, -1):
             if self.biased:
@@ -195,7 +195,7 @@ class StackedMLP:
             else:
                 received = self.inputs.mT.expand(cotangent.shape[0], -1, -1)
                 pieces.append(torch.bmm(received, cotangent).flatten(1))
-        return _unpaired(torch.cat(pieces[::-1], dim=1), parameters)
+        return unpaired(torch.cat(pieces[::-1], dim=1), parameters)
 
     def deviations(self, weight_scale: float, output_scale: float) -> Float[Tensor, " parameter"]:
         """Return the standard deviation of every parameter at the start.
@@ -223,7 +223,7 @@ class StackedMLP:
         if kept and last is not None and last.answers(parameters):
             return last
         activate = ACTIVATIONS[self.activation].value
-        weights, biases = self._blocks(_paired(parameters))
+        weights, biases = self._blocks(paired(parameters))
         if not self._indicators:
             signal = _affine(self.inputs.expand(len(weights[0]), -1, -1), weights[0], biases[0])
         elif biases[0] is None:
@@ -270,7 +270,7 @@ class StackedMLP:
         return rows == columns and torch.equal(self.inputs, torch.eye(rows).to(self.inputs))
 
 
-def _paired(values: Tensor) -> Tensor:
+def paired(values: Tensor) -> Tensor:
     """Return the values of at least two replicates, a single one twice.
 
     Libraries multiply a single pair of matrices by other kernels than a batch, which round
@@ -279,8 +279,8 @@ def _paired(values: Tensor) -> Tensor:
     return values.expand(2, *values.shape[1:]) if values.shape[0] == 1 else values
 
 
-def _unpaired(values: Tensor, parameters: Tensor) -> Tensor:
-    """Undo :func:`_paired`."""
+def unpaired(values: Tensor, parameters: Tensor) -> Tensor:
+    """Undo :func:`paired`."""
     return values[:1] if parameters.shape[0] == 1 else values
 
 

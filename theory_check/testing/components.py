@@ -18,6 +18,7 @@ from theory_check.models.base import PolicyClass, PolicyModel, RewardClass, Rewa
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem
 from theory_check.problems.closed_form import ClosedFormProblem
+from theory_check.testing.class_inputs import class_inputs, sequence_inputs
 from theory_check.testing.contract import (
     DIFFERENCED,
     EXACT,
@@ -25,7 +26,6 @@ from theory_check.testing.contract import (
     ClassCase,
     Contract,
     checked,
-    class_inputs,
     descended,
     differing,
     distance,
@@ -280,7 +280,7 @@ CLOSED_FORM_CONTRACTS: tuple[Contract[ProblemCase], ...] = (
 
 
 def check_class(cls: Any) -> tuple[Check, ...]:
-    """Check a reward or policy class, on tables of one and of three steps.
+    """Check a reward or policy class, on tables of one and of three steps, or of sequences it reads.
 
     Parameters
     ----------
@@ -299,7 +299,8 @@ def check_class(cls: Any) -> tuple[Check, ...]:
         detail = f"{type(error).__name__}: {error}; give every setting a default"
         return (Check(name, "it has defaults", False, detail),)
     checks: tuple[Check, ...] = ()
-    for what, inputs in class_inputs():
+    reads = getattr(settings, "reads_prefixes", False)
+    for what, inputs in sequence_inputs() if reads else class_inputs():
         checks += checked(name, CLASS_CONTRACTS, ClassCase(settings, inputs), f", {what}")
     return checks
 

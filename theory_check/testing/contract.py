@@ -28,7 +28,6 @@ from theory_check.models.base import (
     PolicyModel,
     RewardClass,
     RewardModel,
-    log_policy_of,
 )
 from theory_check.oracles.instruments import Instruments, instruments_for, instruments_of
 from theory_check.problems import garnet, quadratic
@@ -351,25 +350,3 @@ class ClassCase:
     def parameters(self, replicates: int) -> Tensor:
         """Return parameters at which no activation is saturated."""
         return 0.5 * normal(6, replicates, self.model.parameters)
-
-
-def class_inputs() -> Iterator[tuple[str, ModelInputs]]:
-    """Yield what a reward or policy class may see, each with what its tables are of."""
-    for what, steps, states, actions, observed, absent in (
-        ("one step", 1, 4, 3, normal(7, 4, 2), 0),
-        ("three steps", 3, 4, 3, torch.eye(4, dtype=torch.float64), 0),
-        ("one state and action", 1, 1, 1, normal(7, 1, 1), 0),
-        ("two steps, absent actions", 2, 4, 3, normal(7, 4, 2), 2),
-    ):
-        missing = torch.zeros(steps, states, actions, dtype=torch.bool)
-        missing[:, :absent, -1] = True
-        yield (
-            what,
-            ModelInputs(
-                observations=observed,
-                features=normal(8, states, actions, 5),
-                log_reference=log_policy_of(
-                    normal(9, steps, states, actions), missing if absent else None
-                ),
-            ),
-        )
