@@ -145,7 +145,7 @@ def test_settings_that_no_budget_allows_are_no_end() -> None:
 
 def test_what_is_spread_fills_the_box() -> None:
     centres = {"a": 2.0, "b": 5.0, "c": 0.1}
-    settings = [centres, *spread(centres, 8.0, 4)]
+    settings = [centres, *spread(centres, 8.0, 16)]
     assert len(settings) == 15
     for name, centre in centres.items():
         places = sorted(math.log(each[name] / centre) / math.log(8.0) for each in settings)

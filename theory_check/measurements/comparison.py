@@ -85,6 +85,9 @@ class Comparison(Measurement):
         Number of runs that settings are compared on.
     evaluations, further_evaluations
         Largest number of settings of the descent at the first target, and at each other one.
+    spread
+        Settings that are spread around the centre of the grid at the first target, a power of 2; twice as
+        many where none of them arrives.
     iterations
         Technical limit on the outer iterations of a run.
     sample_budget
@@ -110,6 +113,7 @@ class Comparison(Measurement):
     tuning_runs: PositiveInteger = 16
     evaluations: PositiveInteger = 60
     further_evaluations: PositiveInteger = 24
+    spread: PositiveInteger = 16
     iterations: PositiveInteger = 1000
     sample_budget: PositiveInteger = 10**9
     repetition: Seed = 0
@@ -124,6 +128,8 @@ class Comparison(Measurement):
             raise InvalidArgumentError(
                 "tuning_target", self.tuning_target, f"pass one of the targets {self.targets}"
             )
+        if self.spread.bit_count() != 1:
+            raise InvalidArgumentError("spread", self.spread, "pass a power of 2, such as 16")
 
     def needed(self) -> tuple[Need, ...]:
         """Return what the units need, and a true reward where the value gap is measured."""
@@ -150,6 +156,7 @@ class Comparison(Measurement):
             evaluations=(self.evaluations, self.further_evaluations),
             initial_scale=self.initial_scale,
             perturbation=self.perturbation,
+            spread=self.spread,
         )
         rows: dict[float, pd.DataFrame] = {}
         for target, tuned in search.along(self.targets, self.tuning_target):

@@ -24,10 +24,10 @@ FIRST_RUNG, RUNG = 16, 4
 """Iterations of the first round of successive halving, and the factor from round to round; so many times
 fewer settings go on."""
 
-BOXES = (8.0, 4), (32.0, 5)
-"""Factor to either side of the centre within which successive halving looks, and the binary logarithm of
-the number of settings there; the second where nothing arrives within the first. The search that follows
-it knows no box."""
+BOXES = (8.0, 1), (32.0, 2)
+"""Factor to either side of the centre within which successive halving looks, and settings there, over
+those asked for; the second where nothing arrives within the first. The search that follows it knows no
+box."""
 
 EXPECTED = 3.0
 """Iterations that a search waits for at most, over those of the neighbouring target divided by the ratio
@@ -106,6 +106,8 @@ class TargetSearch:
         Settings at the first target, and at each further one.
     initial_scale, perturbation
         Of where runs start.
+    spread
+        Settings that are spread around the centre at the first target, a power of 2.
     """
 
     method: Method
@@ -117,6 +119,7 @@ class TargetSearch:
     evaluations: tuple[int, int]
     initial_scale: float
     perturbation: float
+    spread: int = 16
 
     def along(self, targets: Sequence[float], first: float) -> Iterator[tuple[float, Tuned]]:
         """Yield what was found at every target.
@@ -223,7 +226,7 @@ class _Tracker:
 
     def _spread_from(self, centre: Constants) -> Trial[Tried]:
         """Return the cheapest of what is spread around a centre, farther away where nothing arrives."""
-        near, far = (spread(centre, *box) for box in BOXES)
+        near, far = (spread(centre, box, self._search.spread * more) for box, more in BOXES)
         found = self._halved([centre, *near])
         if math.isfinite(found.cost):
             return found
@@ -294,10 +297,12 @@ class _Tracker:
         )
 
 
-def spread(centre: Constants, box: float, logarithm: int) -> Iterator[dict[str, float]]:
-    """Yield settings that fill a box around a centre evenly, in logarithms: a Sobol sequence."""
-    # Its first point is a corner, and its second the centre itself.
-    points = qmc.Sobol(len(centre), scramble=False).random_base2(logarithm)[2:]
+def spread(centre: Constants, box: float, settings: int) -> Iterator[dict[str, float]]:
+    """Yield settings that fill a box around a centre evenly, in logarithms: a Sobol sequence.
+
+    Its first point is a corner and its second the centre itself: they are two fewer than asked for.
+    """
+    points = qmc.Sobol(len(centre), scramble=False).random(settings)[2:]
     for point in points:
         yield {
             name: value * box ** (2 * at - 1)
