@@ -1,4 +1,4 @@
-"""Problems in which every state belongs to one step, beside the same with a row for each step and state."""
+"""Problems whose states belong to one step each, beside the same with a row for each step and state."""
 
 from __future__ import annotations
 

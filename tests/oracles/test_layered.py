@@ -1,4 +1,4 @@
-"""Problems in which every state belongs to one step, against the same with a row for each step and state."""
+"""Problems whose states belong to one step each, against the same with a row for each step and state."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ def both(request: pytest.FixtureRequest) -> tuple[Problem, Problem]:
 def test_control_is_that_of_the_same_problem_with_steps(both: tuple[Problem, Problem]) -> None:
     flat, layered = both
     control, other = control_of(layered), control_of(flat)
-    reward, weights = normals(0, 3, *layered.true_reward.shape), normals(1, 3, 1, *reward_shape(both))
+    reward, weights = (
+        normals(0, 3, *layered.true_reward.shape),
+        normals(1, 3, 1, *reward_shape(both)),
+    )
     policy = control.normalised(normals(2, *weights.shape))
     everywhere = in_all_rows(layered, policy)
     assert control.policy_shape == (1, layered.states, layered.actions)
@@ -204,7 +207,9 @@ def gathered(layered: Problem, gradient: Tensor) -> Tensor:
     return gradient.reshape(shape).sum(1).flatten(1)
 
 
-def asked(oracle: Any, upper: Tensor, lower: Tensor, other: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def asked(
+    oracle: Any, upper: Tensor, lower: Tensor, other: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
     """Return what an oracle answers: in the upper variable, and in the lower one."""
     both = oracle.lower_gradients(upper, lower, other, 8, "independent")
     shared = oracle.lower_gradients(upper, lower, other, 8, "shared")
@@ -289,9 +294,7 @@ def test_samples_are_those_of_the_same_problem_with_steps(kind: str, budget: int
     flat, layered = pair_of(kind)
     upper, lower, other = points(layered)
     wide = [tabled(layered, each) for each in (lower, other)]
-    oracles = [
-        SampledOracle(each, [3, 4], enumeration_budget=budget) for each in (layered, flat)
-    ]
+    oracles = [SampledOracle(each, [3, 4], enumeration_budget=budget) for each in (layered, flat)]
     if budget == 1:  # the way of steps, of both
         ways = [ExactOracle(each, way="steps").upper for each in (layered, flat)]
         oracles = [
@@ -322,7 +325,7 @@ def test_rollouts_that_go_on_have_the_exact_mean(kind: str) -> None:
     expected = exact.estimates.later_visits(policy, weights, 1)
     assert_mean(drawn.flatten(1).numpy(), expected.flatten().numpy())
     steps = 20 * layered.horizon
-    assert sampled.counts.env_steps == steps and sampled.counts.trajectories == 20
+    assert (sampled.counts.env_steps, sampled.counts.trajectories) == (steps, 20)
 
 
 def test_compiled_loops_take_the_steps_of_the_same_problem_with_steps() -> None:
@@ -349,7 +352,9 @@ def test_what_is_recorded_is_that_of_the_same_problem_with_steps(
 ) -> None:
     flat, layered = both
     upper, lower, other = points(layered)
-    truths = [RLHFTruth(ExactOracle(each, way="pairs"), each.policy_model) for each in (layered, flat)]
+    truths = [
+        RLHFTruth(ExactOracle(each, way="pairs"), each.policy_model) for each in (layered, flat)
+    ]
     wide = [tabled(layered, each) for each in (lower, other)]
     found = truths[0].diagnostics(upper, lower, other, 0.3)
     expected = truths[1].diagnostics(upper, *wide, 0.3)

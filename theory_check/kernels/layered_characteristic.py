@@ -1,8 +1,8 @@
 """Expectations over pairs of returns by characteristic functions, where every state belongs to one step.
 
-``docs/theory.md`` section 2.9, as in ``kernels/characteristic.py``; but every state is passed once, backwards
-and forwards, since its step is known. A step is that of the state: ``after(s, a) = E[exp(i w R_{h:}) |
-s_h = s, a_h = a]``. Complex numbers are two real arrays, frequencies innermost.
+``docs/theory.md`` section 2.9, as in ``kernels/characteristic.py``; but every state is passed once,
+backwards and forwards, since its step h is known, and ``after(s, a)`` is ``E[exp(i w R_{h:}) | s, a]``.
+Complex numbers are two real arrays, frequencies innermost.
 """
 
 from __future__ import annotations

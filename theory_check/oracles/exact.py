@@ -59,7 +59,6 @@ from theory_check.oracles.solutions.quasi_newton import SummedPenalisedLevel
 from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem
 
-
 LARGEST_HESSIAN = 256
 """Entries of a policy with a row for each state of an episode from which none of it is formed."""
 

@@ -1,14 +1,14 @@
 """Problems in which every state belongs to one step: layers of states, each followed by the next one.
 
 A text that is being written is the example: how much of it stands there says which step it is. A policy
-table then has a row for each state instead of one for each step and state, and recursions over steps touch
-every state once. What the kernel says of the states of the last layer counts for nothing: the episode is
-over. States are in the order of their layers.
+table then has a row for each state instead of one for each step and state, and recursions over steps
+touch every state once. What the kernel says of the states of the last layer counts for nothing: the
+episode is over. States are in the order of their layers.
 """
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def slices_of(layers: tuple[int, ...]) -> list[slice]:
     """Return the states of every layer."""
     bounds = [0, *accumulate(layers)]
-    return [slice(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [slice(low, high) for low, high in pairwise(bounds)]
 
 
 def step_of_states(layers: tuple[int, ...]) -> Int[Tensor, " s"]:
@@ -83,8 +83,8 @@ def _require_successors(problem: Problem, layers: tuple[int, ...]) -> None:
         before, after = int(state[entry]), int(matrix.indices[entry])
         raise InvalidArgumentError(
             "layers",
-            f"{_called(problem, before)} of step {step[before]} leads to {_called(problem, after)} of step "
-            f"{step[after]}",
+            f"{_called(problem, before)} of step {step[before]} leads to {_called(problem, after)} of "
+            f"step {step[after]}",
             "order states by their steps, every successor in the next layer; or leave layers out",
         )
 
@@ -106,7 +106,9 @@ def require_prefixes(problem: Problem) -> None:
     given = problem.prefixes
     if given is None:
         return
-    require_instance("prefixes", given, Prefixes, "pass a theory_check.models.base.Prefixes, or None")
+    require_instance(
+        "prefixes", given, Prefixes, "pass a theory_check.models.base.Prefixes, or None"
+    )
     shapes = (tuple(given.prompts.shape), tuple(given.tokens.shape))
     wanted = ((problem.states,), (problem.states, given.length - 1))
     if shapes != wanted:

@@ -177,7 +177,7 @@ class Problem:
 
     @property
     def steps(self) -> int:
-        """Number of steps of a policy table: the horizon, or 1 where a state has one row for all steps."""
+        """Number of steps of a policy table: the horizon, or 1 where a state has one row in all."""
         return 1 if self.horizon is None or self.layers is not None else self.horizon
 
     @property

@@ -1,7 +1,7 @@
 """Pretrained models in miniature: reference policies over texts, drawn once from a seed of their own.
 
-A kind of model is a function of a :class:`~theory_check.problems.token_tree.TokenTree` and settings of its
-own; it returns logits of the next token behind every prefix. A further kind is one function more in
+A kind of model is a function of a :class:`~theory_check.problems.token_tree.TokenTree` and settings of
+its own; it returns logits of the next token behind every prefix. A further kind is one function more in
 ``MODELS``.
 """
 
@@ -68,9 +68,7 @@ AWAITED = ("transformer",)
 """Kinds that experiment files may come to name: no function draws them yet."""
 
 
-def reference_policy(
-    tree: TokenTree, reference: Mapping[str, Any] | str
-) -> Float[Tensor, "1 s a"]:
+def reference_policy(tree: TokenTree, reference: Mapping[str, Any] | str) -> Float[Tensor, "1 s a"]:
     """Return the probabilities of the next token behind every prefix.
 
     Parameters
@@ -88,7 +86,9 @@ def reference_policy(
     table = {"name": reference} if isinstance(reference, str) else reference
     if not isinstance(table, Mapping):
         raise InvalidArgumentError(
-            "reference", shortened(reference), f"pass a name, {' or '.join(MODELS)}, or a table with one"
+            "reference",
+            shortened(reference),
+            f"pass a name, {' or '.join(MODELS)}, or a table with one",
         )
     settings = dict(table)
     name = settings.pop("name", None)
@@ -101,7 +101,8 @@ def reference_policy(
     known = [key for key in inspect.signature(model).parameters if key != "tree"]
     for key in settings:
         if key not in known:
-            raise InvalidArgumentError(f"reference.{shortened(key)}", "a setting", nearest(str(key), known))
+            argument, remedy = f"reference.{key}", nearest(str(key), known)
+            raise InvalidArgumentError(argument, f"a setting of {name!r}", remedy)
     absent = None if tree.mask is None else ~tree.mask[None]
     policy = log_policy_of(model(tree, **settings)[None], absent).exp()
     present = policy if absent is None else policy.masked_fill(absent, 1.0)

@@ -2,7 +2,8 @@
 
 The smallest problem that is a language model's: states are prompts with a prefix, actions are tokens, and
 the dynamics append. Rewards come at the end of a text, as those of preference learning do, or at every
-token. The optimum is exact: ``pi* ∝ pi_ref exp(R / beta)``, by backward induction over the tree of prefixes.
+token. The optimum is exact: ``pi* ∝ pi_ref exp(R / beta)`` over texts, by backward induction over the
+tree of prefixes.
 """
 
 from __future__ import annotations
@@ -71,13 +72,14 @@ def sequences(
     vocabulary
         Number of tokens V, at least 2.
     length
-        Tokens of a text at most, H: the problem has ``C (1 + V + ... + V^(H-1))`` states, with an end token
-        those of one token less and one for each step at which a text may be over.
+        Tokens of a text at most, H: the problem has ``C (1 + V + ... + V^(H-1))`` states, with an end
+        token those of one token less, and one for each step at which a text may be over.
     end
         The token behind which nothing is written; None where every text has ``length`` tokens.
     reference
-        The pretrained model that is the reference policy: the name of a kind, or a table with ``name``, its
-        settings and a ``seed`` of its own. ``"markov"`` has ``order`` (1: bigram) and ``temperature``.
+        The pretrained model that is the reference policy: the name of a kind, or a table with ``name``,
+        its settings and a ``seed`` of its own. ``"markov"`` takes ``order``, 1 for bigrams, and
+        ``temperature``.
     kl_weight
         ``beta`` > 0.
     objective
@@ -255,7 +257,7 @@ def _require_gold(gold: object) -> None:
         )
     for key in gold:
         if key not in known:
-            raise InvalidArgumentError(f"gold.{shortened(key)}", "a setting", nearest(str(key), known))
+            raise InvalidArgumentError(f"gold.{key}", "a setting", nearest(str(key), known))
     if not is_setting(gold["size"]) or not gold["size"] > 0:
         raise InvalidArgumentError("gold.size", shortened(gold["size"]), "pass a number above 0")
     require_scale("gold.size", gold["size"])

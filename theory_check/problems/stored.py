@@ -180,8 +180,9 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
 def content_digest(problem: Problem) -> str:
     """Return the SHA-256 of the arrays and scalars of a problem.
 
-    With layers and prefixes, of problems that have them. Its name, its classes and the law of its labels do not count, nor whether its kernel is held as a
-    table or as a sparse matrix, which is written out block by block.
+    With layers and prefixes, of problems that have them. Its name, its classes and the law of its labels
+    do not count, nor whether its kernel is held as a table or as a sparse matrix, which is written out
+    block by block.
     """
     scalars = {name: getattr(problem, name) for name in SCALARS}
     # Numbers of numpy are written as those of Python that they are.

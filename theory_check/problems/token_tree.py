@@ -2,14 +2,15 @@
 
 A state is a prompt and a prefix, an action the next token. Prefixes of one length are one layer, those of
 one prompt beside each other and in the order of their tokens. Behind an end token nothing is written: one
-state of each layer from the second on stands for all texts that are over, and has the end token as its only
-action.
+state of each layer from the second on stands for all texts that are over, and has the end token as its
+only action.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -80,11 +81,13 @@ class TokenTree:
         for step in range(self.length):
             pairs += width * self.vocabulary
             if pairs > LARGEST_TREE:
+                largest = "prompts" if self.prompts > self.vocabulary else "vocabulary"
+                argument = "length" if step else largest
                 raise InvalidArgumentError(
-                    "length" if step else "vocabulary",
-                    f"{self.length if step else self.vocabulary}, with which {self.prompts} prompts and "
-                    f"{self.vocabulary} tokens have at least {magnitude(pairs)} prefixes with a next token",
-                    f"pass shorter sequences, fewer tokens or prompts: at most {LARGEST_TREE}",
+                    argument,
+                    f"{getattr(self, argument)}, with which {self.prompts} prompts and {self.vocabulary} "
+                    f"tokens have at least {magnitude(pairs)} pairs of prefix and token",
+                    f"pass a smaller length, vocabulary or number of prompts: at most {LARGEST_TREE}",
                 )
             width *= self.branches
 
@@ -142,7 +145,7 @@ class TokenTree:
         """The state behind every state and token; of the last layer the state itself."""
         found = torch.arange(self.states)[:, None].repeat(1, self.vocabulary)
         bounds = slices_of(self.layers)
-        for own, after in zip(bounds, bounds[1:], strict=False):
+        for own, after in pairwise(bounds):
             number = self.prompts * self.branches ** int(self.step[own.start])
             children = torch.arange(number * self.branches).reshape(number, self.branches)
             found[own, :] = after.stop - 1  # the text that is over, where there is an end token
@@ -218,7 +221,7 @@ class TokenTree:
         return tuple(names)
 
     def observations(self) -> Float[Tensor, "s observation"]:
-        """Return indicators: of the prompt, of the last two tokens, of the position, and of being over."""
+        """Return indicators of the prompt, of the last two tokens, of the position, and of being over."""
         prompt = self.prefixes.prompts
         columns = [_indicators(prompt, self.prompts)]
         for back in (1, 2):

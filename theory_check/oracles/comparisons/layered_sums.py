@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -66,32 +66,24 @@ class LayeredSums(CharacteristicSums):
         frequencies = np.append(0.0, model.frequencies)
         weights = np.append(self.constant(model, annotator), -model.even)
         entropy = -annotator.entropy if self.excess else np.zeros_like(annotator.odd)
+        law, discounts = self._law(start, policy), self._discounts
         parts = [
-            layered_squares(
-                *self._law(start, policy),
-                reward,
-                self._discounts,
-                frequencies[block],
-                weights[block],
-            )
+            layered_squares(*(*law, reward, discounts, frequencies[block], weights[block]))
             for block in _blocks(frequencies.size, policy)
         ]
         parts += [
             layered_crosses(
-                *self._law(start, policy),
-                reward,
-                true_reward,
-                self._discounts,
-                annotator.frequencies[block],
-                -0.5 * annotator.odd[block],
-                entropy[block],
+                *(
+                    *(*law, reward, true_reward, discounts, annotator.frequencies[block]),
+                    *(-0.5 * annotator.odd[block], entropy[block]),
+                )
             )
             for block in _blocks(annotator.frequencies.size, policy)
         ]
         value, in_policy, in_reward, in_start = (sum(each) for each in zip(*parts, strict=True))
         return value, in_policy[None], in_reward, in_start
 
-    def _law(self, start: Floats, policy: Floats) -> tuple[object, ...]:
+    def _law(self, start: Floats, policy: Floats) -> tuple[Any, ...]:
         return self._control.dynamics.rows, self._control.states_of[-1].start, start, policy
 
     def _windowed(
@@ -106,9 +98,8 @@ class LayeredSums(CharacteristicSums):
         if window > WIDE:
             exponents = EXPONENTS / window
             both = np.append(exponents, -exponents)
-            moments = layered_log_moments(
-                *self._law(start, policy), centred, self._discounts, both
-            )
+            law_of_first = self._law(start, policy)
+            moments = layered_log_moments(*(*law_of_first, centred, self._discounts, both))
             together = moments[: exponents.size] + moments[exponents.size :]
             outside = math.log(2 * (window + 1) * self.length / TRUNCATION)
             window = min(window, ((together + outside) / exponents).min())

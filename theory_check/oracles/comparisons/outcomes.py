@@ -1,13 +1,12 @@
-"""The upper objective over outcomes: what a single step leads to, or whole sequences of a layered problem.
+"""The upper objective over outcomes: those of a single step, or whole trajectories.
 
-An outcome has a probability and two returns. Characteristic functions of the returns give the loss and the
-residual of each against one that is drawn independently (``docs/theory.md`` section 2.9), at a cost linear
-in their number.
+An outcome has a probability and two returns. Characteristic functions of the returns give the loss and
+the residual of each against one that is drawn independently (``docs/theory.md`` section 2.9), at a cost
+linear in their number.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -90,7 +89,10 @@ class SequenceSums(CharacteristicSums):
         laws, returns = self.space.probabilities(log_policy), self.space.returns(reward)
         true_returns = self.space.returns(self.true_reward[None])[0].cpu().numpy()
         losses, residuals = torch.empty_like(laws), torch.empty_like(laws)
-        for row, (law, each) in enumerate(zip(laws.cpu().numpy(), returns.cpu().numpy(), strict=True)):
+        shape = self.control.policy_shape
+        for row, (law, each) in enumerate(
+            zip(laws.cpu().numpy(), returns.cpu().numpy(), strict=True)
+        ):
             finite = np.isfinite(law).all() and np.isfinite(each).all()
             if not finite or each.max() - each.min() > LARGEST_RANGE:
                 losses[row] = residuals[row] = torch.nan
@@ -100,8 +102,8 @@ class SequenceSums(CharacteristicSums):
             losses[row], residuals[row] = (torch.from_numpy(part) for part in found)
         return UpperEvaluation(
             value=(laws * losses).sum(-1) + self.loss_of_equals,
-            reward_gradient=self.space.to_reward_table(2 * laws * residuals, reward.shape[1:]),
-            policy_gradient=self.space.to_policy_table(2 * laws * losses, log_policy.shape[1:]),
+            reward_gradient=self.space.to_reward_table(2 * laws * residuals, shape[1:]),
+            policy_gradient=self.space.to_policy_table(2 * laws * losses, shape),
         )
 
     def _evaluate_one(

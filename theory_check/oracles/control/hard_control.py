@@ -158,9 +158,7 @@ def _backward_induction(control: SoftControl, reward: Tensor) -> Float[Tensor, "
     return torch.stack(action_values[::-1], dim=1)
 
 
-def _backward_by_layers(
-    control: LayeredControl, reward: Tensor
-) -> Float[Tensor, "replicate s a"]:
+def _backward_by_layers(control: LayeredControl, reward: Tensor) -> Float[Tensor, "replicate s a"]:
     """Return ``Q*``, backwards from the last layer."""
     parts = [reward[:, control.states_of[-1]]]
     for step in range(len(control.layers) - 2, -1, -1):

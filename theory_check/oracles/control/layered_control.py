@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -78,7 +79,7 @@ class LayeredControl(SoftControl):
     def moves_from(self) -> list[Moves]:
         """The kernel from every layer but the last to the states of the next one."""
         parts: list[Moves] = []
-        for own, after in zip(self.states_of, self.states_of[1:], strict=False):
+        for own, after in pairwise(self.states_of):
             if isinstance(self.dynamics, SparseDynamics):
                 actions = self.dynamics.actions
                 rows = self.dynamics.matrix[own.start * actions : own.stop * actions]
@@ -119,7 +120,7 @@ class LayeredControl(SoftControl):
         """Return ``Pr(s_h = s, a_h = a)`` under a policy, h the step of s."""
         policy = log_policy[:, 0].exp()
         law = self.initial[self.states_of[0]].expand(policy.shape[0], -1)
-        parts = []
+        parts: list[Tensor] = []
         for step, own in enumerate(self.states_of):
             if step:
                 law = self.moves_from[step - 1].pushed(parts[-1])

@@ -1,8 +1,9 @@
-"""Rewards that no comparison sees, where every state belongs to one step and nothing is drawn but actions.
+"""Rewards that no comparison sees, where states belong to one step and nothing is drawn but actions.
 
-Along every trajectory ``gamma^h (u(s) - gamma u(s'))`` adds up to u of its first state (``docs/theory.md``
-section 1.5): such rewards with one u for all first states are not seen, and no others are. The part of a
-reward that is seen is what least squares over u leave of it, a sparse system with an unknown for each state.
+Along every trajectory ``gamma^h (u(s) - gamma u(s'))`` adds up to u of its first state: such rewards with
+one u for all first states are not seen (``docs/theory.md`` section 1.5), and no others are. The part of a
+reward that is seen is what least squares over u leave of it, a sparse system with an unknown for each
+state.
 """
 
 from __future__ import annotations
@@ -48,11 +49,15 @@ class UnseenRewards:
             return None
         pairs, states = matrix.shape
         index = np.arange(pairs)
-        own = sparse.csr_array((np.ones(pairs), (index, index // (pairs // states))), (pairs, states))
+        own = sparse.csr_array(
+            (np.ones(pairs), (index, index // (pairs // states))), (pairs, states)
+        )
         change = sparse.csr_array(own - control.discount * matrix)
         started = control.initial.cpu().numpy() > 0
         column = np.where(started, 0, np.arange(states) + 1)
-        tied = sparse.csr_array((np.ones(states), (np.arange(states), column)), (states, states + 1))
+        tied = sparse.csr_array(
+            (np.ones(states), (np.arange(states), column)), (states, states + 1)
+        )
         kept = sparse.csc_array(sparse.diags_array(visited.astype(np.float64)) @ change @ tied)
         kept = kept[:, np.diff(kept.indptr) > 0]
         return cls(sparse.csr_array(kept), visited, splu(sparse.csc_array(kept.T @ kept)))
