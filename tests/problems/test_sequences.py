@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from tests.helpers.layered import normals
 from tests.helpers.significance import assert_mean
 from theory_check.errors import InvalidArgumentError
-from theory_check.models import Linear
+from theory_check.models import Linear, MLPPolicy, MLPReward
 from theory_check.models.base import Prefixes
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
@@ -24,6 +25,9 @@ from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
 from theory_check.problems import Problem, sequences
 from theory_check.problems.dynamics import SparseDynamics
+from theory_check.problems.stored import as_record, content_digest
+from theory_check.recording.run import run
+from theory_check.solvers.penalty_bilevel import PenaltyBilevel
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 SHAPES: dict[str, dict[str, Any]] = {
@@ -243,6 +247,46 @@ def test_sampled_estimates_have_the_exact_mean(label: str, budget: int) -> None:
     assert sampled.counts.env_steps == 80 * SHAPES[label]["length"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        SHAPES["end token"],
+        {"vocabulary": 10, "length": 4},
+        {"vocabulary": 3, "length": 3, "features": None},
+    ],
+)
+@pytest.mark.parametrize(
+    "classes", [{}, {"reward": MLPReward(width=4), "policy": MLPPolicy(width=4)}]
+)
+def test_runs_are_recorded(arguments: dict[str, Any], classes: dict[str, Any]) -> None:
+    """Linear and tabular, and networks; counted, and followed where there are 10^4 texts."""
+    problem = sequences(**arguments).with_classes(**classes)
+    solver = PenaltyBilevel(
+        sigma=0.1, inner_steps=2, inner_step_size=0.1, step_size=0.1, trajectories=8, pairs=8
+    )
+    last = run(problem, solver, 2, [0, 1]).table.iloc[-1]
+    assert last["status"] == "ok"
+    for column in ("hyperobjective", "reward_error", "lower_gap_penalised", "true_return"):
+        assert math.isfinite(last[column])
+    # Two policies in two inner steps and one outer one, and a pair of each of the three batches.
+    assert last["trajectories"] == 2 * (3 * 2 * 8 + 3 * 2 * 8)
+    assert last["labels"] == 2 * 3 * 8
+    assert last["env_steps"] == last["trajectories"] * problem.horizon
+
+
+def test_what_identifies_a_problem_has_its_layers_and_prefixes() -> None:
+    problem = sequences(vocabulary=2, length=3)
+    written = problem.prefixes
+    assert written is not None
+    without = replace(problem, prefixes=None)
+    other_end = replace(problem, prefixes=replace(written, end=0))
+    digests = {content_digest(each) for each in (problem, without, other_end)}
+    assert len(digests) == 3
+    assert content_digest(sequences(vocabulary=2, length=3)) == content_digest(problem)
+    with pytest.raises(InvalidArgumentError, match=r"^problem: received layers of states"):
+        as_record(problem, "texts", {})
+
+
 def test_what_comparisons_see_of_a_reward_is_what_moves_returns_apart() -> None:
     """The recorded error of a reward: least squares over dense tables of texts, as an alternative."""
     problem = sequences(prompts=2, vocabulary=3, length=3, end=1, features=None)
@@ -395,8 +439,6 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], argument: str, recei
 
 
 def test_prefixes_belong_to_the_states() -> None:
-    from dataclasses import replace
-
     problem = sequences(vocabulary=3, length=2)
     written = problem.prefixes
     assert written is not None
