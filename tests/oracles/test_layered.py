@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.layered import both_problems, in_all_rows, normals, own_rows
+from helpers.significance import assert_mean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.helpers.layered import both_problems, in_all_rows, normals, own_rows
-from tests.helpers.significance import assert_mean
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles.comparisons.choice import costs_of
 from theory_check.oracles.control import control_of

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.layered import normals
+from helpers.significance import assert_mean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.helpers.layered import normals
-from tests.helpers.significance import assert_mean
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import Linear, MLPPolicy, MLPReward
 from theory_check.models.base import Prefixes
