@@ -60,8 +60,8 @@ def simulated_scores(  # type: ignore[no-untyped-def]
     start
         Law of the first state, shape (s,).
     policy
-        Action probabilities that are followed, shape (replicate, h, s, a); a replicate with a number that
-        is not finite gives NaN and draws nothing.
+        Action probabilities that are followed, shape (replicate, h, s, a), those of one step in all; a
+        replicate with a number that is not finite gives NaN and draws nothing.
     log_ratio
         ``log(wanted policy / policy)``, shape (replicate, h, s, a); not read unless ``weighed``.
     rewards, wanted_rewards
