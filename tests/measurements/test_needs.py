@@ -98,6 +98,7 @@ PREFERENCES: Mapping[str, str] = {
     "network-reward": f'{BANDIT}{EXCESS}reward = {{ name = "mlp", width = 2 }}\n',
     "masked": f"{MASKED}{EXCESS}",
     "other-labels": f'{BANDIT}{EXCESS}preferences = "thurstone"\n',
+    "texts": f'family = "sequences"\nlength = 2\n{EXCESS}',
 }
 CLOSED: Mapping[str, str] = {
     "quadratic": 'family = "quadratic"\n',
@@ -110,7 +111,7 @@ CLOSED: Mapping[str, str] = {
 PROBLEMS = {**PREFERENCES, **CLOSED}
 """Every kind of problem, by what tells it apart."""
 
-DEAR = ("bandit", "episodic", "log-linear", "other-labels", "masked")
+DEAR = ("bandit", "episodic", "log-linear", "other-labels", "masked", "texts")
 TOO_DEAR = {("advice", problem) for problem in DEAR}
 """Each takes 15 s or more, and does what "cross-entropy" does."""
 
@@ -124,7 +125,8 @@ ALONE = {
     "global-optimality": PREFERENCES.keys() - {"other-labels"},
     # One state, which none of these has; its own tests run it.
     "bandit-curve": set(),
-    "inner-curve": PREFERENCES.keys() - {"episodic", "masked"},
+    "inner-curve": PREFERENCES.keys() - {"episodic", "masked", "texts"},
+    "inner-sublinear": PREFERENCES.keys() - {"texts"},
     "inner-error-curve": {"quadratic", "noiseless"},
     "warm-start-curve": {"quadratic", "noiseless"},
     "outer-curve": {"quadratic", "noiseless", *PREFERENCES},
@@ -144,7 +146,7 @@ ALONE = {
         "network-reward",
     },
     "predicted-domination": PREFERENCES.keys()
-    - {"networks", "discounted-networks", "log-linear", "masked"},
+    - {"networks", "discounted-networks", "log-linear", "masked", "texts"},
 }
 ALONE["comparison"] = ALONE["sample-complexity of a method"] = ALONE["attained"]
 ANYWHERE = {"audits", "bound-terms", "sample-complexity", "solver-run"}

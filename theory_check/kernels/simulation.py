@@ -60,8 +60,8 @@ def simulated_scores(  # type: ignore[no-untyped-def]
     start
         Law of the first state, shape (s,).
     policy
-        Action probabilities that are followed, shape (replicate, h, s, a); a replicate with a number that
-        is not finite gives NaN and draws nothing.
+        Action probabilities that are followed, shape (replicate, h, s, a), those of one step in all; a
+        replicate with a number that is not finite gives NaN and draws nothing.
     log_ratio
         ``log(wanted policy / policy)``, shape (replicate, h, s, a); not read unless ``weighed``.
     rewards, wanted_rewards
@@ -81,7 +81,7 @@ def simulated_scores(  # type: ignore[no-untyped-def]
     """
     followed, wanted = np.zeros(policy.shape), np.zeros(policy.shape)
     actions = policy.shape[3]
-    stride = policy.shape[2] * actions
+    stride = 0 if policy.shape[1] == 1 else policy.shape[2] * actions
     space = scratch(discounts.size)
     starts = starts_of(start)
     for replicate in range(policy.shape[0]):
@@ -160,10 +160,10 @@ def simulated_visits(  # type: ignore[no-untyped-def]
         Means of ``sum_h gamma^h 1[(s_h, a_h)]``, and of ``ratio - 1`` times it, 0 unless ``weighed``;
         shape (replicate, s, a).
     """
-    replicates, _, number_of_states, actions = policy.shape
+    replicates, steps, number_of_states, actions = policy.shape
     visits = np.zeros((replicates, number_of_states, actions))
     changes = np.zeros(visits.shape)
-    stride = number_of_states * actions
+    stride = 0 if steps == 1 else number_of_states * actions
     space = scratch(discounts.size)
     starts = starts_of(start)
     for replicate in range(replicates):

@@ -15,7 +15,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
 from theory_check.measurements.base import Measurement, Need, StepSizes
-from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.needs import PREFERENCES, STEPS_OF_STATES
 from theory_check.models.base import ABSENT
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import HardOptimum, hard_optimum
@@ -111,7 +111,7 @@ class InnerSublinear(Measurement):
     """
 
     kind: ClassVar[str] = "inner-sublinear"
-    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STEPS_OF_STATES)
 
     inner_steps: PositiveInteger
     points_per_decade: PositiveInteger = 8

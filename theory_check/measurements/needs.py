@@ -52,6 +52,13 @@ CURVATURE = Need(
     "name a problem of another family, or use 'lower-bound' on this one",
 )
 
+STEPS_OF_STATES = Need(
+    "policies with a row for each step and state, or a stationary one, whose compiled steps it takes",
+    lambda problem: problem.layers is None,
+    lambda problem: f"whose {problem.states} states each belong to one step",
+    "name a problem whose states may come at any step, or build it without layers",
+)
+
 LINEAR_AND_TABULAR = Need(
     "linear rewards and tabular policies, whose constants it has in closed form",
     lambda problem: (

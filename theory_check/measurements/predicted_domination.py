@@ -18,7 +18,7 @@ from theory_check.measurements.base import Need
 from theory_check.measurements.inner_curves import unit_rewards
 from theory_check.measurements.inner_iterates import InnerIterates
 from theory_check.measurements.inner_loops import inverse_smoothness
-from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.needs import PREFERENCES, STEPS_OF_STATES
 from theory_check.measurements.weak_gradient_domination import hold_out
 from theory_check.models import Tabular
 from theory_check.oracles.control import control_of
@@ -62,7 +62,7 @@ class PredictedDomination(InnerIterates):
     """
 
     kind: ClassVar[str] = "predicted-domination"
-    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, TABULAR)
+    needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, TABULAR, STEPS_OF_STATES)
     least_seeds: ClassVar[int] = 2
 
     hard_steps: PositiveInteger = field(kw_only=True)

@@ -32,6 +32,7 @@ from theory_check.oracles.comparisons.trajectories import (
 )
 from theory_check.oracles.comparisons.upper import PairSums, UpperEvaluation, UpperObjective, Way
 from theory_check.oracles.control import control_of
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.numerics import (
     RESOLUTION,
@@ -57,6 +58,9 @@ from theory_check.oracles.solutions.penalised import (
 from theory_check.oracles.solutions.quasi_newton import SummedPenalisedLevel
 from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem
+
+LARGEST_HESSIAN = 256
+"""Entries of a policy with a row for each state of an episode from which none of it is formed."""
 
 
 class ExactOracle:
@@ -204,8 +208,8 @@ class ExactOracle:
     def optimal_policy(self, phi: Parameters) -> Float[Tensor, "*policy"]:
         """Return ``log pi*`` of the lower level at ``phi``.
 
-        Shape (..., H, S, A), or (..., S, A) for the stationary policy of a discounted problem; -inf
-        for actions that do not exist.
+        Shape (..., H, S, A), or (..., S, A) for policies with one row for each state; -inf for actions
+        that do not exist.
         """
         flat, lead = self._flatten(phi)
         optimal = self.control.optimal_log_policy(self.reward_model.table(flat))
@@ -312,7 +316,9 @@ class ExactOracle:
             require_penalty(sigma)
         optimal = self.control.optimal_log_policy(reward)
         settings = (self.control, reward, optimal, sigma)
-        if not isinstance(self.upper, PairSums):
+        layered = isinstance(self.control, LayeredControl)
+        wide = layered and self.true_reward.numel() > LARGEST_HESSIAN
+        if not isinstance(self.upper, PairSums) or wide:
             return SummedPenalisedLevel(*settings, upper=self.upper)
         comparisons, loss = self.upper.comparisons, self.upper.loss
         if isinstance(comparisons, DiscountedComparisons):
@@ -342,7 +348,7 @@ class ExactOracle:
         """Return a table as (H, S, A), or (S, A) of a stationary policy; -inf for absent actions."""
         absent, shape = self.control.absent, self.control.policy_shape
         shown = log_policy if absent is None else log_policy.masked_fill(absent, -torch.inf)
-        return shown.reshape(*lead, *(shape[1:] if self.problem.horizon is None else shape))
+        return shown.reshape(*lead, *(shape[1:] if self.control.rows_are_states else shape))
 
     def _certified_penalised(self, reward: Tensor, sigma: float) -> PenalisedSolution:
         solution = self.solve_penalised(reward, sigma)

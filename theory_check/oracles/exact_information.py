@@ -92,9 +92,9 @@ class ExactInformation(RLHFOracle):
         control = self.control
         logits = lower.reshape(-1, *control.policy_shape)
         values = control.kl_weight * torch.logsumexp(control.existing(logits), dim=-1)
-        if not isinstance(control, DiscountedControl):
+        if not control.rows_are_states:
             values = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
-        ahead = control.dynamics.ahead_of_steps(values)
+        ahead = control.onward.ahead_of_steps(values)
         action_values = self.reward_model.table(upper)[:, None] + control.discount * ahead
         contracted = control.log_reference + action_values / control.kl_weight
         if control.absent is not None:

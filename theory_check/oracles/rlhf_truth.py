@@ -13,7 +13,9 @@ from theory_check.models import PolicyModel
 from theory_check.oracles.comparisons import Comparisons
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.control.hard_control import hard_return
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import SoftControl
+from theory_check.oracles.control.unseen_rewards import UnseenRewards
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import optimal_hyperobjective
 from theory_check.oracles.solutions.level import PenalisedSolution
@@ -42,7 +44,10 @@ class RLHFTruth:
         sparse = isinstance(exact.control.dynamics, SparseDynamics)
         # A projection of rewards is a table of pairs of pairs, which many states leave no place for.
         fits = not sparse or pairs**2 <= LARGEST_TABLE
-        self._comparable = comparable_rewards(exact) if fits else None
+        layered = isinstance(exact.control, LayeredControl)
+        self._unseen = UnseenRewards.of(exact.control) if layered else None
+        wanted = fits and self._unseen is None
+        self._comparable = comparable_rewards(exact) if wanted else None
         self._latest: tuple[Tensor, tuple[float, int], PenalisedSolution] | None = None
 
     @cached_property
@@ -124,6 +129,8 @@ class RLHFTruth:
         self, difference: Float[Tensor, "replicate s a"]
     ) -> Float[Tensor, " replicate"]:
         """Return the mean square of what comparisons see of it; NaN where that is not projected."""
+        if self._unseen is not None:
+            return self._unseen.removed(difference).square().mean((-1, -2))
         if self._comparable is None:
             return torch.full_like(difference[:, 0, 0], torch.nan)
         invisible_removed = difference.flatten(1) @ self._comparable
@@ -176,7 +183,7 @@ def comparable_rewards(exact: ExactOracle) -> Float[Tensor, "pair pair"]:
     enumerated, it is that of the covariance of visits under the reference policy, which gives all of
     them a positive probability.
     """
-    if exact.control.policy_shape[0] == exact.problem.segment_length == 1:
+    if (exact.problem.horizon or exact.problem.segment_length) == 1:
         # Every pair of state and action is compared as such, or never.
         start = exact.control.discounted_occupancy(exact.control.log_reference[None])[0, 0]
         seen = (start > 0).to(exact.true_reward).flatten()

@@ -18,6 +18,7 @@ from theory_check.problems.problem import Objective, Problem
 from theory_check.problems.quadratic import quadratic
 from theory_check.problems.quartic import quartic
 from theory_check.problems.riverswim import riverswim
+from theory_check.problems.sequences import sequences
 from theory_check.problems.stored import stored
 from theory_check.problems.tabular import tabular
 from theory_check.problems.valley import valley
@@ -38,6 +39,7 @@ __all__ = [
     "quadratic",
     "quartic",
     "riverswim",
+    "sequences",
     "stored",
     "tabular",
     "valley",

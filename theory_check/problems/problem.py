@@ -32,8 +32,9 @@ from theory_check.models import (
     Tabular,
     named_classes,
 )
-from theory_check.models.base import log_probabilities
+from theory_check.models.base import Prefixes, log_probabilities
 from theory_check.problems.dynamics import DenseDynamics, Dynamics, SparseDynamics
+from theory_check.problems.layers import require_layers, require_prefixes
 from theory_check.problems.preferences import BradleyTerry, PreferenceLaw, preference_law
 from theory_check.problems.problem_tables import require_tables_of
 
@@ -75,7 +76,7 @@ class Problem:
         ``"cross_entropy"`` or ``"excess_risk"``.
     reference_policy
         ``pi_ref``, shape (steps, states, actions), positive for every action that exists; the number of
-        steps is the horizon, or 1 without one.
+        steps is the horizon, or 1 without one and where states have layers.
     name
         How the problem calls itself in tables.
     reward_class, policy_class
@@ -87,6 +88,12 @@ class Problem:
         policy takes the others, and what the tables say of them counts for nothing.
     state_names, action_names
         What tables and errors call states and actions, one text each; their numbers when None.
+    layers
+        Number of states of each step, of an episodic problem in which every state belongs to one step:
+        the first states to the first, and so on (:mod:`theory_check.problems.layers`). A policy then has
+        one row for each state. None where states may come at any step.
+    prefixes
+        What is written in every state, of problems that write sequences.
     instruments
         Dotted name of the oracles of this kind of problem.
     """
@@ -111,12 +118,16 @@ class Problem:
     action_mask: Bool[Tensor, "s a"] | None = None
     state_names: tuple[str, ...] | None = None
     action_names: tuple[str, ...] | None = None
+    layers: tuple[int, ...] | None = None
+    prefixes: Prefixes | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is not a problem, before any work."""
         _check_types(self)
         _check_scalars(self)
         require_tables_of(self)
+        require_layers(self)
+        require_prefixes(self)
         if self.action_mask is not None:
             _check_masked_policy(self)
 
@@ -124,7 +135,8 @@ class Problem:
         """Say on one line what it is, and leave out its tables."""
         ends = f"discount {self.discount:g}"
         if self.horizon is not None:
-            ends = f"horizon {self.horizon}" + (f", {ends}" if self.discount < 1 else "")
+            layered = "" if self.layers is None else " with states of their own"
+            ends = f"horizon {self.horizon}{layered}" + (f", {ends}" if self.discount < 1 else "")
         elif self.segment_length > 1:
             ends += f", segments of {self.segment_length}"
         return (
@@ -165,8 +177,8 @@ class Problem:
 
     @property
     def steps(self) -> int:
-        """Number of steps of a policy table: the horizon, or 1 for a stationary policy."""
-        return 1 if self.horizon is None else self.horizon
+        """Number of steps of a policy table: the horizon, or 1 where a state has one row in all."""
+        return 1 if self.horizon is None or self.layers is not None else self.horizon
 
     @property
     def steps_per_trajectory(self) -> int | float:
@@ -185,6 +197,7 @@ class Problem:
             observations=self.observations,
             features=self.features,
             log_reference=log_probabilities(self.reference_policy),
+            prefixes=self.prefixes,
         )
 
     @cached_property

@@ -29,6 +29,7 @@ from theory_check.errors import (
 )
 from theory_check.files import as_path, read_file
 from theory_check.models import Linear, Tabular
+from theory_check.models.base import Prefixes
 from theory_check.problems.problem import Objective, Problem, require_horizon
 from theory_check.problems.problem_tables import ARRAYS
 
@@ -162,6 +163,12 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
             "an action_mask, for which the file has no place",
             "store a problem in whose states all actions exist",
         )
+    if problem.layers is not None:
+        raise InvalidArgumentError(
+            "problem",
+            "layers of states, for which the file has no place",
+            "store the parameters of its family, which build it again",
+        )
     tables = {name: getattr(problem, name) for name in ARRAYS}
     tables["transitions"] = problem.dynamics.dense("a stored file")
     arrays = {name: values.tolist() for name, values in tables.items()}
@@ -173,13 +180,18 @@ def as_record(problem: Problem, label: str, origin: Mapping[str, Any]) -> str:
 def content_digest(problem: Problem) -> str:
     """Return the SHA-256 of the arrays and scalars of a problem.
 
-    Its name, its classes and the law of its labels do not count, nor whether its kernel is held as a
-    table or as a sparse matrix, which is written out block by block.
+    With layers and prefixes, of problems that have them. Its name, its classes and the law of its labels
+    do not count, nor whether its kernel is held as a table or as a sparse matrix, which is written out
+    block by block.
     """
     scalars = {name: getattr(problem, name) for name in SCALARS}
     # Numbers of numpy are written as those of Python that they are.
     text = json.dumps(scalars, sort_keys=True, default=lambda number: number.item())
     digest = hashlib.sha256(text.encode())
+    if problem.layers is not None:
+        digest.update(f"layers {tuple(map(int, problem.layers))}".encode())
+    if problem.prefixes is not None:
+        digest.update(_digest_of(problem.prefixes))
     for name in ARRAYS:
         values = getattr(problem, name)
         blocks = problem.dynamics.blocks() if name == "transitions" else (values,)
@@ -188,6 +200,13 @@ def content_digest(problem: Problem) -> str:
             numbers = block.detach().cpu().contiguous().numpy().astype("<f8")
             digest.update(numbers.tobytes())
     return digest.hexdigest()
+
+
+def _digest_of(prefixes: Prefixes) -> bytes:
+    """Return what is written in every state as bytes."""
+    sizes = f"prefixes {prefixes.vocabulary} {prefixes.length} {prefixes.end}"
+    written = (prefixes.prompts[:, None].cpu(), prefixes.tokens.cpu())
+    return sizes.encode() + torch.cat(written, dim=1).numpy().astype("<i8").tobytes()
 
 
 def problem_identity(problem: Problem) -> tuple[object, ...] | None:

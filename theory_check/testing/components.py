@@ -118,8 +118,8 @@ def its_numbers_are_finite_and_in_double_precision(case: ProblemCase) -> str:
         "hypergradient": truth.hypergradient(case.upper),
     }
     for name, value in found.items():
-        if value.dtype not in (torch.float64, torch.bool):
-            return f"{name} is {value.dtype}; use float64 throughout"
+        if value.dtype not in (torch.float64, torch.bool, torch.int64):
+            return f"{name} is {value.dtype}; use float64, and int64 for what is counted"
         if not bool(torch.isfinite(value).all()):
             return f"{name} is not finite"
     sizes = {"hyperobjective": (2,), "hypergradient": (2, case.tools.upper_parameters)}

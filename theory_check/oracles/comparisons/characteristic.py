@@ -26,7 +26,6 @@ from theory_check.kernels.characteristic import (
     log_moments,
     squared_characteristic,
 )
-from theory_check.kernels.trigonometric import trigonometric_moments, trigonometric_values
 from theory_check.oracles.comparisons.series import (
     MODEL,
     TRUNCATION,
@@ -298,84 +297,3 @@ class _Sum:
         for mine, theirs in zip(self.parts[1:], tables, strict=True):
             mine += theirs
         self.parts = (self.parts[0] + value, *self.parts[1:])
-
-
-@dataclass(frozen=True, eq=False)
-class OutcomeSums(CharacteristicSums):
-    """Over the outcomes of a single step, at a cost linear in their number."""
-
-    way: ClassVar[Way] = "outcomes"
-
-    def evaluate(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-    ) -> UpperEvaluation:
-        """Return ``G`` and its partial derivatives for reward and policy tables."""
-        policies = log_policy[:, 0].exp().cpu().numpy()
-        starts = self.start(log_policy).cpu().numpy()
-        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
-        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
-
-    def _evaluate_one(
-        self, reward: Floats, policy: Floats, start: Floats
-    ) -> tuple[float, Floats, Floats, Floats]:
-        possible = start > 0
-        law = (start[:, None] * policy).reshape(1, -1)
-        returns, model = _centred(reward, possible, MODEL)
-        true_reward = self.present(self.true_reward[None])[0].cpu().numpy()
-        true_returns, annotator = _centred(true_reward, possible, self.law)
-
-        chi = trigonometric_moments(returns, law, model.step, model.odd.size)[:, 0]
-        slopes = np.stack([_cosines(-model.even, chi), _sines(0.5 * model.odd, chi)], axis=1)
-        loss, residual = trigonometric_values(returns, slopes, model.step)
-
-        masses = np.concatenate([law, law * returns])
-        moments = trigonometric_moments(true_returns, masses, annotator.step, annotator.odd.size)
-        true_chi, xi = moments[:, 0], moments[:, 1]
-        entropy = annotator.entropy if self.excess else np.zeros_like(annotator.odd)
-        slopes = np.stack(
-            [
-                _sines(0.5 * annotator.odd, true_chi),
-                _sines(0.5 * annotator.odd, xi) - _cosines(entropy, true_chi),
-            ],
-            axis=1,
-        )
-        lean, rest = trigonometric_values(true_returns, slopes, annotator.step)
-        loss += self.constant(model, annotator) + rest - returns * lean
-        residual -= lean
-
-        shape = reward.shape
-        given_start = 2 * policy * loss.reshape(shape)
-        return (
-            float(law[0] @ loss),
-            start[None, :, None] * given_start,
-            (2 * law[0] * residual).reshape(shape),
-            given_start.sum(1),
-        )
-
-    def largest_return(self, reward: Float[Tensor, "replicate s a"]) -> Float[Tensor, " replicate"]:
-        """Return the largest size of a reward where what is compared may start."""
-        started = self.start(self.control.log_reference[None])[0] > 0
-        return self.present(reward)[:, started].abs().flatten(1).amax(-1)
-
-
-def _centred(
-    reward: Floats, possible: NDArray[np.bool_], law: PreferenceLaw
-) -> tuple[Floats, Series]:
-    """Return rewards around 0, and sums for their differences where they are possible."""
-    low, high = reward[possible].min(), reward[possible].max()
-    around = np.where(possible[:, None], reward - 0.5 * (high + low), 0.0)
-    return np.ascontiguousarray(around.reshape(-1)), pair_series(window_of(high - low), law)
-
-
-def _cosines(weights: Floats, moments: Floats) -> Floats:
-    """Return the slopes of ``sum_l weight_l E cos(w_l (x - X))``."""
-    real, imaginary = moments
-    return np.stack([weights * real, -weights * imaginary])
-
-
-def _sines(weights: Floats, moments: Floats) -> Floats:
-    """Return the slopes of ``sum_l weight_l E sin(w_l (x - X))``."""
-    real, imaginary = moments
-    return np.stack([-weights * imaginary, -weights * real])

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
 from theory_check.errors import InvalidArgumentError, require_choice
 from theory_check.oracles.comparisons.characteristic import (
     CharacteristicSums,
-    OutcomeSums,
     StepSums,
     Transitions,
 )
 from theory_check.oracles.comparisons.laws import Comparisons, comparisons_of
+from theory_check.oracles.comparisons.layered_sums import LayeredSums
+from theory_check.oracles.comparisons.outcomes import OutcomeSums, SequenceSums
 from theory_check.oracles.comparisons.pairs import PairLoss
 from theory_check.oracles.comparisons.possible import count_trajectories, counted
 from theory_check.oracles.comparisons.series import frequencies_needed
-from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
+from theory_check.oracles.comparisons.trajectories import (
+    DEFAULT_ENUMERATION_BUDGET,
+    enumerate_trajectories,
+)
 from theory_check.oracles.comparisons.upper import PairSums, UpperObjective, Way
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
@@ -29,6 +33,9 @@ from theory_check.problems import Problem
 PAIR, OUTCOME, SUCCESSOR, CHOICE = 2.2, 3.0, 2.5, 12.0
 OVERHEAD = 2e-4
 """Seconds that an evaluation without pairs costs at least."""
+
+MOST_SEQUENCES = 2**20
+"""Trajectories of a problem with layers beyond which they are no outcomes to be enumerated."""
 
 LARGEST_COST = 600.0
 """Seconds of one evaluation beyond which a way is refused."""
@@ -71,13 +78,16 @@ def costs_of(problem: Problem, budget: int) -> Costs:
     frequencies = frequencies_needed(window) + frequencies_needed(window, problem.preferences)
     pairs = problem.states * problem.actions
     successors = problem.dynamics.possible
-    closed, one = float("inf"), length == 1
-    by_step = frequencies * length * (SUCCESSOR * 3 * successors + CHOICE * pairs)
+    closed = float("inf")
+    outcomes, passes = (pairs if length == 1 else 0), length
+    if problem.layers is not None:  # every state is passed once, and trajectories are outcomes
+        outcomes, passes = (trajectories if trajectories <= MOST_SEQUENCES else 0), 1
+    by_step = frequencies * passes * (SUCCESSOR * 3 * successors + CHOICE * pairs)
     return Costs(
         trajectories,
         {
             "pairs": 1e-9 * PAIR * trajectories**2 if trajectories <= budget else closed,
-            "outcomes": OVERHEAD + 1e-9 * OUTCOME * frequencies * pairs if one else closed,
+            "outcomes": OVERHEAD + 1e-9 * OUTCOME * frequencies * outcomes if outcomes else closed,
             "steps": OVERHEAD + 1e-9 * by_step,
         },
     )
@@ -125,7 +135,7 @@ def upper_objective(
             way = "pairs" if resolved else costs.cheapest
         if way != "pairs":
             _refuse(problem, way, costs)
-            kind: type[CharacteristicSums] = StepSums if way == "steps" else OutcomeSums
+            kind, enumerated = _kind(problem, way, device)
             return kind(
                 control=control,
                 dynamics=Transitions.of(control.dynamics),
@@ -133,9 +143,22 @@ def upper_objective(
                 true_reward=problem.true_reward.to(device),
                 law=problem.preferences,
                 excess=excess,
+                **enumerated,
             )
     comparisons = comparisons_of(problem, control, budget=budget, device=device)
     return PairSums(comparisons, PairLoss.of(problem, comparisons.space))
+
+
+def _kind(
+    problem: Problem, way: Way, device: torch.device | str
+) -> tuple[type[CharacteristicSums], dict[str, Any]]:
+    """Return what sums without pairs, and the trajectories where these are its outcomes."""
+    if problem.layers is None:
+        return (StepSums if way == "steps" else OutcomeSums), {}
+    if way == "steps":
+        return LayeredSums, {}
+    space = enumerate_trajectories(problem, budget=MOST_SEQUENCES, device=device)
+    return SequenceSums, {"space": space}
 
 
 def require_affordable(problem: Problem, budget: int = DEFAULT_ENUMERATION_BUDGET) -> None:
@@ -146,11 +169,11 @@ def require_affordable(problem: Problem, budget: int = DEFAULT_ENUMERATION_BUDGE
 
 def _refuse(problem: Problem, way: Way, costs: Costs) -> None:
     length = problem.horizon or problem.segment_length
-    if way == "outcomes" and length > 1:
+    if way == "outcomes" and length > 1 and problem.layers is None:
         raise InvalidArgumentError(
             "way",
             f"'outcomes', but {problem.name} compares {length} steps",
-            "pass 'steps', or None; outcomes are those of a single step",
+            "pass 'steps', or None; outcomes are those of a single step, or of a problem with layers",
         )
     if costs.by_way[way] > LARGEST_COST:
         raise InvalidArgumentError(

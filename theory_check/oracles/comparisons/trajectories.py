@@ -41,9 +41,9 @@ class TrajectorySpace:
         factor ``rho0(s_0)`` for segments, whose first state follows the policy's occupancy.
     step_index
         Position in a flattened policy table of the entry of step h, shape (trajectory, h): that of
-        (h, s_h, a_h), or of (s_h, a_h) when the policy is stationary.
+        (h, s_h, a_h), or of (s_h, a_h) when a policy has one row for each state.
     table_size
-        Entries of a policy table: h * s * a, or s * a when the policy is stationary.
+        Entries of a policy table: h * s * a, or s * a when a policy has one row for each state.
     pairs
         Number of states times actions.
     class_steps
@@ -80,6 +80,14 @@ class TrajectorySpace:
     def number_of_classes(self) -> int:
         """Number of classes of trajectories with equal returns."""
         return self.class_steps.shape[0]
+
+    @cached_property
+    def entry_discounts(self) -> Float[Tensor, " step"]:
+        """``gamma^h`` of the step at which a table entry is taken, 0 where none takes it."""
+        found = self.log_dynamics.new_zeros(self.table_size)
+        for step in range(self.horizon):
+            found[self.step_index[:, step]] = self.discounts[step]
+        return found
 
     @cached_property
     def classes(self) -> Float[Tensor, "class pair"]:
@@ -276,9 +284,13 @@ def _enumerate(problem: Problem, budget: int, device: torch.device | str) -> Tra
     index = visited
     if problem.horizon is not None:
         log_dynamics += np.log(problem.initial.numpy()[states[:, 0]])
+    if problem.steps > 1:
         index = visited + pairs * np.arange(length)
     discounts = problem.discount ** np.arange(length)
-    members, class_of = _classes(visited, discounts)
+    if problem.layers is None:
+        members, class_of = _classes(visited, discounts)
+    else:  # where a state tells its step, visits tell the trajectory
+        members = class_of = np.arange(len(visited))
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)

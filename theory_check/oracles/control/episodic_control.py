@@ -18,6 +18,11 @@ class EpisodicControl(SoftControl):
     """Non-stationary policies over H steps; see :class:`SoftControl`."""
 
     @property
+    def rows_are_states(self) -> bool:
+        """False: a row belongs to a step as well."""
+        return False
+
+    @property
     def magnification(self) -> float:
         """Steps times states."""
         return float(self.policy_shape[0] * self.policy_shape[1])

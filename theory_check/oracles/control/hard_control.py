@@ -17,6 +17,7 @@ from theory_check.errors import CertificationError
 from theory_check.models.base import log_probabilities
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.problems import Problem
 from theory_check.problems.dynamics import SparseDynamics
@@ -36,7 +37,7 @@ class HardOptimum:
     control
         The dynamics.
     action_values
-        ``Q*``, shape (replicate, h, s, a); h is 1 without a horizon. -inf for actions that do not exist.
+        ``Q*``, shape (replicate, h, s, a), as a policy table. -inf for actions that do not exist.
     """
 
     control: SoftControl
@@ -85,6 +86,8 @@ def hard_optimum(control: SoftControl, reward: Float[Tensor, "replicate s a"]) -
     reward = control.existing(reward)
     if isinstance(control, DiscountedControl):
         return HardOptimum(control, _policy_iteration(control, reward)[:, None])
+    if isinstance(control, LayeredControl):
+        return HardOptimum(control, _backward_by_layers(control, reward)[:, None])
     return HardOptimum(control, _backward_induction(control, reward))
 
 
@@ -107,7 +110,7 @@ def hard_return(
 
 
 def optimal_values(problem: Problem) -> Float[Tensor, "h s"]:
-    """Return ``V*_h(s)`` of a problem's true reward; h is 1 without a horizon."""
+    """Return ``V*_h(s)`` of a problem's true reward, for every row of a policy table."""
     return hard_optimum(control_of(problem), problem.true_reward[None]).values[0]
 
 
@@ -153,6 +156,15 @@ def _backward_induction(control: SoftControl, reward: Tensor) -> Float[Tensor, "
     for _ in range(control.policy_shape[0] - 1):
         action_values.append(_ahead(control, reward, action_values[-1].amax(-1)))
     return torch.stack(action_values[::-1], dim=1)
+
+
+def _backward_by_layers(control: LayeredControl, reward: Tensor) -> Float[Tensor, "replicate s a"]:
+    """Return ``Q*``, backwards from the last layer."""
+    parts = [reward[:, control.states_of[-1]]]
+    for step in range(len(control.layers) - 2, -1, -1):
+        ahead = control.moves_from[step].mean(parts[-1].amax(-1))
+        parts.append(reward[:, control.states_of[step]] + control.discount * ahead)
+    return torch.cat(parts[::-1], dim=1)
 
 
 def _ahead(control: SoftControl, reward: Tensor, value: Tensor) -> Tensor:

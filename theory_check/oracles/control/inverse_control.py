@@ -15,7 +15,6 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.models import RewardModel
 from theory_check.models.linear_reward import LinearReward
-from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.soft_control import SoftControl
 
 LINEAR_ALONE = "search linear rewards: the reward of a policy is read off by linear least squares"
@@ -77,9 +76,9 @@ def _value_columns(control: SoftControl) -> Float[Tensor, "step value"]:
     steps, states, actions = control.policy_shape
     own = torch.eye(states, dtype=control.initial.dtype, device=control.initial.device)
     own = own.repeat_interleave(actions, dim=0)
-    kernel = control.dynamics.dense("inverse soft control").to(own.device)
+    kernel = control.onward.dense("inverse soft control").to(own.device)
     ahead = control.discount * kernel.flatten(0, 1)
-    if isinstance(control, DiscountedControl):
+    if control.rows_are_states:
         return ahead - own
     columns = own.new_zeros(steps, states * actions, steps, states)
     for step in range(steps):

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import (
     SoftControl,
     divergence_density,
@@ -126,9 +127,9 @@ def lower_geometry(
 
 def decided_states(control: SoftControl) -> Bool[Tensor, "h s"]:
     """Return which rows of a policy table are reached; the same for all positive policies."""
-    if isinstance(control, DiscountedControl):
+    if control.rows_are_states:
         absent = control.absent_anywhere
-        return reachable_states(control.dynamics, control.initial, absent)[None]
+        return reachable_states(control.onward, control.initial, absent)[None]
     following = control.dynamics.followers(control.absent_anywhere)
     rows = [control.initial > 0]
     for _ in range(control.policy_shape[0] - 1):
@@ -166,6 +167,9 @@ def soft_advantage(
     divergence = control.kl_weight * (policy * divergence_density(log_ratio)).sum(-1)
     if isinstance(control, DiscountedControl):
         here = ahead = _divergence_to_come(control, log_policy, divergence)
+    elif isinstance(control, LayeredControl):
+        constant = divergence[..., None].expand_as(log_policy)  # of every action, whose mean it is
+        here = ahead = (policy * control.returns_to_go(constant, log_policy)).sum(-1)
     else:
         gaps = [torch.zeros_like(divergence[:, 0])]
         mean_ahead = _means_ahead(control, policy)
@@ -174,7 +178,7 @@ def soft_advantage(
             gaps.append(divergence[:, step] + control.discount * later)
         here = torch.stack(gaps[:0:-1], dim=1)
         ahead = torch.stack(gaps[-2::-1], dim=1)
-    following = control.dynamics.ahead_of_steps(ahead)
+    following = control.onward.ahead_of_steps(ahead)
     return here[..., None] - control.discount * following - control.kl_weight * log_ratio
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from theory_check.models import RewardModel
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.control.episodic_control import EpisodicControl
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.control.sparse_resolvent import Systems
 
@@ -71,13 +72,13 @@ class ResponseSystem:
         unknowns = steps * states
         purpose = f"the response as a linear system of {unknowns} unknowns"
         control.dynamics.require_room(purpose, replicates * unknowns**2)
-        kernel = control.dynamics.dense(purpose).to(log_policy.device)
+        kernel = control.onward.dense(purpose).to(log_policy.device)
         moves = torch.einsum("rhsa,sat->rhts", log_policy.exp(), kernel)
         arriving = torch.einsum("rhsa,sat->rht", tables.in_policy, kernel)
         own = tables.in_policy.sum(-1)
         matrix = torch.eye(unknowns, dtype=own.dtype, device=own.device).repeat(replicates, 1, 1)
         blocks = matrix.view(replicates, steps, states, steps, states)
-        if isinstance(control, DiscountedControl):
+        if control.rows_are_states:
             blocks[:, 0, :, 0] -= control.discount * moves[:, 0]
             right = own - control.discount * arriving
         else:
@@ -135,6 +136,19 @@ class PerturbedEpisodicControl(EpisodicControl):
 
 
 @dataclass(frozen=True, eq=False)
+class PerturbedLayeredControl(LayeredControl):
+    """See the module; ``seed`` says which perturbation."""
+
+    seed: int = 0
+
+    def optimal_log_policy(
+        self, reward: Float[Tensor, "replicate s a"]
+    ) -> Float[Tensor, "replicate h s a"]:
+        """Return ``log pi*`` of perturbed rewards."""
+        return super().optimal_log_policy(reward * _factors(reward[0], self.seed))
+
+
+@dataclass(frozen=True, eq=False)
 class PerturbedDiscountedControl(DiscountedControl):
     """See the module; ``seed`` says which perturbation."""
 
@@ -166,6 +180,8 @@ def perturbed(control: SoftControl, seed: int) -> SoftControl:
     settings = {entry.name: getattr(control, entry.name) for entry in fields(control) if entry.init}
     if isinstance(control, DiscountedControl):
         return PerturbedDiscountedControl(**settings, seed=seed)
+    if isinstance(control, LayeredControl):
+        return PerturbedLayeredControl(**settings, seed=seed)
     return PerturbedEpisodicControl(**settings, seed=seed)
 
 

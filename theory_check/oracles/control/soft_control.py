@@ -58,6 +58,16 @@ class SoftControl(ABC):
         )
 
     @property
+    def rows_are_states(self) -> bool:
+        """Whether a policy has one row for each state, whatever the step."""
+        return True
+
+    @property
+    def onward(self) -> Dynamics:
+        """What follows a row of the table: the dynamics, unless an episode is over there."""
+        return self.dynamics
+
+    @property
     def policy_shape(self) -> tuple[int, int, int]:
         """(H, S, A)."""
         horizon, states, actions = self.log_reference.shape

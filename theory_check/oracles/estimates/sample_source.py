@@ -20,6 +20,7 @@ from theory_check.kernels.stopped_visits import NO_ELIMINATION
 from theory_check.oracles.comparisons import Comparisons
 from theory_check.oracles.comparisons.upper import UpperObjective
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.estimates.counts import SampleCosts, SampleCounter
 from theory_check.oracles.estimates.kernel_inputs import as_array
@@ -204,6 +205,8 @@ def sampled_later_visits(
     rollouts: int,
 ) -> Float[Tensor, "replicate s a"]:
     """Follow rollouts on from weighted steps and return their visits."""
+    if isinstance(control, LayeredControl):
+        return _visits_by_layers(source, control, log_policy, weights, rollouts)
     steps, stationary = control.policy_shape[0], isinstance(control, DiscountedControl)
     if steps == 1 and not stationary:
         return torch.zeros_like(weights[:, 0])  # nothing follows, and nothing is drawn
@@ -219,6 +222,34 @@ def sampled_later_visits(
         rollouts,
     )
     return torch.from_numpy(found).to(weights.device)
+
+
+def _visits_by_layers(
+    source: SampleSource,
+    control: LayeredControl,
+    log_policy: Float[Tensor, "replicate 1 s a"],
+    weights: Float[Tensor, "replicate 1 s a"],
+    rollouts: int,
+) -> Float[Tensor, "replicate s a"]:
+    """Return the same where a state tells its step: rollouts go on until nothing follows.
+
+    ``gamma^k`` is the discount of where a visit is over that of where the rollout started, so that
+    weights are drawn in units of the latter.
+    """
+    if len(control.layers) == 1:
+        return torch.zeros_like(weights[:, 0])
+    source.count_rollouts(log_policy, rollouts, source.costs.score_steps)
+    found = continued_visits(
+        source.continuations,
+        as_array(weights / control.discounts[:, None]),
+        as_array(log_policy.exp()),
+        control.onward.rows,
+        NO_ELIMINATION,
+        1.0,
+        True,
+        rollouts,
+    )
+    return control.discounts[:, None] * torch.from_numpy(found).to(weights.device)
 
 
 def _streams(purpose: str, seeds: Sequence[int]) -> NDArray[np.uint64]:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.optima.penalty_limit import PenaltyLimit
 
@@ -73,7 +74,8 @@ def _episodes(
     Backwards, with ``U = u + U'`` and ``X = x + gamma X'``.
     """
     policy, gamma = limit.optimal.exp(), control.discount
-    replicates, horizon, states, actions = policy.shape
+    replicates, rows, states, actions = policy.shape
+    horizon = len(control.layers) if isinstance(control, LayeredControl) else rows
     entries = features.movedim(-1, 0)[:, None]
     own = features.square().sum(-1)
     moments = policy.new_zeros(len(BINOMIAL), 2 + len(entries), replicates, states)
@@ -91,7 +93,8 @@ def _episodes(
             ],
             dim=1,
         )
-        moments = _mean_of_step(joined, limit.response[:, step], policy[:, step])
+        row = min(step, rows - 1)
+        moments = _mean_of_step(joined, limit.response[:, row], policy[:, row])
     return moments
 
 

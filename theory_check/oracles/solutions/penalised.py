@@ -192,7 +192,7 @@ class EpisodicPoint(PenalisedPoint):
         weighted = self.law[:, :, None] * space.steps
         table = space.steps.T @ (self.slope[:, :, None] * weighted)
         ratio = level.optimal - self.log_policy
-        step_slope = -beta * (space.discounts[:, None, None] * torch.expm1(ratio)).flatten(1)
+        step_slope = -beta * space.entry_discounts * torch.expm1(ratio).flatten(1)
         cross = (space.steps.T @ weighted) * step_slope[:, None, :]
         own = (beta * self.occupancy * ratio.exp()).flatten(1)
         return (
@@ -208,7 +208,8 @@ class EpisodicPoint(PenalisedPoint):
         """The derivative in each trajectory's probability."""
         space = self.level.comparisons.space
         density = divergence_density(self.log_policy - self.level.optimal)
-        divergence = space.sum_along(density * space.discounts[:, None, None])
+        discounts = space.entry_discounts.reshape(density.shape[1:])
+        divergence = space.sum_along(density * discounts)
         return self.pair_slope + self.level.control.kl_weight * divergence
 
 
