@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from theory_check.errors import InvalidArgumentError
-from theory_check.models import Linear, MLPPolicy, MLPReward
+from theory_check.models import Linear, MLPPolicy, MLPReward, TransformerPolicy, TransformerReward
 from theory_check.models.base import Prefixes
+from theory_check.models.transformer_policy import random_log_policy
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.rlhf_truth import RLHFTruth
@@ -405,7 +406,12 @@ def test_a_gold_reward_has_its_size_outside_the_class(per_token: bool) -> None:
         ({"vocabulary": 3, "end": -1}, "end", "-1"),
         ({"vocabulary": 3, "end": "stop"}, "end", "'stop'"),
         ({"reference": "llama"}, "reference", "'llama'"),
-        ({"reference": "transformer"}, "reference", "'transformer'; pass .*markov"),
+        (
+            {"reference": {"name": "transformer", "heads": 3}},
+            "reference.heads",
+            "3; pass a number that divides the width, which is 16",
+        ),
+        ({"reference": {"name": "transformer", "scale": 1e6}}, "reference.scale", "smaller scale"),
         ({"reference": {"order": 2}}, "reference", "None"),
         ({"reference": 3}, "reference", "3"),
         (
@@ -449,3 +455,42 @@ def test_prefixes_belong_to_the_states() -> None:
     ):
         with pytest.raises(InvalidArgumentError, match=f"^prefixes: received .*{remedy}"):
             replace(problem, prefixes=changed)
+
+
+def test_a_transformer_reference_is_that_of_the_class_and_reads_the_whole_prefix() -> None:
+    """Its logits are those of the shared network; prefixes that end alike have laws of their own."""
+    kind = {"name": "transformer", "layers": 1, "heads": 2, "width": 8, "scale": 1.5, "seed": 3}
+    problem = sequences(prompts=2, vocabulary=3, length=3, reference=kind)
+    assert problem.prefixes is not None
+    expected = random_log_policy(problem.prefixes, 1, 2, 8, 1.5, 3)
+    torch.testing.assert_close(problem.reference_policy, expected.exp(), rtol=1e-14, atol=0)
+    assert (problem.reference_policy > 0).all()
+    last = problem.reference_policy[0, -9:]  # all texts of two tokens behind the second prompt
+    assert len({tuple(row) for row in last.tolist()}) == 9
+    again = sequences(prompts=2, vocabulary=3, length=3, reference=kind)
+    assert torch.equal(again.reference_policy, problem.reference_policy)
+    other = sequences(prompts=2, vocabulary=3, length=3, reference={**kind, "seed": 4})
+    assert not torch.allclose(other.reference_policy, problem.reference_policy)
+
+
+def test_transformers_start_at_their_reference_and_are_exact_within_their_class() -> None:
+    """Both classes neural: the hypergradient against central differences, O(h²) with h = 1e-4."""
+    problem = sequences(
+        prompts=1, vocabulary=2, length=3, reference="transformer", objective="excess_risk"
+    ).with_classes(
+        reward=TransformerReward(layers=1, heads=1, width=4),
+        policy=TransformerPolicy(layers=1, heads=1, width=4),
+    )
+    noise = torch.from_numpy(np.random.default_rng(5).standard_normal((2, problem.parameters)))
+    start = problem.policy_model.initial(
+        torch.zeros(1, problem.policy_model.parameters, dtype=torch.float64)
+    )
+    torch.testing.assert_close(
+        problem.policy_model.table(start)[0].exp(), problem.reference_policy, rtol=1e-12, atol=0
+    )
+    oracle, phi = ExactOracle(problem), problem.reward_model.initial(noise)
+    gradient = oracle.hypergradient(phi)
+    direction = torch.from_numpy(np.random.default_rng(6).standard_normal(phi.shape))
+    ends = [oracle.hyperobjective(phi + step * direction) for step in (1e-4, -1e-4)]
+    slope = (ends[0] - ends[1]) / 2e-4
+    torch.testing.assert_close((gradient * direction).sum(-1), slope, rtol=1e-6, atol=1e-8)

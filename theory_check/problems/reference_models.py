@@ -27,6 +27,7 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.models.base import log_policy_of
+from theory_check.models.transformer_policy import random_log_policy
 from theory_check.problems.token_tree import TokenTree
 
 
@@ -61,11 +62,46 @@ def markov(
     return torch.from_numpy(drawn)[context]
 
 
-MODELS: dict[str, Callable[..., Float[Tensor, "s a"]]] = {"markov": markov}
-"""Kinds of reference models by their names in experiment files."""
+def transformer(
+    tree: TokenTree,
+    *,
+    layers: int = 1,
+    heads: int = 2,
+    width: int = 16,
+    scale: float = 1.0,
+    seed: int = 0,
+) -> Float[Tensor, "s a"]:
+    """Return logits of a transformer with random weights, which depend on all that is written.
 
-AWAITED = ("transformer",)
-"""Kinds that experiment files may come to name: no function draws them yet."""
+    Parameters
+    ----------
+    tree
+        The texts.
+    layers, heads, width
+        As in :class:`~theory_check.models.TransformerPolicy`.
+    scale
+        Standard deviation of the logits over weights of the output layer.
+    seed
+        Seed of the weights.
+    """
+    for setting, value in (("layers", layers), ("heads", heads), ("width", width)):
+        require_positive_integer(f"reference.{setting}", value)
+    require_scale("reference.scale", scale)
+    require_seed("reference.seed", seed)
+    try:
+        found = random_log_policy(tree.prefixes, layers, heads, width, scale, seed)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(
+            f"reference.{error.argument}", error.received, error.remedy
+        ) from error
+    return found[0]
+
+
+MODELS: dict[str, Callable[..., Float[Tensor, "s a"]]] = {
+    "markov": markov,
+    "transformer": transformer,
+}
+"""Kinds of reference models by their names in experiment files."""
 
 
 def reference_policy(tree: TokenTree, reference: Mapping[str, Any] | str) -> Float[Tensor, "1 s a"]:
@@ -92,10 +128,6 @@ def reference_policy(tree: TokenTree, reference: Mapping[str, Any] | str) -> Flo
         )
     settings = dict(table)
     name = settings.pop("name", None)
-    if name in AWAITED:
-        raise InvalidArgumentError(
-            "reference", shortened(name), f"pass a kind that can be drawn: {', '.join(MODELS)}"
-        )
     require_choice("reference", name, tuple(MODELS))
     model = MODELS[name]
     known = [key for key in inspect.signature(model).parameters if key != "tree"]

@@ -79,7 +79,7 @@ def sequences(
     reference
         The pretrained model that is the reference policy: the name of a kind, or a table with ``name``,
         its settings and a ``seed`` of its own. ``"markov"`` takes ``order``, 1 for bigrams, and
-        ``temperature``.
+        ``temperature``; ``"transformer"``, of random weights, ``layers, heads, width`` and ``scale``.
     kl_weight
         ``beta`` > 0.
     objective
