@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -46,7 +47,11 @@ def draw_accuracy(
     values = table.replace(np.inf, np.nan).to_numpy(dtype=np.float64).T
     best = np.nanmin(values, axis=0, initial=np.inf)
     ratios = values / best
-    axes.set_facecolor(MISSED)
+    # What was not run is no failure.
+    missed = np.isposinf(table.to_numpy(dtype=np.float64).T)
+    axes.imshow(
+        np.where(missed, 0.0, np.nan), aspect="auto", cmap=ListedColormap([MISSED]), vmin=-1, vmax=1
+    )
     axes.grid(visible=False)
     image = axes.imshow(
         np.log10(np.clip(ratios, 1.0, LARGEST)),
@@ -62,7 +67,7 @@ def draw_accuracy(
     separate(axes, [str(problem) for problem, _ in table.index])
     axes.set_title(
         f"{accuracy}: samples over the fewest, targets falling to the right within each problem\n"
-        "grey: missed; dot: cheapest alone; ring: tied with the cheapest",
+        "grey: missed; blank: not run; dot: cheapest alone; ring: tied with the cheapest",
         loc="left",
         fontsize=7.5,
     )
@@ -96,5 +101,5 @@ def separate(axes: Axes, problems: list[str]) -> None:
     counts: NDArray[np.int64] = np.array([problems.count(name) for name in names])
     ends = np.cumsum(counts)
     for end in ends[:-1]:
-        axes.axvline(end - 0.5, color="white", linewidth=1.5)
+        axes.axvline(end - 0.5, color="black", linewidth=0.6)
     axes.set_xticks(ends - counts / 2 - 0.5, names, fontsize=6, rotation=30, ha="right")

@@ -18,7 +18,7 @@ def draw(results: ComparisonResults) -> Figure | None:
         return None
     methods = [str(method) for method in found.standings["method"]]
     ratios = over_the_fewest(found.costs[found.costs["ranked"]])
-    figure, panels = page_figure(len(methods), columns=COLUMNS, row_height=1.35)
+    figure, panels = page_figure(len(methods), columns=COLUMNS, row_height=1.45)
     with plt.rc_context(STYLE):
         for axes, method in zip(panels, methods, strict=True):
             axes.set(xscale="log", yscale="log")
@@ -35,9 +35,8 @@ def draw(results: ComparisonResults) -> Figure | None:
             axes.plot(middle.index, middle, color=COLOUR, marker="o", markersize=2.5)
             axes.invert_xaxis()
             row = found.standings[found.standings["method"] == method].iloc[0]
-            axes.set_title(
-                f"{results.methods[method].title}: {row['met']}/{row['pairs']} met", fontsize=6.5
-            )
+            met = f"{row['met']} of {row['pairs']} met"
+            axes.set_title(f"{results.methods[method].title}\n{met}", fontsize=6.5)
         # One range for all: panels are there to be compared.
         low, high = zip(*(axes.get_ylim() for axes in panels), strict=True)
         for at, axes in enumerate(panels):

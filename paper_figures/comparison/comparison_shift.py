@@ -24,10 +24,17 @@ APART = 0.62
 """Share of a method's line that its points take."""
 
 
+ROUNDING = 1e-9
+
+
 def draw(results: ComparisonResults) -> Figure | None:
     if results.shift.empty:
         return None
     shift = results.shift.assign(family=family_of(results.shift))
+    # What rounding leaves of a reward in the class is no distance.
+    shift["reward_distance"] = shift["reward_distance"].where(
+        shift["reward_distance"] > ROUNDING, 0.0
+    )
     families = list(dict.fromkeys(shift["family"]))
     methods = [name for name in results.methods if name in set(shift["method"])]
     distances = sorted(shift["reward_distance"].unique())
