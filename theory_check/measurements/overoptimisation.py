@@ -65,9 +65,8 @@ class Overoptimisation(Measurement):
 
     The same on every row of a path: ``peak``, the largest true return, ``peak_distance``, where it is,
     ``lost``, how much less the true return is at the largest distance, as a share of ``attainable``, what
-    the best policy has more than ``pi_ref``; ``delay``, where the peak is over where that of
-    ``rival`` is, both up to the largest distance that both reach; ``status``: ``"ok"``, ``"diverged"``, or
-    ``"budget exhausted"``.
+    the best policy has more than ``pi_ref``; ``delay``, the distance at which it peaks less that of
+    ``rival``, both up to the largest distance that both reach; ``status``: ``"ok"`` or ``"diverged"``.
 
     Parameters
     ----------
@@ -363,14 +362,11 @@ def peak_of(curve: NDArray[np.float64], within: float = np.inf) -> tuple[float, 
 
 
 def delay_of(curve: NDArray[np.float64], rival: NDArray[np.float64]) -> float:
-    """Return where a curve peaks over where a rival does, up to the largest distance that both reach.
+    """Return by how much farther than a rival a curve peaks, up to the largest distance that both reach.
 
-    1 where both peak at the reference policy, infinite where the rival alone does; NaN without a curve.
+    NaN without a curve.
     """
     if not len(curve) or not len(rival):
         return np.nan
     within = min(curve[:, 0].max(), rival[:, 0].max())
-    own, other = peak_of(curve, within)[0], peak_of(rival, within)[0]
-    if other == 0:
-        return 1.0 if own == 0 else np.inf
-    return own / other
+    return peak_of(curve, within)[0] - peak_of(rival, within)[0]
