@@ -1,4 +1,4 @@
-"""True and learned return against the distance from the reference policy: along budgets, and along runs."""
+"""True and learned return against the distance from the reference policy, along budgets and runs."""
 
 from collections.abc import Mapping
 
@@ -53,16 +53,16 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
         for axes in grid[-1]:
             axes.set_xlabel(r"$d = \mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})^{1/2}$")
         figure.suptitle(verdict_lines(*(verdicts[claim] for claim in CLAIMS)), fontsize=7.5)
-        title = "solid: true return, bands: 95 % intervals of medians over seeds; markers: its peak; "
+        title = (
+            "solid: true return, bands: 95 % intervals of medians over seeds; markers: its peak; "
+        )
         title += "dashed: learned return;\n"
         title += r"dotted: $d\,(\alpha - \beta \log d)$, fitted to the true return of the budget"
         shared_legend(figure, list(grid.flat), columns=len(SHOWN), title=title)
     return figure
 
 
-def _draw_method(
-    axes: Axes, rows: DataFrame, along: str, method: str, style: SeriesStyle
-) -> None:
+def _draw_method(axes: Axes, rows: DataFrame, along: str, method: str, style: SeriesStyle) -> None:
     """Draw the medians over seeds of one method, from the reference policy on."""
     attainable = float(rows["attainable"].iloc[0])
     points = sorted((part for _, part in rows.groupby(along)), key=lambda p: p["distance"].median())

@@ -104,7 +104,7 @@ def test_without_a_discount_it_is_the_divergence_of_the_laws_of_trajectories() -
 
 @pytest.mark.parametrize("label", LABELS)
 def test_the_implied_reward_is_the_reward_but_for_a_number(label: str) -> None:
-    """Of a policy that is optimal for r, returns of ``beta log(pi/pi_ref)`` differ from those of r alike."""
+    """Returns of ``beta log(pi/pi_ref)`` of the optimum of r differ from those of r by one number."""
     problem = LABELS[label]
     control = control_of(problem)
     reward = problem.true_reward[None] * 1.7

@@ -207,10 +207,10 @@ def compose_overoptimisation(
     table = next(iter(tables.values()))
     return [
         f"{problem}, {method}, along {'the run' if path == 'training' else 'the budget'}: the true "
-        f"return is largest at a divergence of {found.divergence:.3g} nats, {found.gained:.0%} of what is "
-        f"attainable above the reference policy; {found.lost:.0%} are lost beyond, more than {BEYOND:.0%} by "
-        f"{found.beyond} of {found.seeds} seeds; the law d ({found.alpha:.2f} - {found.beta:.2f} log d) "
-        f"leaves {found.error:.0%}."
+        f"return is largest at a divergence of {found.divergence:.3g} nats, {found.gained:.0%} of what "
+        f"is attainable above the reference policy; {found.lost:.0%} are lost beyond, more than "
+        f"{BEYOND:.0%} by {found.beyond} of {found.seeds} seeds; the law "
+        f"d ({found.alpha:.2f} - {found.beta:.2f} log d) leaves {found.error:.0%}."
         for problem, path, method, found in summaries(table)
     ]
 

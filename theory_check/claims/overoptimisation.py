@@ -1,4 +1,4 @@
-"""Overoptimisation: what the true return loses beyond a peak, and whether the bilevel response delays it."""
+"""Overoptimisation: what is lost beyond a peak, and whether the bilevel response delays it."""
 
 from theory_check.claims.base import Claim
 from theory_check.claims.rates import InequalityRate
@@ -75,10 +75,10 @@ OVEROPTIMISATION = Claim(
 
 OVEROPTIMISATION_DELAY = Claim(
     id="overoptimisation-delay",
-    statement="The bilevel response delays the peak: the divergence at which the true return of the penalty "
-    "method is largest is at least that of alternating learning, for 7 of 8 seeds, along the budget and "
-    "along the run",
-    source="arXiv 2410.15610, motivation (shift of the data with the policy); quantity of arXiv 2210.10760",
+    statement="The bilevel response delays the peak: the divergence at which the true return of the "
+    "penalty method is largest is at least that of alternating learning, for 7 of 8 seeds, along the "
+    "budget and along the run",
+    source="arXiv 2410.15610, motivation (data that shift with the policy); quantity of arXiv 2210.10760",
     provenance="R",
     kind="open",
     otherwise="Yes: the response changes which reward is learned, and no theorem says to which side.",
@@ -95,8 +95,8 @@ CONTROL_OVEROPTIMISATION = Claim(
     source="docs/theory.md section 7.14",
     provenance="D",
     kind="measured",
-    otherwise="No: it must be found violated; the return of a reward rises with the divergence of its own "
-    "optimal policies.",
+    otherwise="No: it must be found violated; the return of a reward rises with the divergence of its "
+    "own optimal policies.",
     assumptions=("none: exact policies of the true reward",),
     experiment="overoptimisation",
     expected="violated",

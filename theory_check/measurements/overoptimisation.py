@@ -1,4 +1,4 @@
-"""True and learned return against the divergence from the reference policy: along runs, and along budgets."""
+"""True and learned return against the divergence from the reference policy, along runs and budgets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
@@ -44,14 +43,14 @@ TRUTH = "true reward"
 """What stands for a method where the true reward itself takes the place of a learned one."""
 
 Path = Literal["training", "budget"]
-"""Policies of a run, or policies that are optimal for its last reward at one KL weight after the other."""
+"""Policies of a run, or the optimal ones of its last reward at one KL weight after the other."""
 
 MEASURED = ("kl", "distance", "true_return", "learned_return", "regularised_return")
 
 
 @dataclass(frozen=True)
 class Overoptimisation(Measurement):
-    """Exact returns of policies against their divergence from ``pi_ref`` (``docs/theory.md`` section 7.14).
+    """Returns of policies against their divergence from ``pi_ref`` (``docs/theory.md`` section 7.14).
 
     Along ``"training"``: the policy that each method would deploy at recorded iterations. Along the
     ``"budget"``: optimal policies of the last reward of each run, from the largest KL weight to the
@@ -145,7 +144,8 @@ class Overoptimisation(Measurement):
         scales, _ = units_of(problem, starts, self.initial_scale)
         constants = self.constants.get(method.id, method.centre)
         solver = method.configure(self.accuracy, constants, scales).solver
-        return solver if self.pairs is None else replace(solver, pairs=self.pairs)
+        exact = not hasattr(solver, "pairs")
+        return solver if exact or self.pairs is None else replace(solver, pairs=self.pairs)
 
     def _frames(
         self,

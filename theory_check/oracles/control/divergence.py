@@ -1,4 +1,4 @@
-"""Policies against the reference: their divergence, and what rewards that depend on the step make of them.
+"""Policies against the reference: their divergence, and rewards that depend on the step.
 
 In table space and float64, batched over replicates (``docs/theory.md`` section 7.14).
 """
