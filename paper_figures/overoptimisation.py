@@ -64,23 +64,23 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
 
 def _draw_method(axes: Axes, rows: DataFrame, along: str, method: str, style: SeriesStyle) -> None:
     """Draw the medians over seeds of one method, from the reference policy on."""
-    attainable = float(rows["attainable"].iloc[0])
-    points = sorted((part for _, part in rows.groupby(along)), key=lambda p: p["distance"].median())
-    if along == "iteration":
-        points.sort(key=lambda part: part["iteration"].iloc[0])
+    points = [part for _, part in rows.groupby(along, sort=True)]
+    if along == "kl_weight":
+        points.reverse()
     distance = np.array([0.0, *(part["distance"].median() for part in points)])
-    returns = [median_interval(part["true_return"].to_numpy()) for part in points]
-    true = np.array([0.0, *(found.value for found in returns)]) / attainable
-    low = np.array([0.0, *(found.low for found in returns)]) / attainable
-    high = np.array([0.0, *(found.high for found in returns)]) / attainable
-    learned = [part["learned_return"].median() / attainable for part in points]
+    learned = [(part["learned_return"] / part["attainable"]).median() for part in points]
+    returns = [
+        median_interval((part["true_return"] / part["attainable"]).to_numpy()) for part in points
+    ]
+    true = np.array([0.0, *(found.value for found in returns)])
     axes.plot(distance, true, color=style.colour, label=method)
     axes.plot(distance, [0.0, *learned], "--", color=style.colour, linewidth=0.8, alpha=0.8)
     if along == "kl_weight":
-        axes.fill_between(distance, low, high, color=style.colour, alpha=0.15, linewidth=0)
+        ends = np.array([(0.0, 0.0), *((found.low, found.high) for found in returns)]).T
+        axes.fill_between(distance, *ends, color=style.colour, alpha=0.15, linewidth=0)
         found = summary_of(rows)
         law = Law(found.alpha.value, found.beta.value, 0.0)
         at = np.linspace(0.0, distance.max(), 100)
-        axes.plot(at, law(at) / attainable, ":", color=style.colour, linewidth=1.2)
+        axes.plot(at, law(at), ":", color=style.colour, linewidth=1.2)
     peak = find_peak(distance, true)
     axes.plot(peak.distance, peak.value, **edged(style.marker, style.colour))

@@ -132,32 +132,39 @@ def _curve(
 
 @dataclass(frozen=True)
 class Overoptimised:
-    """What the curves of all seeds say; medians, with intervals between order statistics.
+    """What the curves of all seeds, or instances, say; medians, with intervals between order statistics.
+
+    Returns are shares of what is attainable: what the best policy has more than the reference policy.
 
     Attributes
     ----------
     divergence, gained
-        Where true returns peak, nats, and how high, as a share of what is attainable.
+        Where true returns peak, nats, and how high.
     lost
-        From there to the largest distance, as a share of what is attainable.
+        From there to the largest distance.
     beyond
-        Seeds that lose more than ``BEYOND`` of it, of all ``seeds``.
-    seeds
-        Number of curves.
-    alpha, beta
-        Of the law, reward units per root nat.
-    error
-        Of the law, as a share of what is attainable.
+        Curves that lose more than ``BEYOND``, of all ``curves``.
+    curves
+        Their number.
+    alpha, beta, error
+        Of the law, per root nat, and what it leaves.
     """
 
     divergence: Interval
     gained: Interval
     lost: Interval
     beyond: int
-    seeds: int
+    curves: int
     alpha: Interval
     beta: Interval
     error: Interval
+
+
+def curves_of(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of every curve: of each seed, and of each instance of a family."""
+    units = [name for name in ("instance", "seed") if name in rows.columns]
+    for _, curve in rows.groupby(units, sort=False, dropna=False):
+        yield curve
 
 
 def summary_of(rows: pd.DataFrame) -> Overoptimised:
@@ -169,50 +176,47 @@ def summary_of(rows: pd.DataFrame) -> Overoptimised:
         Of a table of the measurement; those whose ``status`` is not ``"ok"`` are left out.
     """
     peaks, laws = [], []
-    good = rows[rows["status"] == "ok"]
-    attainable = float(good["attainable"].iloc[0])
-    for _, curve in good.groupby("seed", sort=False):
-        points = curve["distance"].to_numpy(), curve["true_return"].to_numpy()
-        peaks.append(find_peak(*points))
-        laws.append(fit_law(*points))
+    for curve in curves_of(rows[rows["status"] == "ok"]):
+        points = curve["distance"], curve["true_return"] / curve["attainable"]
+        peaks.append(find_peak(*(each.to_numpy() for each in points)))
+        laws.append(fit_law(*(each.to_numpy() for each in points)))
 
     def median(values: list[float]) -> Interval:
         found = median_interval(np.array(values))
         return Interval(found.value, found.low, found.high)
 
-    lost = [peak.lost / attainable for peak in peaks]
     return Overoptimised(
         divergence=median([peak.divergence for peak in peaks]),
-        gained=median([peak.value / attainable for peak in peaks]),
-        lost=median(lost),
-        beyond=sum(share > BEYOND for share in lost),
-        seeds=len(peaks),
+        gained=median([peak.value for peak in peaks]),
+        lost=median([peak.lost for peak in peaks]),
+        beyond=sum(peak.lost > BEYOND for peak in peaks),
+        curves=len(peaks),
         alpha=median([law.alpha for law in laws]),
         beta=median([law.beta for law in laws]),
-        error=median([law.error / attainable for law in laws]),
+        error=median([law.error for law in laws]),
     )
-
-
-def summaries(table: pd.DataFrame) -> Iterator[tuple[str, str, str, Overoptimised]]:
-    """Yield problem, path, method and what their curves say."""
-    groups = table.groupby(["problem", "path", "method"], sort=False)
-    for (problem, path, method), rows in groups:
-        yield str(problem), str(path), str(method), summary_of(rows)
 
 
 def compose_overoptimisation(
     verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]
 ) -> list[str]:
-    """Return one sentence per problem, path and method."""
+    """Return one sentence per problem, number of pairs, path and method."""
     table = next(iter(tables.values()))
+    groups = table.groupby(["problem", "pairs", "path", "method"], sort=False)
     return [
-        f"{problem}, {method}, along {'the run' if path == 'training' else 'the budget'}: the true "
-        f"return is largest at a divergence of {found.divergence:.3g} nats, {found.gained:.0%} of what "
-        f"is attainable above the reference policy; {found.lost:.0%} are lost beyond, more than "
-        f"{BEYOND:.0%} by {found.beyond} of {found.seeds} seeds; the law "
-        f"d ({found.alpha:.2f} - {found.beta:.2f} log d) leaves {found.error:.0%}."
-        for problem, path, method, found in summaries(table)
+        _sentence(str(problem), f"{pairs} pairs", str(path), str(method), summary_of(rows))
+        for (problem, pairs, path, method), rows in groups
     ]
+
+
+def _sentence(problem: str, pairs: str, path: str, method: str, found: Overoptimised) -> str:
+    return (
+        f"{problem}, {method}, {pairs}, along {'the run' if path == 'training' else 'the budget'}: the "
+        f"true return is largest at a divergence of {found.divergence:.2f} nats, {found.gained:.0%} of what "
+        f"is attainable above the reference policy; {found.lost:.0%} are lost beyond, more than "
+        f"{BEYOND:.0%} in {found.beyond} of {found.curves}; the law "
+        f"d ({found.alpha:.2f} - {found.beta:.2f} log d) leaves {found.error:.0%}."
+    )
 
 
 OVEROPTIMISATION = Conclusion(
