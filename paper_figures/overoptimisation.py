@@ -23,13 +23,15 @@ from theory_check.plotting import (
 from theory_check.plotting.style import SeriesStyle
 
 CLAIMS = ("overoptimisation", "overoptimisation-delay", "control-overoptimisation")
-SHOWN = ("penalty-shared", "alternating", "offline", "dpo-rounds")
-PATHS = {"budget": ("kl_weight", "KL budget of the last reward"), "training": ("iteration", "run")}
+SHOWN = ("exact", "penalty-shared", "alternating", "offline", "dpo-rounds")
+PATHS = {"budget": ("kl_weight", "budget of the last reward"), "training": ("iteration", "run")}
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     table = tables["overoptimisation"]
     table = table[(table["pairs"] == SCARCE) & (table["status"] == "ok")]
+    if "instance" in table.columns:  # curves of different instances have no common axis
+        table = table[table["instance"].isna()]
     problems = [str(problem) for problem in table["problem"].unique()]
     styles = problem_styles(list(SHOWN))
     with plt.rc_context(STYLE):
@@ -48,7 +50,8 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     own = rows[rows["method"] == method]
                     _draw_method(axes, own, along, method, styles[method])
                 axes.axhline(0.0, color="0.6", linewidth=0.6)
-                axes.set_title(f"{problem}\n{words}", loc="left", fontsize=7.5)
+                name = problem.removeprefix("overoptimised-")
+                axes.set_title(f"{name}\n{words}", loc="left", fontsize=7.5)
             row[0].set_ylabel("return, share of attainable")
         for axes in grid[-1]:
             axes.set_xlabel(r"$d = \mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})^{1/2}$")

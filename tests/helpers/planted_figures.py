@@ -173,7 +173,8 @@ def _overoptimisation(problems: list[str]) -> pd.DataFrame:
     table = table.assign(kl=d**2, learned_return=1.4 * d * _noise(table, 0.05), attainable=1.0)
     table["true_return"] = d * (0.7 - beta * np.log(d)) * _noise(table, 0.05)
     lost = np.where(table["method"] == "true reward", 0.0, 0.2)
-    return table.assign(lost=lost, delay=0.1)
+    drawn = np.array([name.endswith("-family") for name in table["problem"]])
+    return table.assign(lost=lost, delay=0.1, instance=np.where(drawn, table["seed"], np.nan))
 
 
 def _bound(coupled: bool) -> Callable[[list[str]], pd.DataFrame]:

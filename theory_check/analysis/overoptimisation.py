@@ -212,8 +212,8 @@ def compose_overoptimisation(
 def _sentence(problem: str, pairs: str, path: str, method: str, found: Overoptimised) -> str:
     return (
         f"{problem}, {method}, {pairs}, along {'the run' if path == 'training' else 'the budget'}: the "
-        f"true return is largest at a divergence of {found.divergence:.2f} nats, {found.gained:.0%} of what "
-        f"is attainable above the reference policy; {found.lost:.0%} are lost beyond, more than "
+        f"true return is largest at a divergence of {found.divergence:.2f} nats, {found.gained:.0%} of "
+        f"what is attainable above the reference policy; {found.lost:.0%} are lost beyond, more than "
         f"{BEYOND:.0%} in {found.beyond} of {found.curves}; the law "
         f"d ({found.alpha:.2f} - {found.beta:.2f} log d) leaves {found.error:.0%}."
     )

@@ -77,8 +77,8 @@ OVEROPTIMISATION = Claim(
 OVEROPTIMISATION_DELAY = Claim(
     id="overoptimisation-delay",
     statement="The bilevel response delays the peak: the divergence at which the true return of the "
-    "penalty method, and of the exact hypergradient, is largest is at least that of alternating learning, "
-    "for 7 of 8 seeds, along the budget and along the run",
+    "penalty method, and of the exact hypergradient, is largest is at least that of alternating "
+    "learning, for 7 of 8 seeds, along the budget and along the run",
     source="arXiv 2410.15610, motivation (data that shift with the policy); quantity of arXiv 2210.10760",
     provenance="R",
     kind="open",
