@@ -17,6 +17,8 @@ import pandas as pd
 from theory_check.analysis import Verdict, judge
 from theory_check.catalogue import Catalogue
 from theory_check.claims.base import Claim
+from theory_check.claims.overoptimisation import METHODS as OVEROPTIMISED
+from theory_check.claims.overoptimisation import SCARCE
 from theory_check.claims.rates import AttainedRate, PowerRate
 from theory_check.runs import load_experiment
 from theory_check.testing.claims import planted_bound, planted_table
@@ -156,6 +158,25 @@ def _chain(problems: list[str]) -> pd.DataFrame:
     return table.assign(first_ratio=ratio, chance=np.where(kept, 0.5, 1e-30))
 
 
+def _overoptimisation(problems: list[str]) -> pd.DataFrame:
+    methods = (*OVEROPTIMISED, "true reward")
+    weights = np.geomspace(10, 0.01, 13).tolist()
+    budget = _rows(problems, method=methods, pairs=(SCARCE,), kl_weight=weights)
+    training = _rows(problems, method=methods[:-1], pairs=(SCARCE,), iteration=range(1, 14))
+    distance = 1.3 / (1 + budget["kl_weight"])
+    budget = budget.assign(path="budget", distance=distance, iteration=13)
+    distance = 0.1 * training["iteration"]
+    training = training.assign(path="training", distance=distance, kl_weight=0.3)
+    table = pd.concat([budget, training], ignore_index=True)
+    beta = 1.0 + 0.1 * np.array([methods.index(name) for name in table["method"]])
+    d = table["distance"]
+    table = table.assign(kl=d**2, learned_return=1.4 * d * _noise(table, 0.05), attainable=1.0)
+    table["true_return"] = d * (0.7 - beta * np.log(d)) * _noise(table, 0.05)
+    lost = np.where(table["method"] == "true reward", 0.0, 0.2)
+    drawn = np.array([name.endswith("-family") for name in table["problem"]])
+    return table.assign(lost=lost, delay=0.1, instance=np.where(drawn, table["seed"], np.nan))
+
+
 def _bound(coupled: bool) -> Callable[[list[str]], pd.DataFrame]:
     def plant(problems: list[str]) -> pd.DataFrame:
         one = planted_bound(coupled=coupled)
@@ -184,6 +205,7 @@ TABLES: Mapping[str, Callable[[list[str]], pd.DataFrame]] = {
     "inner-sublinear": _sublinear,
     "non-uniform-pl": _geometry,
     "weak-gradient-domination": _domination,
+    "overoptimisation": _overoptimisation,
     "sail-pl": _sail,
     "global-optimality": _optimality,
     "neural-bias": _floors,

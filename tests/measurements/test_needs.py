@@ -64,6 +64,8 @@ SETTINGS: Mapping[str, str] = {
     "non-uniform-pl": "scales = [1.0]\nnear_scales = [0.1]\npolicies = 1\nrun_steps = 1\n"
     "step_size = 0.1\nsearches = 1\nsearch_steps = 1",
     "outer-curve": f"iterations = 1\n{SOLVER}",
+    "overoptimisation": 'methods = ["penalty-shared"]\nrival = "penalty-shared"\niterations = 1\n'
+    "kl_weights = [1.0]",
     "penalty-bias": "sigmas = [0.1]",
     "penalty-smoothness": "sigmas = [0.1]\npoints = 1",
     "sail-pl": "pulls = [0.1]\nradii = [1.0]\npolicies = 1\nstarts = 1",

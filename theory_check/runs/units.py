@@ -20,6 +20,7 @@ SMOOTHNESS, LENGTH, SQUARED_LENGTH = (
 )
 SQUARED_REWARD, EITHER = "squared reward units", "reward units or nats"
 PER_REWARD, NORM_PER_REWARD = "nats per reward unit", "norm per reward unit"
+ROOT_NATS = "root nats"
 NOISE, OF_ACCURACY = "squared norm times squared reward units", "squared norm or reward units"
 
 MEANING = MappingProxyType(
@@ -30,7 +31,8 @@ MEANING = MappingProxyType(
         NORM: "Euclidean norm of a gradient in the parameters of its level",
         SQUARED: "the square of that",
         REWARD: "of the reward, the same as of values, regrets and KL weights",
-        NATS: "natural logarithm of a likelihood, per comparison",
+        NATS: "natural logarithm of a likelihood, per comparison, or divergence of laws of trajectories",
+        ROOT_NATS: "root of a divergence",
         SQUARED_REWARD: "the square of reward units",
         EITHER: "of the objective that the row is about: a value, or a likelihood",
         OF_ACCURACY: "of the accuracy that the row names: a gradient, or a value gap",
@@ -66,7 +68,7 @@ def _units(**columns: str) -> Mapping[str, str]:
         "cost": COST, "outer_step": OUTER_STEP, "curvature": CURVATURE, "smoothness": SMOOTHNESS,
         "length": LENGTH, "squared_length": SQUARED_LENGTH, "either": EITHER,
         "squared_reward": SQUARED_REWARD, "per_reward": PER_REWARD, "noise": NOISE,
-        "norm_per_reward": NORM_PER_REWARD, "of_accuracy": OF_ACCURACY,
+        "norm_per_reward": NORM_PER_REWARD, "of_accuracy": OF_ACCURACY, "root_nats": ROOT_NATS,
     }  # fmt: skip
     return MappingProxyType(
         {name: by_name[unit] for unit, names in columns.items() for name in names.split()}
@@ -227,6 +229,16 @@ BY_KIND: Mapping[str, Mapping[str, str]] = MappingProxyType(
             iterations="iteration",
             squared="stationarity bound bound_without_errors bound_in_mean decrease errors",
             one="step_times_smoothness",
+        ),
+        "overoptimisation": _units(
+            text="path",
+            iterations="iteration",
+            reward="kl_weight true_return learned_return regularised_return peak attainable",
+            nats="kl",
+            root_nats="distance peak_distance delay",
+            samples="samples",
+            labels="labels",
+            one="lost",
         ),
         "penalty-bias": _units(norm="gradient_bias", nats="value_bias"),
         "penalty-smoothness": _units(smoothness="lipschitz_constant"),
