@@ -1,15 +1,13 @@
-"""Texts: the statements about bias, noise and schedules where rewards, or both classes, are transformers."""
+"""Texts: bias, noise and schedules where rewards, or both classes, are transformers."""
 
 from dataclasses import replace
 
-from theory_check.claims.bias import PENALTY_BIAS
-from theory_check.claims.gradient_noise import GRADIENT_NOISE, GRADIENT_NOISE_COUPLED
-from theory_check.claims.schedules import SCHEDULE_3_NEURAL, SCHEDULE_3_RATE
+from theory_check.claims import bias, gradient_noise, schedules
 
 _TEXTS = " on texts, for linear rewards and for those of a transformer"
 
 PENALTY_BIAS_SEQUENCES = replace(
-    PENALTY_BIAS,
+    bias.PENALTY_BIAS,
     id="penalty-bias-sequences",
     statement="‖∇Phi_sigma - ∇Phi‖ = O(sigma) and |Phi_sigma - Phi| = O(sigma)" + _TEXTS,
     experiment="penalty-bias-sequences",
@@ -17,7 +15,7 @@ PENALTY_BIAS_SEQUENCES = replace(
 )
 
 GRADIENT_NOISE_SEQUENCES = replace(
-    GRADIENT_NOISE,
+    gradient_noise.GRADIENT_NOISE,
     id="gradient-noise-sequences",
     statement="E‖g_hat - E g_hat‖² = Theta(1/(sigma² n)) for independent batches" + _TEXTS,
     experiment="gradient-noise-sequences",
@@ -25,7 +23,7 @@ GRADIENT_NOISE_SEQUENCES = replace(
 )
 
 GRADIENT_NOISE_COUPLED_SEQUENCES = replace(
-    GRADIENT_NOISE_COUPLED,
+    gradient_noise.GRADIENT_NOISE_COUPLED,
     id="gradient-noise-coupled-sequences",
     statement="E‖g_hat - E g_hat‖² = Theta(1/n), free of sigma, for one shared batch" + _TEXTS,
     experiment="gradient-noise-sequences",
@@ -35,18 +33,18 @@ GRADIENT_NOISE_COUPLED_SEQUENCES = replace(
 _SCHEDULES = ("total-3", "total-5/2", "total-2")
 
 SCHEDULES_SEQUENCES = replace(
-    SCHEDULE_3_NEURAL,
+    schedules.SCHEDULE_3_NEURAL,
     id="schedules-sequences",
     statement="The schedules of schedule-3, schedule-5/2 and schedule-2 suffice on texts with "
     "transformers as policy and as reward",
     source="arXiv 2410.15610 (neural classes), with those schedules",
     kind="open",
     expected="open",
-    otherwise="Yes: along runs the curvature of Phi in the parameters of the reward grows fivefold and the "
-    "noise of its gradients 14-fold, so that constants that do at the starts need not do later.",
+    otherwise="Yes: along runs the curvature of Phi in the parameters of the reward grows fivefold and "
+    "the noise of its gradients 14-fold: constants that do at the starts need not do later.",
     experiment="schedules-sequences",
     rates=tuple(
-        replace(SCHEDULE_3_RATE, name=schedule, where={"schedule": schedule})
+        replace(schedules.SCHEDULE_3_RATE, name=schedule, where={"schedule": schedule})
         for schedule in _SCHEDULES
     ),
 )

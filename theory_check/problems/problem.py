@@ -90,7 +90,7 @@ class Problem:
         What tables and errors call states and actions, one text each; their numbers when None.
     layers
         Number of states of each step, of an episodic problem in which every state belongs to one step:
-        the first states to the first, and so on (:mod:`theory_check.problems.layers`). A policy then has
+        the first states to the first, and so on (``theory_check.problems.layers``). A policy then has
         one row for each state. None where states may come at any step.
     prefixes
         What is written in every state, of problems that write sequences.
