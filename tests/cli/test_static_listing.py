@@ -182,11 +182,12 @@ def processor_time(*words: str) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "limit"), [("--help", 2.0), ("--version", 2.0), ("list", 6.0)])
+@pytest.mark.parametrize(("words", "limit"), [("--help", 2.0), ("--version", 2.0), ("list", 8.0)])
 def test_it_comes_at_once(words: str, limit: float) -> None:
     """Processor time over that of importing numpy, in turn, the least of three of each.
 
-    The first may compile the files, and machines differ. Importing torch alone takes more than ten.
+    The first may compile the files, and machines differ. Importing torch alone takes more than ten;
+    ``list`` takes 5, and parses one file for each component.
     """
     spent, unit = [], []
     for _ in range(3):

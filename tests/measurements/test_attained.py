@@ -32,7 +32,7 @@ START = {
     "step_size": 0.3,
     "inner_steps": 0.3,
     "inner_step_size": 0.35,
-    "sigma": 0.01,
+    "sigma": 0.16,
     "batch": 0.35,
 }
 

@@ -203,13 +203,13 @@ def test_accuracy_of_a_method_without_noise_is_its_penalty_bias() -> None:
     with sigma² = c epsilon the squared gradient there is of order epsilon."""
     problem = quadratic(upper=2, rank=2, noise=1e-9)
     origin, units = torch.zeros(1, 2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
-    _, start = units_of(problem, UNITS, 1.0)
+    scales, start = units_of(problem, UNITS, 1.0)
     reached = []
     for epsilon in (0.9, 0.09):
         measurement = of_method(epsilon, "penalty-shared", batch=4.0)
         table = measurement.measure(problem, [0, 1], no_progress)
         sigma = measurement.planned(problem)[1].sigma
-        assert sigma == pytest.approx(math.sqrt(epsilon / start))
+        assert sigma == pytest.approx(scales.sigma * math.sqrt(epsilon / start))
         slope = problem.surrogate_gradient(origin, sigma)
         rows = problem.surrogate_gradient(units, sigma) - slope
         end = torch.linalg.solve(rows.T, -slope[0])[None]
