@@ -23,7 +23,8 @@ from theory_check.plotting import (
 from theory_check.plotting.style import SeriesStyle
 
 CLAIMS = ("overoptimisation", "overoptimisation-delay", "control-overoptimisation")
-SHOWN = ("exact", "penalty-shared", "alternating", "offline", "dpo-rounds")
+SHOWN = ("exact", "penalty-shared", "alternating", "offline")
+SMALL = {"markersize": 3.8, "markeredgewidth": 0.6}
 PATHS = {"budget": ("kl_weight", "budget of the last reward"), "training": ("iteration", "run")}
 
 
@@ -86,4 +87,4 @@ def _draw_method(axes: Axes, rows: DataFrame, along: str, method: str, style: Se
         at = np.linspace(0.0, distance.max(), 100)
         axes.plot(at, law(at), ":", color=style.colour, linewidth=1.2)
     peak = find_peak(distance, true)
-    axes.plot(peak.distance, peak.value, **edged(style.marker, style.colour))
+    axes.plot(peak.distance, peak.value, **edged(style.marker, style.colour) | SMALL)

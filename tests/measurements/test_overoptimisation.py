@@ -161,6 +161,9 @@ def test_peaks_and_delays_by_hand() -> None:
     assert delay_of(curve, rival) == pytest.approx(0.6)
     assert delay_of(rival, curve) == pytest.approx(-0.6)
     assert math.isnan(delay_of(curve[:0], rival))
+    beyond = np.array([[2.5, 1.0], [3.0, 2.0]])
+    assert math.isnan(delay_of(beyond, rival))
+    assert math.isnan(delay_of(rival, beyond))
 
 
 def test_what_is_lost_is_a_share_of_what_can_be_gained() -> None:

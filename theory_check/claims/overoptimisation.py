@@ -40,7 +40,7 @@ def lost_by(method: str) -> InequalityRate:
         high=None,
         allowed_share=0.125,
         x_symbol=r"$\beta$, KL weight",
-        y_symbol="$L$, return lost beyond the peak",
+        y_symbol="$L$, share of the attainable return lost beyond the peak",
         where={"method": method, "path": "budget", "pairs": SCARCE},
     )
 

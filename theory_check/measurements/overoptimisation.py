@@ -364,9 +364,11 @@ def peak_of(curve: NDArray[np.float64], within: float = np.inf) -> tuple[float, 
 def delay_of(curve: NDArray[np.float64], rival: NDArray[np.float64]) -> float:
     """Return by how much farther than a rival a curve peaks, up to the largest distance that both reach.
 
-    NaN without a curve.
+    NaN without a curve, and where the first point of one is beyond all of the other.
     """
     if not len(curve) or not len(rival):
         return np.nan
     within = min(curve[:, 0].max(), rival[:, 0].max())
+    if max(curve[:, 0].min(), rival[:, 0].min()) > within:
+        return np.nan
     return peak_of(curve, within)[0] - peak_of(rival, within)[0]
