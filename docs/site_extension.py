@@ -18,6 +18,10 @@ LOGGER = logging.getLogger(__name__)
 
 TABLES = {
     "comparison/accounting": "Accounting",
+    "comparison/standings": "Standings",
+    "comparison/value_standings": "Standings by value gap",
+    "comparison/value_samples": "Samples by value gap",
+    "comparison/value_summary": "Exponents by value gap",
     "comparison/samples": "Samples",
     "comparison/summary": "Exponents, returns and times",
     "comparison/tuning": "Tuning",

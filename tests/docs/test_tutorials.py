@@ -219,9 +219,9 @@ def test_your_own_mdp(page_of: Callable[[str], Page]) -> None:
     (plans,) = page.printed("tc.advise(queue")
     costs = dict(re.findall(r"<SchedulePlan (\S+): .* ([\d.e+]+) samples predicted", plans))
     assert costs.keys() == {"total-7/2", "total-3", "total-2"}
-    assert page.says("takes about a quarter of the samples of the others")
+    assert page.says("takes a fourth to a sixth of the samples of the others")
     least = float(costs.pop("total-2"))
-    assert all(3 < float(cost) / least < 5 for cost in costs.values())
+    assert all(4 < float(cost) / least < 6 for cost in costs.values())
     (run,) = page.printed("best = advice.best")
     (reached,) = re.findall(r"total-2 (\d) of 8 runs reach the target", run)
     assert int(reached) >= 7
@@ -248,7 +248,7 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     assert "2 pairs on 1 problem" in profile
     # The page asserts the numbers behind these sentences, in a cell that is not shown.
     assert page.says(
-        "So HPGD is the cheapest at 0.16, which the penalty method misses in all 8 runs"
+        "So HPGD is the cheapest at 0.16, which the penalty method misses in most of its 8 runs"
     )
     assert page.says("At 0.4 the penalty method arrives in all 8 runs")
     assert page.says("by a factor of more than 2 or without an upper end")
