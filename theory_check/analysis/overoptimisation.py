@@ -37,7 +37,7 @@ class Law:
     beta: float
     error: float
 
-    def __call__(self, distance: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, distance: float | ArrayLike) -> NDArray[np.float64]:
         """Return its values, 0 at distance 0."""
         d = np.asarray(distance, dtype=np.float64)
         # d log d tends to 0 with d.
