@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -81,7 +82,10 @@ def small() -> Iterator[Cell]:
 
 
 def run(cell: Cell) -> tuple[set[str], str]:
-    """Return the files of the package whose functions ran, and what went wrong."""
+    """Return the files of the package whose functions ran, and what went wrong.
+
+    What an earlier cell has left, such as a generator, is not to be closed while this one is watched.
+    """
     ran: set[str] = set()
     key = (
         cell.key
@@ -91,11 +95,14 @@ def run(cell: Cell) -> tuple[set[str], str]:
         if event == "call" and frame.f_code.co_name != "<module>":
             ran.add(frame.f_code.co_filename)
 
+    gc.collect()
+    gc.disable()
     sys.setprofile(note)
     try:
         outcome = measure(key, cell, no_progress)
     finally:
         sys.setprofile(None)
+        gc.enable()
     inside = f"{PACKAGE}{os.sep}"
     files = {os.path.relpath(file, PACKAGE) for file in ran if file.startswith(inside)}
     return {file.replace(os.sep, "/") for file in files}, outcome.message
