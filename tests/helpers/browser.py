@@ -55,9 +55,14 @@ def visit(driver: Chrome, file: Path, anchor: str = "") -> None:
 
 def settle(driver: Chrome) -> None:
     """Wait until the charts of the page that is shown are drawn."""
+    await_script(driver, ENDED, "charts are not drawn")
+
+
+def await_script(driver: Chrome, script: str, otherwise: str) -> None:
+    """Wait until a script returns true: a page answers to keys and links when it comes to it."""
     until = time.monotonic() + PATIENCE
-    while not driver.execute_script(ENDED):
-        assert time.monotonic() < until, f"charts are not drawn: {errors(driver)}"
+    while not driver.execute_script(script):
+        assert time.monotonic() < until, f"{otherwise}: {errors(driver)}"
         time.sleep(0.05)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.browser import (
     PATIENCE,
+    await_script,
     chromium,
     dead_links,
     errors,
@@ -276,13 +277,15 @@ def test_it_is_used_with_the_keyboard(driver: Chrome, report: Path) -> None:
     visit(driver, report)
     driver.execute_script("document.querySelector('a[href=\"#claim/line\"]').focus()")
     driver.switch_to.active_element.send_keys(Keys.ENTER)
-    settle(driver)
     # The title has the focus, so that a screen reader says what is shown.
-    assert driver.switch_to.active_element.get_attribute("id") == "title/line"
+    focused = "return document.activeElement.id === 'title/line'"
+    await_script(driver, focused, "the title of the claim has no focus")
+    settle(driver)
     button = driver.find_element(By.ID, "theme")
     before = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     button.send_keys(Keys.ENTER)
-    assert driver.execute_script("return getComputedStyle(document.body).backgroundColor") != before
+    changed = f"return getComputedStyle(document.body).backgroundColor !== '{before}'"
+    await_script(driver, changed, "the button changes no colours")
 
 
 def test_who_does_not_see_is_told(driver: Chrome, report: Path) -> None:
