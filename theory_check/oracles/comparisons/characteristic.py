@@ -156,6 +156,23 @@ class CharacteristicSums(UpperObjective):
             return self.control.state_occupancy(log_policy)
         return self.control.initial.expand(log_policy.shape[0], -1)
 
+    def evaluate(
+        self,
+        reward: Float[Tensor, "replicate s a"],
+        log_policy: Float[Tensor, "replicate h s a"],
+    ) -> UpperEvaluation:
+        """Return ``G`` and its partial derivatives for reward and policy tables."""
+        policies = self._policies(log_policy).cpu().numpy()
+        starts = self.start(log_policy).cpu().numpy()
+        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
+        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
+
+    def _policies(
+        self, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, replicate * table]:
+        """Return the probabilities that are summed over: those of a stationary policy by default."""
+        return log_policy[:, 0].exp()
+
     def assembled(
         self,
         log_policy: Float[Tensor, "replicate h s a"],
@@ -210,16 +227,10 @@ class StepSums(CharacteristicSums):
 
     way: ClassVar[Way] = "steps"
 
-    def evaluate(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-    ) -> UpperEvaluation:
-        """Return ``G`` and its partial derivatives for reward and policy tables."""
-        policies = log_policy.exp().expand(-1, self.length, -1, -1).cpu().numpy()
-        starts = self.start(log_policy).cpu().numpy()
-        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
-        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
+    def _policies(
+        self, log_policy: Float[Tensor, "replicate h s a"]
+    ) -> Float[Tensor, "replicate length s a"]:
+        return log_policy.exp().expand(-1, self.length, -1, -1)
 
     def _evaluate_one(
         self, reward: Floats, policy: Floats, start: Floats

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
 from theory_check.kernels.characteristic import extreme_returns
 from theory_check.kernels.layered_characteristic import (
@@ -31,7 +29,7 @@ from theory_check.oracles.comparisons.series import (
     pair_series,
     window_of,
 )
-from theory_check.oracles.comparisons.upper import UpperEvaluation, Way
+from theory_check.oracles.comparisons.upper import Way
 from theory_check.oracles.control.layered_control import LayeredControl
 from theory_check.problems.preferences import PreferenceLaw
 
@@ -43,17 +41,6 @@ class LayeredSums(CharacteristicSums):
     """Over steps, at a cost linear in the number of states."""
 
     way: ClassVar[Way] = "steps"
-
-    def evaluate(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-    ) -> UpperEvaluation:
-        """Return ``G`` and its partial derivatives for reward and policy tables."""
-        policies = log_policy[:, 0].exp().cpu().numpy()
-        starts = self.start(log_policy).cpu().numpy()
-        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
-        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
 
     def _evaluate_one(
         self, reward: Floats, policy: Floats, start: Floats

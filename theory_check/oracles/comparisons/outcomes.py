@@ -32,17 +32,6 @@ class OutcomeSums(CharacteristicSums):
 
     way: ClassVar[Way] = "outcomes"
 
-    def evaluate(
-        self,
-        reward: Float[Tensor, "replicate s a"],
-        log_policy: Float[Tensor, "replicate h s a"],
-    ) -> UpperEvaluation:
-        """Return ``G`` and its partial derivatives for reward and policy tables."""
-        policies = log_policy[:, 0].exp().cpu().numpy()
-        starts = self.start(log_policy).cpu().numpy()
-        rows = zip(self.present(reward).cpu().numpy(), policies, starts, strict=True)
-        return self.assembled(log_policy, [self._resolved(*row) for row in rows])
-
     def _evaluate_one(
         self, reward: Floats, policy: Floats, start: Floats
     ) -> tuple[float, Floats, Floats, Floats]:
