@@ -77,6 +77,16 @@ def test_the_rule_of_a_method_ends_its_runs() -> None:
     assert not late.cut, "its own rule is no technical limit"
 
 
+def test_a_margin_is_kept_to_the_rule_of_a_method_and_to_no_other_limit() -> None:
+    """Of 20 planned iterations three quarters are 15; of 20 that a limit allows all may be used."""
+    assert raced([arriving(14)], 1, planned=20, margin=0.75).costs().tolist() == [140.0]
+    late = raced([arriving(16)], 1, planned=20, margin=0.75)
+    assert late.costs().tolist() == [math.inf]
+    assert not late.cut, "its own rule is no technical limit"
+    allowed = raced([arriving(20)], 1, caps=Caps(10**9, 20), margin=0.75)
+    assert allowed.costs().tolist() == [200.0]
+
+
 def test_the_technical_limit_is_told() -> None:
     limited = Caps(samples=10**9, iterations=20)
     assert raced([arriving(22)], 1, caps=limited).cut

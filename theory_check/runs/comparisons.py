@@ -33,8 +33,8 @@ def load_comparisons(
     catalogue
         As in :func:`~theory_check.runs.load_experiment`.
 
-    A file leaves out the methods that it lists as ``without``, which its problems cannot run, and is
-    left out where no other is chosen.
+    A file leaves out the methods that it lists as ``without``, which its problems cannot run, and as
+    ``too_slow``, and is left out where no other is chosen.
 
     Raises
     ------

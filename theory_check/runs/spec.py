@@ -171,7 +171,8 @@ class _File:
     settings: dict[str, object] = field(default_factory=dict)
     grid: dict[str, object] = field(default_factory=dict)
     quick: _Quick = field(default_factory=_Quick)
-    without: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()  # methods that its problems cannot run
+    too_slow: tuple[str, ...] = ()  # methods left out for their time
 
     def __post_init__(self) -> None:
         require_replicates("seeds", self.seeds)
@@ -277,8 +278,9 @@ def _measurements(
         catalogue.solvers,
         {**catalogue.methods, **{method.id: method for method in cls.own_methods}},
     )
-    for name in file.without:
-        require_choice("without", name, components.named)
+    for key, listed in (("without", file.without), ("too_slow", file.too_slow)):
+        for name in listed:
+            require_choice(key, name, components.named)
     parameters = field_parameters(cls)
     settings = merged(file.settings, quick.settings)
     for place, table in (("grid", file.grid), ("quick.grid", quick.grid)):
@@ -307,7 +309,7 @@ def _measurements(
             if is_of_problems(axis):
                 continue
             chosen = with_entry(chosen, axis.split("."), values[pick])
-        if chosen.get("method") in file.without:
+        if chosen.get("method") in (*file.without, *file.too_slow):
             continue
         try:
             measurement = build(cls, chosen, "settings", components)

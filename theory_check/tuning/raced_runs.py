@@ -161,6 +161,7 @@ def race(
     measured: Accuracy = "stationarity",
     allowed: float = math.inf,
     longest: float = math.inf,
+    margin: float = 1.0,
     initial_scale: float = 1.0,
     perturbation: float = 0.0,
     to_the_end: bool = False,
@@ -191,6 +192,8 @@ def race(
         Cost beyond which nobody wants to know.
     longest
         Iterations beyond which the search does not look.
+    margin
+        Share of the plan's iterations within which a run has to arrive.
     initial_scale
         Standard deviation of the initial reward parameters.
     perturbation
@@ -198,7 +201,8 @@ def race(
     to_the_end
         Whether all iterations are run, for what a run ends up with.
     """
-    within = min(plan.iterations, caps.iterations, longest)
+    planned = margin * plan.iterations
+    within = min(planned, caps.iterations, longest)
     most = math.ceil(until_kept(within))
     budget = math.ceil(KEPT * caps.samples)
     instruments = instruments_for(problem, streams, sample_budget=budget)
@@ -220,7 +224,7 @@ def race(
     arrivals.iterations[late] = np.inf
     ended = found.steps >= most
     found.cut = bool(
-        ended and within < plan.iterations and arrivals.confirmed.sum() < (needed or len(streams))
+        ended and within < planned and arrivals.confirmed.sum() < (needed or len(streams))
     )
     return found
 

@@ -36,6 +36,10 @@ of the targets."""
 ALWAYS = 200
 """Iterations that it waits for in any case."""
 
+MARGIN = 0.75
+"""Share of a plan's iterations within which tuning runs have to arrive: reported runs, which have them
+all, differ from them, and the cheapest setting is often one that takes as many as it may."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tried:
@@ -260,6 +264,7 @@ class _Tracker:
             measured=search.measured,
             allowed=allowed,
             longest=longest,
+            margin=MARGIN,
             initial_scale=search.initial_scale,
             perturbation=search.perturbation,
         )
