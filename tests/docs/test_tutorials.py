@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import shlex
@@ -256,6 +257,32 @@ def test_which_method(page_of: Callable[[str], Page]) -> None:
     assert "samples" in rows
 
 
+@executes
+@pytest.mark.slow
+def test_texts(page_of: Callable[[str], Page]) -> None:
+    """States: 2 prompts behind which 0, 1, 2, 3 of three tokens stand, and 3 in which a text is over."""
+    page = page_of("texts")
+    (problem,) = page.printed(
+        "tc.problems.sequences(**text, reference=pretrained, features=4)\nprint"
+    )
+    assert 2 * (1 + 3 + 9 + 27) + 3 == 83
+    assert page.says("83 of them, where a table of every step and every state would have 332")
+    assert "83 states, 4 actions, horizon 4" in problem
+    (moved,) = page.printed("def probability")
+    lines = re.findall(r"reward ([+-][\d.]+): ([\d.]+) becomes ([\d.]+)", moved)
+    assert len(lines) == 4
+    # exp(R) up to a constant: the rewards have the order of the ratios; 2.62 apart is 13.7 times.
+    rewards, before, after = zip(*(map(float, line) for line in lines), strict=True)
+    ratios = [new / old for old, new in zip(before, after, strict=True)]
+    assert sorted(rewards) == [reward for _, reward in sorted(zip(ratios, rewards, strict=True))]
+    assert ratios[2] / ratios[0] == pytest.approx(math.exp(rewards[2] - rewards[0]), rel=0.15)
+    # The page asserts that gradients fall and returns rise, in a cell that is not shown.
+    (run,) = page.printed("trace = tc.run(neural")
+    assert "true_return" in run
+    (gold,) = page.printed("print(gold.realisable)")
+    assert gold.strip() == "False"
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_commands_that_are_only_named_exist(name: str) -> None:
     """Inline and indented commands have the options that they are given."""
@@ -280,4 +307,5 @@ def test_links_to_pages_lead_somewhere(name: str) -> None:
 
 
 def test_there_are_the_pages_that_are_promised() -> None:
-    assert set(PAGES) == {"get-started", "check-your-own-rate", "your-own-mdp", "which-method"}
+    tutorials = {"check-your-own-rate", "your-own-mdp", "which-method", "texts"}
+    assert set(PAGES) == {"get-started", *tutorials}

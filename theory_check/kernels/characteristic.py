@@ -12,9 +12,14 @@ import math
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from theory_check.kernels.pair_characteristics import (
+    crosses_of,
+    dot,
+    multiply,
+    real_part,
+    squares_of,
+)
 
 _FAST = {"reassoc", "nsz", "contract"}
 
@@ -63,21 +68,11 @@ def squared_characteristic(  # type: ignore[no-untyped-def]
         _expect(dynamics, here, after[step], step == horizon - 1)
         _turn(phases, after[step])
         _average(policy[step], after[step], here)
-    chi = _dot(start, here)
-    value = 0.0
-    slope = np.empty(2 * size)
-    for index in range(size):
-        real, imaginary = chi[index], chi[size + index]
-        value += weights[index] * (real * real + imaginary * imaginary)
-        slope[index] = 2.0 * weights[index] * real
-        slope[size + index] = -2.0 * weights[index] * imaginary
+    chi = dot(start, here)
+    value, slope, turned = squares_of(chi, frequencies, weights)
     in_start = np.empty(states)
     for state in range(states):
-        in_start[state] = _real_part(slope, here[state])
-    turned = np.empty(2 * size)  # slope times i w
-    for index in range(size):
-        turned[index] = -frequencies[index] * slope[size + index]
-        turned[size + index] = frequencies[index] * slope[index]
+        in_start[state] = real_part(slope, here[state])
     in_policy = np.empty(policy.shape)
     in_reward = np.zeros(reward.shape)
     arrived = _spread(start, size)
@@ -88,9 +83,9 @@ def squared_characteristic(  # type: ignore[no-untyped-def]
             for action in range(actions):
                 pair = state * actions + action
                 chance = policy[step, state, action]
-                _multiply(arrived[state], after[step, pair], product)
-                in_policy[step, state, action] = chance * _real_part(slope, product)
-                in_reward[state, action] += discounts[step] * chance * _real_part(turned, product)
+                multiply(arrived[state], after[step, pair], product)
+                in_policy[step, state, action] = chance * real_part(slope, product)
+                in_reward[state, action] += discounts[step] * chance * real_part(turned, product)
         if step < horizon - 1:
             _fill_phases(reward, discounts, step, frequencies, phases, False)
             _leave(policy[step], arrived, phases, leaving)
@@ -126,22 +121,11 @@ def crossed_characteristic(  # type: ignore[no-untyped-def]
         _average_carried(
             policy[step], reward, discounts[step], after[step], carried[step], here, there
         )
-    chi, xi = _dot(start, here), _dot(start, there)
-    value = 0.0
-    in_xi, in_chi = np.empty(2 * size), np.empty(2 * size)
-    for index in range(size):
-        real, imaginary = chi[index], chi[size + index]
-        more_real, more_imaginary = xi[index], xi[size + index]
-        weight, square = 2.0 * weights[index], squared[index]
-        value += weight * (more_imaginary * real - more_real * imaginary)
-        value += square * (real * real + imaginary * imaginary)
-        # d value = Re(in_xi dxi + in_chi dchi).
-        in_xi[index], in_xi[size + index] = -weight * imaginary, -weight * real
-        in_chi[index] = weight * more_imaginary + 2.0 * square * real
-        in_chi[size + index] = weight * more_real - 2.0 * square * imaginary
+    chi, xi = dot(start, here), dot(start, there)
+    value, in_xi, in_chi = crosses_of(chi, xi, weights, squared)
     in_start = np.empty(states)
     for state in range(states):
-        in_start[state] = _real_part(in_chi, here[state]) + _real_part(in_xi, there[state])
+        in_start[state] = real_part(in_chi, here[state]) + real_part(in_xi, there[state])
     in_policy = np.empty(policy.shape)
     in_reward = np.zeros(reward.shape)
     arrived = _spread(start, size)
@@ -155,14 +139,14 @@ def crossed_characteristic(  # type: ignore[no-untyped-def]
                 pair = state * actions + action
                 chance = policy[step, state, action]
                 gain = discounts[step] * reward[state, action]
-                _multiply(arrived[state], after[step, pair], product)
-                _multiply(gathered[state], after[step, pair], further)
-                _multiply(arrived[state], carried[step, pair], more)
+                multiply(arrived[state], after[step, pair], product)
+                multiply(gathered[state], after[step, pair], further)
+                multiply(arrived[state], carried[step, pair], more)
                 _combine(gain, product, more, further)
                 in_policy[step, state, action] = chance * (
-                    _real_part(in_chi, product) + _real_part(in_xi, further)
+                    real_part(in_chi, product) + real_part(in_xi, further)
                 )
-                in_reward[state, action] += discounts[step] * chance * _real_part(in_xi, product)
+                in_reward[state, action] += discounts[step] * chance * real_part(in_xi, product)
         if step < horizon - 1:
             _fill_phases(true_reward, discounts, step, frequencies, phases, False)
             _leave(policy[step], arrived, phases, leaving)
@@ -246,15 +230,6 @@ def _spread(start, size):  # type: ignore[no-untyped-def]
     for state in range(start.size):
         values[state, :size] = start[state]
     return values
-
-
-@numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
-def _dot(start, values):  # type: ignore[no-untyped-def]
-    total = np.zeros(values.shape[1])
-    for state in range(start.size):
-        for index in range(total.size):
-            total[index] += start[state] * values[state, index]
-    return total
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -367,24 +342,6 @@ def _leave(policy, arrived, phases, leaving):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
-def _multiply(left, right, product):  # type: ignore[no-untyped-def]
-    size = left.size // 2
-    for index in range(size):
-        real, imaginary = left[index], left[size + index]
-        product[index] = real * right[index] - imaginary * right[size + index]
-        product[size + index] = real * right[size + index] + imaginary * right[index]
-
-
-@numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _combine(gain, product, more, further):  # type: ignore[no-untyped-def]
     for index in range(product.size):
         further[index] += gain * product[index] + more[index]
-
-
-@numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
-def _real_part(slope, values):  # type: ignore[no-untyped-def]
-    size = slope.size // 2
-    total = 0.0
-    for index in range(size):
-        total += slope[index] * values[index] - slope[size + index] * values[size + index]
-    return total

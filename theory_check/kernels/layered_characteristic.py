@@ -11,12 +11,15 @@ import math
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from theory_check.kernels.characteristic import _dot, _multiply, _real_part
+from theory_check.kernels.pair_characteristics import (
+    crosses_of,
+    dot,
+    multiply,
+    real_part,
+    squares_of,
+)
 from theory_check.kernels.rows import Rows
-
-Floats = NDArray[np.float64]
 
 _FAST = {"reassoc", "nsz", "contract"}
 
@@ -62,32 +65,24 @@ def layered_squares(  # type: ignore[no-untyped-def]
             _expected(rows, pair, state >= last, here, after[pair])
             _turned(phases[pair], after[pair])
             _add(policy[state, action], after[pair], here[state])
-    chi = _dot(start, here)
-    value = 0.0
-    slope, further = np.empty(2 * size), np.empty(2 * size)
-    for index in range(size):
-        real, imaginary = chi[index], chi[size + index]
-        value += weights[index] * (real * real + imaginary * imaginary)
-        slope[index] = 2.0 * weights[index] * real
-        slope[size + index] = -2.0 * weights[index] * imaginary
-        further[index] = -frequencies[index] * slope[size + index]  # slope times i w
-        further[size + index] = frequencies[index] * slope[index]
+    chi = dot(start, here)
+    value, slope, turned = squares_of(chi, frequencies, weights)
     in_start = np.empty(states)
     in_policy, in_reward = np.empty(policy.shape), np.empty(policy.shape)
     arrived = np.zeros((states, 2 * size))
     product, leaving = np.empty(2 * size), np.empty(2 * size)
     for state in range(states):
-        in_start[state] = _real_part(slope, here[state])
+        in_start[state] = real_part(slope, here[state])
         arrived[state, :size] += start[state]
         for action in range(actions):
             pair = state * actions + action
             chance = policy[state, action]
-            _multiply(arrived[state], after[pair], product)
-            in_policy[state, action] = chance * _real_part(slope, product)
+            multiply(arrived[state], after[pair], product)
+            in_policy[state, action] = chance * real_part(slope, product)
             gain = discounts[state] * chance
-            in_reward[state, action] = gain * _real_part(further, product)
+            in_reward[state, action] = gain * real_part(turned, product)
             if state < last:
-                _multiply(arrived[state], phases[pair], leaving)
+                multiply(arrived[state], phases[pair], leaving)
                 _leave(rows, pair, chance, leaving, arrived)
     return value, in_policy, in_reward, in_start
 
@@ -120,19 +115,8 @@ def layered_crosses(  # type: ignore[no-untyped-def]
             _turned(phases[pair], carried[pair])
             _add(policy[state, action], after[pair], here[state])
             _add(policy[state, action], carried[pair], there[state])
-    chi, xi = _dot(start, here), _dot(start, there)
-    value = 0.0
-    in_xi, in_chi = np.empty(2 * size), np.empty(2 * size)
-    for index in range(size):
-        real, imaginary = chi[index], chi[size + index]
-        more_real, more_imaginary = xi[index], xi[size + index]
-        weight, square = 2.0 * weights[index], squared[index]
-        value += weight * (more_imaginary * real - more_real * imaginary)
-        value += square * (real * real + imaginary * imaginary)
-        # d value = Re(in_xi dxi + in_chi dchi).
-        in_xi[index], in_xi[size + index] = -weight * imaginary, -weight * real
-        in_chi[index] = weight * more_imaginary + 2.0 * square * real
-        in_chi[size + index] = weight * more_real - 2.0 * square * imaginary
+    chi, xi = dot(start, here), dot(start, there)
+    value, in_xi, in_chi = crosses_of(chi, xi, weights, squared)
     in_start = np.empty(states)
     in_policy, in_reward = np.empty(policy.shape), np.empty(policy.shape)
     arrived = np.zeros((states, 2 * size))
@@ -140,22 +124,22 @@ def layered_crosses(  # type: ignore[no-untyped-def]
     product, more = np.empty(2 * size), np.empty(2 * size)
     leaving, taking = np.empty(2 * size), np.empty(2 * size)
     for state in range(states):
-        in_start[state] = _real_part(in_chi, here[state]) + _real_part(in_xi, there[state])
+        in_start[state] = real_part(in_chi, here[state]) + real_part(in_xi, there[state])
         arrived[state, :size] += start[state]
         for action in range(actions):
             pair = state * actions + action
             chance = policy[state, action]
-            _multiply(arrived[state], after[pair], product)
-            slope = _real_part(in_chi, product)
-            in_reward[state, action] = discounts[state] * chance * _real_part(in_xi, product)
-            _multiply(gathered[state], after[pair], more)
-            slope += _real_part(in_xi, more)
-            _multiply(arrived[state], carried[pair], more)
-            slope += _real_part(in_xi, more)
+            multiply(arrived[state], after[pair], product)
+            slope = real_part(in_chi, product)
+            in_reward[state, action] = discounts[state] * chance * real_part(in_xi, product)
+            multiply(gathered[state], after[pair], more)
+            slope += real_part(in_xi, more)
+            multiply(arrived[state], carried[pair], more)
+            slope += real_part(in_xi, more)
             in_policy[state, action] = chance * slope
             if state < last:
-                _multiply(arrived[state], phases[pair], leaving)
-                _multiply(gathered[state], phases[pair], taking)
+                multiply(arrived[state], phases[pair], leaving)
+                multiply(gathered[state], phases[pair], taking)
                 _add(discounts[state] * reward[state, action], leaving, taking)
                 _leave(rows, pair, chance, leaving, arrived)
                 _leave(rows, pair, chance, taking, gathered)
