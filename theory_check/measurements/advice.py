@@ -15,6 +15,7 @@ from theory_check.advice.advisor import (
 from theory_check.advice.check import check_advice
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 
@@ -41,6 +42,14 @@ class AdviceMeasurement(AdviceRequest, Measurement):
     """
 
     kind: ClassVar[str] = "advice"
+    units: ClassVar[Units] = columns(
+        inner="inner_steps",
+        trajectories="trajectories",
+        iterations="iterations",
+        samples="predicted_samples planned_samples pilot_samples samples",
+        squared="accuracy",
+        one="accuracy_ratio seed_cost_ratio cost_ratio planned_cost_ratio",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:

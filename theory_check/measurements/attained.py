@@ -19,6 +19,7 @@ from theory_check.errors import (
 )
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import UNITS
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.problems import Problem, instance_for
 from theory_check.problems.hard_instance import HardInstance
@@ -118,6 +119,17 @@ class Attained(Measurement):
     """
 
     kind: ClassVar[str] = "attained"
+    units: ClassVar[Units] = columns(
+        text="accuracy constants",
+        one="target evaluations cost_ratio",
+        samples="samples tuned_samples samples_per_loop predicted_samples",
+        iterations="iterations",
+        inner="inner_steps",
+        trajectories="trajectories",
+        pairs="pairs",
+        outer_step="step_size",
+        flag="interior",
+    )
     needs: ClassVar[tuple[Need, ...]] = UNITS
 
     method: KnownMethod

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from theory_check.bilevel import InnerPath
 from theory_check.measurements.inner_iterates import InnerIterates
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
 from theory_check.recording.audits import AuditRecorder
@@ -25,6 +26,16 @@ class Audits(InnerIterates):
     """
 
     kind: ClassVar[str] = "audits"
+    units: ClassVar[Units] = columns(
+        iterations="iteration",
+        inner="inner_iteration",
+        reward="lower_gap",
+        norm="lower_gradient penalised_gradient",
+        length="penalised_distance",
+        one="min_policy_probability",
+        curvature="inner_curvature",
+        smoothness="outer_curvature",
+    )
 
     points_per_decade: PositiveInteger = 4
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from theory_check.errors import InvalidArgumentError
@@ -78,12 +79,15 @@ class Measurement(Settings, ABC):
         What it needs of a problem beside the oracles of its solvers; the first is asked first.
     least_seeds
         Replicates that it needs at least.
+    units
+        Of the columns of its table that :mod:`theory_check.measurements.units` does not know anyway.
     """
 
     kind: ClassVar[str]
     own_methods: ClassVar[tuple[Any, ...]] = ()
     needs: ClassVar[tuple[Need, ...]] = ()
     least_seeds: ClassVar[int] = 1
+    units: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @abstractmethod
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:

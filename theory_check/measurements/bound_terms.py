@@ -13,6 +13,7 @@ import pandas as pd
 from theory_check.bilevel import Coupling
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, StepSizes
+from theory_check.measurements.units import Units, columns
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.run import run
@@ -48,6 +49,12 @@ class BoundTerms(Measurement):
     """
 
     kind: ClassVar[str] = "bound-terms"
+    units: ClassVar[Units] = columns(
+        trajectories="trajectories",
+        inner="inner_steps",
+        iterations="iterations",
+        squared="ergodic_stationarity penalty_bias inner_error sampling_error",
+    )
 
     iterations: tuple[PositiveInteger, ...]
     sigmas: tuple[Positive, ...]

@@ -15,6 +15,7 @@ from theory_check.bilevel import ValueTruth
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES, UNITS
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_return
 from theory_check.oracles.estimates.counts import SampleCounts
@@ -104,6 +105,23 @@ class Comparison(Measurement):
     """
 
     kind: ClassVar[str] = "comparison"
+    units: ClassVar[Units] = columns(
+        of_accuracy="epsilon",
+        one="repetition target ended evaluations",
+        text="accuracy constants",
+        flag="reached interior cut",
+        cost="cost spent tuned_cost tuning_cost",
+        samples="samples tuning_samples",
+        trajectories="trajectories",
+        labels="labels",
+        steps="env_steps",
+        calls="exact_calls",
+        iterations="iterations",
+        reward="true_return policy_regret lower_gap optimal_return reward_distance",
+        squared_reward="reward_error",
+        nats="hyperobjective",
+        seconds="seconds_per_iteration",
+    )
     needs: ClassVar[tuple[Need, ...]] = UNITS
 
     method: KnownMethod

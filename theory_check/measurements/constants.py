@@ -14,6 +14,7 @@ from torch import Tensor
 
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import LINEAR_AND_TABULAR, PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.comparisons.choice import costs_of
 from theory_check.oracles.comparisons.trajectories import DEFAULT_ENUMERATION_BUDGET
 from theory_check.oracles.exact import ExactOracle
@@ -81,6 +82,16 @@ class Constants(Measurement):
     """
 
     kind: ClassVar[str] = "constants"
+    units: ClassVar[Units] = columns(
+        reward="kl_weight",
+        one="states actions effective_horizon log_coverage log_inner_time log_step_time value_share",
+        inner="inner_time step_time",
+        per_reward="value_bias",
+        norm_per_reward="gradient_bias",
+        smoothness="smoothness",
+        noise="independent_noise shared_noise",
+        curvature="curvature",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, LINEAR_AND_TABULAR)
 
     directions: PositiveInteger = 64

@@ -12,6 +12,7 @@ import pandas as pd
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
 from theory_check.measurements.needs import PREFERENCES, STANDARD_LABELS
+from theory_check.measurements.units import Units, columns
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -67,6 +68,14 @@ class GlobalOptimality(Measurement):
     """
 
     kind: ClassVar[str] = "global-optimality"
+    units: ClassVar[Units] = columns(
+        one="width relative_gap",
+        iterations="iteration",
+        nats="hyperobjective optimality_gap initial_gap optimum",
+        squared="stationarity initial_stationarity",
+        squared_reward="reward_error",
+        reward="lower_gap policy_regret",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS)
 
     solver: PenaltyBilevel

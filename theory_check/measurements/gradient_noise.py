@@ -16,6 +16,7 @@ from theory_check.bilevel import BilevelOracle, Coupling, Difference, LowerGradi
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need, StepSizes
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
@@ -59,6 +60,9 @@ class GradientNoise(Measurement):
     """
 
     kind: ClassVar[str] = "gradient-noise"
+    units: ClassVar[Units] = columns(
+        text="sweep", trajectories="trajectories", squared="sampling_error forward_error"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]
@@ -189,6 +193,9 @@ class NoiseAlongRuns(Measurement):
     """
 
     kind: ClassVar[str] = "noise-along-runs"
+    units: ClassVar[Units] = columns(
+        squared="scaled_variance", one="distance_ratio variance_growth distance_growth"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]

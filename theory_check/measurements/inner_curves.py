@@ -16,6 +16,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES, kind_of
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.lower_geometry import lower_geometry, policy_gradient
 from theory_check.oracles.control.soft_control import SoftControl
@@ -71,6 +72,9 @@ class InnerCurve(Measurement):
     """
 
     kind: ClassVar[str] = "inner-curve"
+    units: ClassVar[Units] = columns(
+        inner="inner_iteration", reward="lower_gap bound planted_bound", flag="resolved"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STATIONARY)
 
     inner_steps: PositiveInteger
@@ -162,6 +166,9 @@ class BanditCurve(Measurement):
     """
 
     kind: ClassVar[str] = "bandit-curve"
+    units: ClassVar[Units] = columns(
+        inner="inner_iteration", reward="gap bound bound_of_source planted_bound"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, ONE_STATE)
 
     inner_steps: PositiveInteger

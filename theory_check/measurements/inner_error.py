@@ -17,6 +17,7 @@ from theory_check.errors import (
 )
 from theory_check.measurements.base import Measurement, Need, StepSizes
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.exact_information import ExactInformation
 from theory_check.oracles.starts import initial_policy, initial_reward
@@ -63,6 +64,9 @@ class InnerError(Measurement):
     """
 
     kind: ClassVar[str] = "inner-error"
+    units: ClassVar[Units] = columns(
+        text="start sweep", inner="inner_iteration", squared="inner_error"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     inner_steps: PositiveInteger

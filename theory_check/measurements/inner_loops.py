@@ -16,6 +16,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.kernels.policy_gradient import ascend_episodic, ascend_stationary
 from theory_check.measurements.base import Measurement, Need, StepSizes
 from theory_check.measurements.needs import PREFERENCES, STEPS_OF_STATES
+from theory_check.measurements.units import Units, columns
 from theory_check.models.base import ABSENT
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import HardOptimum, hard_optimum
@@ -49,6 +50,7 @@ class InnerLinear(Measurement):
     """
 
     kind: ClassVar[str] = "inner-linear"
+    units: ClassVar[Units] = columns(inner="inner_iteration", reward="lower_gap")
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     inner_steps: PositiveInteger
@@ -111,6 +113,9 @@ class InnerSublinear(Measurement):
     """
 
     kind: ClassVar[str] = "inner-sublinear"
+    units: ClassVar[Units] = columns(
+        inner="inner_iteration", reward="return_gap", one="leading_ratio"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STEPS_OF_STATES)
 
     inner_steps: PositiveInteger

@@ -20,6 +20,7 @@ from theory_check.bilevel import SolverState
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import kind_of
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import instruments_for
 from theory_check.problems import Problem
@@ -85,6 +86,13 @@ class LowerBound(Measurement):
     """
 
     kind: ClassVar[str] = "lower-bound"
+    units: ClassVar[Units] = columns(
+        one="links probability first_ratio ratio seen chance searched",
+        samples="bound first_samples samples",
+        labels="labels",
+        iterations="iterations",
+        text="constants outcome",
+    )
     needs: ClassVar[tuple[Need, ...]] = (ZERO_CHAIN,)
     own_methods: ClassVar[tuple[Method, ...]] = (REFERENCE, REUSED)
 

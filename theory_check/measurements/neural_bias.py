@@ -17,6 +17,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import ENUMERATION, PREFERENCES, STANDARD_LABELS
+from theory_check.measurements.units import Units, columns
 from theory_check.models import Linear
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
@@ -72,6 +73,13 @@ class NeuralBias(Measurement):
     """
 
     kind: ClassVar[str] = "neural-bias"
+    units: ClassVar[Units] = columns(
+        text="parametric_class activation start",
+        one="width floor_ratio",
+        either="floor largest_width_floor predicted_decrease late_decrease median_random",
+        norm="gradient_norm",
+        squared="hypergradient_error",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, ENUMERATION)
 
     widths: tuple[PositiveInteger, ...]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.lower_geometry import (
     LowerGeometry,
@@ -62,6 +63,13 @@ class NonUniformPL(Measurement):
     """
 
     kind: ClassVar[str] = "non-uniform-pl"
+    units: ClassVar[Units] = columns(
+        one="policy ratio paper_ratio",
+        text="source",
+        reward="lower_gap",
+        norm="gradient_norm",
+        flag="resolved",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     scales: tuple[Positive, ...]

@@ -15,6 +15,7 @@ from torch import Tensor
 from theory_check.bilevel import SolverState
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
 from theory_check.measurements.needs import kind_of
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.instruments import Instruments, instruments_for
@@ -76,6 +77,11 @@ class OuterCurve(Measurement):
     """
 
     kind: ClassVar[str] = "outer-curve"
+    units: ClassVar[Units] = columns(
+        iterations="iteration",
+        squared="stationarity bound bound_without_errors bound_in_mean decrease errors",
+        one="step_times_smoothness",
+    )
     needs: ClassVar[tuple[Need, ...]] = (VALUED,)
 
     solver: PenaltyBilevel

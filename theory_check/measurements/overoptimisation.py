@@ -16,6 +16,7 @@ from theory_check.bilevel import SolverState
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.divergence import (
     divergence,
@@ -90,6 +91,16 @@ class Overoptimisation(Measurement):
     """
 
     kind: ClassVar[str] = "overoptimisation"
+    units: ClassVar[Units] = columns(
+        text="path",
+        iterations="iteration",
+        reward="kl_weight true_return learned_return regularised_return peak attainable",
+        nats="kl",
+        root_nats="distance peak_distance delay",
+        samples="samples",
+        labels="labels",
+        one="lost",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     methods: tuple[KnownMethod, ...]

@@ -15,6 +15,7 @@ from torch import Tensor
 from theory_check.bilevel import Combination, combined, penalties
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.lower_solutions import (
     PenalisedPoint,
@@ -53,6 +54,7 @@ class PenaltyBias(Measurement):
     """
 
     kind: ClassVar[str] = "penalty-bias"
+    units: ClassVar[Units] = columns(norm="gradient_bias", nats="value_bias")
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]
@@ -113,6 +115,7 @@ class PenaltySmoothness(Measurement):
     """
 
     kind: ClassVar[str] = "penalty-smoothness"
+    units: ClassVar[Units] = columns(smoothness="lipschitz_constant")
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES,)
 
     sigmas: tuple[Positive, ...]

@@ -19,6 +19,7 @@ from theory_check.measurements.inner_curves import unit_rewards
 from theory_check.measurements.inner_iterates import InnerIterates
 from theory_check.measurements.inner_loops import inverse_smoothness
 from theory_check.measurements.needs import PREFERENCES, STEPS_OF_STATES
+from theory_check.measurements.units import Units, columns
 from theory_check.measurements.weak_gradient_domination import hold_out
 from theory_check.models import Tabular
 from theory_check.oracles.control import control_of
@@ -62,6 +63,14 @@ class PredictedDomination(InnerIterates):
     """
 
     kind: ClassVar[str] = "predicted-domination"
+    units: ClassVar[Units] = columns(
+        text="objective",
+        iterations="iteration",
+        inner="inner_iteration",
+        reward="gap predicted predicted_by_source transferred",
+        norm="gradient",
+        flag="resolved",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, TABULAR, STEPS_OF_STATES)
     least_seeds: ClassVar[int] = 2
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from theory_check.errors import InvalidArgumentError, shortened
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import kind_of
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.closed_form import ClosedFormOracle
 from theory_check.oracles.quadratic_constants import (
     growth_constant,
@@ -70,6 +71,11 @@ class InnerErrorCurve(Measurement):
     """
 
     kind: ClassVar[str] = "inner-error-curve"
+    units: ClassVar[Units] = columns(
+        inner="inner_iteration",
+        squared="inner_error bound planted_bound",
+        length="distance distance_bound planted_distance",
+    )
     needs: ClassVar[tuple[Need, ...]] = (QUADRATIC,)
 
     inner_steps: tuple[PositiveInteger, ...]
@@ -148,6 +154,9 @@ class WarmStartCurve(Measurement):
     """
 
     kind: ClassVar[str] = "warm-start-curve"
+    units: ClassVar[Units] = columns(
+        iterations="iteration", squared_length="distances bound planted_bound", flag="resolved"
+    )
     needs: ClassVar[tuple[Need, ...]] = (QUADRATIC,)
 
     sigma: Positive

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import ENUMERATION, PREFERENCES
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.optima.policy_objective import PolicyObjective
 from theory_check.problems import Problem
 from theory_check.randomness import streams
@@ -55,6 +56,7 @@ class SAILPL(Measurement):
     """
 
     kind: ClassVar[str] = "sail-pl"
+    units: ClassVar[Units] = columns(one="pull radius stationary", nats="constant random least")
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, ENUMERATION)
 
     pulls: tuple[NonNegative, ...]

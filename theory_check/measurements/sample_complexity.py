@@ -11,6 +11,7 @@ import pandas as pd
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
 from theory_check.measurements.needs import UNITS
+from theory_check.measurements.units import Units, columns
 from theory_check.problems import Problem, instance_for
 from theory_check.randomness import require_apart
 from theory_check.recording import Progress
@@ -63,6 +64,16 @@ class SampleComplexity(Measurement):
     """
 
     kind: ClassVar[str] = "sample-complexity"
+    units: ClassVar[Units] = columns(
+        iterations="iterations",
+        squared="half_stationarity ergodic_stationarity last_stationarity best_stationarity "
+        "sampling_error",
+        nats="optimality_gap",
+        steps="env_steps",
+        trajectories="trajectories",
+        labels="labels",
+        samples="samples samples_per_loop",
+    )
 
     epsilon: Target
     schedule: ScheduleName | None = None

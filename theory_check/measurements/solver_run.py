@@ -10,6 +10,7 @@ import pandas as pd
 
 from theory_check.bilevel import Solver
 from theory_check.measurements.base import Measurement, StepSizes, steps_of
+from theory_check.measurements.units import Units, columns
 from theory_check.problems import Problem
 from theory_check.recording import Progress
 from theory_check.recording.run import run
@@ -35,6 +36,21 @@ class SolverRun(Measurement):
     """
 
     kind: ClassVar[str] = "solver-run"
+    units: ClassVar[Units] = columns(
+        iterations="iteration",
+        steps="env_steps",
+        trajectories="trajectories",
+        labels="labels",
+        samples="samples",
+        calls="exact_calls",
+        nats="hyperobjective optimality_gap",
+        squared="stationarity ergodic_stationarity half_stationarity hypergradient_error penalty_bias "
+        "inner_error sampling_error",
+        reward="lower_gap lower_gap_penalised policy_regret true_return",
+        squared_reward="reward_error",
+        one="min_policy_probability",
+        text="status",
+    )
 
     solver: Solver
     iterations: PositiveInteger

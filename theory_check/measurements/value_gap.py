@@ -14,6 +14,7 @@ from torch import Tensor
 
 from theory_check.measurements.base import Measurement, Need
 from theory_check.measurements.needs import PREFERENCES, STANDARD_LABELS, kind_of
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.soft_control import SoftControl
 from theory_check.oracles.optima.maximum_likelihood import (
@@ -55,6 +56,7 @@ class ValueGap(Measurement):
     """
 
     kind: ClassVar[str] = "value-gap"
+    units: ClassVar[Units] = columns(one="policy scale", reward="gap bound bound_at_optimum")
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, ONE_STEP)
 
     scales: tuple[Positive, ...]
@@ -146,6 +148,9 @@ class MaximumLikelihoodGap(Measurement):
     """
 
     kind: ClassVar[str] = "maximum-likelihood-gap"
+    units: ClassVar[Units] = columns(
+        text="law", pairs="pairs", reward="gap gap_with_prior predicted", flag="separated"
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, ONE_STEP)
 
     pairs: tuple[PositiveInteger, ...]

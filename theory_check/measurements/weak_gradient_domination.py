@@ -15,6 +15,7 @@ from theory_check.bilevel import InnerPath
 from theory_check.measurements.base import Need
 from theory_check.measurements.inner_iterates import InnerIterates
 from theory_check.measurements.needs import EXCESS_RISK, PREFERENCES, STANDARD_LABELS
+from theory_check.measurements.units import Units, columns
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments
 from theory_check.problems import Problem
@@ -43,6 +44,15 @@ class WeakGradientDomination(InnerIterates):
     """
 
     kind: ClassVar[str] = "weak-gradient-domination"
+    units: ClassVar[Units] = columns(
+        text="half level",
+        iterations="iteration",
+        inner="inner_iteration",
+        either="gap floor bound",
+        norm="gradient",
+        length="constant",
+        one="share_of_bound",
+    )
     needs: ClassVar[tuple[Need, ...]] = (PREFERENCES, STANDARD_LABELS, EXCESS_RISK)
     least_seeds: ClassVar[int] = 2
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from theory_check.catalogue import Catalogue, installed
 from theory_check.catalogue.catalogue import experiment_file
 from theory_check.errors import InvalidArgumentError, nearest, require_instance, require_text
+from theory_check.measurements.units import units_of
 from theory_check.runs.spec import load_experiment
 from theory_check.runs.store import Store
 from theory_check.runs.tables import column_meanings, load_table
-from theory_check.runs.units import units_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def load(
     -------
     pandas.DataFrame
         As from ``load_table``, with attributes: ``"units"`` the unit of each column, ``"1"`` for pure
-        numbers and ``"text"`` for words (``theory_check.runs.units.MEANING``); ``"columns"`` the
+        numbers and ``"text"`` for words (``theory_check.measurements.units.MEANING``); ``"columns"`` the
         meaning of those that are described one by one; ``"measured"`` what the measurement says of its
         rows and of all columns; ``"experiment"`` and ``"description"``; ``"claims"`` the ids of the
         claims that are judged on it.
@@ -69,7 +69,7 @@ def load(
     measurement = type(cells[0].measurement)
     names = [str(column) for column in table.columns]
     for key, stated in (
-        (UNITS, units_of(measurement, [axis for axis, _ in cells[0].axes])),
+        (UNITS, units_of(measurement.units, [axis for axis, _ in cells[0].axes])),
         (COLUMNS, column_meanings(cells)),
     ):
         table.attrs[key] = {name: stated[name] for name in names if name in stated}

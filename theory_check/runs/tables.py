@@ -22,13 +22,13 @@ from theory_check.errors import (
     shortened,
 )
 from theory_check.files import as_path
+from theory_check.measurements.units import units_of
 from theory_check.recording.recorder import COLUMNS
 from theory_check.runs.holdings import StoredResult, of_other_source, results_in_words
 from theory_check.runs.identity import version_of
 from theory_check.runs.problem_axes import PROBLEM, is_of_problems
 from theory_check.runs.spec import Experiment, load_experiment
 from theory_check.runs.store import Store
-from theory_check.runs.units import units_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -316,7 +316,7 @@ def _record(
         ).items()
     }
     meanings = column_meanings(cells)
-    units = units_of(measurement, [axis for axis, _ in cells[0].axes])
+    units = units_of(measurement.units, [axis for axis, _ in cells[0].axes])
     return {
         "experiment": name,
         "description": experiment.description,

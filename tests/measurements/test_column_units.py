@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from theory_check.catalogue import Catalogue
+from theory_check.measurements.units import MEANING, OF_THE_SETTING, columns, units_of
 from theory_check.runs.tables import every_experiment
-from theory_check.runs.units import BY_KIND, MEANING, OF_THE_SETTING, units_of
 
 DEAR = {
     *("advice", "attained", "audits", "bound-terms", "comparison", "global-optimality"),
@@ -27,13 +27,13 @@ def cheapest_cells() -> dict[str, tuple[object, list[str]]]:
 @pytest.mark.slow
 def test_every_measurement_and_every_axis_has_units() -> None:
     for kind, (cell, axes) in cheapest_cells().items():
-        assert kind in BY_KIND, kind
-        units = units_of(type(cell.measurement), axes)  # type: ignore[attr-defined]
+        units = units_of(cell.measurement.units, axes)  # type: ignore[attr-defined]
+        assert cell.measurement.units, kind  # type: ignore[attr-defined]
         assert set(units.values()) <= MEANING.keys(), kind
     for name, experiment in every_experiment(Catalogue.shipped()).items():
         cell = experiment.cells(True)[0] if experiment.cells(True) else experiment.cells(False)[0]
         axes = [axis for axis, _ in cell.axes]
-        assert OF_THE_SETTING not in units_of(type(cell.measurement), axes).values(), (name, axes)
+        assert OF_THE_SETTING not in units_of(cell.measurement.units, axes).values(), (name, axes)
 
 
 @pytest.mark.slow
@@ -45,17 +45,19 @@ def test_every_column_of_a_small_table_has_a_unit() -> None:
         measurement = cell.measurement  # type: ignore[attr-defined]
         seeds = range(cell.first_seed, cell.first_seed + max(2, measurement.least_seeds))  # type: ignore[attr-defined]
         table = measurement.measure(cell.problem.build(), seeds, lambda done, total: None)  # type: ignore[attr-defined]
-        lacking = set(map(str, table.columns)) - units_of(type(measurement), axes).keys()
-        assert not lacking, f"{kind}: {sorted(lacking)} have no unit in runs/units.py"
+        lacking = set(map(str, table.columns)) - units_of(measurement.units, axes).keys()
+        assert not lacking, f"{kind}: {sorted(lacking)} have no unit"
         measured += 1
     assert measured >= 15
 
 
-def test_a_measurement_of_a_study_says_its_units_itself() -> None:
-    own = type("Own", (), {"kind": "own", "units": {"height": "metres"}})
-    assert units_of(own)["height"] == "metres"  # type: ignore[arg-type]
-    assert units_of(own, ["problem.kl_weight", "width"]) == {  # type: ignore[arg-type]
-        **units_of(own),  # type: ignore[arg-type]
+def test_units_are_told_by_column_and_those_of_an_axis_as_a_setting() -> None:
+    units = columns(squared="gap", inner="steps more")
+    assert dict(units) == {"gap": "squared norm", "steps": "inner steps", "more": "inner steps"}
+    own = {"height": "metres"}
+    assert units_of(own)["height"] == "metres"
+    assert units_of(own, ["problem.kl_weight", "width"]) == {
+        **units_of(own),
         "problem.kl_weight": "reward units",
         "width": OF_THE_SETTING,
     }
