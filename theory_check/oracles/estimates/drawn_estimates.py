@@ -78,8 +78,7 @@ class DrawnEstimates:
             weights = -weights * torch.expm1(walks.log_ratio)
         else:
             ours, theirs = weights.chunk(2)
-            weights = torch.cat([ours, -theirs])
-            weights = weights.expand(-1, samples)
+            weights = torch.cat([ours, -theirs]).expand(-1, samples)
         pairs = walks.pairs[: len(weights)]
         return self._pulled(upper, pairs, weights[:, None] * self._discounts)
 
