@@ -154,6 +154,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: PenaltyBilevel(**SOLVER, coupling="sharde"), "coupling", "did you mean 'shared'"),
     (lambda: PenaltyBilevel(**{**SOLVER, "trajectories": 2.5}), "trajectories", r"2\.5"),
     (lambda: SampledOracle(problem(), [0], sample_budget=1.5), "sample_budget", r"1\.5"),
+    (lambda: SampledOracle(problem(), [0], read="row"), "read", "'row'.*did you mean 'rows'"),
     (lambda: run(problem(), PenaltyBilevel(**SOLVER), 1.5, [0]), "iterations", r"1\.5"),
     (lambda: run(problem(), PenaltyBilevel(**SOLVER), 0, [0]), "iterations", "0"),
     (lambda: run(problem(), PenaltyBilevel(**SOLVER), 1, []), "seeds", r"\[\]"),

@@ -347,18 +347,34 @@ def _label(space, rewards, annotator, excess, discounts):  # type: ignore[no-unt
         other = index + PAIRS
         difference = returns[index] - returns[other]
         true_difference = true_returns[index] - true_returns[other]
-        chance = _chance(true_difference, annotator)
-        wins = found[index] < chance
-        signed = difference if wins else -difference
-        small = math.exp(-abs(signed))
-        loss = max(-signed, 0.0) + math.log1p(small)
-        if excess:
-            loss += math.log(chance if wins else _chance(-true_difference, annotator))
-        # What the learner gave the answer that was not: P_phi - 1 where the first won, else P_phi.
-        missed = (small if signed >= 0.0 else 1.0) / (1.0 + small)
-        residual = -missed if wins else missed
+        loss, residual = labelled(difference, true_difference, found[index], annotator, excess)
         space.first[index] = space.first[other] = loss
         space.second[index], space.second[other] = residual, -residual
+
+
+@numba.njit(cache=True, error_model="numpy", forceinline=True)
+def labelled(difference, true_difference, uniform, annotator, excess):  # type: ignore[no-untyped-def]
+    """Return the loss of a label that a uniform number draws, and ``P_phi - y`` of the pair's first.
+
+    Parameters
+    ----------
+    difference, true_difference
+        Return of the first less that of the second, the learner's and the true one.
+    uniform
+        In [0, 1).
+    annotator, excess
+        As of :func:`simulated_pairs`.
+    """
+    chance = _chance(true_difference, annotator)
+    wins = uniform < chance
+    signed = difference if wins else -difference
+    small = math.exp(-abs(signed))
+    loss = max(-signed, 0.0) + math.log1p(small)
+    if excess:
+        loss += math.log(chance if wins else _chance(-true_difference, annotator))
+    # What the learner gave the answer that was not: P_phi - 1 where the first won, else P_phi.
+    missed = (small if signed >= 0.0 else 1.0) / (1.0 + small)
+    return loss, -missed if wins else missed
 
 
 @numba.njit(cache=True, error_model="numpy")

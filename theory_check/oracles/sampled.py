@@ -14,8 +14,10 @@ from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.compiled_loops import OffersPenaltyLoops
 from theory_check.oracles.control.discounted_control import DiscountedControl
+from theory_check.oracles.drawn_rows import DrawnRowsOracle
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
 from theory_check.oracles.estimates.penalty_loops import PenaltyLoops
+from theory_check.oracles.estimates.reading import Read, Reading
 from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.oracles.estimates.simulated_estimates import (
@@ -23,12 +25,11 @@ from theory_check.oracles.estimates.simulated_estimates import (
     SimulatedEpisodic,
 )
 from theory_check.oracles.estimates.table_estimates import TableEstimates
-from theory_check.oracles.rlhf import RLHFOracle
 from theory_check.problems import Problem
 from theory_check.problems.problem import require_problem
 
 
-class SampledOracle(OffersPenaltyLoops, RLHFOracle):
+class SampledOracle(OffersPenaltyLoops, DrawnRowsOracle):
     """Sampled gradients of both levels, with every sample counted where it is drawn.
 
     Parameters
@@ -40,8 +41,13 @@ class SampledOracle(OffersPenaltyLoops, RLHFOracle):
     sample_budget
         Largest number of samples (trajectories plus labels) a replicate may draw; None for no
         limit.
+    read
+        What models are asked for: whole ``"table"`` s, or the ``"rows"`` of what was drawn, of classes
+        that answer for rows on a problem with layers; ``"auto"`` takes rows for batches that are small
+        beside the table. Both draw the same law; only rows and tables that are followed step by step
+        draw the same numbers.
     **options
-        As for :class:`RLHFOracle`.
+        As for :class:`~theory_check.oracles.rlhf.RLHFOracle`.
 
     Raises
     ------
@@ -58,6 +64,7 @@ class SampledOracle(OffersPenaltyLoops, RLHFOracle):
         seeds: Sequence[int],
         *,
         sample_budget: int | None = None,
+        read: Read = "auto",
         **options: Any,
     ) -> None:
         require_problem(problem)
@@ -65,6 +72,7 @@ class SampledOracle(OffersPenaltyLoops, RLHFOracle):
         if sample_budget is not None:
             require_positive_integer("sample_budget", sample_budget)
         super().__init__(problem, **options)
+        self.reading = Reading.of(read, self.control, self.reward_model, self.policy_model)
         self._source = SampleSource(
             self.comparisons,
             problem.true_reward.to(self.control.initial.device),
@@ -100,7 +108,7 @@ class SampledOracle(OffersPenaltyLoops, RLHFOracle):
         """None for a derived oracle, which may answer some operation otherwise."""
         if type(self) is not SampledOracle:
             return None
-        return PenaltyLoops.of(self.estimates, self.reward_model, self.policy_model)
+        return PenaltyLoops.of(self.estimates, self.reward_model, self.policy_model, self.reading)
 
     def _sampled_estimates(self) -> TableEstimates:
         control, comparisons, source = self.control, self.comparisons, self._source

@@ -19,6 +19,7 @@ from theory_check.kernels.networks import ACTIVATIONS, Networks
 from theory_check.models import PolicyModel, RewardModel, TabularSoftmax
 from theory_check.models.network_policy import NetworkPolicy
 from theory_check.oracles.estimates.kernel_inputs import as_array
+from theory_check.oracles.estimates.reading import Reading
 from theory_check.oracles.estimates.sample_source import SampleSource
 from theory_check.oracles.estimates.sampled_estimates import SampledDiscounted, SampledEpisodic
 from theory_check.problems.dynamics import SparseDynamics
@@ -41,6 +42,8 @@ class PenaltyLoops:
         The module of the problem's kernels, and the problem for them.
     reward_model, policy_model
         The classes.
+    reading
+        Which batches the operations draw by rows of the classes, and not by tables, as loops do.
     """
 
     source: SampleSource
@@ -49,10 +52,15 @@ class PenaltyLoops:
     tables: Any
     reward_model: RewardModel
     policy_model: PolicyModel
+    reading: Reading
 
     @classmethod
     def of(
-        cls, estimates: object, reward_model: RewardModel, policy_model: PolicyModel
+        cls,
+        estimates: object,
+        reward_model: RewardModel,
+        policy_model: PolicyModel,
+        reading: Reading,
     ) -> PenaltyLoops | None:
         """Return the loops; None for other estimates, other devices than the CPU, and masked actions."""
         if type(estimates) is not SampledEpisodic and type(estimates) is not SampledDiscounted:
@@ -75,7 +83,7 @@ class PenaltyLoops:
             excess=bool(source.excess),
         )
         if not stationary:
-            return cls(source, penalty_tables, compared, reward_model, policy_model)
+            return cls(source, penalty_tables, compared, reward_model, policy_model, reading)
         tables = penalty_segments.SegmentTables(
             segments=compared,
             first_state=as_array(space.states[:, 0]),
@@ -84,7 +92,7 @@ class PenaltyLoops:
             initial=as_array(control.initial),
             discount=float(control.discount),
         )
-        return cls(source, penalty_segments, tables, reward_model, policy_model)
+        return cls(source, penalty_segments, tables, reward_model, policy_model, reading)
 
     def descent(
         self,
@@ -163,7 +171,7 @@ class PenaltyLoops:
         alike = isinstance(step_size, Real) and isinstance(samples, Integral)
         if not alike or lower.shape[0] != self.source.replicates or self._walked(samples):
             return None
-        if not counter.affords(steps * samples):
+        if self.reading.by_rows(samples) or not counter.affords(steps * samples):
             return None
         for _ in range(steps):  # fractions of steps are added up as the operations do
             self._count(rollouts=samples, steps=costs.score_steps)
@@ -251,6 +259,8 @@ class PenaltyLoops:
             return False
         costs = self.source.costs
         if self._walked(loop.trajectories, shared=loop.coupling == "shared"):
+            return False
+        if self.reading.by_rows(loop.trajectories) or self.reading.by_rows(2 * loop.pairs):
             return False
         samples = (costs.pair_trajectories + costs.pair_labels) * _sides(loop) * loop.pairs
         samples += _legs(loop) * loop.trajectories

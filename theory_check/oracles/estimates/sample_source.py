@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -54,6 +54,8 @@ class SampleSource:
         Number of replicates.
     counter
         The counters.
+    law
+        The annotator's law.
     rollouts
         Generator states for the rollouts of both policies, shape (2 * replicate, 4).
     pairs, reached_pairs, continuations
@@ -85,13 +87,13 @@ class SampleSource:
         self.reached_pairs = _streams("labelled pairs from a credited step", seeds)
         self.continuations = _streams("continued trajectories", seeds)
         self._comparisons = comparisons
-        self._law = law
+        self.law = law
         self._true_reward = true_reward
 
     @cached_property
     def labels(self) -> LabelLaw:
         """The annotator's law over enumerated trajectories."""
-        return tabulated(self._law, self._true_returns)
+        return tabulated(self.law, self._true_returns)
 
     @cached_property
     def _true_returns(self) -> Float[Tensor, " trajectory"]:
@@ -102,9 +104,11 @@ class SampleSource:
     def preferred(self) -> Float[Tensor, "winner loser"]:
         """``P*(i > j)`` of every two trajectories."""
         differences = self._true_returns[:, None] - self._true_returns[None, :]
-        return (
-            torch.sigmoid(differences) if self._law.standard else self._law.preferred(differences)
-        )
+        return torch.sigmoid(differences) if self.law.standard else self.law.preferred(differences)
+
+    def true_rewards(self, pairs: Int[Tensor, "*lead"]) -> Float[Tensor, "*lead"]:
+        """Return ``r*`` of pairs of state and action, named by ``state * actions + action``."""
+        return self._true_reward.flatten()[pairs]
 
     def outlasts(self, samples: int, steps: int | float, counted: int, most: int) -> bool:
         """Return whether a batch takes more than so many steps, and the budget does not end before it.
@@ -114,14 +118,17 @@ class SampleSource:
         return samples * steps > most and self.counter.affords(counted * samples)
 
     def count_rollouts(
-        self, policies: Float[Tensor, "stacked h s a"], samples: int, steps: int | float
+        self, policies: Float[Tensor, "stacked ..."], samples: int, steps: int | float
     ) -> None:
-        """Count a batch of rollouts of every stacked policy, before they are drawn."""
+        """Count a batch of rollouts of every stacked policy, before they are drawn.
+
+        Policies are named by their tables or their parameters.
+        """
         self._require_rows(policies, stacked=True)
         number = policies.shape[0] // self.replicates * samples
         self.counter.add(trajectories=number, labels=0, env_steps=number * steps)
 
-    def count_pairs(self, log_policy: Float[Tensor, "replicate h s a"], samples: int) -> None:
+    def count_pairs(self, log_policy: Float[Tensor, "replicate ..."], samples: int) -> None:
         """Count a batch of labelled pairs of a policy, before they are drawn."""
         self._require_rows(log_policy, stacked=False)
         self.counter.add(
@@ -130,7 +137,7 @@ class SampleSource:
             env_steps=self.costs.pair_steps * samples,
         )
 
-    def count_comparisons(self, log_policy: Float[Tensor, "replicate h s a"], samples: int) -> None:
+    def count_comparisons(self, log_policy: Float[Tensor, "replicate ..."], samples: int) -> None:
         """Count labelled pairs whose law is not differentiated, before they are drawn."""
         self._require_rows(log_policy, stacked=False)
         self.counter.add(
