@@ -6,6 +6,7 @@ It also defines ``--shapes`` (``helpers/shapes.py``), and the order of tests on 
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What is collected stays: no collection of garbage has to look through it.
+    gc.disable()
     if config.getoption("shapes"):
         enforce_annotations()
 
@@ -29,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Spare the import of what does not run."""
     return True if config.getoption("shapes") and not has_shapes(collection_path) else None
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -121,6 +121,7 @@ def test_a_mean_is_exceeded_beyond_its_interval_or_not() -> None:
     assert judge_curve_rate(MEAN, noisy(1.0, 100, 0.2), "p").status == "inconclusive"
 
 
+@pytest.mark.slow
 def test_a_mean_of_a_sharp_bound_is_rarely_called_violated() -> None:
     """At equality one-sided Bonferroni: at most 2.5 % of tables; 200 tables, P(more than 14) < 1e-3."""
     violated = sum(

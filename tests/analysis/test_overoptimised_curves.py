@@ -122,6 +122,7 @@ def test_every_instance_of_a_family_is_a_curve_of_its_own() -> None:
     assert found.beta.value == pytest.approx(np.median(BETAS) / 2)
 
 
+@pytest.mark.slow
 def test_intervals_cover_as_order_statistics_do() -> None:
     """With 8 seeds the extremes miss the median with probability 2/256.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
-import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from helpers.browser import PATIENCE, chromium, errors
+from helpers.fresh import printed_by
 from helpers.pages import ROOT
 from selenium.webdriver import Chrome
 
@@ -142,14 +141,9 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     site = tmp_path / "html"
     # Cells are executed, and what they print is looked at, by tests/docs/test_tutorials.py.
     untold = ("-D", "nb_execution_mode=off")
-    words = ("-T", "-q", "-W", "--keep-going", *untold, "-d", str(tmp_path / "doctrees"), "docs")
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *words, str(site)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+    words = ("-T", "-q", "-W", "--keep-going", *untold, "-d", str(tmp_path / "doctrees"))
+    program = Path(__file__).with_name("build_site.py")
+    printed_by(program, *words, str(ROOT / "docs"), str(site), folder=tmp_path)
     pages = pages_of(site)
     assert len(pages) > 30
     assert dead_links(pages) == []

@@ -41,6 +41,13 @@ def printed_by(program: Path, *words: str, folder: Path) -> str:
     return out.read_text(encoding="utf-8")
 
 
+def printed_by_text(text: str, folder: Path) -> str:
+    """Return what a program prints that is given as its text, and that must come to a good end."""
+    program = folder / "program.py"
+    program.write_text(text, encoding="utf-8")
+    return printed_by(program, folder=folder)
+
+
 class Started:
     """A program that was started, with the methods of ``subprocess.Popen`` that tests use.
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+
 import pytest
 
 from theory_check.catalogue import Catalogue
 from theory_check.measurements.units import MEANING, OF_THE_SETTING, columns, units_of
+from theory_check.runs import Experiment
 from theory_check.runs.tables import every_experiment
 
 DEAR = {
@@ -15,10 +19,15 @@ DEAR = {
 """A small cell of these takes seconds to minutes: their tables are not made here."""
 
 
+@cache
+def experiments() -> Mapping[str, Experiment]:
+    return every_experiment(Catalogue.shipped())
+
+
 def cheapest_cells() -> dict[str, tuple[object, list[str]]]:
     """Return a small cell of every measurement that an experiment has, and the axes."""
     found: dict[str, tuple[object, list[str]]] = {}
-    for experiment in every_experiment(Catalogue.shipped()).values():
+    for experiment in experiments().values():
         for cell in experiment.cells(True)[:1]:
             found.setdefault(cell.measurement.kind, (cell, [axis for axis, _ in cell.axes]))
     return found
@@ -30,7 +39,7 @@ def test_every_measurement_and_every_axis_has_units() -> None:
         units = units_of(cell.measurement.units, axes)  # type: ignore[attr-defined]
         assert cell.measurement.units, kind  # type: ignore[attr-defined]
         assert set(units.values()) <= MEANING.keys(), kind
-    for name, experiment in every_experiment(Catalogue.shipped()).items():
+    for name, experiment in experiments().items():
         cell = experiment.cells(True)[0] if experiment.cells(True) else experiment.cells(False)[0]
         axes = [axis for axis, _ in cell.axes]
         assert OF_THE_SETTING not in units_of(cell.measurement.units, axes).values(), (name, axes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import naive
+from helpers.fresh import printed_by_text
 from helpers.generators import (
     contract_garnet,
     random_discounted_problem,
@@ -296,13 +296,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.slow
-def test_pair_expectations_use_bounded_memory() -> None:
+def test_pair_expectations_use_bounded_memory(tmp_path: Path) -> None:
     # 4096 trajectories that no discount merges: one full pair matrix is 128 MiB a replicate, and a
     # dozen temporaries of two replicates together would exceed the bound.
-    finished = subprocess.run(
-        [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
-    )
-    assert int(finished.stdout) * 1024 < 2**30
+    assert int(printed_by_text(MEMORY, tmp_path)) * 1024 < 2**30
 
 
 def test_trajectories_with_equal_visits_are_merged_without_changing_values() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from theory_check.errors import InvalidArgumentError
+from theory_check.oracles import exact
 from theory_check.oracles.comparisons.choice import costs_of
 from theory_check.oracles.control import control_of
 from theory_check.oracles.control.hard_control import hard_optimum, optimal_return
@@ -25,6 +26,7 @@ from theory_check.oracles.optima.noise_limit import noise_limit
 from theory_check.oracles.optima.penalty_limit import penalty_limit
 from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.oracles.sampled import SampledOracle
+from theory_check.oracles.solutions.quasi_newton import SummedPenalisedLevel
 from theory_check.problems import BradleyTerry, Problem, Thurstone
 from theory_check.problems.dynamics import SparseDynamics
 from theory_check.recording.run import run
@@ -121,10 +123,21 @@ def test_every_way_gives_the_numbers_of_the_same_problem_with_steps(
     assert found.optimal_policy(phi).shape == (2, layered.states, layered.actions)
 
 
-def test_a_wide_policy_is_penalised_by_gradients_and_gives_the_same() -> None:
-    flat, layered = both_problems((2, 20, 40), 5, branching=3)
-    found = ExactOracle(layered, way="pairs", enumeration_budget=10**5)
+@pytest.mark.slow
+def test_a_wide_policy_is_penalised_by_gradients_and_gives_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     phi = normals(4, 2, 3)
+    _, wide = both_problems((2, 20, 40), 5, branching=3)
+    oracle = ExactOracle(wide, way="pairs", enumeration_budget=10**5)
+    level = oracle.penalised_level(oracle.reward_model.table(phi), 0.3)
+    assert isinstance(level, SummedPenalisedLevel)
+    # The same for one that is wide only by this.
+    monkeypatch.setattr(exact, "LARGEST_HESSIAN", 20)
+    flat, layered = both_problems((2, 5, 6), branching=3)
+    found = ExactOracle(layered, way="pairs")
+    level = found.penalised_level(found.reward_model.table(phi), 0.3)
+    assert isinstance(level, SummedPenalisedLevel)
     by_steps = ExactOracle(flat, way="steps")
     torch.testing.assert_close(found.hypergradient(phi), by_steps.hypergradient(phi), **EXACT)
     penalised = found.penalised_gradient(phi, 0.3)

@@ -30,6 +30,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "paper_figures"
 OF_CLAIMS = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 OF_COMPARISONS = sorted(path.stem for path in (SCRIPTS / "comparison").glob("*.py"))
 ALL = [*OF_CLAIMS, *OF_COMPARISONS]
+# All tests of a figure one after the other, and in one process, since it is drawn once in each.
+EVERY_FIGURE = pytest.mark.parametrize("name", ALL, scope="module")
 
 MOST_ENTRIES = 16
 """Of a legend; one of more is a table."""
@@ -147,7 +149,7 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALL)
+@EVERY_FIGURE
 def test_no_text_lies_on_another_or_outside_of_the_figure(name: str) -> None:
     figure, _ = drawn(name)
     box = figure.bbox.padded(1.0)
@@ -163,7 +165,7 @@ def test_no_text_lies_on_another_or_outside_of_the_figure(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALL)
+@EVERY_FIGURE
 def test_no_note_crosses_the_axis_below_it_or_the_edge_above(name: str) -> None:
     """One that begins within a panel ends within it."""
     figure, _ = drawn(name)
@@ -189,7 +191,7 @@ def _contains(outer: Bbox, inner: Bbox) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALL)
+@EVERY_FIGURE
 def test_legends_are_no_tables(name: str) -> None:
     for legend in legends(drawn(name)[0]):
         entries = [text.get_text() for text in legend.get_texts()]
@@ -198,7 +200,7 @@ def test_legends_are_no_tables(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OF_CLAIMS)
+@pytest.mark.parametrize("name", OF_CLAIMS, scope="module")
 def test_titles_have_every_claim_with_its_verdict(name: str) -> None:
     figure, verdicts = drawn(name)
     above = titles(figure)
@@ -210,14 +212,14 @@ def test_titles_have_every_claim_with_its_verdict(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALL)
+@EVERY_FIGURE
 def test_no_figure_is_higher_than_a_screen(name: str) -> None:
     width, height = drawn(name)[0].get_size_inches()
     assert height <= HIGHEST * width
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALL)
+@EVERY_FIGURE
 def test_no_axis_is_flattened(name: str) -> None:
     """The central 90 % of what is drawn takes at least a third of the axis that it is read from.
 

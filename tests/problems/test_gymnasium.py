@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from helpers.fresh import printed_by_text
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.oracles import ExactOracle
@@ -316,7 +316,7 @@ def test_an_experiment_file_may_hold_the_arguments_of_an_environment(tmp_path: P
 
 
 @pytest.mark.slow
-def test_without_the_library_the_message_names_the_command() -> None:
+def test_without_the_library_the_message_names_the_command(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['gymnasium'] = None\n"
         "from theory_check.errors import InvalidArgumentError\n"
@@ -326,10 +326,8 @@ def test_without_the_library_the_message_names_the_command() -> None:
         "try:\n    gymnasium('FrozenLake-v1')\n"
         "except InvalidArgumentError as error:\n    print(error)\n"
     )
-    finished = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert "not installed; pip install 'theory-check[gymnasium]'" in finished.stdout
+    printed = printed_by_text(script, tmp_path)
+    assert "not installed; pip install 'theory-check[gymnasium]'" in printed
 
 
 def test_the_family_does_not_shadow_the_library() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.fresh import printed_by_text
 
 from theory_check.errors import (
     InvalidArgumentError,
@@ -239,7 +238,7 @@ def outcomes() -> list[tuple[str, str, str] | None]:
 
 
 @pytest.fixture(scope="module")
-def refused() -> list[tuple[str, str, str] | None]:
+def refused(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str, str] | None]:
     """What a user sees: the type checker of these tests would refuse shapes and types earlier."""
     here = Path(__file__)
     paths = [str(here.parent), str(here.parents[1]), str(here.parents[2])]
@@ -247,10 +246,8 @@ def refused() -> list[tuple[str, str, str] | None]:
         f"import sys, json; sys.path[:0] = {paths!r}; import {here.stem} as cases; "
         "json.dump(cases.outcomes(), sys.stdout)"
     )
-    finished = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    found: list[tuple[str, str, str] | None] = json.loads(finished.stdout)
+    printed = printed_by_text(script, tmp_path_factory.mktemp("refused"))
+    found: list[tuple[str, str, str] | None] = json.loads(printed)
     return found
 
 

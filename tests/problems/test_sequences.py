@@ -204,6 +204,7 @@ def test_texts_of_any_shape(
         ({"prompts": 3, "vocabulary": 5, "length": 5, "end": 4}, 1023 + 4, 3 * (4**5 + 341)),
     ],
 )
+@pytest.mark.slow
 def test_larger_ones_have_sparse_kernels_and_certified_penalised_levels(
     arguments: dict[str, Any], states: int, texts: int
 ) -> None:
@@ -260,6 +261,7 @@ def test_sampled_estimates_have_the_exact_mean(label: str, budget: int) -> None:
 @pytest.mark.parametrize(
     "classes", [{}, {"reward": MLPReward(width=4), "policy": MLPPolicy(width=4)}]
 )
+@pytest.mark.slow
 def test_runs_are_recorded(arguments: dict[str, Any], classes: dict[str, Any]) -> None:
     """Linear and tabular, and networks; counted, and followed where there are 10^4 texts."""
     problem = sequences(**arguments).with_classes(**classes)

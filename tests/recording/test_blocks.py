@@ -91,6 +91,7 @@ def recorded(problem: Problem, budget: int | None = None, solver: object = SOLVE
 
 @pytest.mark.parametrize("kind", PROBLEMS)
 @pytest.mark.parametrize("budget", [None, 60_000])
+@pytest.mark.slow
 def test_tables_are_those_of_single_iterations(
     kind: str, budget: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

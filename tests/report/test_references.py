@@ -31,8 +31,8 @@ def plain(text: str) -> str:
     """Return text without the braces and accents of BibTeX, or those of letters."""
     text = re.sub(r"\\.\{(\w)\}", r"\1", text)
     text = unicodedata.normalize("NFKD", text)
-    kept = "".join(each for each in text if not unicodedata.combining(each))
-    return " ".join(re.sub(r"[{}\\'`]", "", kept).split())
+    accents = {ord(each): None for each in set(text) if unicodedata.combining(each)}
+    return " ".join(re.sub(r"[{}\\'`]", "", text.translate(accents)).split())
 
 
 def entries() -> dict[str, dict[str, str]]:

@@ -6,7 +6,6 @@ import json
 import time
 from pathlib import Path
 
-import distributed
 from helpers.fresh import Started
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +48,9 @@ class DaskProcesses:
             self.workers.append(
                 self._run(path, "worker", self.address, "--nthreads", "1", "--no-nanny")
             )
+        # Not above: only who starts a cluster waits for the import.
+        import distributed
+
         with distributed.Client(self.address) as client:
             client.wait_for_workers(workers, timeout=PATIENCE)
         return self.address

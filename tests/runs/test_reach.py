@@ -10,7 +10,7 @@ import importlib
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,19 +35,28 @@ Keys = Callable[[], list[str]]
 
 @pytest.fixture(scope="module")
 def cells() -> list[Cell]:
-    """The small cells of the experiments, and of the comparisons with every method."""
+    """Small cells of the experiments, and of the comparisons with every method.
+
+    Of those that reach the same files the first: keys of the others change with its own.
+    """
     registry = installed()
     paths = sorted(registry.experiments.values())
     loaded = [load_experiment(path, registry) for path in paths]
     loaded += load_comparisons(list(registry.methods), registry).values()
-    return [cell for experiment in loaded for cell in experiment.quick]
+    found: dict[tuple[str, ...], Cell] = {}
+    for experiment in loaded:
+        for cell in experiment.quick:
+            found.setdefault(tuple(cell.sources), cell)
+    return list(found.values())
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    copy = tmp_path / "theory_check"
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the source, at one place, so that a file that is as it was is not parsed again."""
+    copy = tmp_path_factory.getbasetemp() / "copied" / "theory_check"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.json"))
-    return copy
+    yield copy
+    shutil.rmtree(copy)
 
 
 @pytest.fixture

@@ -48,7 +48,6 @@ def test_solvers_say_what_they_are(method: Method) -> None:
     assert solver.penalty is None or solver.penalty == solver.sigma
 
 
-@pytest.mark.every_case
 @METHODS
 def test_it_keeps_the_contract(method: Method) -> None:
     assert failures(check_solver(method)) == ()
@@ -103,6 +102,7 @@ def test_exact_methods_draw_nothing_and_are_counted(method: Method) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_case
 @METHODS
 def test_a_replicate_alone_equals_itself_in_a_batch(method: Method) -> None:
     solver = configured(method)
