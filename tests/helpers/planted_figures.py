@@ -136,9 +136,7 @@ def _floors(problems: list[str]) -> pd.DataFrame:
     # One seed of one width stands far above the others.
     stray = (table["seed"] == 0) & (table["width"] == 16)
     floor = 10.0 ** (-table["width"] / 4) * _noise(table)
-    return table.assign(floor=floor.mask(stray, 1e-3)).assign(
-        largest_width_floor=1e-9, floor_ratio=0.5
-    )
+    return table.assign(floor=floor.mask(stray, 1e-3)).assign(largest_floor=1e-9, floor_ratio=0.5)
 
 
 def _chain(problems: list[str]) -> pd.DataFrame:

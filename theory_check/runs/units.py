@@ -213,8 +213,8 @@ BY_KIND: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         "neural-bias": _units(
             text="parametric_class activation start",
-            one="width floor_ratio",
-            either="floor largest_width_floor predicted_decrease late_decrease median_random",
+            one="width layers floor_ratio",
+            either="floor largest_floor predicted_decrease late_decrease median_random",
             norm="gradient_norm",
             squared="hypergradient_error",
         ),
