@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from theory_check.analysis import Verdict
 from theory_check.analysis.conclusions import attained, reached
@@ -24,14 +24,14 @@ from theory_check.plotting import (
 )
 from theory_check.plotting.style import SeriesStyle
 
-CLAIMS = ("global-optimality",)
+CLAIMS = ("global-optimality", "global-optimality-sequences")
 
 SMALLEST = 1e-8
 """Gaps below this are drawn there: the tolerance of the searches for the optimum."""
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
-    table = tables["global-optimality"]
+    table = concat([tables[claim] for claim in CLAIMS])
     problems = list(table["problem"].unique())
     styles = problem_styles(problems)
     with plt.rc_context(STYLE):
@@ -56,7 +56,7 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
             gaps.set_title(name, loc="left", fontsize=7.5)
             gaps.set_ylabel(rf"$\Phi(\phi_T)\,-\,${from_what}")
         grid[1, 0].set_ylabel("share of runs\nwithin tolerance")
-        title = verdict_lines(verdicts["global-optimality"])
+        title = verdict_lines(*(verdicts[claim] for claim in CLAIMS))
         figure.suptitle(f"{title}; edged in black: runs beyond the tolerance", fontsize=7.5)
         figure.supxlabel(
             "points: runs; shares with 95 % intervals; lowest found: no optimum is certified",

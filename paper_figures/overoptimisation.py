@@ -51,13 +51,13 @@ def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Fi
                     own = rows[rows["method"] == method]
                     _draw_method(axes, own, along, method, styles[method])
                 axes.axhline(0.0, color="0.6", linewidth=0.6)
-                name = problem.removeprefix("overoptimised-")
-                axes.set_title(f"{name}\n{words}", loc="left", fontsize=7.5)
-            row[0].set_ylabel("return, share of attainable")
+            row[0].set_ylabel(f"{words}:\nreturn, share of attainable")
+        for axes, problem in zip(grid[0], problems, strict=True):
+            axes.set_title(problem.removeprefix("overoptimised-"), loc="left", fontsize=7.5)
         for axes in grid[-1]:
-            axes.set_xlabel(r"$d = \mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})^{1/2}$")
+            axes.set_xlabel("$d$")
         figure.suptitle(verdict_lines(*(verdicts[claim] for claim in CLAIMS)), fontsize=7.5)
-        title = (
+        title = r"$d = \mathrm{KL}(\pi\,\|\,\pi_{\mathrm{ref}})^{1/2}$; " + (
             "solid: true return, bands: 95 % intervals of medians over seeds; markers: its peak; "
         )
         title += "dashed: learned return;\n"

@@ -37,7 +37,7 @@ def bounds(claim: str) -> dict[str, float | None]:
 
 def test_sentences_and_claims_have_the_same_tolerances() -> None:
     assert bounds("global-optimality") == {"optimality_gap": ABSOLUTE, "relative_gap": RELATIVE}
-    assert bounds("neural-bias")["largest_width_floor"] == VANISHED
+    assert bounds("neural-bias")["largest_floor"] == VANISHED
 
 
 def test_runs_are_counted_and_those_away_told_apart() -> None:

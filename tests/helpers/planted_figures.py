@@ -7,7 +7,8 @@ columns nobody planted fails with a ``KeyError`` that names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from types import ModuleType
 
@@ -126,19 +127,19 @@ def _optimality(problems: list[str]) -> pd.DataFrame:
     )
 
 
-def _floors(problems: list[str]) -> pd.DataFrame:
+def _floors(
+    problems: list[str],
+    size: str = "width",
+    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    activations: Sequence[str] = ("tanh", "gelu"),
+) -> pd.DataFrame:
     table = _rows(
-        problems,
-        parametric_class=("policy", "reward"),
-        activation=("tanh", "gelu"),
-        width=(1, 2, 4, 8, 16, 32),
+        problems, parametric_class=("policy", "reward"), activation=activations, **{size: sizes}
     )
-    # One seed of one width stands far above the others.
-    stray = (table["seed"] == 0) & (table["width"] == 16)
-    floor = 10.0 ** (-table["width"] / 4) * _noise(table)
-    return table.assign(floor=floor.mask(stray, 1e-3)).assign(
-        largest_width_floor=1e-9, floor_ratio=0.5
-    )
+    # One seed of one size stands far above the others.
+    stray = (table["seed"] == 0) & (table[size] == sizes[-2])
+    floor = 10.0 ** (-table[size] / 4) * _noise(table)
+    return table.assign(floor=floor.mask(stray, 1e-3)).assign(largest_floor=1e-9, floor_ratio=0.5)
 
 
 def _chain(problems: list[str]) -> pd.DataFrame:
@@ -208,7 +209,12 @@ TABLES: Mapping[str, Callable[[list[str]], pd.DataFrame]] = {
     "overoptimisation": _overoptimisation,
     "sail-pl": _sail,
     "global-optimality": _optimality,
+    "global-optimality-sequences": _optimality,
     "neural-bias": _floors,
+    "neural-bias-sequences": partial(_floors, sizes=(3, 6, 12), activations=("gelu",)),
+    "neural-bias-sequences-layers": partial(
+        _floors, size="layers", sizes=(1, 2, 3), activations=("gelu",)
+    ),
     "zero-chain": _chain,
     "bound-terms": _bound(coupled=False),
     "bound-terms-coupled": _bound(coupled=True),

@@ -15,6 +15,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.models.mlp_policy import MLPPolicy
 from theory_check.models.mlp_reward import MLPReward
 from theory_check.models.network_policy import output_jacobian, widened
+from theory_check.models.output_networks import outputs_of
 from theory_check.models.stacked_mlp import StackedMLP
 from theory_check.oracles import ExactOracle
 from theory_check.oracles.optima.class_bias import (
@@ -145,7 +146,7 @@ def test_fits_end_where_a_library_finds_nothing_lower(name: str) -> None:
     model = bound.bind(inputs)
     start = model.initial(normal(3, 1, model.parameters))
     fit = fit_networks(
-        model.network,
+        outputs_of(model),
         objective,
         start,
         iterations=400,

@@ -215,8 +215,11 @@ def compose_optimality(
     verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]
 ) -> list[str]:
     """Return one sentence per problem and width."""
-    groups = tables["global-optimality"].groupby(["problem", "width"], sort=False)
-    return [_optimality_of(str(problem), str(width), rows) for (problem, width), rows in groups]
+    return [
+        _optimality_of(str(problem), str(width), rows)
+        for table in tables.values()
+        for (problem, width), rows in table.groupby(["problem", "width"], sort=False)
+    ]
 
 
 def _optimality_of(problem: str, width: str, rows: pd.DataFrame) -> str:
@@ -246,23 +249,25 @@ def _optimality_of(problem: str, width: str, rows: pd.DataFrame) -> str:
     )
 
 
-GLOBAL_OPTIMALITY = Conclusion("global-optimality", ("global-optimality",), compose_optimality)
+GLOBAL_OPTIMALITY = Conclusion(
+    "global-optimality", ("global-optimality", "global-optimality-sequences"), compose_optimality
+)
 
 
 def compose_bias(verdicts: Mapping[str, Verdict], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return one sentence per problem, class and activation."""
-    groups = tables["neural-bias"].groupby(
-        ["problem", "parametric_class", "activation"], sort=False
-    )
+    names = ["problem", "parametric_class", "activation"]
     return [
         _floors_of(str(problem), str(parametric_class), str(activation), rows)
-        for (problem, parametric_class, activation), rows in groups
+        for table in tables.values()
+        for (problem, parametric_class, activation), rows in table.groupby(names, sort=False)
     ]
 
 
 def _floors_of(problem: str, parametric_class: str, activation: str, rows: pd.DataFrame) -> str:
-    medians = rows.groupby("width")["floor"].median()
-    curve = ", ".join(f"{value:.2g} (w = {width})" for width, value in medians.items())
+    size = "layers" if "layers" in rows.columns else "width"
+    medians = rows.groupby(size)["floor"].median()
+    curve = ", ".join(f"{value:.2g} ({size[0]} = {number})" for number, value in medians.items())
     text = f"{problem}, {parametric_class} class, {activation}: median floor {curve}."
     open_floors = rows[rows["floor"] > VANISHED]
     if open_floors.empty:
@@ -275,8 +280,12 @@ def _floors_of(problem: str, parametric_class: str, activation: str, rows: pd.Da
         f"{text} Optimisation error where the floor exceeds {VANISHED:g}: nine in ten of the best fits "
         f"gained at most {late:.0%} of their value in the second half of the iterations, the median "
         f"random start ended at {spread:.2f} times the best, and {nested:.0%} of the best began from the "
-        "narrower network."
+        "smaller network."
     )
 
 
-NEURAL_BIAS = Conclusion("neural-bias", ("neural-bias",), compose_bias)
+NEURAL_BIAS = Conclusion(
+    "neural-bias",
+    ("neural-bias", "neural-bias-sequences", "neural-bias-sequences-layers"),
+    compose_bias,
+)

@@ -22,7 +22,7 @@ def _rates(parametric_class: str, symbol: str, activation: str) -> tuple[Inequal
         InequalityRate(
             name=f"{parametric_class}, {activation}: vanishes",
             x="width",
-            y="largest_width_floor",
+            y="largest_floor",
             low=None,
             high=VANISHED,
             allowed_share=0.0,

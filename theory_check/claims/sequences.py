@@ -1,8 +1,13 @@
-"""Texts: bias, noise and schedules where rewards, or both classes, are transformers."""
+"""Texts, where rewards, or both classes, are transformers: rates, needed samples, and what they reach."""
 
 from dataclasses import replace
 
-from theory_check.claims import bias, gradient_noise, schedules
+from theory_check.claims import (
+    bias,
+    gradient_noise,
+    neural,
+    schedules,
+)
 
 _TEXTS = " on texts, for linear rewards and for those of a transformer"
 
@@ -64,4 +69,55 @@ SCHEDULES_SEQUENCES_TABULAR = replace(
         "the lower level converges linearly",
     ),
     experiment="schedules-sequences-tabular",
+)
+
+# Their perceptrons have gelu, as one of the two activations of that claim.
+_FLOORS = tuple(
+    replace(rate, name=rate.name.replace(", gelu", ""))
+    for rate in neural.NEURAL_BIAS.rates
+    if rate.where["activation"] == "gelu"
+)
+
+NEURAL_BIAS_SEQUENCES = replace(
+    neural.NEURAL_BIAS,
+    id="neural-bias-sequences",
+    statement="The floor eps_bias of transformers with one layer falls from no network to the smallest "
+    "width and with every doubling of it, by at least 5 % for every reward, and is at most 1e-6 at the "
+    "largest, for policies and for rewards of texts",
+    source="docs/theory.md section 5.7; eps_bias of arXiv 2410.15610, for other networks",
+    provenance="D",
+    assumptions=("one layer and one head, whose widths are contained in their doubles",),
+    experiment="neural-bias-sequences",
+    rates=_FLOORS,
+)
+
+NEURAL_BIAS_SEQUENCES_LAYERS = replace(
+    NEURAL_BIAS_SEQUENCES,
+    id="neural-bias-sequences-layers",
+    statement="At width 3 the floor eps_bias of transformers falls with every further layer, by at least "
+    "5 % for every reward, and is at most 1e-6 with three layers, for policies and for rewards of texts",
+    kind="open",
+    expected="open",
+    otherwise="Yes: the class error cannot rise with the layers, but no theorem says that it falls, or "
+    "that descent finds the fit.",
+    assumptions=("one head, and layers that can be idle, so that classes contain each other",),
+    experiment="neural-bias-sequences-layers",
+    rates=tuple(
+        replace(
+            rate,
+            x="layers",
+            x_symbol="$l$",
+            y_symbol=rate.y_symbol.replace("(w)", "(l)").replace("(w/2)", "(l-1)"),
+        )
+        for rate in _FLOORS
+    ),
+)
+
+GLOBAL_OPTIMALITY_SEQUENCES = replace(
+    neural.GLOBAL_OPTIMALITY,
+    id="global-optimality-sequences",
+    statement="with transformers as policy and as reward on texts, Phi(phi_T) - Phi* of the reference "
+    "solver falls below 1e-3 nats and below 1 % of its start, from every random initialisation and at "
+    "every width",
+    experiment="global-optimality-sequences",
 )

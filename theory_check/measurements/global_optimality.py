@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
+import torch
 
 from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.base import Measurement, Need, StepSizes, steps_of
 from theory_check.measurements.needs import PREFERENCES, STANDARD_LABELS
 from theory_check.measurements.units import Units, columns
-from theory_check.models import Linear
-from theory_check.models.mlp_policy import MLPPolicy
-from theory_check.models.mlp_reward import MLPReward
-from theory_check.models.stacked_mlp import ActivationName
+from theory_check.models import Linear, MLPPolicy, MLPReward, PolicyClass, RewardClass
+from theory_check.models.sizes import of_size
 from theory_check.oracles.exact import ExactOracle
 from theory_check.oracles.optima.optimum import find_optimum
 from theory_check.problems import Problem
@@ -39,7 +38,7 @@ UNDERCUT = 1e-6
 class GlobalOptimality(Measurement):
     """First and last points of runs with networks, against the optimum of all functions of what is seen.
 
-    ``Phi*`` is the least value over rewards with a free number for every distinct observation and
+    ``Phi*`` is the least value over rewards with a free number for everything that is seen and every
     action, which no network can undercut (``docs/theory.md`` section 5.10): 0 where it is declared,
     otherwise the lowest value of several
     multi-start searches, or of a run where one ends lower.
@@ -57,9 +56,9 @@ class GlobalOptimality(Measurement):
     iterations
         Outer iterations T.
     widths
-        Units of the hidden layer of policy and reward alike.
-    activation
-        Of both networks.
+        Widths of policy and reward alike.
+    reward, policy
+        The classes of networks whose widths these are.
     full_step_width
         Up to this width both step sizes are the solver's; beyond it they are multiplied by
         ``full_step_width / width``, as the curvature in the parameters grows with the number of units.
@@ -81,21 +80,24 @@ class GlobalOptimality(Measurement):
     solver: PenaltyBilevel
     iterations: PositiveInteger
     widths: tuple[PositiveInteger, ...]
-    activation: ActivationName = "tanh"
+    reward: RewardClass = field(default_factory=MLPReward)
+    policy: PolicyClass = field(default_factory=MLPPolicy)
     full_step_width: PositiveInteger = 8
     initial_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse widths that are listed twice."""
+        """Refuse widths that are listed twice, and classes that have none."""
         super().__post_init__()
         if len(set(self.widths)) != len(self.widths):
             raise InvalidArgumentError(
                 "widths", self.widths, "pass at least one width, each of them once"
             )
+        for width in self.widths:
+            self._classes(width)
 
     def measure(self, problem: Problem, seeds: Sequence[int], progress: Progress) -> pd.DataFrame:
         """Return one row per seed and width."""
-        optimum, certified = universal_optimum(problem)
+        optimum, certified = universal_optimum(problem, self.reward.reads_prefixes)
         traces: dict[int, pd.DataFrame] = {}
         for position, width in enumerate(self.widths):
             traces[width] = self._trace(
@@ -121,10 +123,7 @@ class GlobalOptimality(Measurement):
     ) -> pd.DataFrame:
         """Return the trace of the runs with networks of one width."""
         return run(
-            problem.with_classes(
-                reward=MLPReward(width=width, activation=self.activation),
-                policy=MLPPolicy(width=width, activation=self.activation),
-            ),
+            problem.with_classes(**self._classes(width)),
             self.solver_for(width),
             self.iterations,
             seeds,
@@ -133,6 +132,13 @@ class GlobalOptimality(Measurement):
             ergodic=False,
             progress=progress,
         ).table
+
+    def _classes(self, width: int) -> dict[str, Any]:
+        """Return the classes of one width."""
+        return {
+            "reward": of_size(self.reward, width=width),
+            "policy": of_size(self.policy, width=width),
+        }
 
     def _tell(self, progress: Progress, position: int, done: int, total: int) -> None:
         """Report the progress of one width as a part of the whole."""
@@ -152,8 +158,15 @@ class GlobalOptimality(Measurement):
         return steps_of(self.solver)
 
 
-def universal_optimum(problem: Problem) -> tuple[float, bool]:
-    """Return ``Phi*`` over all rewards that are functions of observation and action.
+def universal_optimum(problem: Problem, reads_prefixes: bool = False) -> tuple[float, bool]:
+    """Return ``Phi*`` over all rewards that are functions of what a class sees and of the action.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    reads_prefixes
+        Whether a state is seen itself, by a class that reads sequences, or its observation.
 
     Returns
     -------
@@ -161,7 +174,9 @@ def universal_optimum(problem: Problem) -> tuple[float, bool]:
         The least value found, nats, and whether it is declared, or certified to be attained
         (:class:`theory_check.oracles.optima.optimum.Optimum`).
     """
-    basis = observation_basis(problem.observations, problem.actions)
+    indicators = torch.eye(problem.states, dtype=problem.observations.dtype)
+    seen = indicators if reads_prefixes else problem.observations
+    basis = observation_basis(seen, problem.actions)
     universal = replace(
         problem,
         features=basis.reshape(problem.states, problem.actions, -1),

@@ -316,7 +316,7 @@ class StackedTransformer:
             cotangent = pulled
         symbols = forest.symbols.mT.expand(cotangent.shape[0], -1, -1)
         found["embedding"] = torch.bmm(symbols, cotangent)
-        self._unfold(found, self._cut(parameters))
+        self._unfold(found, self.cut(parameters))
         return torch.cat([found[name].flatten(1) for name in self.blocks], dim=1)
 
     def _normed(self, signal: Tensor) -> tuple[Tensor, Tensor]:
@@ -324,7 +324,7 @@ class StackedTransformer:
         normed, _, inverse = torch.native_layer_norm(signal, [self.width], None, None, EPSILON)
         return normed, inverse
 
-    def _cut(self, parameters: Tensor) -> dict[str, Tensor]:
+    def cut(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return the blocks of parameters by name, shapes (replicate, rows, columns)."""
         sizes = [rows * columns for rows, columns in self.blocks.values()]
         pieces = torch.split(parameters, sizes, dim=1)
@@ -342,7 +342,7 @@ class StackedTransformer:
 
     def _folded(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return the maps with the gains and shifts before them, queries divided by their root."""
-        weights = self._cut(parameters)
+        weights = self.cut(parameters)
         for gain, shift, name in self._norms:
             bias = weights[shift] @ weights[name]
             own = weights.get(f"{name}_bias")

@@ -56,6 +56,7 @@ class TransformerPolicy(PolicyClass):
 
     name: ClassVar[str] = "transformer"
     reads_prefixes: ClassVar[bool] = True
+    activation: ClassVar[str] = "gelu"
 
     layers: PositiveInteger = 1
     heads: PositiveInteger = 2

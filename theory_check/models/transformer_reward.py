@@ -46,6 +46,7 @@ class TransformerReward(RewardClass):
 
     name: ClassVar[str] = "transformer"
     reads_prefixes: ClassVar[bool] = True
+    activation: ClassVar[str] = "gelu"
 
     layers: PositiveInteger = 1
     heads: PositiveInteger = 2

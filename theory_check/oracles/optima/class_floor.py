@@ -1,18 +1,17 @@
-"""The least value of an objective that networks of one width reach, searched from several starts."""
+"""The least value of an objective that networks of one size reach, searched from several starts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from theory_check.models.mlp_reward import MLPRewardModel
-from theory_check.models.network_policy import NetworkPolicy, output_jacobian, widened
-from theory_check.models.stacked_mlp import StackedMLP
+from theory_check.models.output_networks import OutputNetwork, outputs_of
 from theory_check.oracles.optima.class_bias import OutputObjective
 from theory_check.oracles.solutions.newton import damped_solve
 from theory_check.randomness import standard_normals
@@ -22,6 +21,8 @@ FIRST_DAMPING = 1e-2
 SMALLEST_DAMPING = 1e-11
 LARGEST_DAMPING = 1e12
 
+# Parameters for each output from which on steps are solved for in the space of the outputs.
+MANY_PARAMETERS = 4
 
 # Undamped steps are solved for every so many iterations only: they cost as much as the damped ones.
 CHECK_EVERY = 10
@@ -56,7 +57,7 @@ class NetworkFit:
 
 
 def fit_networks(
-    network: StackedMLP,
+    network: OutputNetwork,
     objective: OutputObjective,
     start: Float[Tensor, "replicate parameter"],
     *,
@@ -143,12 +144,48 @@ class _NormalEquations:
         return -0.5 * (self.gradient * undamped).sum(-1)
 
 
+@dataclass(frozen=True, eq=False)
+class _OutputEquations:
+    """The same steps by systems of the size of the outputs, for networks with far more parameters.
+
+    ``(J^T H J + c)^-1 J^T = J^T (H J J^T + c)^-1``.
+    """
+
+    gradient: Float[Tensor, "replicate parameter"]
+    in_outputs: Float[Tensor, "replicate entry"]
+    curvature: Float[Tensor, "replicate entry entry"]
+    jacobian: Float[Tensor, "replicate entry parameter"]
+
+    def select(self, replicates: Bool[Tensor, " replicate"]) -> _OutputEquations:
+        return _OutputEquations(*(each[replicates] for each in vars(self).values()))
+
+    def step(self, damping: Float[Tensor, " replicate"]) -> Float[Tensor, "replicate parameter"]:
+        """Return the damped step; damping is relative to the largest diagonal entry of ``J^T H J``."""
+        curved = self.curvature @ self.jacobian
+        diagonal = (curved * self.jacobian).sum(1)
+        shift = damping * diagonal.amax(-1).clamp_min(1e-300)
+        matrix = curved @ self.jacobian.mT
+        matrix.diagonal(dim1=-2, dim2=-1).add_(shift[:, None])
+        solved: Tensor = torch.linalg.solve_ex(matrix, self.in_outputs[..., None]).result
+        return -(self.jacobian.mT @ solved).squeeze(-1)
+
+    def modelled_decrease(self, step: Tensor) -> Float[Tensor, " replicate"]:
+        moved = self.jacobian @ step[..., None]
+        return -(self.gradient * step).sum(-1) - 0.5 * (moved.mT @ self.curvature @ moved).flatten()
+
+    def predicted_decrease(self) -> Float[Tensor, " replicate"]:
+        undamped = self.step(torch.full_like(self.gradient[:, 0], SMALLEST_DAMPING))
+        return -0.5 * (self.gradient * undamped).sum(-1)
+
+
 def _normal_equations(
-    network: StackedMLP, objective: OutputObjective, parameters: Tensor
-) -> _NormalEquations:
+    network: OutputNetwork, objective: OutputObjective, parameters: Tensor
+) -> _NormalEquations | _OutputEquations:
     local = objective.local_model(network.forward(parameters).flatten(1))
-    jacobian = output_jacobian(network, parameters).flatten(1, 2)
+    jacobian = network.jacobian(parameters).flatten(1, 2)
     gradient = (local.gradient[:, None] @ jacobian).squeeze(1)
+    if jacobian.shape[2] > MANY_PARAMETERS * jacobian.shape[1]:
+        return _OutputEquations(gradient, local.gradient, local.curvature, jacobian)
     return _NormalEquations(gradient, jacobian.mT @ (local.curvature @ jacobian))
 
 
@@ -167,7 +204,7 @@ class Search:
     Attributes
     ----------
     restarts
-        Random starts of each seed and width.
+        Random starts of each seed and size.
     iterations
         Largest number of steps of a fit.
     """
@@ -178,7 +215,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class ClassFloor:
-    """The best fits of one width, one for each seed.
+    """The best fits of one size, one for each seed.
 
     Attributes
     ----------
@@ -192,14 +229,14 @@ class ClassFloor:
         Median over the random starts, imitating ones among them, shape (seed,).
     """
 
-    network: StackedMLP
+    network: OutputNetwork
     best: NetworkFit
     start: tuple[str, ...]
     median_random: Float[Tensor, " seed"]
 
 
 def class_floors(
-    models: Sequence[NetworkPolicy | MLPRewardModel],
+    models: Sequence[Any],
     objective: OutputObjective,
     imitation: OutputObjective | None,
     seeds: Sequence[int],
@@ -210,7 +247,7 @@ def class_floors(
     Parameters
     ----------
     models
-        One hidden layer each, in ascending order of width.
+        Models of networks in ascending order, of which each contains the one before it.
     objective
         Of the outputs, one replicate per seed.
     imitation
@@ -222,7 +259,7 @@ def class_floors(
     """
     before: ClassFloor | None = None
     for model in models:
-        network = model.network
+        network = outputs_of(model)
         # Replicates are ordered (seed, start), the nested start last.
         fresh = model.initial(_noise(seeds, search.restarts + 1, model.parameters))
         fresh = fresh.reshape(len(seeds), search.restarts + 1, -1)
@@ -240,7 +277,7 @@ def class_floors(
             )
             starts[:, 1::2] = found.parameters.reshape(imitating.shape)
         if before is not None:
-            nested = widened(before.network, network, before.best.parameters, fresh[:, -1])
+            nested = network.grown(before.network, before.best.parameters, fresh[:, -1])
             starts, names = torch.cat([starts, nested[:, None]], dim=1), [*names, "nested"]
         fit = fit_networks(
             network,
