@@ -81,7 +81,7 @@ def test_divergence_and_returns_are_sums_over_trajectories(label: str) -> None:
     found = divergence(control, policy).item()
     assert found == pytest.approx(expected(problem, policy[0], ratio), rel=1e-11)
     reward = policy_of(problem, seed=8).exp()
-    row = rows_of(problem, reward, policy, [3]).iloc[0]
+    row = rows_of(control, problem.true_reward, reward, policy, [3]).iloc[0]
     truth = problem.true_reward.expand_as(policy)
     for name, table in (("true_return", truth), ("learned_return", reward)):
         gained = expected(problem, policy[0], table[0])
@@ -120,7 +120,9 @@ def test_the_implied_reward_is_the_reward_but_for_a_number(label: str) -> None:
 
 def test_one_step_of_an_implied_reward_is_the_divergence_both_ways() -> None:
     control, policy = control_of(ONE_STEP), policy_of(ONE_STEP)
-    row = rows_of(ONE_STEP, implied_reward(control, policy), policy, [0]).iloc[0]
+    row = rows_of(control, ONE_STEP.true_reward, implied_reward(control, policy), policy, [0]).iloc[
+        0
+    ]
     there = policy[0, 0].exp() * (policy[0, 0] - control.log_reference[0])
     back = control.log_reference[0].exp() * (control.log_reference[0] - policy[0, 0])
     both = ONE_STEP.kl_weight * float(ONE_STEP.initial @ (there + back).sum(-1))

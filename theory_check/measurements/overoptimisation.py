@@ -193,10 +193,10 @@ class Overoptimisation(Measurement):
     ) -> pd.DataFrame:
         """Return the rows of policies that are optimal for rewards, at one KL weight after the other."""
         frames = []
+        own, truth = control_of(problem), problem.true_reward
         for weight in sorted(self.kl_weights, reverse=True):
-            control = replace(control_of(problem), kl_weight=weight)
-            policies = optimal_for_steps(control, rewards)
-            frames.append(rows_of(problem, rewards, policies, seeds).assign(kl_weight=weight))
+            policies = optimal_for_steps(replace(own, kl_weight=weight), rewards)
+            frames.append(rows_of(own, truth, rewards, policies, seeds).assign(kl_weight=weight))
         table = pd.concat(frames).sort_values("seed", kind="stable")
         return table.assign(path="budget", status="ok", samples=0.0, labels=0.0)
 
@@ -255,7 +255,13 @@ class Points(Observer):
         policies = self._problem.policy_model.table(state.lower[active])
         self.latest = self._reward(state.upper[active], policies)
         self._rows.append(
-            rows_of(self._problem, self.latest, policies, self._seeds[active.numpy()]).assign(
+            rows_of(
+                self._control,
+                self._problem.true_reward,
+                self.latest,
+                policies,
+                self._seeds[active.numpy()],
+            ).assign(
                 iteration=iteration,
                 samples=float(counts.samples),
                 labels=float(counts.labels),
@@ -290,14 +296,14 @@ class Points(Observer):
 
 
 def rows_of(
-    problem: Problem,
+    control: SoftControl,
+    true_reward: Float[Tensor, "s a"],
     rewards: Float[Tensor, "replicate h s a"],
     policies: Float[Tensor, "replicate h s a"],
     seeds: Sequence[int] | NDArray[Any],
 ) -> pd.DataFrame:
     """Return what is measured of policies: one row per seed, returns less those of ``pi_ref``."""
-    control = control_of(problem)
-    truth = problem.true_reward.expand_as(policies)
+    truth = true_reward.expand_as(policies)
     kl = divergence(control, policies)
     gained = _gained(control, truth, policies)
     columns = {
