@@ -20,19 +20,20 @@ from theory_check.plotting import (
 PANELS = (
     (("attained-hard",), "Plateau and valley"),
     (("attained-3", "attained-2"), "Natural problems"),
+    (("attained-sequences",), "Texts, transformers"),
 )
 CLAIMS = tuple(claim for claims, _ in PANELS for claim in claims)
 
 
 def draw(verdicts: Mapping[str, Verdict], tables: Mapping[str, DataFrame]) -> Figure:
     figure, panels = page_figure(panels=len(PANELS), columns=2, row_height=2.9)
-    palette = sns.color_palette("colorblind", n_colors=2)
+    palette = sns.color_palette("colorblind", n_colors=3)
     for axes, (claims, title) in zip(panels, PANELS, strict=True):
         rates = [
             (verdicts[claim], rate) for claim in claims for rate in verdicts[claim].claim.rates
         ]
         problems = list(dict.fromkeys(each.problem for one, _ in rates for each in one.rates))
-        for (verdict, rate), colour in zip(rates, palette, strict=True):
+        for (verdict, rate), colour in zip(rates, palette[: len(rates)], strict=True):
             assert isinstance(rate, AttainedRate)
             draw_attained_rate(axes, verdict, rate, colour=colour, problems=problems)
             _draw_closed_form(axes, tables[verdict.claim.experiment], rate)

@@ -76,8 +76,8 @@ def _draw_gaps(axes: Axes, rows: DataFrame, widths: list[int], style: SeriesStyl
         beyond = edged("o", style.colour) | {"markersize": 3.4, "markeredgewidth": 0.5}
         axes.plot(spread[away], gaps[away], **beyond)
     axes.set(yscale="log", xlim=(-0.5, len(widths) - 0.5))
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, ABSOLUTE / 3), max(high, 3 * ABSOLUTE))
+    found = np.maximum(rows["optimality_gap"].to_numpy(), SMALLEST)
+    axes.set_ylim(min(found.min() / 1.5, ABSOLUTE / 3), max(1.5 * found.max(), 3 * ABSOLUTE))
     draw_level(axes, ABSOLUTE, "theory: below", above=True)
     label_sparsely(axes.yaxis)
 

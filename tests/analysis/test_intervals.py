@@ -55,3 +55,10 @@ def test_numbers_are_scaled_at_any_depth_and_the_rest_is_kept() -> None:
             "name": "p",
         },
     }
+
+
+def test_an_interval_that_excludes_nothing_is_none() -> None:
+    assert str(Interval(1.4, -math.inf, math.inf)) == "1.4 (no interval)"
+    assert f"{Interval(1.4, -math.inf, math.inf):.2f}" == "1.40 (no interval)"
+    assert f"{Interval(1.4, 1.0, math.inf):.1f}" == "1.4 [1.0, inf]"
+    assert str(Interval(1.4, math.nan, math.nan)) == "1.4"

@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from theory_check.runs import progress
+from theory_check.catalogue import Catalogue
+from theory_check.runs import load_experiment, progress
 from theory_check.runs.progress import FileProgress, SweepProgress, sweep_progress
 from theory_check.runs.remaining import Work
 
@@ -181,3 +183,24 @@ def test_progress_is_written_at_a_limited_rate(
 
 def test_progress_whose_folder_is_gone_costs_nothing(tmp_path: Path) -> None:
     FileProgress(tmp_path / "on another machine" / "a")(1, 2)
+
+
+def test_cells_of_shipped_experiments_take_what_was_recorded_unless_they_were_run_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a second per relative cost; of a study's own experiment nothing is recorded."""
+    cells = load_experiment(Catalogue.shipped().experiments["schedule-3"]).full[:2]
+    monkeypatch.setattr(progress, "usual_seconds", lambda: {"schedule-3": 0.5})
+    first, second = cells
+    found = progress.work_of({"first": first, "second": second}, {"second": 7.0})
+    assert found["first"].seconds == 0.5 * first.measurement.relative_cost()
+    assert found["second"].seconds == 7.0
+    other = progress.work_of({"own": replace(first, experiment="own")}, {})
+    assert math.isnan(other["own"].seconds)
+
+
+def test_what_was_recorded_is_of_experiments_that_are_shipped() -> None:
+    shipped = Catalogue.shipped()
+    recorded = progress.usual_seconds()
+    assert recorded.keys() == {*shipped.experiments, *shipped.comparisons}
+    assert all(seconds > 0 for seconds in recorded.values())

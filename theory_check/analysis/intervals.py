@@ -20,7 +20,8 @@ class Interval:
     """A number with its interval, of 95 % unless said otherwise; NaN where it could not be computed.
 
     Formatted as ``value [low, high]``, each number by the same rule: ``f"{found:.2f}"``. Without a rule
-    they have three significant digits, and a number whose ends are both unknown stands alone.
+    they have three significant digits, and a number whose ends are both unknown stands alone. Where an
+    interval excludes nothing, as of a median whose replicates are partly infinite, it says so.
     """
 
     value: float
@@ -36,6 +37,8 @@ class Interval:
     def text(self, shown: Callable[[float], str]) -> str:
         """Return it with every number as ``shown`` writes it."""
         value, low, high = shown(self.value), shown(self.low), shown(self.high)
+        if self.low == -math.inf and self.high == math.inf:
+            return f"{value} (no interval)"
         return value if low == high == UNKNOWN_TEXT else f"{value} [{low}, {high}]"
 
     def scaled(self, factor: float) -> Interval:

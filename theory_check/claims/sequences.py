@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from theory_check.claims import (
     bias,
+    central_difference,
     gradient_noise,
     neural,
+    sample_complexity,
     schedules,
 )
 
@@ -120,4 +122,30 @@ GLOBAL_OPTIMALITY_SEQUENCES = replace(
     "solver falls below 1e-3 nats and below 1 % of its start, from every random initialisation and at "
     "every width",
     experiment="global-optimality-sequences",
+)
+
+ATTAINED_SEQUENCES = replace(
+    sample_complexity.ATTAINED_3,
+    id="attained-sequences",
+    statement="Tuned over K, sigma and the batch, the penalty method needs epsilon^-3 samples with "
+    "independent batches, epsilon^(-5/2) with a central difference and epsilon^-2 with a shared batch on "
+    "texts with transformers as policy and as reward, over one decade of targets",
+    source="docs/theory.md section 5.12; the bounds are those of schedule-3, schedule-5/2 and schedule-2",
+    kind="open",
+    expected="open",
+    otherwise="Yes: the bounds are no theorems for transformers, and over one decade from the start runs "
+    "need not be where they bind.",
+    assumptions=(
+        "one outer and one inner step, found on pilot runs",
+        "one round of changes at every target finds a setting near the cheapest",
+    ),
+    experiment="attained-sequences",
+    rates=tuple(
+        replace(rate, name=name, minimum_decades=1.0)
+        for name, rate in (
+            ("independent", sample_complexity.INDEPENDENT_RATE),
+            ("shared", sample_complexity.SHARED_RATE),
+            ("central", central_difference.CENTRAL_RATE),
+        )
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,10 @@ QUIET = 60.0
 
 EVERY_CELL = 40
 """Cells up to which each has a line of its own where there is no terminal."""
+
+
+USUAL = Path(__file__).with_name("usual_seconds.json")
+"""Written by ``docs/record_seconds.py``."""
 
 
 @dataclass
@@ -159,14 +165,22 @@ class SweepProgress:
 
 def work_of(cells: Mapping[str, Cell], seconds: Mapping[str, float]) -> dict[str, Work]:
     """Return what is known of cells before they run, of some what they took earlier."""
+    usual = usual_seconds()
     return {
         key: Work(
             cell.measurement.kind,
-            cell.measurement.relative_cost(),
-            seconds.get(key, math.nan),
+            (cost := cell.measurement.relative_cost()),
+            seconds.get(key, cost * usual.get(cell.experiment, math.nan)),
         )
         for key, cell in cells.items()
     }
+
+
+@cache
+def usual_seconds() -> Mapping[str, float]:
+    """Return seconds per relative cost of the cells of shipped experiments, where they were recorded."""
+    found: dict[str, float] = json.loads(USUAL.read_text(encoding="utf-8"))
+    return found
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """How long a sweep still takes: what cells take by themselves, and how workers share them.
 
-A cell that was run before, whatever its source was, is expected to take as long again. Others are
-expected to take what cells of the same measurement took, by their relative costs, and where none has been
-seen what cells take on average. What a cell that is running tells of its own progress comes first.
+A cell that was run before, whatever its source was, is expected to take as long again, and one of a shipped
+experiment as long as where ``usual_seconds.json`` was recorded; both by how much slower this machine is. Others
+are expected to take what cells of the same measurement took, by their relative costs, and where none has
+been seen what cells take on average. What a cell that is running tells of its own progress comes first.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Work:
     cost
         Relative to others of the kind.
     seconds
-        What it took earlier; NaN where that is not known.
+        What it took earlier, or takes usually; NaN where neither is known.
     """
 
     kind: str
