@@ -21,7 +21,7 @@ DIGITS = 2
 
 
 def usual(cells: Iterable[tuple[Cell, float]]) -> dict[str, float]:
-    """Return seconds per relative cost by experiment, over all cells of each that took so many seconds."""
+    """Return seconds per relative cost by experiment, from what cells of each took."""
     taken: dict[str, tuple[float, float]] = {}
     for cell, seconds in cells:
         cost, so_far = taken.get(cell.experiment, (0.0, 0.0))
