@@ -1,9 +1,9 @@
 """How long a sweep still takes: what cells take by themselves, and how workers share them.
 
 A cell that was run before, whatever its source was, is expected to take as long again, and one of a
-shipped experiment as long as where ``usual_seconds.json`` was recorded; both by how much slower this machine
-is. Others are expected to take what cells of the same measurement took, by their relative costs, and where
-none has been seen what cells take on average. What a cell that is running tells of its own progress
+shipped experiment as long as where ``usual_seconds.json`` was recorded; both by how much slower this
+machine is. Others are expected to take what cells of the same measurement took, by their relative costs,
+and where none has been seen what cells take on average. What a running cell tells of its own progress
 comes first.
 """
 
