@@ -68,7 +68,7 @@ TAKES_ZERO = {
 }
 MAY_BE_EMPTY = {"held", "start", "setting"}
 REFUSED_AS_A_WHOLE = {"held", "targets"}
-CHECKED_ELSEWHERE = {"solver", "constants", "store"}
+CHECKED_ELSEWHERE = {"solver", "constants", "store", "reward", "policy"}
 """Components within components, and a path."""
 
 

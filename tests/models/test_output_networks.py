@@ -65,6 +65,15 @@ def test_the_jacobian_is_the_slope_of_outputs(
     torch.testing.assert_close(found, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
 
 
+@CLASSES
+def test_no_replicates_are_left_when_all_have_converged(
+    named: type[TransformerPolicy | TransformerReward],
+) -> None:
+    outputs, parameters = networks(named, 1, 4, 0)
+    for some in (outputs.forward, outputs.jacobian):
+        assert some(parameters[:0]).shape == (0, *some(parameters).shape[1:])
+
+
 def test_a_model_without_networks_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^model: received TabularSoftmax"):
         outputs_of(Tabular().bind(SEEN))

@@ -15,11 +15,12 @@ from helpers.browser import dead_links, network
 from planted_study import CLAIMS, FAILING, HOSTILE, POWER, UNJUDGED, compared_in, judged_in
 
 from theory_check.analysis import judge_power_rate
+from theory_check.analysis.computed_verdicts import judge_curve_rate
 from theory_check.analysis.intervals import Interval
 from theory_check.analysis.rate_verdict import Exponents, Numbers, RateVerdict
 from theory_check.analysis.verdict import JUDGES
 from theory_check.catalogue import Catalogue
-from theory_check.claims.rates import PowerRate, UpperBoundRate
+from theory_check.claims.rates import CurveRate, PowerRate, UpperBoundRate
 from theory_check.errors import InvalidArgumentError, StoreError
 from theory_check.report.contents import text_listing
 from theory_check.report.page.charts import COLOURS, SHAPES, chart_of, columns_of, styles
@@ -27,7 +28,7 @@ from theory_check.report.page.comparison import comparison_record
 from theory_check.report.page.marks import MARGIN, WIDTH, Mark, marks_of, strip
 from theory_check.report.page.publish import publish_page
 from theory_check.report.page.records import ClaimRecord, records_of, themes
-from theory_check.report.page.series import KINDS, MOST_SEEDS, plot_of
+from theory_check.report.page.series import KINDS, MOST_SEEDS, Plot, _choose_scales, plot_of
 from theory_check.report.page.symbols import plain
 from theory_check.report.page.write import embedded, page, page_of_comparison, write_page
 from theory_check.report.verdicts import text_of_sweep
@@ -158,6 +159,27 @@ def test_starts_on_one_instance_are_no_replicates() -> None:
         (pytest.approx(2.0), 2),
         (pytest.approx(20.0), 2),
     ]
+
+
+def test_of_a_statement_about_means_the_ratio_of_means_is_drawn() -> None:
+    """Mean 2 under a mean bound of 3, though a seed is above its own, and one has none above 0."""
+    rate = CurveRate("mean", "x", "y", "bound", x_symbol="$x$", y_symbol="$y$", average=True)
+    found = {"y": [1.0, 2.0, 3.0], "bound": [8.0, 2.0, -1.0]}
+    table = pd.DataFrame({"problem": "p", "seed": range(3), "x": 1.0, **found})
+    plot = plot_of(rate, [judge_curve_rate(rate, table, "p")], table)
+    ((_, x, ratio, low, high, replicates),) = plot.averages
+    assert (x, ratio, replicates) == (1.0, pytest.approx(1.5), 3)
+    assert 0 < low < 1.5 < high
+    assert plot.observations == []
+
+
+def test_an_interval_that_reaches_0_ends_where_a_logarithmic_axis_does() -> None:
+    plot = Plot(
+        "rate", "x", "y", averages=[("p", 1.0, 9.0, -2.0, 20.0, 8), ("p", 2.0, 1.0, 0.5, 2.0, 8)]
+    )
+    _choose_scales(plot)
+    assert plot.logarithmic_y
+    assert [row[3] for row in plot.averages] == [1.0, 0.5]
 
 
 @pytest.mark.slow

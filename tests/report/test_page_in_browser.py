@@ -164,7 +164,7 @@ def test_a_newcomer_is_answered_by_the_first_screen(driver: Chrome, report: Path
             "1 cannot be judged",
             "1 are negative controls",
         ],
-        "cheapest": ["hill", "dale", "Method a", "no other method reaches it"],
+        "cheapest": ["hill", "dale", "Method a", "all others tied, or do not reach it"],
         "origin": ["stored results", "[S] stated by a secondary source"],
     }
     for card, words in answers.items():

@@ -26,6 +26,9 @@ from theory_check.analysis.rate_verdict import (
 )
 from theory_check.claims.computed_rates import CurveRate, RatioRate
 
+LARGEST_END = 1e3
+"""Where an interval of a ratio of means is cut, over the ratio."""
+
 
 @dataclass(frozen=True)
 class Looseness(Numbers):
@@ -193,6 +196,34 @@ def simultaneous(values: Float[np.ndarray, "replicates m"]) -> list[Interval]:
     """Return m means with Student's t intervals that all cover at once with 95 % (Bonferroni)."""
     level = 1 - (1 - LEVEL) / values.shape[1]
     return [mean_interval(column, level) for column in values.T]
+
+
+def ratio_of_means(rate: CurveRate, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return x, the mean bound over the mean of what was measured, and the ends of its interval.
+
+    Parameters
+    ----------
+    rate
+        A statement about means.
+    rows
+        Those of one problem, all replicates at every x.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (4, x). The interval is that of the difference of the means, simultaneous over x; where what
+        was measured may be 0, its upper end is ``LARGEST_END`` times the ratio.
+    """
+    measured, bound = (
+        rows.pivot(index="seed", columns=rate.x, values=column).sort_index(axis=1)
+        for column in (rate.y, rate.bound)
+    )
+    curve = rate.factor * bound.to_numpy(dtype=np.float64)
+    excess = simultaneous(measured.to_numpy(dtype=np.float64) - curve)
+    mean = curve.mean(axis=0)
+    ends = zip(*((each.value, each.high, each.low) for each in excess), strict=True)
+    ratios = [mean / np.maximum(mean + np.array(end), mean / LARGEST_END) for end in ends]
+    return np.array([measured.columns.to_numpy(dtype=np.float64), *ratios])
 
 
 def _ratio(curve: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

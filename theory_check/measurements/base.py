@@ -80,7 +80,7 @@ class Measurement(Settings, ABC):
     least_seeds
         Replicates that it needs at least.
     units
-        Of the columns of its table that :mod:`theory_check.measurements.units` does not know anyway.
+        Of the columns of its table that ``measurements/units.py`` does not know anyway.
     """
 
     kind: ClassVar[str]

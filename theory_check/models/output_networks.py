@@ -108,15 +108,14 @@ class TransformerOutputs:
     def jacobian(self, parameters: Tensor) -> Tensor:
         """Return the derivative of every output: a pullback for each that is read."""
         outputs, units = self.network.outputs, self._units
-        found = parameters.new_zeros(
-            len(parameters), len(self.read.nodes) * outputs, parameters.shape[1]
-        )
+        rows = len(self.read.nodes)
+        found = parameters.new_zeros(len(parameters), rows * outputs, parameters.shape[1])
         for replicate, own in enumerate(parameters):
             copies = own.repeat(len(units), 1)
             found[replicate, self._named] = self.read.pullback(
                 self.network, copies, units.view(len(units), -1, outputs)
             )
-        return found.view(len(parameters), -1, outputs, parameters.shape[1])
+        return found.view(len(parameters), rows, outputs, parameters.shape[1])
 
     def grown(self, smaller: Any, parameters: Tensor, fresh: Tensor) -> Tensor:
         """Return deeper networks, or ones of twice the width, that compute the same."""

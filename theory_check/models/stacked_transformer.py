@@ -273,7 +273,7 @@ class StackedTransformer:
             unread = forest.unread if layer == self.layers - 1 else 0
             normed, deviation = self._normed(signal)
             heads = _affine(normed, weights[f"{layer}.attend"], weights[f"{layer}.attend_bias"])
-            heads = heads.view(*heads.shape[:2], 3, self.heads, -1)
+            heads = heads.view(*heads.shape[:2], 3, self.heads, self.width // self.heads)
             heads = heads.permute(2, 3, 0, 1, 4).contiguous()
             mixed, shares, known = attend(heads, forest.groups, unread)
             back = _affine(mixed, weights[f"{layer}.mix"], weights[f"{layer}.mix_bias"])

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from theory_check.analysis import Verdict
-from theory_check.analysis.computed_verdicts import Ratios, simultaneous
+from theory_check.analysis.computed_verdicts import Ratios, ratio_of_means
 from theory_check.claims.rates import CurveRate, RatioRate
 from theory_check.plotting.numbers import general, label_sparsely
 from theory_check.plotting.style import (
@@ -22,9 +22,6 @@ from theory_check.plotting.style import (
     problem_styles,
     set_apart,
 )
-
-LARGEST_END = 1e3
-"""Where an interval of a ratio is cut."""
 
 LARGEST_SHOWN = 1e6
 """Ratios above say no more than that the bound is far away."""
@@ -108,20 +105,9 @@ def _draw_means(
     axes: Axes, rate: CurveRate, rows: pd.DataFrame, style: SeriesStyle, label: str
 ) -> None:
     """Draw the mean bound over the mean of what was measured, all replicates at every x."""
-    measured, bound = (
-        rows.pivot(index="seed", columns=rate.x, values=column).sort_index(axis=1)
-        for column in (rate.y, rate.bound)
-    )
-    curve = rate.factor * bound.to_numpy(dtype=np.float64)
-    excess = simultaneous(measured.to_numpy(dtype=np.float64) - curve)
-    mean = curve.mean(axis=0)
-    centre, low, high = (
-        # An interval of what was measured that reaches 0 has no upper end here.
-        mean / np.maximum(mean + np.array(end), mean / LARGEST_END)
-        for end in zip(*((each.value, each.high, each.low) for each in excess), strict=True)
-    )
+    x, centre, low, high = ratio_of_means(rate, rows)
     axes.errorbar(
-        measured.columns.to_numpy(dtype=np.float64),
+        x,
         centre,
         yerr=[centre - low, high - centre],
         fmt=style.marker,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,9 @@ from theory_check.report.tables import DisplayTable
 from theory_check.studies.comparison import Compared
 
 COSTS = ("by", "problem", "method", "title", "target", "median", "low", "high", "spent", "reached",
-         "seeds", "state", "counted")  # fmt: skip
-"""Columns of what the page chooses from, one row per accuracy, problem, method and target."""
+         "seeds", "state", "counted", "tied")  # fmt: skip
+"""Columns of what the page chooses from, one row per accuracy, problem, method and target; ``tied`` with
+the cheapest of all methods, which is so itself."""
 
 REACHED, FAILED = "most seeds reached it", "most seeds failed: what they had spent"
 
@@ -93,8 +94,9 @@ def comparison_record(compared: Compared) -> ComparisonRecord | None:
     """Return what the page says of a comparison; None where no run to an accuracy is complete."""
     results = compared.results
     rows = [
-        _cost_row(by, row, results)
+        _cost_row(by, row, results, near)
         for by, found in results.accuracies.items()
+        for near in [_near_the_cheapest(found.costs)]
         for _, row in found.costs.iterrows()
     ]
     if not rows:
@@ -143,13 +145,24 @@ def cheapest(results: ComparisonResults) -> list[Cheapest]:
                 str(Interval(row["median"], row["low"], row["high"])),
                 f"{number(float(last['runner_up']))} times as many"
                 if math.isfinite(last["runner_up"])
-                else "no other method reaches it",
+                else "all others tied, or do not reach it",
             )
         )
     return found
 
 
-def _cost_row(by: str, row: pd.Series, results: ComparisonResults) -> tuple[Any, ...]:
+def _near_the_cheapest(costs: pd.DataFrame) -> set[tuple[Any, ...]]:
+    """Return problem, target and method of all that is cheapest or tied with it."""
+    return {
+        (pair["problem"], pair["target"], method)
+        for _, pair in best_of_pairs(costs).iterrows()
+        for method in pair["tied"]
+    }
+
+
+def _cost_row(
+    by: str, row: pd.Series, results: ComparisonResults, near: Collection[tuple[Any, ...]]
+) -> tuple[Any, ...]:
     reached = math.isfinite(row["median"])
     return (
         by,
@@ -165,6 +178,7 @@ def _cost_row(by: str, row: pd.Series, results: ComparisonResults) -> tuple[Any,
         row["seeds"],
         REACHED if reached else FAILED,
         "exact calls" if row["exact"] else "samples" if row["ranked"] else "samples, not ranked",
+        (row["problem"], row["target"], row["method"]) in near,
     )
 
 

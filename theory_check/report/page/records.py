@@ -103,6 +103,8 @@ class ClaimRecord:
         Of the verdict.
     outcome
         ``"passes"``, ``"fails"`` or ``"not judged"``: what the suite makes of it.
+    meaning
+        What that says of a claim of its kind, in words.
     problem, measured, predicted
         Of the rate that decided.
     words
@@ -124,6 +126,7 @@ class ClaimRecord:
     status: str
     symbol: str
     outcome: str
+    meaning: str
     reason: str
     problem: str
     measured: str
@@ -215,6 +218,7 @@ def _record(
         status=status,
         symbol=SYMBOLS[status],
         outcome=outcome,
+        meaning=_meaning(claim, status, outcome),
         reason=judgement.reason,
         problem=problem,
         measured=measured,
@@ -228,6 +232,18 @@ def _record(
         origin=_origin(results, judgement, store),
         words=_words(claim, own),
     )
+
+
+def _meaning(claim: Claim, status: str, outcome: str) -> str:
+    """Return what a status says of a claim of its kind, in words."""
+    if claim.expected in CONTROLS:
+        caught = "caught, as it should be" if outcome == "passes" else "not caught"
+        return f"{caught}: a negative control, a false statement that has to be caught"
+    if claim.kind == "open" and status == "violated":
+        return "a finding against what its source assumes; fails nothing"
+    if status == "inconclusive":
+        return "undecided: fails nothing, and supports nothing"
+    return outcome
 
 
 def _deciding(verdict: Verdict | None) -> tuple[str, str, str]:

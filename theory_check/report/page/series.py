@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from theory_check.analysis.computed_verdicts import ratio_of_means
 from theory_check.analysis.decay import GeometricFit
 from theory_check.analysis.intervals import mean_interval, median_interval
 from theory_check.analysis.power_law import PowerLawFit
@@ -137,7 +138,10 @@ def plot_of(rate: Rate, verdicts: Sequence[RateVerdict], table: pd.DataFrame) ->
         rows = rows_of(rate, table, verdict.problem)
         if isinstance(rows, str):
             continue
-        _add_observations(plot, rate, verdict.problem, rows, kind, extra)
+        if isinstance(rate, CurveRate) and rate.average:
+            _add_means(plot, rate, verdict.problem, rows)
+        else:
+            _add_observations(plot, rate, verdict.problem, rows, kind, extra)
     kind.theory(rate, verdicts, plot)
     _choose_scales(plot)
     return plot
@@ -189,6 +193,13 @@ def _add_observations(
     plot.observations += list(drawn.itertuples(index=False, name=None))
 
 
+def _add_means(plot: Plot, rate: CurveRate, problem: str, rows: pd.DataFrame) -> None:
+    """Add the ratio of means of a statement about them: of single replicates nothing is said."""
+    replicates = rows["seed"].nunique()
+    found = ratio_of_means(rate, rows)
+    plot.averages += [(problem, *each, replicates) for each in found.T.tolist()]
+
+
 def _bars(values: Float[np.ndarray, " replicates"], spread: str) -> tuple[float, float, float]:
     """Return what is drawn of the values at one x."""
     finite = values[np.isfinite(values)]
@@ -219,6 +230,12 @@ def _choose_scales(plot: Plot) -> None:
         positive = values.size > 0 and bool((values > 0).all())
         if not positive or (values.max() < 3 * values.min()):
             setattr(plot, axis, False)
+    if plot.logarithmic_y and plot.averages:
+        # An interval that reaches 0 or below reaches the end of the axis.
+        least = min(row[2] for row in (*plot.averages, *plot.observations))
+        plot.averages = [
+            (*row[:3], least if row[3] <= 0 else row[3], *row[4:]) for row in plot.averages
+        ]
 
 
 def _column(rate: Any) -> Value:
@@ -284,7 +301,7 @@ def _schedule(rate: ScheduleRate, verdicts: Sequence[RateVerdict], plot: Plot) -
 
 
 def _inequality(rate: InequalityRate, verdicts: Sequence[RateVerdict], plot: Plot) -> None:
-    plot.interval = "median, from the least to the most seed"
+    plot.interval = "median, from the smallest to the largest seed"
     plot.levels += [
         (bound, f"theory: at {word} {bound:g}")
         for bound, word in ((rate.low, "least"), (rate.high, "most"))
@@ -294,7 +311,11 @@ def _inequality(rate: InequalityRate, verdicts: Sequence[RateVerdict], plot: Plo
 
 def _curve(rate: CurveRate, verdicts: Sequence[RateVerdict], plot: Plot) -> None:
     plot.y_title += ": bound over measured"
-    plot.interval = "median, from the least to the most seed"
+    plot.interval = (
+        "ratio of means, with a simultaneous 95 % interval over replicates"
+        if rate.average
+        else "median, from the smallest to the largest seed"
+    )
     plot.levels.append((1.0, "theory: at least 1"))
 
 

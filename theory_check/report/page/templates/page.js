@@ -99,7 +99,7 @@
     const body = document.querySelector("#ranking tbody");
     body.replaceChildren(...rows.map((row) => {
       const line = document.createElement("tr");
-      const cost = row.median === null ? `more than ${short(row.spent)}` : short(row.median);
+      const cost = row.median === null ? (row.spent === null ? "not reached" : `more than ${short(row.spent)}`) : short(row.median);
       const interval = row.median === null ? "" : `[${short(row.low)}, ${row.high === null ? "no end" : short(row.high)}]`;
       for (const [at, text] of [row.title, cost, interval, `${row.reached} of ${row.seeds}`, row.counted].entries()) {
         const cell = document.createElement(at === 0 ? "th" : "td");
@@ -109,15 +109,25 @@
       }
       return line;
     }));
-    const best = rows.find((row) => row.counted === "samples" && row.median !== null);
+    const ranked = rows.filter((row) => row.counted === "samples" && row.median !== null);
+    const best = ranked[0];
+    const near = ranked.slice(1).filter((row) => best.tied && row.tied).map((row) => row.title);
+    const names = near.slice(0, 4).join(", ") + (near.length > 4 ? ` and ${near.length - 4} more` : "");
     document.getElementById("answer").textContent = best
-      ? `${best.title} needs the fewest samples of the methods chosen: ${short(best.median)} in the median of ${best.seeds} seeds.`
+      ? `${best.title} needs the fewest samples of the methods chosen: ${short(best.median)} `
+        + `[${short(best.low)}, ${best.high === null ? "no end" : short(best.high)}] in the median of ${best.seeds} seeds, of which ${best.reached} reach it`
+        + (near.length ? `; not told apart from ${names} by their intervals.` : ".")
       : rows.length ? "No chosen method whose samples can be compared reaches this accuracy in most seeds."
       : "Nothing was run for this accuracy on this problem.";
   };
   // Accuracies differ from problem to problem: only those that were tried can be chosen.
   const offer = () => {
-    const {by, problem} = chosen();
+    const {by} = chosen();
+    const run = new Set(costs.filter((row) => row.by === by).map((row) => row.problem));
+    for (const option of choice.elements.problem.options) option.disabled = option.hidden = !run.has(option.value);
+    const which = choice.elements.problem;
+    if (which.selectedOptions[0]?.disabled ?? true) which.value = [...which.options].find((option) => !option.disabled)?.value;
+    const {problem} = chosen();
     const tried = new Set(costs.filter((row) => row.by === by && row.problem === problem).map((row) => row.target));
     for (const option of choice.elements.target.options) option.disabled = option.hidden = !tried.has(Number(option.value));
     const now = choice.elements.target;
