@@ -129,11 +129,11 @@ ATTAINED_SEQUENCES = replace(
     id="attained-sequences",
     statement="Tuned over K, sigma and the batch, the penalty method needs epsilon^-3 samples with "
     "independent batches, epsilon^(-5/2) with a central difference and epsilon^-2 with a shared batch on "
-    "texts with transformers as policy and as reward, over one decade of targets",
+    "texts with transformers as policy and as reward",
     source="docs/theory.md section 5.12; the bounds are those of schedule-3, schedule-5/2 and schedule-2",
     kind="open",
     expected="open",
-    otherwise="Yes: the bounds are no theorems for transformers, and over one decade from the start runs "
+    otherwise="Yes: the bounds are no theorems for transformers, and over the first decade and a half runs "
     "need not be where they bind.",
     assumptions=(
         "one outer and one inner step, found on pilot runs",
