@@ -253,6 +253,8 @@ def test_a_planted_link_and_a_planted_script_from_elsewhere_are_seen() -> None:
 def test_words_that_repeat_are_told_once_and_numbers_have_few_digits() -> None:
     columns = columns_of(("who", "x"), [("a", 1 / 3), ("b", 2.0), ("a", math.inf)])
     assert columns == {"who": {"words": ["a", "b"], "at": [0, 1, 0]}, "x": [0.33333, 2, None]}
+    seeds = columns_of(("seed",), [(seed,) for seed in [123456789, None] * 4])
+    assert seeds == {"seed": {"words": [123456789, None], "at": [0, 1] * 4}}
     assert columns_of(("who",), []) == {"who": []}
 
 

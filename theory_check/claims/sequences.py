@@ -133,8 +133,8 @@ ATTAINED_SEQUENCES = replace(
     source="docs/theory.md section 5.12; the bounds are those of schedule-3, schedule-5/2 and schedule-2",
     kind="open",
     expected="open",
-    otherwise="Yes: the bounds are no theorems for transformers, and over the first decade and a half runs "
-    "need not be where they bind.",
+    otherwise="Yes: the bounds are no theorems for transformers, and over the first decade and a half "
+    "runs need not be where they bind.",
     assumptions=(
         "one outer and one inner step, found on pilot runs",
         "one round of changes at every target finds a setting near the cheapest",

@@ -28,10 +28,15 @@ Columns = dict[str, Column]
 Layered = alt.LayerChart | alt.FacetChart
 
 
+REPEATED = 4
+"""Times that a value stands in a column on average, from which on it is told once."""
+
+
 def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Columns:
     """Return rows by column, numbers with few digits; the page makes rows of them again.
 
-    A column of words that repeat is ``{"words": [...], "at": [...]}``, places in the list of its words.
+    A column of words, or of values that repeat ``REPEATED`` times on average, is ``{"words": [...], "at":
+    [...]}``, places in the list of its values: seeds are long numbers, and a page has each often.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return {
@@ -42,7 +47,8 @@ def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Columns:
 
 def _packed(column: list[Any]) -> Column:
     words = list(dict.fromkeys(column))
-    if not column or not all(isinstance(word, str) for word in words):
+    repeated = len(column) >= REPEATED * len(words)
+    if not column or not (repeated or all(isinstance(word, str) for word in words)):
         return column
     places = {word: at for at, word in enumerate(words)}
     return {"words": words, "at": [places[word] for word in column]}
