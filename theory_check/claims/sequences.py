@@ -141,7 +141,7 @@ ATTAINED_SEQUENCES = replace(
     ),
     experiment="attained-sequences",
     rates=tuple(
-        replace(rate, name=name)
+        replace(rate, name=name, minimum_decades=1.5)
         for name, rate in (
             ("independent", sample_complexity.INDEPENDENT_RATE),
             ("shared", sample_complexity.SHARED_RATE),
