@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+from helpers.shapes import HOOKED
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "theory_check"
@@ -580,3 +581,13 @@ def test_a_folder_of_slow_tests_alone_is_found(
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "test_part.py").write_text(source)
     assert folders_without_fast_tests(tmp_path) == found
+
+
+@pytest.mark.parametrize("room", HOOKED)
+def test_protocols_can_be_checked_where_annotations_are_enforced(room: str) -> None:
+    """An annotation with one that cannot fails when its module is imported with ``--shapes``."""
+    for file in sorted((ROOT / PACKAGE / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases):
+                decorators = [ast.unparse(each) for each in node.decorator_list]
+                assert "runtime_checkable" in decorators, f"{file}: {node.name}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from theory_check.models.stacked_transformer import StackedTransformer
 from theory_check.models.transformer_growth import deepened, doubled
 
 
+@runtime_checkable
 class OutputNetwork(Protocol):
     """Networks of all replicates by what they put out."""
 
