@@ -241,6 +241,18 @@ def test_the_page_of_a_comparison_has_all_of_it_and_no_claims(tmp_path: Path) ->
         assert f"<summary>{name}: " in own
 
 
+@pytest.mark.slow
+def test_what_claims_say_together_is_a_page_that_is_linked_from_the_first_screen(
+    study: Study,
+) -> None:
+    whole = page(*study, ["First sentence.", "Second."])
+    own = whole[whole.index('<section class="page" id="across"') :]
+    assert "<li>First sentence.</li><li>Second.</li>" in own[: own.index("</section>")]
+    first_screen = whole[whole.index('id="failing"') : whole.index('id="filters"')]
+    assert '<a href="#across">' in first_screen
+    assert "across" not in page(*study)
+
+
 def test_a_planted_link_and_a_planted_script_from_elsewhere_are_seen() -> None:
     assert dead_links('<p id="a"><a href="#a">x</a><a href="#b">y</a><a href="c.html">') == [
         "#b",

@@ -107,6 +107,8 @@ class ClaimRecord:
         What that says of a claim of its kind, in words.
     problem, measured, predicted
         Of the rate that decided.
+    across
+        Whether a conclusion across claims reads it.
     words
         What a search looks through.
     """
@@ -138,6 +140,7 @@ class ClaimRecord:
     rules: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]
     origin: Origin
+    across: bool
     words: str
 
 
@@ -230,6 +233,9 @@ def _record(
         rules=tuple(_rules(claim)),
         figures=() if verdict is None else tuple(_figures(results, verdict)),
         origin=_origin(results, judgement, store),
+        across=any(
+            claim.id in each.claims for each in results.options.catalogue.conclusions.values()
+        ),
         words=_words(claim, own),
     )
 
