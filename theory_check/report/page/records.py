@@ -328,7 +328,7 @@ def _figures(results: Results, verdict: Verdict) -> Iterator[Figure]:
         if plot.empty:
             yield Figure(title, "Nothing was observed that can be drawn.", None, {})
             continue
-        drawn = f"Points with bars: averages with their {plot.interval}."
+        drawn = f"Points with bars: {plot.interval}."
         drawn += " Small points: seeds." if plot.observations else ""
         kinds = {what for _, what, *_ in plot.lines}
         drawn += " Solid: fitted." * ("fit" in kinds) + " Dashed: predicted." * ("theory" in kinds)

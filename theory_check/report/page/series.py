@@ -79,7 +79,9 @@ class Plot:
     y_title: str
     logarithmic_x: bool = True
     logarithmic_y: bool = True
-    interval: str = "95 % interval over replicates, over instances where the problem is a family"
+    interval: str = (
+        "averages with 95 % intervals over replicates, over instances where the problem is a family"
+    )
     averages: list[Row] = field(default_factory=list)
     columns: tuple[str, ...] = ("problem", "x", "y", "seed")
     observations: list[Row] = field(default_factory=list)
@@ -301,7 +303,7 @@ def _schedule(rate: ScheduleRate, verdicts: Sequence[RateVerdict], plot: Plot) -
 
 
 def _inequality(rate: InequalityRate, verdicts: Sequence[RateVerdict], plot: Plot) -> None:
-    plot.interval = "median, from the smallest to the largest seed"
+    plot.interval = "medians, from the smallest to the largest seed"
     plot.levels += [
         (bound, f"theory: at {word} {bound:g}")
         for bound, word in ((rate.low, "least"), (rate.high, "most"))
@@ -312,9 +314,9 @@ def _inequality(rate: InequalityRate, verdicts: Sequence[RateVerdict], plot: Plo
 def _curve(rate: CurveRate, verdicts: Sequence[RateVerdict], plot: Plot) -> None:
     plot.y_title += ": bound over measured"
     plot.interval = (
-        "ratio of means, with a simultaneous 95 % interval over replicates"
+        "ratios of means, with simultaneous 95 % intervals over replicates"
         if rate.average
-        else "median, from the smallest to the largest seed"
+        else "medians, from the smallest to the largest seed"
     )
     plot.levels.append((1.0, "theory: at least 1"))
 
