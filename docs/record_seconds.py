@@ -40,11 +40,8 @@ def main(path: str) -> None:
     took = measured_seconds(Store(Path(path)), cells.values())
     found = json.loads(USUAL.read_text(encoding="utf-8"))
     found |= usual((cells[key], seconds) for key, seconds in took.items())
-    kept = {
-        name: found[name]
-        for name in sorted(found)
-        if name in {c.experiment for c in cells.values()}
-    }
+    shipped = {cell.experiment for cell in cells.values()}
+    kept = {name: found[name] for name in sorted(found.keys() & shipped)}
     USUAL.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 

@@ -120,18 +120,16 @@
       : rows.length ? "No chosen method whose samples can be compared reaches this accuracy in most seeds."
       : "Nothing was run for this accuracy on this problem.";
   };
-  // Accuracies differ from problem to problem: only those that were tried can be chosen.
+  // Problems differ from measure to measure, accuracies from problem to problem: only what was tried can be chosen.
+  const restrict = (select, tried) => {
+    for (const option of select.options) option.disabled = option.hidden = !tried(option.value);
+    if (select.selectedOptions[0]?.disabled ?? true) select.value = [...select.options].find((option) => !option.disabled)?.value;
+  };
   const offer = () => {
-    const {by} = chosen();
-    const run = new Set(costs.filter((row) => row.by === by).map((row) => row.problem));
-    for (const option of choice.elements.problem.options) option.disabled = option.hidden = !run.has(option.value);
-    const which = choice.elements.problem;
-    if (which.selectedOptions[0]?.disabled ?? true) which.value = [...which.options].find((option) => !option.disabled)?.value;
-    const {problem} = chosen();
-    const tried = new Set(costs.filter((row) => row.by === by && row.problem === problem).map((row) => row.target));
-    for (const option of choice.elements.target.options) option.disabled = option.hidden = !tried.has(Number(option.value));
-    const now = choice.elements.target;
-    if (now.selectedOptions[0]?.disabled ?? true) now.value = [...now.options].find((option) => !option.disabled)?.value;
+    const by = costs.filter((row) => row.by === chosen().by);
+    restrict(choice.elements.problem, (value) => by.some((row) => row.problem === value));
+    const here = by.filter((row) => row.problem === chosen().problem);
+    restrict(choice.elements.target, (value) => here.some((row) => row.target === Number(value)));
   };
   const choose = () => { offer(); rank(); for (const view of views) { follow(view); view.runAsync(); } };
   if (choice) { for (const happened of ["input", "change"]) choice.addEventListener(happened, choose); choose(); }
