@@ -111,6 +111,23 @@ def test_evaluations_are_counted_and_an_end_before_the_minimum_is_said() -> None
     assert not cheapest(never, [{"a": 1.0}], 50).interior
 
 
+def test_the_change_that_led_down_is_made_again_before_others_are_tried() -> None:
+    """Only a matters, four steps of 2 away: after the first of them nothing else comes in between.
+
+    Each way round the other constants' changes are tried in the order of their last failure, so that
+    those after the one that led down come before those that have just failed.
+    """
+    evaluate, seen = evaluated(lambda at: 1 + abs(math.log2(at["b"] / 16.0)))
+    found = cheapest(evaluate, [{"a": 1.0, "b": 1.0, "c": 1.0}], 500, (2.0,), pairs=())
+    assert found.interior
+    tried = [{name: round(math.log2(value)) for name, value in at.items()} for at, _ in seen]
+    assert [at["b"] for at in tried[:3]] == [0, 0, 0]  # the start, and a in both directions
+    onwards = [{"a": 0, "b": step, "c": 0} for step in (1, 2, 3, 4, 5)]
+    assert tried[3:8] == onwards
+    # Left are both changes of c, never tried, and then those of a; b has been where it comes from.
+    assert [(at["a"], at["c"]) for at in tried[8:]] == [(0, 1), (0, -1), (1, 0), (-1, 0)]
+
+
 def test_equal_settings_are_evaluated_once_and_the_best_so_far_is_the_limit() -> None:
     evaluate, seen = evaluated(bowl)
     start = {"a": 3.0, "b": 0.02, "c": 40.0}

@@ -11,8 +11,10 @@ from helpers.planted_runs import (
     FallsAt,
     PlantedProblem,
     PlantedSolver,
+    PlantedState,
     planted_method,
 )
+from torch import Tensor
 
 from theory_check.solvers.method import Method, Plan
 from theory_check.tuning.raced_runs import Caps
@@ -168,3 +170,70 @@ def test_what_is_spread_fills_the_box() -> None:
         places = sorted(math.log(each[name] / centre) / math.log(8.0) for each in settings)
         # With the centre 15 points, a 16th of the box apart: a Sobol sequence without its first point.
         assert places == pytest.approx([-1 + each / 8 for each in range(1, 16)])
+
+
+def missed_from_below(calls: list[tuple[float, float]]) -> Method:
+    """Return a method that reaches 0.1 and below with ``a`` >= 64, 0.2 with ``a`` <= 1, 0.4 with both.
+
+    Nothing that is spread around 64 or more, by 32 at most, is as small as 1; ``a`` is what it draws.
+    """
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        a = constants["a"]
+        arrives = {0.4: True, 0.2: a <= 1}.get(epsilon, a >= 64)
+        calls.append((epsilon, a))
+        return Plan(10_000, PlantedSolver((FallsAt(4 if arrives else 20_000),), round(64 * a)))
+
+    return planted_method(plan)
+
+
+def test_what_is_missed_from_below_is_tried_from_above() -> None:
+    """The search at 0.1 ends where ``a`` is 64: from there 0.2 is missed, and 0.4 goes on to small ones.
+
+    It is reached with the constants of 0.4; what was spent in vain before counts as well.
+    """
+    calls: list[tuple[float, float]] = []
+    found = searched(missed_from_below(calls), evaluations=(60, 60))
+    assert all(math.isfinite(tuned.cost) for tuned in found.values())
+    assert found[0.1].constants["a"] >= 64
+    assert found[0.2].constants["a"] <= 1
+    assert found[0.2].evaluations > 17  # what was spread around 64 and a descent
+    assert list(found) == [0.1, 0.05, 0.4, 0.2]
+
+
+def test_targets_below_a_missed_start_are_searched_when_it_is_reached_from_above() -> None:
+    """At 0.1, 2^18 is far from the centre: 0.4 is where the way down begins, each target 32 times on."""
+    own = {0.4: 1.0, 0.2: 2.0**9, 0.1: 2.0**18, 0.05: 2.0**18}
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        far = abs(math.log2(constants["a"] / own[epsilon]))
+        arrives = far <= 9
+        samples = round(100 * math.exp(min(far, 40)))
+        return Plan(10_000, PlantedSolver((FallsAt(4 if arrives else 20_000),), samples))
+
+    found = searched(planted_method(plan))
+    assert {target: math.isfinite(tuned.cost) for target, tuned in found.items()} == {
+        0.4: True,
+        0.2: True,
+        0.1: True,
+        0.05: True,
+    }
+
+
+def test_no_setting_is_run_twice_once_it_has_arrived() -> None:
+    """What was spread, where a search goes on from and its neighbours are all different settings."""
+    started: list[PlantedSolver] = []
+
+    class Noted(PlantedSolver):
+        def init(self, upper: Tensor, lower: Tensor) -> PlantedState:
+            started.append(self)
+            return super().init(upper, lower)
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        far = math.log2(constants["a"]) ** 2 + 1.3 * math.log2(constants["b"]) ** 2
+        curve = FallsAt(4, above=30.0 / epsilon)
+        return Plan(10_000, Noted((curve,), round(1000 * math.exp(0.1 * far))))
+
+    found = searched(planted_method(plan))
+    assert all(math.isfinite(tuned.cost) for tuned in found.values())
+    assert len(started) == len(set(started)) == sum(each.evaluations for each in found.values())

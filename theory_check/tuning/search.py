@@ -88,7 +88,8 @@ def cheapest(
 
     All starts are tried. From the best of them the search moves to the best of the first ``at_once``
     neighbours of which one is better, by ``1 - gain`` or more, and goes on with the next factor where
-    none is.
+    none is. The change that was made last is tried first, and then those whose last failure is longest
+    ago: a direction that leads down does so for several steps, one that has just failed fails again.
 
     Parameters
     ----------
@@ -132,11 +133,14 @@ def cheapest(
     if otherwise and all(math.isinf(trial.cost) for trial in known.values()):
         complete, factors = tried(otherwise) and complete, COARSE
     best = min(known.values(), key=lambda trial: trial.score)
+    directions = _Directions()
     for factor in factors:
         moved = True
         while moved and complete:
             moved = False
-            around = list(neighbours(best.constants, factor, pairs, held, same))
+            around = directions.sorted(
+                best.constants, neighbours(best.constants, factor, pairs, held, same)
+            )
             for chunk in _chunks(around, at_once):
                 complete = tried(chunk)
                 found = min(
@@ -145,11 +149,46 @@ def cheapest(
                     default=best,
                 )
                 if _better(found, best, gain):
+                    directions.made(best.constants, found.constants)
                     best, moved = found, True
+                else:
+                    directions.failed(best.constants, chunk)
                 if moved or not complete:
                     break
     trials = tuple(known.values())
     return Found(best, trials, complete and math.isfinite(best.cost))
+
+
+class _Directions:
+    """Which changes have led down and which have not: the most promising come first."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, ...] | None = None
+        self._failures: dict[tuple[int, ...], int] = {}
+        self._time = 0
+
+    def made(self, before: Constants, after: Constants) -> None:
+        """Note the change that was made."""
+        self._last = _direction(before, after)
+
+    def failed(self, here: Constants, settings: Sequence[Constants]) -> None:
+        """Note changes that do not lead down from here."""
+        self._time += 1
+        self._failures.update({_direction(here, each): self._time for each in settings})
+
+    def sorted(self, here: Constants, around: Iterator[dict[str, float]]) -> list[dict[str, float]]:
+        """Return the settings around one: the last change, then those that failed longest ago."""
+
+        def place(setting: Constants) -> tuple[bool, int]:
+            direction = _direction(here, setting)
+            return direction != self._last, self._failures.get(direction, 0)
+
+        return sorted(around, key=place)
+
+
+def _direction(before: Constants, after: Constants) -> tuple[int, ...]:
+    """Return of every constant whether it becomes larger, 1, or smaller, -1."""
+    return tuple((after[name] > each) - (after[name] < each) for name, each in before.items())
 
 
 def _better(one: Trial[Outcome], other: Trial[Outcome], gain: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import qmc
@@ -87,6 +87,16 @@ class Tuned:
     interior: bool
     cut: bool
 
+    def after(self, earlier: Tuned) -> Tuned:
+        """Return the same, with what an earlier search at the same target has spent in vain."""
+        return replace(
+            self,
+            nearest=float(np.fmin(self.nearest, earlier.nearest)),
+            evaluations=self.evaluations + earlier.evaluations,
+            spent=self.spent + earlier.spent,
+            samples=self.samples + earlier.samples,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class TargetSearch:
@@ -129,28 +139,50 @@ class TargetSearch:
         """Yield what was found at every target.
 
         From ``first`` to ever smaller targets, until one is missed, then to larger ones; where it is
-        missed itself, a search begins at the next larger one.
+        missed itself, a search begins at the next larger one. What is missed although the next larger
+        target is reached from elsewhere is tried once more with the constants found there: a method
+        whose iterations grow with 1 / epsilon may reach a target from above and not from below.
         """
-        opening: _Reached | None = None
+        found: dict[float, _Reached] = {}
         start: _Reached | None = None
         for target in sorted((each for each in targets if each <= first), reverse=True):
-            if start is not None and not start.arrived:
-                yield target, _missed(start.tuned)
-                continue
-            start = self._at(target, start)
-            opening = opening or start
+            start = found[target] = self._at(target, start)
+            if not start.arrived:
+                break
             yield target, start.tuned
-        start = opening
+        start = found[first]
         for target in sorted(each for each in targets if each > first):
-            start = self._at(target, start)
-            yield target, start.tuned
+            start = found[target] = self._at(target, start)
+            if start.arrived:
+                yield target, start.tuned
+        larger: _Reached | None = None
+        for target in sorted(targets, reverse=True):
+            here = found.get(target)
+            if here is None or not here.arrived:
+                from_above = target < first and here is not None
+                here = self._once_more(target, here, None if from_above else larger)
+                yield target, here.tuned
+            larger = here
 
-    def _at(self, target: float, start: _Reached | None) -> _Reached:
+    def _once_more(self, target: float, here: _Reached | None, larger: _Reached | None) -> _Reached:
+        """Return what is found at a missed target from the next larger one, where that is reached."""
+        if here is None:
+            assert larger is not None  # the largest target has been searched at
+            if larger.arrived:
+                return self._at(target, larger)
+            return replace(larger, target=target, tuned=_missed(larger.tuned), before=None)
+        if larger is None or not larger.arrived:
+            return here
+        again = self._at(target, larger, briefly=True)
+        return replace(again, tuned=again.tuned.after(here.tuned))
+
+    def _at(self, target: float, start: _Reached | None, *, briefly: bool = False) -> _Reached:
         tracker = _Tracker(self, target)
-        known = start is not None and start.arrived
-        found = tracker.go_on(start) if start is not None and known else tracker.begin()
-        before = start.found if start is not None and known else None
-        return _Reached(target, found, tracker.tuned(found), before)
+        if start is None or not start.arrived:
+            found = tracker.begin()
+            return _Reached(target, found, tracker.tuned(found), None)
+        found = tracker.go_on(start, briefly=briefly)
+        return _Reached(target, found, tracker.tuned(found), start.found)
 
 
 def _missed(last: Tuned) -> Tuned:
@@ -181,6 +213,7 @@ class _Tracker:
         self._search, self._target = search, target
         self._problem, self._scales, self._unit = search.instance_of(target)
         self._trials: list[Trial[Tried]] = []
+        self._arrived: dict[Plan, Trial[Tried]] = {}
         self._spent = self._samples = 0.0
 
     def plan(self, constants: Constants) -> Plan:
@@ -192,8 +225,11 @@ class _Tracker:
         start = self._spread_from(self._search.method.centre)
         return self._descend([start.constants], self._search.evaluations[0], BEGIN, math.inf)
 
-    def go_on(self, start: _Reached) -> Search:
-        """Search from the best of a neighbouring target, and from where its last change would lead."""
+    def go_on(self, start: _Reached, *, briefly: bool = False) -> Search:
+        """Search from the best of a neighbouring target, and from where its last change would lead.
+
+        Where neither arrives, what is spread around them decides, unless it has been asked already.
+        """
         here = start.found.best
         starts = [here.constants]
         if start.before is not None and math.isfinite(start.before.best.cost):
@@ -206,7 +242,8 @@ class _Tracker:
         best = min(trials, key=lambda trial: trial.score)
         if math.isfinite(best.cost):
             return self._descend([best.constants], evaluations[1], CONTINUE, longest)
-        # Neither leads anywhere: where the constants belong, a search of its own has to say.
+        if briefly:
+            return Found(best, tuple(trials), interior=False)
         fresh = self._spread_from(here.constants)
         return self._descend([fresh.constants], evaluations[0], BEGIN, math.inf)
 
@@ -252,11 +289,13 @@ class _Tracker:
             limit *= RUNG
 
     def _tried(self, constants: Constants, allowed: float, longest: float) -> Trial[Tried]:
-        """Run the tuning runs of a setting."""
-        search = self._search
+        """Run the tuning runs of a setting; what has arrived once arrives again, at the same cost."""
+        search, plan = self._search, self.plan(constants)
+        if plan in self._arrived:
+            return self._arrived[plan]
         run = race(
             self._problem,
-            self.plan(constants),
+            plan,
             search.streams,
             search.needed,
             self._target * self._unit,
@@ -276,6 +315,8 @@ class _Tracker:
         iterations = float(np.sort(run.arrivals.iterations)[place])
         trial = Trial(constants, float(cost), miss, Tried(iterations, run.cut))
         self._trials.append(trial)
+        if math.isfinite(trial.cost):
+            self._arrived[plan] = trial
         return trial
 
     def tuned(self, found: Search) -> Tuned:
