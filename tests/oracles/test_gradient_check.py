@@ -58,7 +58,7 @@ def test_second_derivatives_are_refused_and_not_wrong() -> None:
 def test_an_estimate_is_judged_by_how_far_it_is() -> None:
     oracle = ExactOracle(PROBLEM)
     right = tc.check_hypergradient(PROBLEM, oracle.hypergradient)
-    assert right.relative_error.max() == 0
+    assert right.relative_error.max() < 1e-12
     assert right.cosine.min() == pytest.approx(1)
     assert right.points.shape == (8, 3)
     doubled = tc.check_hypergradient(PROBLEM, lambda phi: (2 * oracle.hypergradient(phi)).tolist())
