@@ -15,6 +15,7 @@ from torch import Tensor
 
 from theory_check.advice.history import follow
 from theory_check.bilevel import InnerPath
+from theory_check.errors import CertificationError
 from theory_check.oracles.instruments import instruments_for
 from theory_check.oracles.rlhf_truth import RLHFTruth
 from theory_check.problems import Problem
@@ -161,3 +162,30 @@ def test_iterates_that_move_in_place_are_kept_as_they_were(active: list[int]) ->
     # ‖(3, 4)‖² = 25 and ‖(1, 0)‖² = 1, then four times as much.
     expected = np.array([[25.0, 1.0], [100.0, 4.0]])
     np.testing.assert_array_equal(block.evaluate()[:, active], expected[:, active])
+
+
+class Rounded(Squares):
+    """The same, which cannot certify points beyond 100."""
+
+    def hypergradient(self, upper: Tensor) -> Tensor:
+        found = super().hypergradient(upper)
+        if bool((upper > 100).any()):
+            raise CertificationError("planted")
+        return found
+
+
+@pytest.mark.parametrize("far", [[], [5], [0, 1, 6, 11], list(range(12))])
+def test_iterates_that_are_not_certified_count_as_stated_and_spoil_no_other(far: list[int]) -> None:
+    points = torch.arange(1.0, 13.0, dtype=torch.float64)[:, None]
+    points[far] = 1000.0
+    blocks = StationarityBlocks(Rounded(), 4, uncertified=np.inf)
+    refusing = StationarityBlocks(Rounded(), 4)
+    for iterate in points.chunk(3):
+        blocks.keep(iterate, torch.arange(4))
+        refusing.keep(iterate, torch.arange(4))
+    wanted = points.square()[:, 0]
+    wanted[far] = torch.inf
+    assert blocks.evaluate().ravel().tolist() == wanted.tolist()
+    if far:
+        with pytest.raises(CertificationError, match="planted"):
+            refusing.evaluate()

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.planted_runs import Curve, FallsAt, PlantedProblem, PlantedSolver
+from helpers.planted_runs import (
+    Curve,
+    FallsAt,
+    PlantedProblem,
+    PlantedSolver,
+    PlantedState,
+)
 
 from theory_check.catalogue import installed
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import CertificationError, InvalidArgumentError
 from theory_check.problems import quadratic
 from theory_check.solvers.method import Plan
 from theory_check.tuning.raced_runs import LAG, Caps, RacedRuns, perturbed, race
@@ -141,3 +147,23 @@ def test_value_gaps_need_a_true_reward() -> None:
     plan = method.configure(0.3, method.centre, scales)
     with pytest.raises(InvalidArgumentError, match="value gap"):
         race(problem, plan, [0], 1, 0.1, Caps(1000, 2), measured="value gap")
+
+
+class LostAt(PlantedSolver):
+    """Asks at its fifth iteration for what cannot be certified."""
+
+    def step(self, oracle: Any, state: PlantedState) -> PlantedState:
+        if state.iteration == 4:
+            raise CertificationError("planted")
+        return super().step(oracle, state)
+
+
+def test_a_setting_that_leads_where_rounding_decides_has_lost_and_a_chosen_one_is_refused() -> None:
+    plan = Plan(1000, LostAt((arriving(10),), 10))
+    found = race(PlantedProblem(), plan, range(4), 3, 0.1, FREE)
+    assert found.steps == 5
+    assert found.status == ["diverged"] * 4
+    assert found.costs().tolist() == [math.inf] * 4
+    assert not found.cut
+    with pytest.raises(CertificationError, match="planted"):
+        race(PlantedProblem(), plan, range(4), None, 0.1, FREE)

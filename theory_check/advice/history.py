@@ -104,7 +104,9 @@ class _Stationarity(Observer):
     def __init__(
         self, truth: BilevelTruth, replicates: int, iterations: int, together: int
     ) -> None:
-        self._block = StationarityBlocks(truth, replicates, iterations=together, missing=np.inf)
+        self._block = StationarityBlocks(
+            truth, replicates, iterations=together, missing=np.inf, uncertified=np.inf
+        )
         self.stationarity = np.full((replicates, iterations), np.inf)
         self.total = np.zeros(replicates)
         self.iteration = 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.bilevel import BilevelTruth, SolverState, ValueTruth
-from theory_check.errors import InvalidArgumentError
+from theory_check.errors import CertificationError, InvalidArgumentError
 
 ITERATIONS = 32
 """Iterations that are evaluated together: a call costs little more for them than for one."""
@@ -31,6 +31,9 @@ class StationarityBlocks:
         Iterations that are evaluated together; 1 where every value is looked at as it comes.
     missing
         Value of replicates that have stopped.
+    uncertified
+        Value of iterates of which rounding leaves too little, for those who try settings that nobody has
+        chosen; an error where it is absent.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class StationarityBlocks:
         *,
         iterations: int = ITERATIONS,
         missing: float = np.nan,
+        uncertified: float | None = None,
     ) -> None:
         self._truth = truth
         self._replicates = replicates
         self._iterations = iterations
         self._missing = missing
+        self._uncertified = uncertified
         self._kept: list[tuple[Tensor, NDArray[np.int64]]] = []
 
     @property
@@ -63,12 +68,12 @@ class StationarityBlocks:
         """Return ``‖∇Phi‖²`` of the iterations that were kept, in their order, and forget them."""
         kept, self._kept = self._kept, []
         if kept and all(len(rows) == self._replicates for _, rows in kept):
-            values = self._values(torch.cat([upper for upper, _ in kept])).cpu().numpy()
+            values = self._certified(torch.cat([upper for upper, _ in kept])).cpu().numpy()
             return values.reshape(len(kept), self._replicates)
         found = np.full((len(kept), self._replicates), self._missing)
         points = [upper for upper, rows in kept if len(rows)]
         if points:
-            values = self._values(torch.cat(points)).cpu().numpy()
+            values = self._certified(torch.cat(points)).cpu().numpy()
             iteration = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
             found[iteration, np.concatenate([rows for _, rows in kept])] = values
         return found
@@ -76,6 +81,17 @@ class StationarityBlocks:
     def points(self, state: SolverState) -> Float[Tensor, "replicate parameters"]:
         """Return what of a state the values are those of."""
         return state.upper
+
+    def _certified(self, points: Float[Tensor, "point parameters"]) -> Float[Tensor, " point"]:
+        """Return the values, and of what is not certified what stands for it, by bisection."""
+        try:
+            return self._values(points)
+        except CertificationError:
+            if self._uncertified is None:
+                raise
+            if len(points) == 1:
+                return points.new_full((1,), self._uncertified)
+        return torch.cat([self._certified(half) for half in points.chunk(2)])
 
     def _values(self, points: Float[Tensor, "point parameters"]) -> Float[Tensor, " point"]:
         return self._truth.hypergradient(points).square().sum(-1)
@@ -88,12 +104,19 @@ class ValueGapBlocks(StationarityBlocks):
     ----------
     truth
         What is exactly known of a problem with a true reward.
-    replicates, missing
+    replicates, missing, uncertified
         As of :class:`StationarityBlocks`.
     """
 
-    def __init__(self, truth: BilevelTruth, replicates: int, *, missing: float = np.nan) -> None:
-        super().__init__(truth, replicates, missing=missing)
+    def __init__(
+        self,
+        truth: BilevelTruth,
+        replicates: int,
+        *,
+        missing: float = np.nan,
+        uncertified: float | None = None,
+    ) -> None:
+        super().__init__(truth, replicates, missing=missing, uncertified=uncertified)
         if not isinstance(truth, ValueTruth):
             raise InvalidArgumentError(
                 "accuracy", "'value gap'", "name a problem with a true reward, or 'stationarity'"

@@ -89,7 +89,7 @@ class ArrivalWatch(Observer):
         self._asked = np.array([margin] * seeds + [1.0] * seeds + [margin])
         replicates = settings * len(groups.streams)
         self._means = RunningMeans(replicates)
-        self._block = StationarityBlocks(truth, replicates)
+        self._block = StationarityBlocks(truth, replicates, uncertified=np.inf)
         shape = (settings, 2 * len(groups.seeds) + 1)
         # When the target was met and kept so far, and for how long that has been looked at.
         self._samples, self._iterations = np.full(shape, np.inf), np.full(shape, np.inf)

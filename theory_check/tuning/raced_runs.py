@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theory_check.bilevel import Solver, SolverState
+from theory_check.errors import CertificationError
 from theory_check.oracles.estimates.counts import SampleCounts
 from theory_check.oracles.instruments import Instruments, instruments_for
 from theory_check.provenance import Accuracy
@@ -76,7 +77,7 @@ class RacedRuns(Observer):
     ) -> None:
         replicates = len(arrivals.latest)
         kind = StationarityBlocks if measured == "stationarity" else ValueGapBlocks
-        self._block = kind(instruments.truth, replicates, missing=np.inf)
+        self._block = kind(instruments.truth, replicates, missing=np.inf, uncertified=np.inf)
         self.instruments, self._solver, self.arrivals = instruments, solver, arrivals
         self._needed, self._allowed = needed, allowed
         self._pending: list[SampleCounts] = []
@@ -87,9 +88,14 @@ class RacedRuns(Observer):
 
     # Any: of the kind that the solver's own step takes.
     def step(self, oracle: Any, state: Any) -> Any:
-        """Return the solver's step, timed."""
+        """Return the solver's step, timed; settings that lead where rounding decides have diverged."""
         start = time.perf_counter()
-        following = self._solver.step(oracle, state)
+        try:
+            following = self._solver.step(oracle, state)
+        except CertificationError:
+            if self._needed is None:
+                raise
+            following = replace(state, next_upper=torch.full_like(state.next_upper, torch.nan))
         self.seconds += time.perf_counter() - start
         self.steps += 1
         return following
