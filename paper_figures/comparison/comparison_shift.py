@@ -22,19 +22,16 @@ LOGARITHMIC = {"reward_error": 1e-3, "hyperobjective_gap": 1e-3}
 MARKERS = "os^DvP*X"
 APART = 0.62
 """Share of a method's line that its points take."""
-
-
-ROUNDING = 1e-9
+DECIMALS = 9
+"""Of distances: what they differ by beyond is rounding."""
 
 
 def draw(results: ComparisonResults) -> Figure | None:
     if results.shift.empty:
         return None
     shift = results.shift.assign(family=family_of(results.shift))
-    # What rounding leaves of a reward in the class is no distance.
-    shift["reward_distance"] = shift["reward_distance"].where(
-        shift["reward_distance"] > ROUNDING, 0.0
-    )
+    # Rounding makes no distance of a reward in the class, and of one distance no two.
+    shift["reward_distance"] = shift["reward_distance"].round(DECIMALS)
     families = list(dict.fromkeys(shift["family"]))
     methods = [name for name in results.methods if name in set(shift["method"])]
     distances = sorted(shift["reward_distance"].unique())

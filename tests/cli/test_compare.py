@@ -550,6 +550,20 @@ def test_the_heat_map_shows_ratios_misses_and_winners() -> None:
     pyplot.close(figure)
 
 
+def test_distances_that_differ_by_rounding_are_one() -> None:
+    """Rewards of two families at the same distance from the class: one marker, named once."""
+    distances = {"bandit-0": 0.0, "bandit-1": 1.0, "grid-0": 7e-16, "grid-1": 1.0 + 2e-16}
+    shift = [
+        planted("a", problem=name, targets=(0.1,), reward_distance=distance)
+        for name, distance in distances.items()
+    ]
+    results = compare(pd.DataFrame(), pd.concat(shift), {"a": method("a", 2.0)}, {})
+    figure = load_drawing(FIGURES / "comparison_shift.py", "draw(results)").draw(results)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "1"]
+    pyplot.close(figure)
+
+
 @pytest.mark.slow
 def test_a_small_comparison_runs_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing planted: the methods, the measurement and the scripts of the figures."""
