@@ -90,11 +90,16 @@ def test_the_committed_tables_are_compared_with_a_store(
     tables = ((written / f"{name}.md").read_text("utf-8") for name in COMPARING["TABLES"])
     assert all(len(estimates(table)) >= 20 for table in tables)
     lines = (written / "samples.md").read_text("utf-8").splitlines(keepends=True)
-    estimate = re.compile(r"[^ |]+ \[[\d.e]+, [\d.e]+\]")
-    first = next(line for line in lines[4:] if estimate.search(line))
-    planted = estimate.sub("1e99 [1e98, 1e99]", first, count=1)
+    # Of the first row with an interval that ends, its first such entry.
+    finite = re.compile(r"[^ |]+ \[[\d.e]+, [\d.e]+\]")
+    first = next(line for line in lines if finite.search(line))
+    entries = [entry.strip() for entry in first.split("|")]
+    place = next(at for at, entry in enumerate(entries) if finite.match(entry))
+    header = [name.strip() for name in lines[2].split("|")]
+    planted = finite.sub("1e99 [1e98, 1e99]", first, count=1)
     (written / "samples.md").write_text("".join(lines).replace(first, planted), "utf-8")
     main(str(tmp_path))
     samples, moved, *_ = capsys.readouterr().out.splitlines()
     assert samples.startswith("samples: 1 of ")
-    assert moved.startswith("  moved: garnet-discounted-misspecified-excess, aho, ")
+    row = [entries[header.index("problem")], entries[header.index("method")], header[place]]
+    assert moved == f"  moved: {', '.join(row)}"
