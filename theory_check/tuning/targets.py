@@ -139,36 +139,46 @@ class TargetSearch:
         """Yield what was found at every target.
 
         From ``first`` to ever smaller targets, until one is missed, then to larger ones; where it is
-        missed itself, a search begins at the next larger one. What is missed although the next larger
+        missed itself, from the largest to ever smaller ones. What is missed although the next larger
         target is reached from elsewhere is tried once more with the constants found there: a method
         whose iterations grow with 1 / epsilon may reach a target from above and not from below.
         """
-        found: dict[float, _Reached] = {}
-        start: _Reached | None = None
-        for target in sorted((each for each in targets if each <= first), reverse=True):
-            start = found[target] = self._at(target, start)
-            if not start.arrived:
-                break
-            yield target, start.tuned
-        start = found[first]
-        for target in sorted(each for each in targets if each > first):
-            start = found[target] = self._at(target, start)
-            if start.arrived:
+        found = {first: self._at(first, None)}
+        if found[first].arrived:
+            yield first, found[first].tuned
+            start = found[first]
+            for target in sorted((each for each in targets if each < first), reverse=True):
+                start = found[target] = self._at(target, start)
+                if not start.arrived:
+                    break
                 yield target, start.tuned
+            start = found[first]
+            for target in sorted(each for each in targets if each > first):
+                start = found[target] = self._at(target, start)
+                if start.arrived:
+                    yield target, start.tuned
         larger: _Reached | None = None
         for target in sorted(targets, reverse=True):
             here = found.get(target)
             if here is None or not here.arrived:
-                from_above = target < first and here is not None
-                here = self._once_more(target, here, None if from_above else larger)
+                # What is missed on the way down has been tried from the next larger target.
+                if here is None or target >= first:
+                    here = self._from_above(target, here, larger)
                 yield target, here.tuned
             larger = here
 
-    def _once_more(self, target: float, here: _Reached | None, larger: _Reached | None) -> _Reached:
-        """Return what is found at a missed target from the next larger one, where that is reached."""
+    def _from_above(self, target: float, here: _Reached | None, larger: _Reached | None) -> _Reached:
+        """Return what is found at a missed target from the next larger one, where that is reached.
+
+        Parameters
+        ----------
+        here
+            What was found from elsewhere; None where the target has not been searched at.
+        larger
+            None at the largest target.
+        """
         if here is None:
-            assert larger is not None  # the largest target has been searched at
-            if larger.arrived:
+            if larger is None or larger.arrived:
                 return self._at(target, larger)
             return replace(larger, target=target, tuned=_missed(larger.tuned), before=None)
         if larger is None or not larger.arrived:

@@ -76,7 +76,7 @@ class SampleCounter:
 
     def affords(self, samples: BatchSize) -> bool:
         """Return whether so many further samples stay within the budget."""
-        return self.budget is None or not np.any(self.counts.samples + samples > self.budget)
+        return not self._exceeded_by(self.counts.samples + samples)
 
     def add(
         self, *, trajectories: BatchSize, labels: BatchSize, env_steps: BatchSize | float
@@ -102,13 +102,20 @@ class SampleCounter:
             trajectories=self.counts.trajectories + trajectories,
             labels=self.counts.labels + labels,
         )
-        if self.budget is not None and np.any(counts.samples > self.budget):
+        if self._exceeded_by(counts.samples):
             raise SampleBudgetExhausted(
                 f"sample_budget: {self.budget} allows no further {trajectories + labels} samples "
                 f"after {self.counts.samples}; raise the budget or lower the batch sizes"
             )
         self.counts = counts
         self._env_steps = total_steps
+
+    def _exceeded_by(self, samples: BatchSize) -> bool:
+        if self.budget is None:
+            return False
+        over = samples > self.budget
+        # One number is the common case, of which numpy asks many times as much as Python.
+        return bool(over.any()) if isinstance(over, np.ndarray) else bool(over)
 
 
 @dataclass(frozen=True)
