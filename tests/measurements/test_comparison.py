@@ -117,7 +117,7 @@ def test_repetitions_tune_and_report_on_other_streams(monkeypatch: pytest.Monkey
         used.append(tuple(streams))
         raise NotImplementedError
 
-    for module in ("measurements.comparison", "tuning.targets"):
+    for module in ("measurements.comparison", "tuning.one_target"):
         monkeypatch.setattr(f"theory_check.{module}.race", noted)
     tuning = []
     for repetition in (0, 1, 2):

@@ -35,8 +35,9 @@ from theory_check.settings import (
     Seed,
 )
 from theory_check.solvers.method import KnownMethod, Scales
+from theory_check.tuning.one_target import Tuned
 from theory_check.tuning.raced_runs import Caps, RacedRuns, race
-from theory_check.tuning.targets import TargetSearch, Tuned
+from theory_check.tuning.targets import TargetSearch
 from theory_check.tuning.units import units_of
 
 UNIT_SEEDS = 16
@@ -167,7 +168,8 @@ class Comparison(Measurement):
         search = TargetSearch(
             method=self.method,
             instance_of=instance_of,
-            streams=self._tuning_streams(),
+            streams=self._tuning_streams("tuning run"),
+            confirming=self._tuning_streams("confirming run"),
             caps=Caps(self.sample_budget, self.iterations),
             measured=self.accuracy,
             needed=max(1, round(NEEDED * self.tuning_runs)),
@@ -196,10 +198,10 @@ class Comparison(Measurement):
         """Return the number of iterations."""
         return float(self.iterations * len(self.targets))
 
-    def _tuning_streams(self) -> list[int]:
-        """Return the seeds of the tuning runs, none of which any reported run has."""
+    def _tuning_streams(self, purpose: str) -> list[int]:
+        """Return the seeds of runs that choose a setting, none of which any reported run has."""
         purposes = (
-            f"tuning run {run} of repetition {self.repetition}" for run in range(self.tuning_runs)
+            f"{purpose} {run} of repetition {self.repetition}" for run in range(self.tuning_runs)
         )
         return [stream_entropy(each, FIRST_TUNING_SEED) % 2**63 for each in purposes]
 

@@ -83,6 +83,7 @@ class RacedRuns(Observer):
         self._pending: list[SampleCounts] = []
         self.status = ["ok"] * replicates
         self.last: tuple[SolverState, SampleCounts] | None = None
+        self._first = SampleCounts()
         self.seconds, self.steps = 0.0, 0
         self.finished, self.cut = False, False
 
@@ -105,6 +106,8 @@ class RacedRuns(Observer):
     ) -> None:
         """Keep the iterates, and evaluate them a block at a time."""
         before, self.last = self.counts, (state, counts)
+        if self.steps == 1:
+            self._first = counts
         self._block.keep(self._block.points(state), active)
         self._pending.append(counts)
         # Nothing is confirmed earlier than what is met at the first iteration.
@@ -149,6 +152,20 @@ class RacedRuns(Observer):
     def counts(self) -> SampleCounts:
         """What a replicate had drawn at the end."""
         return SampleCounts() if self.last is None else self.last[1]
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it has spent more than anybody wants to know."""
+        return self.cost(self.counts) > ALLOWANCE * self._allowed
+
+    @property
+    def price(self) -> float:
+        """Cost of an iteration; infinite where half of it all or more was the first one's.
+
+        What a method draws before it begins says nothing of how long it goes on.
+        """
+        spent = self.cost(self.counts)
+        return math.inf if 2 * self.cost(self._first) >= spent else spent / self.steps
 
     def costs(self, budget: float = math.inf) -> NDArray[np.float64]:
         """Return the cost of each run, infinite where it did not arrive within the budget."""
