@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.comparison_tables import TARGETS, method, planted
-from scipy.stats import binom
 
 from theory_check.analysis.comparison import (
     ComparedMethod,
@@ -21,7 +20,6 @@ from theory_check.analysis.comparison import (
     outcomes,
     profile_of,
 )
-from theory_check.analysis.comparison.rates import fit_exponent
 from theory_check.analysis.intervals import mean_interval
 from theory_check.provenance import Accuracy
 
@@ -141,21 +139,6 @@ def test_few_failures_move_the_medians_and_nothing_else() -> None:
     # Of 4000 resamples 2.7 % have at least 8 of 16 failures, whose median is infinite.
     assert found.exponent.low == pytest.approx(1.0, abs=1e-10)
     assert found.exponent.high in (pytest.approx(1.0, abs=1e-10), np.inf)
-
-
-@pytest.mark.slow
-def test_the_interval_covers_the_exponent() -> None:
-    """Log-normal costs; at least 90 % of 200 intervals cover, false alarm 1e-6 at exactly 90 %."""
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        noise = np.exp(0.5 * generator.standard_normal((16, len(TARGETS))))
-        table = planted("one", noise=0.0)
-        table["cost"] *= noise.T.reshape(-1)
-        found, points = fit_exponent(table, "cost")
-        assert points == len(TARGETS)
-        covered += found.low <= 1.0 <= found.high
-    assert covered >= binom.ppf(1e-6, 200, 0.9)
 
 
 def test_too_few_targets_are_inconclusive() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from helpers.planted_runs import (
@@ -18,10 +20,13 @@ from torch import Tensor
 
 from theory_check.solvers.method import Method, Plan
 from theory_check.tuning.one_target import CONFIRMED, Tuned, spread
-from theory_check.tuning.raced_runs import Caps
+from theory_check.tuning.raced_runs import Caps, race
 from theory_check.tuning.targets import TargetSearch
 
 TARGETS = (0.4, 0.2, 0.1, 0.05)
+CENTRE = math.sqrt(8.0)
+"""Of the grid of both constants of a planted method."""
+
 CAPS = Caps(samples=10**9, iterations=256)
 
 
@@ -242,3 +247,111 @@ def test_no_setting_is_run_twice_once_it_has_arrived() -> None:
     assert len(started) == sum(each.evaluations for each in found.values())
     again = len(started) - len(set(started))
     assert len(found) <= again <= CONFIRMED * len(found)
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, float, float]]:
+    """Note the plan, the allowed cost and the longest run of every race."""
+    races: list[tuple[Plan, float, float]] = []
+
+    def noted(problem: object, plan: Plan, *rest: Any, **more: Any) -> Any:
+        races.append((plan, more["allowed"], more["longest"]))
+        return race(problem, plan, *rest, **more)
+
+    monkeypatch.setattr("theory_check.tuning.one_target.race", noted)
+    return races
+
+
+@pytest.mark.parametrize("dear_arrives", [False, True])
+def test_dear_settings_wait_for_a_round_that_allows_as_much(
+    monkeypatch: pytest.MonkeyPatch, dear_arrives: bool
+) -> None:
+    """An iteration costs 100 a², ``a`` over its centre, so that the first round allows 1600.
+
+    A run of an iteration or more beyond that is stopped. All arrive at iteration 40, after the first
+    round; or none but those of more than 1600 an iteration, ``a`` above 4, which are then found.
+    """
+    races = recorded(monkeypatch)
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        a = constants["a"] / CENTRE
+        arrives = 5 if dear_arrives and a > 4 else 40 if not dear_arrives else 20_000
+        return Plan(10_000, PlantedSolver((FallsAt(arrives),), round(100 * a * a)))
+
+    found = searched(planted_method(plan))
+    assert all(math.isfinite(each.cost) for each in found.values())
+    first_round = [allowed for _, allowed, longest in races if longest == 16]
+    assert first_round[0] == math.inf  # the centre, whose price is not known before
+    assert set(first_round[1:15]) == {1600.0}
+    dear = [plan for plan, *_ in races[1:15] if plan.solver.samples > 1600]
+    again = [each for each, *_ in races[15:] if each in dear]
+    assert dear
+    if dear_arrives:
+        assert again  # and what arrives is one of them
+        assert found[0.1].constants["a"] > 4 * CENTRE
+    else:
+        assert found[0.1].constants["a"] < CENTRE
+
+
+def test_what_is_drawn_before_the_first_iteration_is_no_price(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A set of data of 1000 a², once: no run is stopped for it before one has arrived."""
+    races = recorded(monkeypatch)
+
+    @dataclass(frozen=True)
+    class Offline(PlantedSolver):
+        def step(self, oracle: Any, state: PlantedState) -> PlantedState:
+            oracle.draw(self.samples if state.iteration == 0 else 0)
+            following = replace(self, samples=0)
+            return PlantedSolver.step(following, oracle, state)
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        return Plan(10_000, Offline((FallsAt(30),), round(1000 * constants["a"] ** 2)))
+
+    found = searched(planted_method(plan))
+    assert all(math.isfinite(each.cost) for each in found.values())
+    assert {allowed for _, allowed, longest in races[:15] if longest == 16} == {math.inf}
+
+
+def test_a_setting_that_owes_its_cost_to_its_runs_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Below ``a`` = 1 settings cost half, and arrive on the tuning runs alone."""
+
+    def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        lucky = constants["a"] < 1
+        far = math.log2(constants["a"]) ** 2 + math.log2(constants["b"]) ** 2
+        samples = round((500 if lucky else 1000) * math.exp(0.1 * far))
+        return Plan(10_000 + lucky, PlantedSolver((FallsAt(4),), samples))
+
+    def unlucky(problem: object, plan: Plan, streams: Any, *rest: Any, **more: Any) -> Any:
+        if plan.iterations > 10_000 and list(streams) == [5, 6, 7, 8]:
+            plan = replace(plan, solver=PlantedSolver((FallsAt(20_000),), 1))
+        return race(problem, plan, streams, *rest, **more)
+
+    lucky = searched(planted_method(plan), first=0.05)
+    assert all(each.constants["a"] < 1 for each in lucky.values())
+    monkeypatch.setattr("theory_check.tuning.one_target.race", unlucky)
+    monkeypatch.setattr("theory_check.tuning.one_target.CONFIRMED", 200)
+    confirmed = searched(planted_method(plan), first=0.05)
+    assert all(each.constants["a"] >= 1 for each in confirmed.values())
+    assert all(math.isfinite(each.cost) for each in confirmed.values())
+
+
+def test_a_confirmed_setting_costs_the_larger_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All settings take 4 iterations on the tuning runs and 8 on the others, of 100 samples each."""
+
+    def slower(problem: object, plan: Plan, streams: Any, *rest: Any, **more: Any) -> Any:
+        if list(streams) == [5, 6, 7, 8]:
+            plan = replace(plan, solver=replace(plan.solver, curves=(FallsAt(7),)))
+        return race(problem, plan, streams, *rest, **more)
+
+    def same(epsilon: float, constants: Mapping[str, float]) -> Plan:
+        return Plan(10_000, PlantedSolver((FallsAt(3),), 100))
+
+    before = searched(planted_method(same))
+    monkeypatch.setattr("theory_check.tuning.one_target.race", slower)
+    after = searched(planted_method(same))
+    for target in TARGETS:
+        assert after[target].cost > before[target].cost
+        assert after[target].cost == 100 * after[target].iterations

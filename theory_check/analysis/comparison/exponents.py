@@ -24,92 +24,101 @@ RESAMPLES, RESAMPLING_SEED = 4000, 0
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """Exponents p of one method on one problem, of every repetition of its study.
+    """Exponents p of one method on one problem.
 
     Attributes
     ----------
-    points
-        Targets that are fitted.
     leverage
         Variance of a slope where logs of costs have variance 1 at each of them.
-    found
-        p of every repetition, shape (repetition,).
+    value
+        p of the medians over the seeds of all repetitions.
     resampled
-        The same over resampled seeds, shape (resample, repetition): infinite where a median is.
+        The same over resampled seeds, infinite where a median is, shape (resample,).
+    by_repetition
+        p of the medians of every repetition, infinite where one is, shape (repetition,).
+    seed_variance
+        Variance that seeds alone give one of these.
     """
 
-    points: int
     leverage: float
-    found: Float[np.ndarray, " repetition"]
-    resampled: Float[np.ndarray, "resample repetition"]
+    value: float
+    resampled: Float[np.ndarray, " resample"]
+    by_repetition: Float[np.ndarray, " repetition"]
+    seed_variance: float
 
     @property
     def tuning_variance(self) -> float:
         """Variance between repetitions beyond that of their seeds, as one of log costs.
 
-        Without bias, and so below 0 at times; NaN of a single repetition.
+        Without bias, and so below 0 at times; NaN of a single repetition, or where one missed a target.
         """
-        if self.found.size < 2:
+        if self.by_repetition.size < 2 or not np.isfinite(self.by_repetition).all():
             return math.nan
-        usable = self.resampled[np.isfinite(self.resampled).all(axis=1)]
-        of_seeds = usable.var(axis=0, ddof=1).mean()
-        return float((self.found.var(ddof=1) - of_seeds) / self.leverage)
+        between = float(self.by_repetition.var(ddof=1))
+        return (between - self.seed_variance) / self.leverage
 
 
-def slopes(part: pd.DataFrame, column: str) -> Slopes | None:
-    """Return p of ``median column ~ target^-p`` of every repetition, by least squares on logarithms.
-
-    Medians are over seeds, failures counted as infinite. Seeds are resampled with all of their targets.
+def curves_of(part: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a column by repetition and seed, for every target that is fitted.
 
     Parameters
     ----------
     part
-        One method on one problem: ``seed, repetition, target, reached`` and the column. Targets that
-        fewer than ``FITTED`` of the seeds reached are left out, those that most seeds of a repetition
-        missed, and those that cost nothing: the start met them.
+        One method on one problem: ``seed, repetition, target, reached`` and the column, where failures
+        count as infinite. Targets that fewer than ``FITTED`` of the seeds reached are left out, and those
+        that cost nothing: the start met them.
     column
         What is fitted.
-
-    Returns
-    -------
-    Slopes or None
-        None with fewer than 4 such targets, or a single seed.
     """
     reached = part["reached"].to_numpy(dtype=bool)
     values = part.assign(value=part[column].where(reached, np.inf))
     curves = values.pivot(index=["repetition", "seed"], columns="target", values="value")
-    medians = curves.groupby("repetition").median()
-    usable = (np.isfinite(medians) & (medians > 0)).all()
-    fitted = curves.columns[(np.isfinite(curves).mean() >= FITTED) & usable]
+    fitted: pd.DataFrame = curves.loc[
+        :, (np.isfinite(curves).mean() >= FITTED) & (curves.median() > 0)
+    ]
+    return fitted
+
+
+def slopes(curves: pd.DataFrame) -> Slopes | None:
+    """Return p of ``median ~ target^-p``, by least squares on logarithms.
+
+    Medians are over seeds. Seeds are resampled with all of their targets, within their repetition.
+
+    Parameters
+    ----------
+    curves
+        As from :func:`curves_of`.
+
+    Returns
+    -------
+    Slopes or None
+        None with fewer than 4 targets, or a single seed.
+    """
+    fitted = curves.columns
     if len(fitted) < MINIMUM_POINTS or len(curves) < 2:
         return None
     contrast = np.log(1 / fitted.to_numpy(dtype=np.float64))
     contrast = contrast - contrast.mean()
     contrast = contrast / np.square(contrast).sum()
     generator = np.random.default_rng(RESAMPLING_SEED)
-    found, resampled = [], []
-    for _, each in curves[fitted].groupby("repetition"):
-        costs = each.to_numpy(dtype=np.float64)
-        found.append(float(np.log(np.median(costs, axis=0)) @ contrast))
-        resampled.append(_resampled(costs, contrast, generator))
+    found = [each.to_numpy(np.float64) for _, each in curves.groupby("repetition")]
+    drawn = [each[generator.integers(len(each), size=(RESAMPLES, len(each)))] for each in found]
+    of_seeds = [_slope(np.median(each, axis=1), contrast) for each in drawn]
     return Slopes(
-        points=len(fitted),
         leverage=float(np.square(contrast).sum()),
-        found=np.array(found),
-        resampled=np.stack(resampled, axis=1),
+        value=float(_slope(np.median(np.concatenate(found), axis=0), contrast)),
+        resampled=_slope(np.median(np.concatenate(drawn, axis=1), axis=1), contrast),
+        by_repetition=np.array([_slope(np.median(each, axis=0), contrast) for each in found]),
+        seed_variance=float(np.mean([each[np.isfinite(each)].var() for each in of_seeds])),
     )
 
 
-def _resampled(
-    costs: Float[np.ndarray, "seed target"],
-    contrast: Float[np.ndarray, " target"],
-    generator: np.random.Generator,
+def _slope(
+    medians: Float[np.ndarray, "*resample target"], contrast: Float[np.ndarray, " target"]
 ) -> NDArray[np.float64]:
-    seeds = generator.integers(len(costs), size=(RESAMPLES, len(costs)))
-    medians = np.median(costs[seeds], axis=1)
-    finite = np.isfinite(medians).all(axis=1)
-    slope = np.log(np.where(np.isfinite(medians), medians, 1.0)) @ contrast
-    return np.where(finite, slope, np.inf)
+    usable = (np.isfinite(medians) & (medians > 0)).all(axis=-1)
+    logs = np.log(np.where(usable[..., None], medians, 1.0))
+    return np.where(usable, logs @ contrast, np.inf)
 
 
 def tuning_variances(found: Mapping[tuple[str, str], Slopes | None]) -> dict[str, Variance]:
@@ -151,8 +160,8 @@ def _pooled(known: pd.DataFrame) -> Variance:
     return Variance(max(0.0, float(by_problem.mean())), int(by_problem.size))
 
 
-def exponent(found: Slopes | None, tuning: Variance) -> Interval:
-    """Return the mean over repetitions, between percentiles of what seeds and tuning make of it.
+def exponent_of(found: Slopes | None, tuning: Variance) -> Interval:
+    """Return p between percentiles of what seeds and tuning make of it.
 
     Parameters
     ----------
@@ -163,11 +172,11 @@ def exponent(found: Slopes | None, tuning: Variance) -> Interval:
     """
     if found is None:
         return UNKNOWN
-    drawn = found.resampled.mean(axis=1)
+    drawn = found.resampled
     if not math.isnan(tuning.value):
-        scale = math.sqrt(tuning.value / found.found.size * found.leverage)
+        scale = math.sqrt(tuning.value / found.by_repetition.size * found.leverage)
         generator = np.random.default_rng([RESAMPLING_SEED, 1])
         drawn = drawn + scale * generator.standard_t(tuning.freedom, RESAMPLES)
     drawn = np.sort(drawn)
     low, high = drawn[int(0.025 * RESAMPLES)], drawn[int(np.ceil(0.975 * RESAMPLES)) - 1]
-    return Interval(float(found.found.mean()), float(low), float(high))
+    return Interval(found.value, float(low), float(high))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +9,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison.spread import medians_by_repetition, variances
-from theory_check.analysis.intervals import UNKNOWN, Interval
+from theory_check.analysis.comparison.exponents import (
+    FITTED,
+    Slopes,
+    curves_of,
+    exponent_of,
+    slopes,
+    tuning_variances,
+)
+from theory_check.analysis.comparison.spread import Variance
+from theory_check.analysis.intervals import Interval
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.provenance import StatedRate
 
@@ -35,12 +42,6 @@ RESOLUTION = 0.1
 
 WIDEST = 0.4
 """Widest interval that can be called tight, as a share of the stated exponent."""
-
-FITTED = 0.75
-"""Smallest share of seeds that must reach a target whose median cost is fitted."""
-
-RESAMPLES, RESAMPLING_SEED = 4000, 0
-"""Resamples of an interval, and the seed of their generator."""
 
 REALISABLE = 1e-9
 """Largest distance of a true reward to the class, root mean square, that is rounding."""
@@ -141,16 +142,24 @@ def judge_rates(
     objectives
         The upper objective of every problem, ``""`` where it has none.
     """
-    spreads = {name: variances(medians_by_repetition(table, name)) for name in JUDGED}
+    parts = {
+        (str(problem), str(method)): part
+        for (problem, method), part in table.groupby(["problem", "method"], sort=False)
+    }
+    curves = {name: {at: curves_of(part, name) for at, part in parts.items()} for name in JUDGED}
+    found = {name: {at: slopes(each) for at, each in curves[name].items()} for name in JUDGED}
+    tuning = {name: tuning_variances(each) for name, each in found.items()}
     return tuple(
         _judge(
-            str(problem),
-            methods[str(method)],
+            problem,
+            methods[method],
             part,
-            objectives[str(problem)],
-            {name: found[str(method)].value for name, found in spreads.items()},
+            objectives[problem],
+            {name: curves[name][problem, method].shape[1] for name in JUDGED},
+            {name: found[name][problem, method] for name in JUDGED},
+            {name: tuning[name][method] for name in JUDGED},
         )
-        for (problem, method), part in table.groupby(["problem", "method"], sort=False)
+        for (problem, method), part in parts.items()
     )
 
 
@@ -159,7 +168,9 @@ def _judge(
     method: ComparedMethod,
     part: pd.DataFrame,
     objective: str,
-    spread: Mapping[str, float],
+    points: Mapping[str, int],
+    found: Mapping[str, Slopes | None],
+    tuning: Mapping[str, Variance],
 ) -> RateFinding:
     # What another accuracy costs has an exponent and no statement.
     rate = method.rate
@@ -169,8 +180,8 @@ def _judge(
         "iterations" if rate is not None and rate.cost == "iterations" else "cost"
     )
     share = part.groupby("target")["reached"].mean()
-    exponent, points = fit_exponent(part, judged, spread[judged])
-    verdict, reason = _verdict(rate, part, objective, share, exponent, points)
+    exponent = exponent_of(found[judged], tuning[judged])
+    verdict, reason = _verdict(rate, part, objective, share, exponent, points[judged])
     missed = share.index[share <= MAJORITY]
     return RateFinding(
         problem=problem,
@@ -180,64 +191,11 @@ def _judge(
         stated=float("nan") if rate is None else rate.exponent,
         judged=judged,
         exponent=exponent,
-        cost_exponent=exponent
-        if judged == "cost"
-        else fit_exponent(part, "cost", spread["cost"])[0],
-        points=points,
+        cost_exponent=exponent_of(found["cost"], tuning["cost"]),
+        points=points[judged],
         left_out=tuple(sorted((float(at) for at in share.index[share < FITTED]), reverse=True)),
         floor=float(missed.max()) if len(missed) else float("nan"),
     )
-
-
-def fit_exponent(part: pd.DataFrame, column: str, spread: float = math.nan) -> tuple[Interval, int]:
-    """Return p of ``median column ~ target^-p`` with its interval, and the number of targets.
-
-    Least squares on the logarithms of medians over seeds, failures counted as infinite: what the table
-    of costs shows is what is fitted. The interval lies between percentiles over resampled seeds, each
-    with all of its targets; a resample whose median is infinite at a target counts as an infinite p. What
-    tuning does to a target is added to every resample, drawn with the variance between repetitions.
-
-    Parameters
-    ----------
-    part
-        One method on one problem: ``seed, target, reached`` and the column. Targets that fewer than
-        ``FITTED`` of the seeds reached are left out, and those that cost nothing: the start met them.
-    column
-        What is fitted.
-    spread
-        Variance between repetitions of the log of a median; NaN where it is not known.
-
-    Returns
-    -------
-    Interval
-        Unknown with fewer than 4 such targets or a single seed.
-    int
-        Number of targets that are fitted.
-    """
-    reached = part["reached"].to_numpy(dtype=bool)
-    values = part.assign(value=part[column].where(reached, np.inf))
-    curves = values.pivot(index=["repetition", "seed"], columns="target", values="value")
-    medians = curves.median()
-    fitted = curves.columns[(np.isfinite(curves).mean() >= FITTED) & (medians > 0)]
-    points = len(fitted)
-    if points < MINIMUM_POINTS or len(curves) < 2:
-        return UNKNOWN, points
-    costs = curves[fitted].to_numpy(dtype=np.float64)
-    contrast = np.log(1 / fitted.to_numpy(dtype=np.float64))
-    contrast = contrast - contrast.mean()
-    contrast = contrast / np.square(contrast).sum()
-    generator = np.random.default_rng(RESAMPLING_SEED)
-    seeds = generator.integers(len(costs), size=(RESAMPLES, len(costs)))
-    resampled = np.median(costs[seeds], axis=1)
-    lost = ~np.isfinite(resampled).all(axis=1)
-    slopes = np.log(np.where(np.isfinite(resampled), resampled, 1.0)) @ contrast
-    if not math.isnan(spread):
-        repetitions = part["repetition"].nunique()
-        noise = math.sqrt(spread / repetitions * float(np.square(contrast).sum()))
-        slopes = slopes + noise * generator.standard_normal(RESAMPLES)
-    slopes = np.sort(np.where(lost, np.inf, slopes))
-    low, high = slopes[int(0.025 * RESAMPLES)], slopes[int(np.ceil(0.975 * RESAMPLES)) - 1]
-    return Interval(float(np.log(np.median(costs, axis=0)) @ contrast), low, high), points
 
 
 def _verdict(
