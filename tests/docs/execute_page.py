@@ -87,9 +87,7 @@ def run(caller: socket.socket) -> None:
         os.dup2(stream, number)
         os.close(stream)
     # Anew: those of before know of files in which one can seek.
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
+    sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww", (-1, -1, 1))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
