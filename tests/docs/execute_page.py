@@ -15,6 +15,7 @@ import shlex
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from pathlib import Path
@@ -24,27 +25,32 @@ CALL = Path(__file__).with_name("call_forked.py")
 
 def execute(page: Path, notebook: Path) -> None:
     """Write the notebook with its outputs; an error in a cell is an error here."""
-    address = notebook.with_suffix(".socket")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(address))
-        listener.listen()
-        server = os.fork()
-        if not server:
-            answer(listener)
-    try:
-        name = write_kernel(address)
+    # Addresses of sockets have at most 107 letters, which folders of tests may have already.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        address = Path(folder) / "socket"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(address))
+            listener.listen()
+            server = os.fork()
+            if not server:
+                answer(listener)
+        try:
+            run_cells(page, notebook, kernel=write_kernel(address))
+        finally:
+            os.kill(server, signal.SIGKILL)
+            os.waitpid(server, 0)
 
-        import nbformat
-        from myst_nb.core.read import read_myst_markdown_notebook
-        from nbclient import NotebookClient
 
-        read = read_myst_markdown_notebook(page.read_text(encoding="utf-8"))
-        resources = {"metadata": {"path": str(notebook.parent)}}
-        client = NotebookClient(read, timeout=900, kernel_name=name, resources=resources)
-        nbformat.write(client.execute(), notebook)
-    finally:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
+def run_cells(page: Path, notebook: Path, kernel: str) -> None:
+    """Execute the page in a kernel of this name; what it takes is not in the forks of this process."""
+    import nbformat
+    from myst_nb.core.read import read_myst_markdown_notebook
+    from nbclient import NotebookClient
+
+    read = read_myst_markdown_notebook(page.read_text(encoding="utf-8"))
+    resources = {"metadata": {"path": str(notebook.parent)}}
+    client = NotebookClient(read, timeout=900, kernel_name=kernel, resources=resources)
+    nbformat.write(client.execute(), notebook)
 
 
 def write_kernel(address: Path) -> str:
