@@ -7,6 +7,7 @@ It also defines ``--shapes`` (``helpers/shapes.py``), and the order of tests on 
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # No test uses those of hypothesis, and the one of trio imports it.
+    os.environ.setdefault("HYPOTHESIS_NO_PLUGINS", "1")
     # What is collected stays: no collection of garbage has to look through it.
     gc.disable()
     if config.getoption("shapes"):
@@ -37,6 +40,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_finish() -> None:
     gc.enable()
     gc.freeze()
+    # To look for garbage after every 700 new objects takes one part in twenty of all time.
+    gc.set_threshold(20_000)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

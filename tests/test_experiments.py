@@ -5,21 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.experiments import FILES, experiment_in
 
-from theory_check.catalogue import Catalogue, installed
-from theory_check.runs import load_experiment
-from theory_check.runs.comparisons import AXIS, FOLDER
-
-SHIPPED = Catalogue.shipped()
-FILES = sorted([*SHIPPED.experiments.values(), *SHIPPED.comparisons.values()])
+from theory_check.catalogue import Catalogue
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_loads(path: Path) -> None:
-    # Comparisons do not name the methods: all of them take part.
-    compared = path.parent.name == Path(FOLDER).name
-    experiment = load_experiment(path, axes={AXIS: list(installed().methods)} if compared else None)
+    experiment = experiment_in(path)
     assert experiment.description
     full, quick = (experiment.cells(quick=quick) for quick in (False, True))
     assert 0 < len(quick) <= len(full)

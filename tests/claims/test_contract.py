@@ -1,11 +1,13 @@
 """Every claim in the room, found by being there."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from helpers.experiments import experiment_in
 
 from theory_check.analysis import judge
 from theory_check.catalogue import Catalogue, Root
@@ -26,6 +28,15 @@ from theory_check.testing import check_claim, failures
 from theory_check.testing.claims import planted_table
 
 CLAIMS = Catalogue.shipped().claims
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _read_once() -> Iterator[None]:
+    """Claims share their experiments, and several files of tests do."""
+    with pytest.MonkeyPatch.context() as patched:
+        read = "theory_check.testing.claims.load_experiment"
+        patched.setattr(read, lambda path, catalogue: experiment_in(path))
+        yield
 
 
 def test_the_room_is_not_empty_and_ids_are_unique() -> None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.fresh import Started
 
 from theory_check.cli.commands import COMMANDS
 from theory_check.cli.words import parser
@@ -92,18 +90,15 @@ def executed(page: Path, folder: Path) -> Page:
         "TMPDIR": str(folder),
         "COLUMNS": "80",
     }
+    program = Path(__file__).with_name("execute_page.py")
     # With the one each of the processes that a page starts would compile every module anew; with the
     # other, which a test before may have set, the notebook would show no figure.
     left_out = ("PYTHONDONTWRITEBYTECODE", "MPLBACKEND")
-    inherited = {k: v for k, v in os.environ.items() if k not in left_out}
-    program = Path(__file__).with_name("execute_page.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(page), str(notebook)],
-        env={**inherited, **here},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    with pytest.MonkeyPatch.context() as variables:
+        for name in left_out:
+            variables.delenv(name, raising=False)
+        done = Started(program, (str(page), str(notebook)), folder, folder / "err", variables=here)
+    assert done.wait() == 0, done.printed()[-4000:]
     content = json.loads(notebook.read_text(encoding="utf-8"))
     cells = tuple(cell for cell in content["cells"] if cell["cell_type"] == "code")
     for cell in cells:

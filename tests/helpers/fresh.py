@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 
+# What forks share is loaded by one process: with one thread, also where make has not said so.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 _FORKS = get_context("forkserver")
 _FORKS.set_forkserver_preload(["torch", "pandas", "scipy.stats", "scipy.optimize", "numba"])
 

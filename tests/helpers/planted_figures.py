@@ -15,13 +15,13 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from helpers.experiments import experiment_in
 from theory_check.analysis import Verdict, judge
 from theory_check.catalogue import Catalogue
 from theory_check.claims.base import Claim
 from theory_check.claims.overoptimisation import METHODS as OVEROPTIMISED
 from theory_check.claims.overoptimisation import SCARCE
 from theory_check.claims.rates import AttainedRate, PowerRate
-from theory_check.runs import load_experiment
 from theory_check.testing.claims import planted_bound, planted_table
 
 SEEDS = range(8)
@@ -47,8 +47,7 @@ def planted_results(module: ModuleType) -> tuple[dict[str, Verdict], dict[str, p
 
 def labels(experiment: str) -> list[str]:
     """Return the labels of an experiment's problems."""
-    catalogue = Catalogue.shipped()
-    cells = load_experiment(catalogue.experiments[experiment], catalogue).full
+    cells = experiment_in(Catalogue.shipped().experiments[experiment]).full
     return list(dict.fromkeys(str(cell.label) for cell in cells))
 
 

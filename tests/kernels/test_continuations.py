@@ -188,7 +188,7 @@ def test_an_order_of_elimination_is_found_once_for_each_problem(
         return elimination_of(*given)
 
     monkeypatch.setattr("theory_check.problems.dynamics.elimination_of", counted)
-    weights = torch.ones(1, *random_log_policy(0, problem).shape)
+    weights = torch.ones_like(random_log_policy(0, problem))[None]
     for seed in range(3):
         sampled = SampledOracle(problem, [seed]).estimates
         sampled.continued_visits(random_log_policy(seed, problem)[None], weights, 10)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 
 import pytest
+from helpers.experiments import FILES, experiment_in
 
-from theory_check.catalogue import Catalogue
 from theory_check.measurements.units import MEANING, OF_THE_SETTING, columns, units_of
 from theory_check.runs import Experiment
-from theory_check.runs.tables import every_experiment
 
 DEAR = {
     *("advice", "attained", "audits", "bound-terms", "comparison", "global-optimality"),
@@ -19,9 +17,8 @@ DEAR = {
 """A small cell of these takes seconds to minutes: their tables are not made here."""
 
 
-@cache
 def experiments() -> Mapping[str, Experiment]:
-    return every_experiment(Catalogue.shipped())
+    return {path.stem: experiment_in(path) for path in FILES}
 
 
 def cheapest_cells() -> dict[str, tuple[object, list[str]]]:

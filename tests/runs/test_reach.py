@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.experiments import FILES, experiment_in
 from helpers.fresh import printed_by
 
 from theory_check import models, problems, solvers
@@ -25,8 +26,7 @@ from theory_check.errors import InvalidArgumentError
 from theory_check.measurements.solver_run import SolverRun
 from theory_check.models import MLPReward
 from theory_check.problems.spec import ProblemSpec
-from theory_check.runs import Cell, load_experiment, spec
-from theory_check.runs.comparisons import load_comparisons
+from theory_check.runs import Cell, spec
 from theory_check.runs.identity import PACKAGE, sources_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,13 +39,9 @@ def cells() -> list[Cell]:
 
     Of those that reach the same files the first: keys of the others change with its own.
     """
-    registry = installed()
-    paths = sorted(registry.experiments.values())
-    loaded = [load_experiment(path, registry) for path in paths]
-    loaded += load_comparisons(list(registry.methods), registry).values()
     found: dict[tuple[str, ...], Cell] = {}
-    for experiment in loaded:
-        for cell in experiment.quick:
+    for path in FILES:
+        for cell in experiment_in(path).quick:
             found.setdefault(tuple(cell.sources), cell)
     return list(found.values())
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import torch
+from helpers.experiments import FILES, experiment_in
 
 from theory_check.advice.constants import START_SEEDS
 from theory_check.advice.model import CHECKED_SEEDS
-from theory_check.catalogue import installed
 from theory_check.measurements.comparison import (
     FIRST_TUNING_SEED,
     UNIT_SEEDS,
@@ -19,10 +18,7 @@ from theory_check.measurements.comparison import (
 )
 from theory_check.oracles.starts import initial_upper
 from theory_check.randomness import RESERVED, SEEDS_PER_BLOCK, first_seed
-from theory_check.runs import Cell, Experiment, load_experiment
-from theory_check.runs.comparisons import AXIS, FOLDER
-
-FILES = sorted([*installed().experiments.values(), *installed().comparisons.values()])
+from theory_check.runs import Cell, Experiment
 
 Load = Callable[[str], Experiment]
 Text = Callable[..., str]
@@ -36,10 +32,7 @@ def shipped() -> list[Cell]:
 
 def _cells() -> Iterator[Cell]:
     for path in FILES:
-        compared = path.parent.name == Path(FOLDER).name
-        experiment = load_experiment(
-            path, axes={AXIS: list(installed().methods)} if compared else None
-        )
+        experiment = experiment_in(path)
         for quick in (False, True):
             yield from experiment.cells(quick)
 

@@ -210,18 +210,20 @@ def planted_table(claim: Claim, worse_by: float = 0.0) -> pd.DataFrame:
             return planted_bound(coupled=rate.coupled, exponents=exponents, deviation=NOISE)
         x, curve = _curve(rate, worse_by)
         confident = isinstance(rate, InequalityRate) and rate.confidence is not None
-        for seed in range(CONFIDENT_SEEDS if confident else SEEDS):
-            # A band of a ratio may be as narrow as the noise.
-            share = min(NOISE, rate.within / 4) if isinstance(rate, RatioRate) else NOISE
-            noise = np.exp(share * rng.standard_normal(x.size))
-            frame = pd.DataFrame({rate.x: x, rate.y: curve * noise, **rate.where})
-            if isinstance(rate, ScheduleRate):
-                frame[rate.noise] = 0.1
-            for column in _beside(rate):
-                frame[column] = x**-1.0
-            if isinstance(rate, AttainedRate):
-                frame = frame.assign(interior=True, iterations=1 / x, trajectories=2 / x)
-            frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
+        seeds = CONFIDENT_SEEDS if confident else SEEDS
+        # A band of a ratio may be as narrow as the noise.
+        share = min(NOISE, rate.within / 4) if isinstance(rate, RatioRate) else NOISE
+        noise = np.exp(share * rng.standard_normal((seeds, x.size)))
+        values, x = (curve * noise).ravel(), np.tile(x, seeds)
+        frame = pd.DataFrame({rate.x: x, rate.y: values, **rate.where})
+        if isinstance(rate, ScheduleRate):
+            frame[rate.noise] = 0.1
+        for column in _beside(rate):
+            frame[column] = x**-1.0
+        if isinstance(rate, AttainedRate):
+            frame = frame.assign(interior=True, iterations=1 / x, trajectories=2 / x)
+        seed = np.repeat(np.arange(seeds), x.size // seeds)
+        frames.append(frame.assign(problem="planted", seed=seed, status="ok"))
     table = pd.concat(frames, ignore_index=True)
     # Rates that share their conditions and x share rows, so that every seed and x occurs once.
     keys = ["problem", "seed", "status", *sorted({rate.x for rate in claim.rates})]
