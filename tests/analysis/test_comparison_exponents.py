@@ -119,3 +119,11 @@ def test_too_few_targets_or_seeds_give_no_exponent() -> None:
     assert slopes(curves_of(planted("one", failures={0.01: 5, 0.003: 5}), "cost")) is None
     assert slopes(curves_of(planted("one", seeds=1), "cost")) is None
     assert exponent_of(None, NO_TUNING) == UNKNOWN
+
+
+def test_an_estimate_lies_in_its_interval_where_all_seeds_agree() -> None:
+    """Costs that do not depend on the target have p = 0 up to rounding, in every resample."""
+    table = planted("one", noise=0.0, exponent=0.0, level=12.0)
+    interval = exponent_of(found(table), NO_TUNING)
+    assert interval.low <= interval.value <= interval.high
+    assert (interval.low, interval.high) == (pytest.approx(0, abs=1e-14),) * 2

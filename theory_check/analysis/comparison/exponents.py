@@ -179,4 +179,5 @@ def exponent_of(found: Slopes | None, tuning: Variance) -> Interval:
         drawn = drawn + scale * generator.standard_t(tuning.freedom, RESAMPLES)
     drawn = np.sort(drawn)
     low, high = drawn[int(0.025 * RESAMPLES)], drawn[int(np.ceil(0.975 * RESAMPLES)) - 1]
-    return Interval(found.value, float(low), float(high))
+    # Where all resamples agree, rounding alone may leave the estimate outside.
+    return Interval(found.value, min(found.value, float(low)), max(found.value, float(high)))
