@@ -82,7 +82,8 @@ def test_variances_are_pooled_over_problems_and_never_negative() -> None:
     few = {(f"p{place}", "two"): noisy(generator, 0.2, 0.3, 2) for place in range(5)}
     pooled = tuning_variances({**fitted, **few, ("p0", "three"): None})
     own = [each.tuning_variance for each in fitted.values()]
-    assert pooled["one"] == Variance(pytest.approx(np.mean(own)), 6)
+    assert pooled["one"].value == pytest.approx(np.mean(own))
+    assert pooled["one"].freedom == 6
     # Of fewer than six problems, and of none, what all methods have.
     assert pooled["two"] == pooled["three"] != pooled["one"]
     quiet = {(f"p{place}", "one"): noisy(generator, 0.5, 0.0, 2) for place in range(6)}
