@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -31,9 +32,20 @@ def found(table: pd.DataFrame) -> Slopes:
     return fitted
 
 
+@pytest.fixture(autouse=True)
+def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of a study's: what is tested is the law they are drawn from."""
+    monkeypatch.setattr("theory_check.analysis.comparison.exponents.RESAMPLES", 1000)
+
+
+@cache
+def quiet(repetitions: int) -> pd.DataFrame:
+    return planted("one", noise=0.0, repetitions=repetitions)
+
+
 def noisy(generator: np.random.Generator, seeds: float, tuning: float, repetitions: int) -> Slopes:
     """Return slopes of costs target^-1 whose logs have these standard deviations."""
-    table = planted("one", noise=0.0, repetitions=repetitions)
+    table = quiet(repetitions).copy()
     own = tuning * generator.standard_normal((repetitions, len(TARGETS)))
     at = {target: place for place, target in enumerate(TARGETS)}
     of_target = table["target"].map(at).to_numpy()
@@ -86,8 +98,8 @@ def test_variances_are_pooled_over_problems_and_never_negative() -> None:
     assert pooled["one"].freedom == 6
     # Of fewer than six problems, and of none, what all methods have.
     assert pooled["two"] == pooled["three"] != pooled["one"]
-    quiet = {(f"p{place}", "one"): noisy(generator, 0.5, 0.0, 2) for place in range(6)}
-    assert tuning_variances(quiet)["one"].value >= 0
+    untuned = {(f"p{place}", "one"): noisy(generator, 0.5, 0.0, 2) for place in range(6)}
+    assert tuning_variances(untuned)["one"].value >= 0
     assert math.isnan(tuning_variances({("p", "one"): noisy(generator, 0.2, 0.3, 1)})["one"].value)
 
 
