@@ -180,6 +180,8 @@ def test_the_figure_leaves_out_targets_that_were_missed() -> None:
         verdict = judge(Catalogue.shipped().claim("attained-3"), rows)
         figure, axes = plt.subplots()
         draw_attained_rate(axes, verdict, RATE, colour=(0.0, 0.4, 0.7))
+        axes.invert_xaxis()
+        figure.draw_without_rendering()
         assert len(axes.containers) == drawn
         assert "nothing fitted" in attained_summary([verdict])
         for container in axes.containers:

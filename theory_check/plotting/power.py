@@ -281,9 +281,10 @@ def draw_attained_rate(
             _draw_ratio(axes, x, band, colour, markers[found.problem].marker)
             starts.append((band.centre[-1], np.array([x.max(), x.min()])))
         _name(axes, str(rate.where["method"]), colour, {f.problem: markers for f in judged})
-        _scale(axes)
         axes.set(xlabel=rate.x_symbol, ylabel=rate.y_symbol)
         if starts:
+            # Without anything to show a logarithmic axis has no ticks.
+            _scale(axes)
             level, ends = max(starts, key=lambda start: start[0])
             line = level * (ends / ends[0]) ** -rate.exponent
             axes.plot(ends, line, color="0.2", linestyle=":", linewidth=1.0, zorder=3)
