@@ -129,6 +129,21 @@ def test_repetitions_tune_and_report_on_other_streams(monkeypatch: pytest.Monkey
     assert all(not set(SEEDS) & each for each in tuning)
 
 
+def test_a_choice_is_confirmed_on_streams_that_made_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[set[int]] = []
+
+    def noted(*, streams: list[int], confirming: list[int], **_: Any) -> Any:
+        used.extend((set(streams), set(confirming)))
+        raise NotImplementedError
+
+    monkeypatch.setattr("theory_check.measurements.comparison.TargetSearch", noted)
+    for repetition in (0, 1):
+        with pytest.raises(NotImplementedError):
+            comparison(repetition=repetition).measure(PROBLEM, SEEDS, silent)
+    assert [len(each) for each in used] == [4, 4, 4, 4]
+    assert len(set.union(*used, set(SEEDS))) == 16 + len(SEEDS)
+
+
 @pytest.mark.slow
 def test_the_same_settings_give_the_same_table_and_others_others(table: pd.DataFrame) -> None:
     again = comparison().measure(PROBLEM, SEEDS, silent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from helpers.planted_runs import (
@@ -16,7 +16,6 @@ from helpers.planted_runs import (
     PlantedState,
     planted_method,
 )
-from torch import Tensor
 
 from theory_check.solvers.method import Method, Plan
 from theory_check.tuning.one_target import CONFIRMED, Tuned, spread
@@ -28,6 +27,15 @@ CENTRE = math.sqrt(8.0)
 """Of the grid of both constants of a planted method."""
 
 CAPS = Caps(samples=10**9, iterations=256)
+
+
+class Race(NamedTuple):
+    """What a setting was run with."""
+
+    plan: Plan
+    streams: tuple[int, ...]
+    allowed: float
+    longest: float
 
 
 def searched(
@@ -227,38 +235,40 @@ def test_targets_below_a_missed_start_are_searched_when_it_is_reached_from_above
     }
 
 
-def test_no_setting_is_run_twice_once_it_has_arrived() -> None:
-    """What was spread, where a search goes on from and its neighbours are all different settings."""
-    started: list[PlantedSolver] = []
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Race]:
+    """Note every race."""
+    races: list[Race] = []
 
-    class Noted(PlantedSolver):
-        def init(self, upper: Tensor, lower: Tensor) -> PlantedState:
-            started.append(self)
-            return super().init(upper, lower)
+    def noted(problem: object, plan: Plan, streams: Any, *rest: Any, **more: Any) -> Any:
+        races.append(Race(plan, tuple(streams), more["allowed"], more["longest"]))
+        return race(problem, plan, streams, *rest, **more)
+
+    monkeypatch.setattr("theory_check.tuning.one_target.race", noted)
+    return races
+
+
+def test_no_setting_is_run_twice_once_it_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was spread, where a search goes on from and its neighbours are all different settings.
+
+    So are those that confirm a choice, on other streams.
+    """
+    races = recorded(monkeypatch)
 
     def plan(epsilon: float, constants: Mapping[str, float]) -> Plan:
         far = math.log2(constants["a"]) ** 2 + 1.3 * math.log2(constants["b"]) ** 2
         curve = FallsAt(4, above=30.0 / epsilon)
-        return Plan(10_000, Noted((curve,), round(1000 * math.exp(0.1 * far))))
+        return Plan(10_000, PlantedSolver((curve,), round(1000 * math.exp(0.1 * far))))
 
     found = searched(planted_method(plan))
     assert all(math.isfinite(tuned.cost) for tuned in found.values())
-    # Settings that confirm a choice are run on other streams.
-    assert len(started) == sum(each.evaluations for each in found.values())
-    again = len(started) - len(set(started))
-    assert len(found) <= again <= CONFIRMED * len(found)
-
-
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, float, float]]:
-    """Note the plan, the allowed cost and the longest run of every race."""
-    races: list[tuple[Plan, float, float]] = []
-
-    def noted(problem: object, plan: Plan, *rest: Any, **more: Any) -> Any:
-        races.append((plan, more["allowed"], more["longest"]))
-        return race(problem, plan, *rest, **more)
-
-    monkeypatch.setattr("theory_check.tuning.one_target.race", noted)
-    return races
+    tuning, confirming = (
+        [each.plan for each in races if each.streams == streams]
+        for streams in ((1, 2, 3, 4), (5, 6, 7, 8))
+    )
+    assert len(tuning) == len(set(tuning))
+    assert len(found) <= len(confirming) == len(set(confirming)) <= CONFIRMED * len(found)
+    ran = len(tuning) + len(confirming)
+    assert ran == len(races) == sum(each.evaluations for each in found.values())
 
 
 @pytest.mark.parametrize("dear_arrives", [False, True])
@@ -279,11 +289,11 @@ def test_dear_settings_wait_for_a_round_that_allows_as_much(
 
     found = searched(planted_method(plan))
     assert all(math.isfinite(each.cost) for each in found.values())
-    first_round = [allowed for _, allowed, longest in races if longest == 16]
+    first_round = [each.allowed for each in races if each.longest == 16]
     assert first_round[0] == math.inf  # the centre, whose price is not known before
     assert set(first_round[1:15]) == {1600.0}
-    dear = [plan for plan, *_ in races[1:15] if plan.solver.samples > 1600]
-    again = [each for each, *_ in races[15:] if each in dear]
+    dear = [each.plan for each in races[1:15] if each.plan.solver.samples > 1600]
+    again = [each.plan for each in races[15:] if each.plan in dear]
     assert dear
     if dear_arrives:
         assert again  # and what arrives is one of them
@@ -310,7 +320,7 @@ def test_what_is_drawn_before_the_first_iteration_is_no_price(
 
     found = searched(planted_method(plan))
     assert all(math.isfinite(each.cost) for each in found.values())
-    assert {allowed for _, allowed, longest in races[:15] if longest == 16} == {math.inf}
+    assert {each.allowed for each in races[:15] if each.longest == 16} == {math.inf}
 
 
 def test_a_setting_that_owes_its_cost_to_its_runs_is_not_chosen(

@@ -82,7 +82,7 @@ class Tuned:
     constants
         Its constants.
     cost
-        What it cost the tuning runs, infinite where no setting arrived.
+        The larger of what it cost the tuning and the confirming runs, infinite where no setting arrived.
     iterations
         Until it arrived.
     nearest
@@ -90,7 +90,7 @@ class Tuned:
     evaluations, spent, samples
         Settings that were run, and what they cost a replicate, in cost and in samples.
     interior
-        Whether all neighbours of the best were tried and none is cheaper.
+        Whether all neighbours of the cheapest setting of the tuning runs were tried and none is cheaper.
     cut
         Whether the technical limit stopped a neighbour of it, or where none arrived any setting.
     """
@@ -284,7 +284,7 @@ class Tracker:
 
         Of many settings on few runs the cheapest owes a part of that to those runs. In the order of what
         they cost there, settings are run once more, and cost the larger of both; none that is left can be
-        cheaper in the end.
+        cheaper in the end. Where none of them arrives again, the search stays as it is.
         """
         best: Trial[Tried] | None = None
         for trial in sorted(self._arrived.values(), key=lambda trial: trial.cost)[:CONFIRMED]:

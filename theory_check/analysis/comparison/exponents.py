@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from theory_check.analysis.comparison.spread import FEWEST, Variance
+from theory_check.analysis.comparison.spread import Variance, pooled_by_method
 from theory_check.analysis.intervals import UNKNOWN, Interval
 from theory_check.analysis.window import MINIMUM_POINTS
 
@@ -20,6 +20,26 @@ FITTED = 0.75
 
 RESAMPLES, RESAMPLING_SEED = 4000, 0
 """Resamples of an interval, and the seed of their generator."""
+
+
+def exponents(
+    parts: Mapping[tuple[str, str], pd.DataFrame], column: str
+) -> dict[tuple[str, str], tuple[Interval, int]]:
+    """Return p of ``median column ~ target^-p``, and the number of targets that are fitted.
+
+    Parameters
+    ----------
+    parts
+        Of a comparison of one accuracy, by problem and method: as for :func:`curves_of`.
+    column
+        What is fitted.
+    """
+    curves = {at: curves_of(part, column) for at, part in parts.items()}
+    found = {at: slopes(each) for at, each in curves.items()}
+    tuning = tuning_variances(found)
+    return {
+        at: (exponent_of(each, tuning[at[1]]), curves[at].shape[1]) for at, each in found.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,19 +165,11 @@ def tuning_variances(found: Mapping[tuple[str, str], Slopes | None]) -> dict[str
         ],
         columns=["problem", "method", "variance"],
     )
-    everyone = _pooled(known)
-    pooled = {}
-    for method in {method for _, method in found}:
-        own = _pooled(known[known["method"] == method])
-        pooled[method] = own if own.freedom >= FEWEST else everyone
-    return pooled
-
-
-def _pooled(known: pd.DataFrame) -> Variance:
-    if known.empty:
-        return Variance(math.nan, 0)
-    by_problem = known.groupby("problem")["variance"].mean()
-    return Variance(max(0.0, float(by_problem.mean())), int(by_problem.size))
+    pooled = pooled_by_method(known, {method for _, method in found})
+    return {
+        method: replace(each, value=float(np.maximum(0.0, each.value)))
+        for method, each in pooled.items()
+    }
 
 
 def exponent_of(found: Slopes | None, tuning: Variance) -> Interval:

@@ -9,15 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from theory_check.analysis.comparison.exponents import (
-    FITTED,
-    Slopes,
-    curves_of,
-    exponent_of,
-    slopes,
-    tuning_variances,
-)
-from theory_check.analysis.comparison.spread import Variance
+from theory_check.analysis.comparison.exponents import FITTED, exponents
 from theory_check.analysis.intervals import Interval
 from theory_check.analysis.window import MINIMUM_POINTS
 from theory_check.provenance import StatedRate
@@ -146,18 +138,14 @@ def judge_rates(
         (str(problem), str(method)): part
         for (problem, method), part in table.groupby(["problem", "method"], sort=False)
     }
-    curves = {name: {at: curves_of(part, name) for at, part in parts.items()} for name in JUDGED}
-    found = {name: {at: slopes(each) for at, each in curves[name].items()} for name in JUDGED}
-    tuning = {name: tuning_variances(each) for name, each in found.items()}
+    fitted = {name: exponents(parts, name) for name in JUDGED}
     return tuple(
         _judge(
             problem,
             methods[method],
             part,
             objectives[problem],
-            {name: curves[name][problem, method].shape[1] for name in JUDGED},
-            {name: found[name][problem, method] for name in JUDGED},
-            {name: tuning[name][method] for name in JUDGED},
+            {name: fitted[name][problem, method] for name in JUDGED},
         )
         for (problem, method), part in parts.items()
     )
@@ -168,9 +156,7 @@ def _judge(
     method: ComparedMethod,
     part: pd.DataFrame,
     objective: str,
-    points: Mapping[str, int],
-    found: Mapping[str, Slopes | None],
-    tuning: Mapping[str, Variance],
+    fitted: Mapping[str, tuple[Interval, int]],
 ) -> RateFinding:
     # What another accuracy costs has an exponent and no statement.
     rate = method.rate
@@ -180,8 +166,8 @@ def _judge(
         "iterations" if rate is not None and rate.cost == "iterations" else "cost"
     )
     share = part.groupby("target")["reached"].mean()
-    exponent = exponent_of(found[judged], tuning[judged])
-    verdict, reason = _verdict(rate, part, objective, share, exponent, points[judged])
+    exponent, points = fitted[judged]
+    verdict, reason = _verdict(rate, part, objective, share, exponent, points)
     missed = share.index[share <= MAJORITY]
     return RateFinding(
         problem=problem,
@@ -191,8 +177,8 @@ def _judge(
         stated=float("nan") if rate is None else rate.exponent,
         judged=judged,
         exponent=exponent,
-        cost_exponent=exponent_of(found["cost"], tuning["cost"]),
-        points=points[judged],
+        cost_exponent=fitted["cost"][0],
+        points=points,
         left_out=tuple(sorted((float(at) for at in share.index[share < FITTED]), reverse=True)),
         floor=float(missed.max()) if len(missed) else float("nan"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,17 +36,15 @@ class Variance:
     freedom: int
 
 
-def medians_by_repetition(table: pd.DataFrame, column: str = "cost") -> pd.Series:
-    """Return the median over seeds of every problem, method, target and repetition.
+def medians_by_repetition(table: pd.DataFrame) -> pd.Series:
+    """Return the median cost over seeds of every problem, method, target and repetition.
 
     Parameters
     ----------
     table
         A comparison, one row per seed, target and repetition; failures count as infinite.
-    column
-        What is cost.
     """
-    values = table[column].where(table["reached"].astype(bool), np.inf)
+    values = table["cost"].where(table["reached"].astype(bool), np.inf)
     keys = [table[name] for name in ("problem", "method", "target", "repetition")]
     medians: pd.Series = values.groupby(keys, sort=False).median()
     return medians
@@ -63,11 +61,25 @@ def variances(medians: pd.Series) -> dict[str, Variance]:
     finite = medians[np.isfinite(medians) & (medians > 0)]
     logs = np.log(finite).groupby(["problem", "method", "target"], sort=False)
     spread = logs.var(ddof=1).dropna().reset_index(name="variance")
+    methods = medians.index.get_level_values("method").unique()
+    return pooled_by_method(spread, map(str, methods))
+
+
+def pooled_by_method(spread: pd.DataFrame, methods: Iterable[str]) -> dict[str, Variance]:
+    """Return the variance of every method, that of all methods where it has too few problems.
+
+    Parameters
+    ----------
+    spread
+        Variances of single problems: ``problem, method, variance``, in any number of rows.
+    methods
+        Those asked for.
+    """
     everyone = _pooled(spread)
     found = {}
-    for method in medians.index.get_level_values("method").unique():
+    for method in methods:
         own = _pooled(spread[spread["method"] == method])
-        found[str(method)] = own if own.freedom >= FEWEST else everyone
+        found[method] = own if own.freedom >= FEWEST else everyone
     return found
 
 
