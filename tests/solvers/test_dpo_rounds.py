@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive
+from helpers.generators import random_discounted_problem, random_problem
 from helpers.implicit import implicit_loss
+from helpers.passing import Passing
 from helpers.value_gap import leading_gap, optimal_log_policy, pair_information, value_gap
 from torch import Tensor
 
+from theory_check.bilevel import data_shortcut
 from theory_check.oracles.instruments import instruments_for
-from theory_check.problems import bandit
+from theory_check.problems import bandit, garnet
 from theory_check.solvers import DPORounds, OnlineDPO
+from theory_check.solvers.states import descend_implied
 
 PROBLEM = bandit(contexts=1, actions=4, objective="excess_risk")
 BATCHES = (10**3, 10**4, 10**5)
@@ -100,3 +104,49 @@ def test_a_round_draws_once() -> None:
         state = solver.step(tools.sampled, state)  # type: ignore[arg-type]
         counts = tools.sampled.counts
         assert (counts.labels, counts.trajectories) == (13 * number, 26 * number)
+
+
+DESCENTS = {
+    "bandit": bandit(contexts=4, actions=3, features=4),
+    "episodic": random_problem(5, (2, 2, 3), discount=0.7, sparse=True, features=3),
+    "discounted": random_discounted_problem(3, (3, 2)),
+    "longer segments": random_discounted_problem(1, (2, 2), segment_length=2, sparse=True),
+    "log-linear": garnet(states=3, actions=2, horizon=2, features=4).with_classes(
+        policy="log-linear"
+    ),
+}
+
+
+@pytest.mark.parametrize("pairs", [5, 5000])
+@pytest.mark.parametrize("name", DESCENTS)
+def test_steps_in_one_call_are_those_of_single_operations(name: str, pairs: int) -> None:
+    tools = instruments_for(DESCENTS[name], range(3))
+    oracle, lower = tools.sampled, tools.initial_lower(range(3))
+    data = oracle.preference_data(lower, pairs)  # type: ignore[attr-defined]
+    before = lower.clone()
+    ours = descend_implied(oracle, lower, data, steps=5, step_size=0.7)  # type: ignore[arg-type]
+    theirs = descend_implied(Passing(oracle), lower, data, steps=5, step_size=0.7)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert torch.equal(lower, before)
+    assert float((ours - lower).abs().max()) > 1e-3
+    other = descend_implied(oracle, lower, data, steps=5, step_size=0.701)  # type: ignore[arg-type]
+    assert float((ours - other).abs().max()) > 1e-6
+
+
+def test_where_steps_on_data_are_not_taken_in_one_call() -> None:
+    tools = instruments_for(DESCENTS["bandit"], range(3))
+    oracle, lower = tools.sampled, tools.initial_lower(range(3))
+    data = oracle.preference_data(lower, 5)  # type: ignore[attr-defined]
+    offered = data_shortcut(oracle)
+    assert offered is not None
+    given = {"steps": 2, "step_size": 0.1}
+    assert offered.implicit_data_descent(lower, data, **given) is not None
+    columns = torch.full((3, 1), 0.1, dtype=torch.float64)
+    assert offered.implicit_data_descent(lower, data, steps=2, step_size=columns) is None
+    assert offered.implicit_data_descent(lower, data[:1], **given) is None
+    assert data_shortcut(Passing(oracle)) is None
+    linear = instruments_for(DESCENTS["log-linear"], range(3))
+    table = linear.sampled.preference_data(linear.initial_lower(range(3)), 5)  # type: ignore[attr-defined]
+    offered = data_shortcut(linear.sampled)
+    assert offered is not None
+    assert offered.implicit_data_descent(linear.initial_lower(range(3)), table, **given) is None

@@ -37,9 +37,11 @@ from theory_check.bilevel.capabilities import (
 from theory_check.bilevel.declarations import needs, operations
 from theory_check.bilevel.differences import Combination, combined, penalties
 from theory_check.bilevel.shortcuts import (
+    DataShortcut,
     LowerShortcut,
     PenaltyLoop,
     PenaltyShortcut,
+    data_shortcut,
     lower_shortcut,
     penalty_shortcut,
 )
@@ -65,6 +67,7 @@ __all__ = [
     "Combination",
     "ContractionOracle",
     "Coupling",
+    "DataShortcut",
     "Difference",
     "DirectOracle",
     "FirstOrderOracle",
@@ -96,6 +99,7 @@ __all__ = [
     "UpperOracle",
     "ValueTruth",
     "combined",
+    "data_shortcut",
     "lower_shortcut",
     "needs",
     "operations",

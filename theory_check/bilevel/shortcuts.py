@@ -99,6 +99,28 @@ class LowerShortcut(Protocol):
         ...
 
 
+class DataShortcut(Protocol):
+    """Whole descents of the loss of the implied upper variable on a data set, in one call."""
+
+    def implicit_data_descent(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        data: Float[Tensor, "replicate winner loser"],
+        *,
+        steps: int,
+        step_size: float,
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return ``y`` after all steps; None where the operations have to take them."""
+        ...
+
+
+def data_shortcut(oracle: Any) -> DataShortcut | None:
+    """Return the oracle as a shortcut, None where its own class is none."""
+    own = hasattr(type(oracle), "implicit_data_descent")
+    found: DataShortcut | None = oracle if own else None
+    return found
+
+
 def lower_shortcut(oracle: Any) -> LowerShortcut | None:
     """Return the oracle as a shortcut, None where its own class is none."""
     found: LowerShortcut | None = oracle if hasattr(type(oracle), "lower_descent") else None

@@ -46,7 +46,7 @@ UNIT_SEEDS = 16
 NEEDED = 0.75
 """Share of the tuning runs that have to arrive."""
 
-BEYOND = 10.0
+BEYOND = 5.0
 """A reported run has failed when it has spent this many times what the tuning runs did."""
 
 DIAGNOSTICS = ("true_return", "policy_regret", "reward_error", "lower_gap", "hyperobjective")

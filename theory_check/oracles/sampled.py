@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from theory_check.errors import require_positive_integer, require_seeds
+from theory_check.kernels.implicit_data import ImplicitTables, implicit_data_descent
+from theory_check.models.tabular_softmax import TabularSoftmax
 from theory_check.oracles.comparisons import Comparisons, DiscountedComparisons
 from theory_check.oracles.comparisons.characteristic import CharacteristicSums
 from theory_check.oracles.compiled_loops import OffersPenaltyLoops
 from theory_check.oracles.control.discounted_control import DiscountedControl
 from theory_check.oracles.drawn_rows import DrawnRowsOracle
 from theory_check.oracles.estimates.counts import SampleCounts, sample_costs
+from theory_check.oracles.estimates.kernel_inputs import as_array
 from theory_check.oracles.estimates.penalty_loops import PenaltyLoops
 from theory_check.oracles.estimates.reading import Read, Reading
 from theory_check.oracles.estimates.sample_source import SampleSource
@@ -102,6 +108,37 @@ class SampledOracle(OffersPenaltyLoops, DrawnRowsOracle):
         """Return the lower variable after all inner steps, where there is a compiled loop."""
         loops = self._penalty_loops
         return None if loops is None else loops.lower(upper, lower, steps, step_size, samples, path)
+
+    def implicit_data_descent(
+        self,
+        lower: Float[Tensor, "replicate lower"],
+        data: Float[Tensor, "replicate winner loser"],
+        *,
+        steps: int,
+        step_size: Any,
+    ) -> Float[Tensor, "replicate lower"] | None:
+        """Return the lower variable after all steps on kept data, where there is a compiled loop."""
+        tables = self._implicit_tables
+        if tables is None or not isinstance(step_size, Real) or len(lower) != len(data):
+            return None
+        points = np.array(as_array(lower))
+        implicit_data_descent(tables, as_array(data), points, steps, float(step_size))
+        return torch.from_numpy(points)
+
+    @cached_property
+    def _implicit_tables(self) -> ImplicitTables | None:
+        """None for a derived oracle, other classes than tables, other devices, and masked actions."""
+        control = self.control
+        plain = type(self) is SampledOracle and type(self.policy_model) is TabularSoftmax
+        if not plain or control.initial.device.type != "cpu" or control.absent is not None:
+            return None
+        space = self.enumerated.space
+        return ImplicitTables(
+            as_array(space.step_index),
+            as_array(space.discounts),
+            as_array(control.log_reference.flatten(0, -2)),
+            float(control.kl_weight),
+        )
 
     @cached_property
     def _penalty_loops(self) -> PenaltyLoops | None:

@@ -26,7 +26,12 @@ from theory_check.bilevel import (
 )
 from theory_check.settings import PositiveInteger
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
-from theory_check.solvers.states import PolicySettings, SingleLowerState, moved_policy
+from theory_check.solvers.states import (
+    PolicySettings,
+    SingleLowerState,
+    descend_implied,
+    moved_policy,
+)
 
 STEPS = 32
 """Gradient steps of a round in comparisons. They draw nothing, so that a search over their number would
@@ -55,10 +60,10 @@ class DPORounds(PolicySettings):
 
     def step(self, oracle: DPORoundsOracle, state: SingleLowerState) -> SingleLowerState:
         """Return the state after one round; the reward is the one that the policy implies."""
-        lower = state.lower
-        data = oracle.preference_data(lower, self.pairs)
-        for _ in range(self.steps):
-            lower = lower - self.step_size * oracle.implicit_data_gradient(lower, data)
+        data = oracle.preference_data(state.lower, self.pairs)
+        lower = descend_implied(
+            oracle, state.lower, data, steps=self.steps, step_size=self.step_size
+        )
         return moved_policy(oracle, state, lower)
 
 

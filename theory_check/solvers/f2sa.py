@@ -23,9 +23,10 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from theory_check.bilevel import FirstOrderOracle, InnerPath
+from theory_check.bilevel import FirstOrderOracle, InnerPath, PenaltyLoop
 from theory_check.solvers.method import Constants, Method, Plan, Scales, StatedRate, whole
 from theory_check.solvers.single_loop import SingleLoop, SingleLoopState
+from theory_check.solvers.states import descend_both, penalty_estimate
 
 
 @dataclass(frozen=True)
@@ -46,39 +47,41 @@ class F2SA(SingleLoop):
         self, oracle: FirstOrderOracle, state: SingleLoopState, path: InnerPath | None = None
     ) -> SingleLoopState:
         """Return the state after one iteration; ``path`` takes both lower variables before their step."""
-        upper, lower, penalised = state.next_upper, state.lower, state.lower_penalised
-        if path is not None:
-            path.append((lower, penalised))
-        inner_step = self.inner_step_at(state.iteration)
-        gradients = oracle.lower_gradients(
-            upper, lower, penalised, self.trajectories, "independent"
+        upper = state.next_upper
+        loop = self._loop(state.iteration)
+        lower, penalised = descend_both(
+            oracle, upper, state.lower, state.lower_penalised, loop, path
         )
-        pull = oracle.upper_gradients(upper, penalised, self.pairs).in_lower
-        sigma = self.sigma_at(state.iteration)
         inner = replace(
             state,
             upper=upper,
             iteration=state.iteration + 1,
-            lower=lower - inner_step * gradients.at_lower,
-            lower_penalised=penalised - inner_step * (gradients.at_penalised + sigma * pull),
+            lower=lower,
+            lower_penalised=penalised,
         )
         estimate = self.hypergradient_estimate(oracle, inner)
-        step = self.step_at(state.iteration)
         return replace(
             inner,
             estimate=estimate,
-            next_upper=upper - step * estimate,
+            next_upper=upper - self.step_at(state.iteration) * estimate,
         )
 
     def hypergradient_estimate(
         self, oracle: FirstOrderOracle, state: SingleLoopState
     ) -> Float[Tensor, "replicate upper"]:
         """Return ``∂_x f(x, y) + lambda_k (∂_x g(x, y) - ∂_x g(x, z))`` from fresh samples."""
-        direct = oracle.upper_gradients(state.upper, state.lower_penalised, self.pairs).in_upper
-        difference = oracle.penalty_difference(
-            state.upper, state.lower, state.lower_penalised, self.trajectories, "independent"
+        return penalty_estimate(oracle, state, self._loop(max(state.iteration - 1, 0)))
+
+    def _loop(self, iteration: int) -> PenaltyLoop:
+        """Return an iteration as that of a penalty method with one inner step."""
+        return PenaltyLoop(
+            sigma=self.sigma_at(iteration),
+            steps=1,
+            step_size=self.inner_step_at(iteration),
+            trajectories=self.trajectories,
+            pairs=self.pairs,
+            coupling="independent",
         )
-        return direct + difference / self.sigma_at(max(state.iteration - 1, 0))
 
 
 def _plan(epsilon: float, constants: Constants, scales: Scales) -> Plan:

@@ -13,12 +13,14 @@ from theory_check.bilevel import (
     BilevelTruth,
     FirstOrderOracle,
     HypergradientOracle,
+    ImplicitDataOracle,
     ImplicitUpperOracle,
     Information,
     InnerPath,
     LowerOracle,
     PenaltyLoop,
     SolverState,
+    data_shortcut,
     lower_shortcut,
     penalty_shortcut,
 )
@@ -282,6 +284,28 @@ def descend_lower(
         if path is not None:
             path.append((lower, penalised))
         lower = lower - step_size * oracle.lower_gradient(upper, lower, samples)
+    return lower
+
+
+def descend_implied(
+    oracle: ImplicitDataOracle,
+    lower: Float[Tensor, "replicate lower"],
+    data: Float[Tensor, "replicate winner loser"],
+    *,
+    steps: int,
+    step_size: float,
+) -> Float[Tensor, "replicate lower"]:
+    """Return ``y`` after gradient steps on the loss of the implied upper variable on a data set.
+
+    An oracle may have a shortcut.
+    """
+    shortcut = data_shortcut(oracle)
+    if shortcut is not None:
+        found = shortcut.implicit_data_descent(lower, data, steps=steps, step_size=step_size)
+        if found is not None:
+            return found
+    for _ in range(steps):
+        lower = lower - step_size * oracle.implicit_data_gradient(lower, data)
     return lower
 
 

@@ -106,16 +106,6 @@ class Tuned:
     interior: bool
     cut: bool
 
-    def after(self, earlier: Tuned) -> Tuned:
-        """Return the same, with what an earlier search at the same target has spent in vain."""
-        return replace(
-            self,
-            nearest=float(np.fmin(self.nearest, earlier.nearest)),
-            evaluations=self.evaluations + earlier.evaluations,
-            spent=self.spent + earlier.spent,
-            samples=self.samples + earlier.samples,
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Terms:
@@ -158,12 +148,11 @@ class Terms:
 
 @dataclass(frozen=True, eq=False)
 class Reached:
-    """The search at a target, and the one before it."""
+    """The search at a target, and the one that it went on from."""
 
     target: float
     found: Search
-    tuned: Tuned
-    before: Search | None
+    before: Search | None = None
 
     @property
     def arrived(self) -> bool:
@@ -179,21 +168,32 @@ class Tracker:
         self._problem, self._scales, self._unit = terms.instance_of(target)
         self._trials: list[Trial[Tried]] = []
         self._arrived: dict[Plan, Trial[Tried]] = {}
+        self._seen: set[Plan] = set()
+        self._again: dict[Plan, Trial[Tried]] = {}
         self._spent = self._samples = 0.0
 
     def plan(self, constants: Constants) -> Plan:
         """Return what a setting amounts to."""
         return self._terms.method.configure(self._target, constants, self._scales)
 
-    def begin(self) -> Search:
+    def begin(self) -> Reached:
         """Search from what successive halving finds among settings that are spread around the grid."""
         start = self._spread_from(self._terms.method.centre, bounded=True)
-        return self._descend([start.constants], self._terms.evaluations[0], BEGIN, math.inf)
+        found = self._descend([start.constants], self._terms.evaluations[0], BEGIN, math.inf)
+        return Reached(self._target, self._confirmed(found))
 
-    def go_on(self, start: Reached, *, briefly: bool = False) -> Search:
+    def go_on(self, start: Reached, so_far: Reached | None) -> Reached:
         """Search from the best of a neighbouring target, and from where its last change would lead.
 
-        Where neither arrives, what is spread around them decides, unless it has been asked already.
+        Where something has arrived here before, the search goes on from what is cheaper than that. Where
+        nothing arrives, what is spread around the neighbour's constants decides.
+
+        Parameters
+        ----------
+        start
+            At the neighbouring target, which has been reached.
+        so_far
+            What was found here before; where that is nothing, nothing more is spread.
         """
         here = start.found.best
         starts = [here.constants]
@@ -202,15 +202,21 @@ class Tracker:
             onwards = {name: each**2 / earlier[name] for name, each in here.constants.items()}
             starts += [onwards] if onwards != dict(here.constants) else []
         longest = max(ALWAYS, EXPECTED * here.outcome.iterations * start.target / self._target)
+        allowed = math.inf
+        if so_far is not None:
+            starts = [each for each in starts if self.plan(each) not in self._seen]
+            allowed = BETTER * so_far.found.best.cost
+        trials = [self._tried(each, allowed, longest) for each in starts]
+        best = min(trials, key=lambda trial: trial.score, default=None)
         evaluations = self._terms.evaluations
-        trials = [self._tried(each, math.inf, longest) for each in starts]
-        best = min(trials, key=lambda trial: trial.score)
-        if math.isfinite(best.cost):
-            return self._descend([best.constants], evaluations[1], CONTINUE, longest)
-        if briefly:
-            return Found(best, tuple(trials), interior=False)
-        fresh = self._spread_from(here.constants, bounded=False)
-        return self._descend([fresh.constants], evaluations[0], BEGIN, math.inf)
+        if best is not None and best.cost <= allowed and math.isfinite(best.cost):
+            found = self._descend([best.constants], evaluations[1], CONTINUE, longest)
+        elif so_far is not None:
+            return so_far
+        else:
+            fresh = self._spread_from(here.constants, bounded=False)
+            found = self._descend([fresh.constants], evaluations[0], BEGIN, math.inf)
+        return Reached(self._target, self._confirmed(found), start.found)
 
     def _descend(
         self,
@@ -220,7 +226,7 @@ class Tracker:
         longest: float,
     ) -> Search:
         def evaluate(settings: Sequence[Constants], allowed: float) -> list[Trial[Tried]]:
-            return [self._tried(each, allowed, longest) for each in settings]
+            return [self._tried(each, BETTER * allowed, longest) for each in settings]
 
         # Where nothing has arrived, a descent among failures costs most and finds least.
         most = evaluations if math.isfinite(self._cheapest) else 1
@@ -243,10 +249,12 @@ class Tracker:
         """Return the cheapest of the settings of the first round in which one arrives."""
         going: list[Constants] = []
         waiting = list(settings)
+        nearest: list[Trial[Tried]] = []
         limit = FIRST_RUNG
-        while True:
+        while going or waiting:
             last = limit >= min(self._terms.caps.iterations, self._longest_of([*going, *waiting]))
             trials: list[Trial[Tried]] = []
+            unfinished: list[Trial[Tried]] = []
             for each, longest in [
                 *((it, limit) for it in going),
                 *((it, FIRST_RUNG) for it in waiting),
@@ -256,14 +264,17 @@ class Tracker:
                     # The first that a search tries is the centre.
                     allowed = min(allowed, self._trials[0].outcome.price * limit)
                 trials.append(self._tried(each, allowed, longest))
-            trials.sort(key=lambda trial: trial.score)
-            settled = last and (not waiting or limit == FIRST_RUNG)
-            if math.isfinite(trials[0].cost) or settled:
-                return trials[0]
-            waiting = [trial.constants for trial in trials if trial.outcome.unseen]
-            seen = [trial.constants for trial in trials if not trial.outcome.unseen]
+                if not (last and longest == limit):
+                    unfinished.append(trials[-1])
+            nearest = [min((*nearest, *trials), key=lambda trial: trial.score)]
+            if math.isfinite(nearest[0].cost):
+                break
+            unfinished.sort(key=lambda trial: trial.score)
+            waiting = [trial.constants for trial in unfinished if trial.outcome.unseen]
+            seen = [trial.constants for trial in unfinished if not trial.outcome.unseen]
             going = seen[: max(2, len(seen) // RUNG)]
             limit *= 1 if last else RUNG
+        return nearest[0]
 
     def _longest_of(self, settings: Sequence[Constants]) -> float:
         """Return the iterations after which all settings have failed by their own plans."""
@@ -274,12 +285,13 @@ class Tracker:
         plan = self.plan(constants)
         if plan in self._arrived:
             return self._arrived[plan]
+        self._seen.add(plan)
         trial = self._run(constants, self._terms.streams, allowed, longest)
         if math.isfinite(trial.cost):
             self._arrived[plan] = trial
         return trial
 
-    def confirmed(self, found: Search) -> Search:
+    def _confirmed(self, found: Search) -> Search:
         """Return the same with the setting that stays the cheapest on runs that chose none.
 
         Of many settings on few runs the cheapest owes a part of that to those runs. In the order of what
@@ -290,13 +302,19 @@ class Tracker:
         for trial in sorted(self._arrived.values(), key=lambda trial: trial.cost)[:CONFIRMED]:
             if best is not None and best.cost <= trial.cost:
                 break
-            allowed = math.inf if best is None else best.cost
-            again = self._run(trial.constants, self._terms.confirming, allowed, math.inf)
+            again = self._run_again(trial.constants, math.inf if best is None else best.cost)
             if best is None or again.cost < best.cost:
                 best = replace(again, cost=max(trial.cost, again.cost))
         if best is None or math.isinf(best.cost):
             return found
         return replace(found, best=best)
+
+    def _run_again(self, constants: Constants, allowed: float) -> Trial[Tried]:
+        """Run the confirming runs of a setting, once."""
+        plan = self.plan(constants)
+        if plan not in self._again:
+            self._again[plan] = self._run(constants, self._terms.confirming, allowed, math.inf)
+        return self._again[plan]
 
     def _run(
         self, constants: Constants, streams: Sequence[int], allowed: float, longest: float
@@ -328,9 +346,9 @@ class Tracker:
         self._trials.append(trial)
         return trial
 
-    def tuned(self, found: Search) -> Tuned:
+    def tuned(self, reached: Reached) -> Tuned:
         """Return what is reported of a search."""
-        best = found.best
+        found, best = reached.found, reached.found.best
         arrived = math.isfinite(best.cost)
         beside = [
             trial

@@ -1,12 +1,13 @@
-"""The cheapest setting of a method at every target: one search in the middle, short ones beside it."""
+"""The cheapest setting of a method at every target: down from the largest one, and up again."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from theory_check.tuning.one_target import Reached, Terms, Tracker, Tuned
+from theory_check.tuning.one_target import Terms, Tracker, Tuned
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,67 +15,62 @@ class TargetSearch(Terms):
     """Searches of one method on one problem, target after target."""
 
     def along(self, targets: Sequence[float], first: float) -> Iterator[tuple[float, Tuned]]:
-        """Yield what was found at every target.
+        """Yield what was found at every target, from the largest to the smallest.
 
-        From ``first`` to ever smaller targets, until one is missed, then to larger ones; where it is
-        missed itself, from the largest to ever smaller ones. What is missed although the next larger
-        target is reached from elsewhere is tried once more with the constants found there: a method
-        whose iterations grow with 1 / epsilon may reach a target from above and not from below.
+        From ``first`` down to ever smaller targets, until one is missed, each from the constants of the
+        one before; then up to the largest, where what was found at the next smaller one is tried as
+        well; what is missed on that way is tried from above. Where ``first`` is missed, the search
+        begins once more, at the largest target, or at the second where that is the first: iterations of
+        a plan grow as targets fall, and a method may reach a target from above and not from below, or
+        the other way round.
         """
-        found = {first: self._at(first, None)}
-        if found[first].arrived:
-            yield first, found[first].tuned
-            start = found[first]
-            for target in sorted((each for each in targets if each < first), reverse=True):
-                start = found[target] = self._at(target, start)
-                if not start.arrived:
-                    break
-                yield target, start.tuned
-            start = found[first]
-            for target in sorted(each for each in targets if each > first):
-                start = found[target] = self._at(target, start)
-                if start.arrived:
-                    yield target, start.tuned
-        larger: Reached | None = None
-        for target in sorted(targets, reverse=True):
-            here = found.get(target)
-            if here is None or not here.arrived:
-                # What is missed on the way down has been tried from the next larger target.
-                if here is None or target >= first:
-                    here = self._from_above(target, here, larger)
-                yield target, here.tuned
-            larger = here
+        order = sorted(targets, reverse=True)
+        trackers = _Trackers(self)
+        found = {first: trackers[first].begin()}
+        if not found[first].arrived and len(order) > 1:
+            first = order[1] if first == order[0] else order[0]
+            found[first] = trackers[first].begin()
 
-    def _from_above(self, target: float, here: Reached | None, larger: Reached | None) -> Reached:
-        """Return what is found at a missed target from the next larger one, where that is reached.
+        def reached(target: float) -> bool:
+            return target in found and found[target].arrived
 
-        Parameters
-        ----------
-        here
-            What was found from elsewhere; None where the target has not been searched at.
-        larger
-            None at the largest target.
-        """
-        if here is None:
-            if larger is None or larger.arrived:
-                return self._at(target, larger)
-            return replace(larger, target=target, tuned=_missed(larger.tuned), before=None)
-        if larger is None or not larger.arrived:
-            return here
-        again = self._at(target, larger, briefly=True)
-        return replace(again, tuned=again.tuned.after(here.tuned))
+        steps = list(itertools.pairwise(order))
+        for larger, target in steps:
+            if target < first and reached(larger):
+                found[target] = trackers[target].go_on(found[larger], found.get(target))
+        for target, smaller in reversed(steps):
+            if reached(smaller):
+                found[target] = trackers[target].go_on(found[smaller], found.get(target))
+            elif target > first and target not in found:
+                found[target] = trackers[target].begin()
+        for larger, target in steps:
+            if target in found and not reached(target) and reached(larger):
+                found[target] = trackers[target].go_on(found[larger], found[target])
+        last: Tuned | None = None
+        for target in order:
+            if target in found:
+                last = trackers[target].tuned(found[target])
+                yield target, last
+            else:
+                # Next to it lies what was missed: nothing more was run.
+                assert last is not None
+                yield target, _missed(last)
 
-    def _at(self, target: float, start: Reached | None, *, briefly: bool = False) -> Reached:
-        tracker = Tracker(self, target)
-        if start is None or not start.arrived:
-            found = tracker.confirmed(tracker.begin())
-            return Reached(target, found, tracker.tuned(found), None)
-        found = tracker.confirmed(tracker.go_on(start, briefly=briefly))
-        return Reached(target, found, tracker.tuned(found), start.found)
+
+class _Trackers(dict[float, Tracker]):
+    """Searches by target, each begun when it is asked for."""
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def __missing__(self, target: float) -> Tracker:
+        self[target] = Tracker(self._terms, target)
+        return self[target]
 
 
 def _missed(last: Tuned) -> Tuned:
-    """Return what is known of a target below one that was missed: nothing more was run."""
+    """Return what is known of a target next to one that was missed."""
     return Tuned(
         last.plan, last.constants, math.inf, math.inf, math.nan, 0, 0.0, 0.0, False, last.cut
     )
