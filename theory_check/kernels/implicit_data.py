@@ -9,7 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from theory_check.kernels.penalty_tables import Floats, add_pulled_back, log_softmax
+from theory_check.kernels.bradley_terry import Floats
+from theory_check.kernels.penalty_tables import add_pulled_back, log_softmax
 
 
 class ImplicitTables(NamedTuple):
