@@ -143,7 +143,6 @@ def test_where_steps_on_data_are_not_taken_in_one_call() -> None:
     assert offered.implicit_data_descent(lower, data, **given) is not None
     columns = torch.full((3, 1), 0.1, dtype=torch.float64)
     assert offered.implicit_data_descent(lower, data, steps=2, step_size=columns) is None
-    assert offered.implicit_data_descent(lower, data[:1], **given) is None
     assert data_shortcut(Passing(oracle)) is None
     linear = instruments_for(DESCENTS["log-linear"], range(3))
     table = linear.sampled.preference_data(linear.initial_lower(range(3)), 5)  # type: ignore[attr-defined]
